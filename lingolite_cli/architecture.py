@@ -1,0 +1,79 @@
+"""The shape of a LingoLite model: its configuration and the presets.
+
+Owns no tensor and imports no torch, so that manifests, plans and exporters can read it cheaply. The network
+that has this shape is in `lingolite_cli.model`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from lingolite_cli.errors import LingoLiteError, did_you_mean
+
+
+class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Sizes of an encoder-decoder Transformer, in the words of its checkpoints.
+
+    `n_kv_heads` divides `n_heads` (grouped-query attention, Ainslie et al. 2023, arXiv:2305.13245), which
+    divides `d_model`. `max_seq_len` is the number of positions that source and target may have.
+    """
+
+    vocab_size: int = 24000
+    d_model: int = 512
+    n_encoder_layers: int = 6
+    n_decoder_layers: int = 6
+    n_heads: int = 8
+    n_kv_heads: int = 2
+    d_ff: int = 2048
+    max_seq_len: int = 512
+    dropout: float = 0.1
+    tie_embeddings: bool = True
+    pad_token_id: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "d_model", "n_heads", "n_kv_heads", "d_ff", "max_seq_len"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if min(self.n_encoder_layers, self.n_decoder_layers) < 1:
+            raise ValueError("n_encoder_layers and n_decoder_layers must be at least 1")
+        if self.d_model % self.n_heads:
+            raise ValueError(f"n_heads {self.n_heads} does not divide d_model {self.d_model}")
+        if self.n_heads % self.n_kv_heads:
+            raise ValueError(f"n_kv_heads {self.n_kv_heads} does not divide n_heads {self.n_heads}")
+        if self.head_dim % 2:
+            raise ValueError(f"head_dim {self.head_dim} is odd; rotary positions need an even one")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout must lie in [0, 1), not {self.dropout}")
+        if not 0 <= self.pad_token_id < self.vocab_size:
+            raise ValueError(f"pad_token_id {self.pad_token_id} lies outside the vocabulary")
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one attention head."""
+        return self.d_model // self.n_heads
+
+
+PRESETS: dict[str, ModelConfig] = {
+    "tiny": ModelConfig(
+        d_model=256, n_encoder_layers=4, n_decoder_layers=4, n_heads=4, n_kv_heads=2, d_ff=1024
+    ),
+    "small": ModelConfig(),
+    "medium": ModelConfig(
+        d_model=768, n_encoder_layers=8, n_decoder_layers=8, n_heads=12, n_kv_heads=4, d_ff=3072
+    ),
+    "large": ModelConfig(
+        d_model=1024, n_encoder_layers=12, n_decoder_layers=12, n_heads=16, n_kv_heads=4, d_ff=4096
+    ),
+}
+
+
+def preset(name: str) -> ModelConfig:
+    """The preset called `name`.
+
+    Raises:
+        LingoLiteError: there is none of that name.
+    """
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise LingoLiteError(f"unknown preset `{name}`", hint=did_you_mean(name, PRESETS)) from None

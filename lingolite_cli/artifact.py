@@ -1,0 +1,290 @@
+"""Artifacts: directories with a manifest that are written whole or not at all, and verified when opened.
+
+Owns the manifest's format, digests and the atomic write. What the files in an artifact mean is the business
+of the plugins that make and read them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lingolite_cli import __version__
+from lingolite_cli.architecture import ModelConfig
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.errors import LingoLiteError
+
+MANIFEST_NAME = "lingolite.json"
+TOKENIZER_NAME = "tokenizer.model"
+WEIGHTS_NAME = "model.safetensors"
+
+BUNDLE = "bundle"
+BUNDLE_FP16 = "bundle-fp16"
+BUNDLE_INT8 = "bundle-int8"
+ONNX = "onnx"
+
+
+class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Size in bytes and SHA-256 (hex) of one file of an artifact."""
+
+    size_bytes: int
+    sha256: str
+
+
+class Quantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the weights were made smaller: the scheme, and the matrices that stayed in float."""
+
+    scheme: str
+    float_tensors: tuple[str, ...] = ()
+
+
+class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How an artifact was made. Holds no time and no path, so that the same work gives the same bytes."""
+
+    operation: str
+    tool: str = f"lingolite {__version__}"
+    options: dict[str, Any] = {}
+    inputs: dict[str, str] = {}
+
+
+class Product(msgspec.Struct, frozen=True, kw_only=True):
+    """What a quantizer or exporter says of the files that it wrote."""
+
+    format: str
+    quantization: Quantization | None = None
+    details: dict[str, Any] = {}
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`lingolite.json`: what an artifact is, how it was made, and the digest of each of its files."""
+
+    schema: int = 1
+    format: str
+    model: ModelConfig
+    languages: tuple[str, ...]
+    decoding: DecodingOptions = DecodingOptions()
+    made_by: Provenance
+    quantization: Quantization | None = None
+    details: dict[str, Any] = {}
+    files: dict[str, FileEntry] = {}
+
+
+def canonical_json(value: Any) -> bytes:
+    """`value` as JSON with sorted keys: equal values give equal bytes."""
+    return msgspec.json.encode(value, order="sorted")
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class Artifact:
+    """A directory with a manifest, opened for reading. Make one with `Artifact.open` or `create_artifact`."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, path: str | Path, *, verify: bool = True) -> Artifact:
+        """Open an artifact.
+
+        Args:
+            path: the directory.
+            verify: compare the size and SHA-256 of every file with the manifest.
+
+        Raises:
+            LingoLiteError: there is no artifact, its manifest is not readable, or a file is missing, cut
+                short, or changed.
+        """
+        artifact = cls(Path(path), read_manifest(Path(path)))
+        if verify:
+            artifact.verify()
+        return artifact
+
+    def verify(self) -> None:
+        """Compare every file with the manifest; see `open`."""
+        for name, entry in self.manifest.files.items():
+            path = self.path / name
+            if not path.is_file():
+                raise _damaged(path, "is missing")
+            size_bytes = path.stat().st_size
+            if size_bytes != entry.size_bytes:
+                raise _damaged(path, f"has {size_bytes:,} bytes, not {entry.size_bytes:,}")
+            if sha256_file(path) != entry.sha256:
+                raise _damaged(path, "was changed: its SHA-256 is not the one in the manifest")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the manifest, and through it over every file."""
+        return hashlib.sha256(canonical_json(self.manifest)).hexdigest()
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all files, the tokenizer included and the manifest not."""
+        return sum(entry.size_bytes for entry in self.manifest.files.values())
+
+    @property
+    def tokenizer_path(self) -> Path:
+        """The SentencePiece model."""
+        return self.path / TOKENIZER_NAME
+
+    @property
+    def weights_path(self) -> Path:
+        """The weights of a bundle."""
+        return self.path / WEIGHTS_NAME
+
+
+def _damaged(path: Path, what: str) -> LingoLiteError:
+    return LingoLiteError(
+        f"{path} {what}", hint="the artifact is damaged or half-copied; make it or copy it again"
+    )
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read `lingolite.json` in the directory `path`, strictly.
+
+    Raises:
+        LingoLiteError: it is not there or not a manifest of schema 1.
+    """
+    file = path / MANIFEST_NAME
+    if not path.is_dir():
+        raise LingoLiteError(
+            f"no such directory: {path}",
+            hint="an artifact is a directory; make one with `lingolite import CHECKPOINT --out DIR`",
+        )
+    try:
+        manifest = msgspec.json.decode(file.read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        raise LingoLiteError(
+            f"{path} is not an artifact: it has no {MANIFEST_NAME}",
+            hint="a checkpoint becomes a bundle with `lingolite import CHECKPOINT --tokenizer DIR --out BUNDLE`",
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise LingoLiteError(f"{file} is not a manifest: {error}", hint="make the artifact again") from None
+    if manifest.schema != 1:
+        raise LingoLiteError(
+            f"{file} has schema {manifest.schema}; this version reads schema 1", hint="upgrade lingolite"
+        )
+    escaping = [name for name in manifest.files if Path(name).is_absolute() or ".." in Path(name).parts]
+    if escaping:
+        raise LingoLiteError(f"{file} names a file outside the artifact: {escaping[0]}")
+    return manifest
+
+
+@contextmanager
+def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary directory beside `path` that becomes `path` when the block ends, and vanishes when it fails.
+
+    Args:
+        path: where the directory shall be.
+        overwrite: replace what is at `path`; otherwise that is an error, raised before the block runs.
+
+    Raises:
+        LingoLiteError: `path` exists, or its parent cannot be written.
+    """
+    if path.exists() and not overwrite:
+        raise LingoLiteError(f"{path} exists", hint="choose another place, or pass --overwrite")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    except OSError as error:
+        raise LingoLiteError(f"cannot write to {path.parent}: {error.strerror}") from None
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        _fsync_tree(temporary)
+        _replace_directory(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _replace_directory(new: Path, path: Path) -> None:
+    if path.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+        os.replace(path, old / path.name)
+        os.replace(new, path)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.replace(new, path)
+    _fsync(path.parent)
+
+
+def _fsync_tree(root: Path) -> None:
+    for directory, _, names in os.walk(root):
+        for name in names:
+            _fsync(Path(directory) / name)
+        _fsync(Path(directory))
+
+
+def _fsync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():  # Windows cannot open a directory for syncing
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).chmod(0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> Manifest:
+    """Write `lingolite.json` for the files that lie in `directory`, and return it with their digests."""
+    files = {
+        str(file.relative_to(directory).as_posix()): FileEntry(file.stat().st_size, sha256_file(file))
+        for file in sorted(directory.rglob("*"))
+        if file.is_file() and file.name != MANIFEST_NAME
+    }
+    complete = msgspec.structs.replace(manifest, files=files)
+    text = msgspec.json.format(canonical_json(complete), indent=2)
+    (directory / MANIFEST_NAME).write_bytes(text + b"\n")
+    return complete
+
+
+def derive_artifact(
+    source: Artifact, path: Path, product: Product, provenance: Provenance, *, directory: Path
+) -> Artifact:
+    """Finish an artifact made from `source` in the temporary `directory` that will become `path`.
+
+    The model configuration, languages, decoding defaults and tokenizer are those of the source.
+    """
+    shutil.copyfile(source.tokenizer_path, directory / TOKENIZER_NAME)
+    manifest = Manifest(
+        format=product.format,
+        model=source.manifest.model,
+        languages=source.manifest.languages,
+        decoding=source.manifest.decoding,
+        made_by=provenance,
+        quantization=product.quantization or source.manifest.quantization,
+        details=product.details,
+    )
+    return Artifact(path, write_manifest(directory, manifest))

@@ -1,0 +1,1 @@
+"""Search, batching and streaming, once for every backend."""

@@ -1,0 +1,33 @@
+"""The decoding options: one struct for every command, recipe, manifest and report."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+
+class DecodingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a target sentence is searched for.
+
+    Attributes:
+        beam_size: hypotheses kept at each step; 1 is greedy search.
+        length_penalty: α of GNMT's ((5+n)/6)^α, by which a hypothesis' log-probability is divided
+            (Wu et al. 2016, arXiv:1609.08144, eq. 14, without the coverage term). Greedy search ignores it.
+        max_length: most target tokens, `</s>` included.
+        min_length: target tokens before which `</s>` is not allowed.
+        n_best: hypotheses returned a sentence, best first; at most `beam_size`.
+    """
+
+    beam_size: Annotated[int, Meta(ge=1, le=64)] = 1
+    length_penalty: Annotated[float, Meta(ge=0.0, le=10.0)] = 1.0
+    max_length: Annotated[int, Meta(ge=1)] = 128
+    min_length: Annotated[int, Meta(ge=0)] = 0
+    n_best: Annotated[int, Meta(ge=1)] = 1
+
+    def __post_init__(self) -> None:
+        if self.n_best > self.beam_size:
+            raise ValueError(f"n_best {self.n_best} is more than beam_size {self.beam_size}")
+        if self.min_length > self.max_length:
+            raise ValueError(f"min_length {self.min_length} is more than max_length {self.max_length}")

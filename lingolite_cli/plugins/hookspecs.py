@@ -1,0 +1,66 @@
+"""The hooks that a plugin may implement, and the marker to implement them with.
+
+A plugin is a module or object registered under the entry-point group `lingolite`:
+
+    from lingolite_cli.plugins.hookspecs import hookimpl
+
+Every hook is optional and cheap: no hook may import torch, numpy or an engine. The host calls each
+implementation by itself and catches what it raises, so one broken plugin never breaks another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from lingolite_cli.plugins.specs import BackendSpec, ExporterSpec, MetricSpec, QuantizerSpec, ReporterSpec
+    from lingolite_cli.recipe.plan import Plan
+    from lingolite_cli.recipe.record import RunManifest, StepRecord
+
+PROJECT = "lingolite"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def lingolite_backends() -> Iterable[BackendSpec]:  # type: ignore[empty-body]
+    """Backends. Called once, when a command first needs plugins; a failure makes this plugin `broken`."""
+
+
+@hookspec
+def lingolite_quantizers() -> Iterable[QuantizerSpec]:  # type: ignore[empty-body]
+    """Quantizers. Called once, as `lingolite_backends`."""
+
+
+@hookspec
+def lingolite_exporters() -> Iterable[ExporterSpec]:  # type: ignore[empty-body]
+    """Exporters. Called once, as `lingolite_backends`."""
+
+
+@hookspec
+def lingolite_metrics() -> Iterable[MetricSpec]:  # type: ignore[empty-body]
+    """Metrics. Called once, as `lingolite_backends`."""
+
+
+@hookspec
+def lingolite_reporters() -> Iterable[ReporterSpec]:  # type: ignore[empty-body]
+    """Reporters. Called once, as `lingolite_backends`."""
+
+
+@hookspec
+def lingolite_run_started(plan: Plan) -> None:
+    """Called once a run, after its checks and before its first step. A failure is reported; the run goes on."""
+
+
+@hookspec
+def lingolite_step_finished(record: StepRecord) -> None:
+    """Called after each step, cached ones too. A failure is reported; the run goes on."""
+
+
+@hookspec
+def lingolite_run_finished(manifest: RunManifest) -> None:
+    """Called once a run, after its manifest is written. A failure is reported; the run goes on."""

@@ -1,0 +1,132 @@
+"""What the classes behind plugins' factories must be able to do.
+
+B batch, S source length, V vocabulary, K statistics, N sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import msgspec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from lingolite_cli.artifact import Artifact, Product
+    from lingolite_cli.recipe.record import RunManifest
+
+    IntArray: TypeAlias = npt.NDArray[np.int64]
+    BoolArray: TypeAlias = npt.NDArray[np.bool_]
+    FloatArray: TypeAlias = npt.NDArray[np.float32]
+    StatisticsArray: TypeAlias = npt.NDArray[np.float64]
+
+State: TypeAlias = Any  # a backend's own: the host passes it back and never looks inside
+
+
+class Backend(Protocol):
+    """Runs a model one target token at a time. Made by `factory(artifact, options=OPTIONS, threads=N)`.
+
+    The host owns search, batching and finished rows; a backend only computes logits. A state belongs to the
+    backend that made it.
+    """
+
+    def encode(self, source_ids: IntArray, source_mask: BoolArray) -> State:
+        """Read a batch of sources.
+
+        Args:
+            source_ids: [B, S] int64, padded on the right with the pad id.
+            source_mask: [B, S] bool, True on real tokens; every row has at least one.
+
+        Returns:
+            A state that stands before the first target token.
+        """
+
+    def step(self, state: State, tokens: IntArray) -> FloatArray:
+        """Read one target token a row, and advance the state.
+
+        Args:
+            state: from `encode`, `select` or the step before; this call may change it in place.
+            tokens: [B] int64, the last token of each row; at first `<s>`.
+
+        Returns:
+            [B, V] float32 logits of the next token.
+        """
+
+    def select(self, state: State, rows: IntArray) -> State:
+        """Keep, drop, reorder or repeat rows.
+
+        Args:
+            state: the state before; it is not used again.
+            rows: [R] int64, indices into the batch, in any order, repeats allowed.
+
+        Returns:
+            A state with R rows.
+        """
+
+    def close(self) -> None:
+        """Free what the backend holds. It is not used again."""
+
+
+class TopKBackend(Backend, Protocol):
+    """A backend with the capability `top_k`."""
+
+    def step_top_k(self, state: State, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
+        """As `step`, with softmax and selection inside the engine.
+
+        Returns:
+            ids [B, k] int64 and log-probabilities [B, k] float32, best first, ties towards the smaller id.
+        """
+
+
+class Quantizer(Protocol):
+    """Makes an artifact smaller. Made by `factory(options=OPTIONS)`."""
+
+    def quantize(self, source: Artifact, directory: Path) -> Product:
+        """Write the files of the new artifact into `directory`, tokenizer and manifest excepted."""
+
+
+class Exporter(Protocol):
+    """Turns an artifact into another format. Made by `factory(options=OPTIONS)`."""
+
+    def export(self, source: Artifact, directory: Path) -> Product:
+        """Write the files of the new artifact into `directory`, tokenizer and manifest excepted."""
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    """A corpus score: its value, the signature that makes it comparable, and named parts of it."""
+
+    value: float
+    signature: str
+    details: dict[str, float] = {}
+
+
+class Metric(Protocol):
+    """Scores hypotheses. Made by `factory(options=OPTIONS)`."""
+
+    def score(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Score:
+        """Score a corpus.
+
+        Args:
+            hypotheses: N sentences.
+            references: R streams of N sentences each.
+        """
+
+
+class ResamplableMetric(Metric, Protocol):
+    """A metric with the capability `sentence_statistics`: its corpus score is a function of sums over sentences."""
+
+    def statistics(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> StatisticsArray:
+        """[N, K] float64: one row of additive statistics a sentence."""
+
+    def from_statistics(self, totals: StatisticsArray) -> StatisticsArray:
+        """[M] float64 corpus scores from [M, K] summed statistics."""
+
+
+class Reporter(Protocol):
+    """Writes files about a run. Made by `factory(options=OPTIONS)`."""
+
+    def report(self, manifest: RunManifest, directory: Path) -> list[Path]:
+        """Write into the run's `directory` and return the files written."""

@@ -1,0 +1,78 @@
+"""What a plugin offers, as descriptors that are cheap to import.
+
+A plugin's entry-point module returns these from its hooks and imports nothing heavy; the class behind
+`factory` is imported when a step first uses it. How each class is called is in
+`lingolite_cli.plugins.interfaces`.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+API_VERSION = 1
+
+
+class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For a plugin that takes no options."""
+
+
+class _Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """What all kinds of plugin say of themselves.
+
+    Attributes:
+        name: what users write in `--backend NAME` and in recipes.
+        summary: one line for `lingolite plugins list`.
+        factory: "package.module:Class", imported late.
+        options: a frozen msgspec struct; unknown keys are refused before a run starts.
+        requires: import names without which the plugin cannot work.
+        install: the pip command that mends a missing requirement.
+        capabilities: extra methods that the class gives; the contracts hold it to them.
+        api: the version of this API that the plugin was written for.
+    """
+
+    name: str
+    summary: str
+    factory: str
+    options: type[msgspec.Struct] = NoOptions
+    requires: tuple[str, ...] = ()
+    install: str = ""
+    capabilities: frozenset[str] = frozenset()
+    api: int = API_VERSION
+
+
+class BackendSpec(_Spec, frozen=True, kw_only=True):
+    """A backend: runs artifacts of the formats in `accepts`. Capabilities: `top_k`, `translate`."""
+
+    accepts: frozenset[str]
+
+
+class QuantizerSpec(_Spec, frozen=True, kw_only=True):
+    """A quantizer: makes an artifact of format `produces` from one of `accepts`."""
+
+    accepts: frozenset[str]
+    produces: str
+
+
+class ExporterSpec(_Spec, frozen=True, kw_only=True):
+    """An exporter: makes an artifact of format `produces` from one of `accepts`."""
+
+    accepts: frozenset[str]
+    produces: str
+
+
+class MetricSpec(_Spec, frozen=True, kw_only=True):
+    """A metric. Capability `sentence_statistics`: can be resampled, so differences get intervals.
+
+    `higher_is_better` tells a budget on a drop which way is down.
+    """
+
+    higher_is_better: bool = True
+
+
+class ReporterSpec(_Spec, frozen=True, kw_only=True):
+    """A reporter: writes files about a finished run."""
+
+
+Spec: TypeAlias = BackendSpec | QuantizerSpec | ExporterSpec | MetricSpec | ReporterSpec
