@@ -1,0 +1,192 @@
+"""What can be used by name: each plugin with its health, and the late import of its class.
+
+Owns names, health and the creation of plugin objects with validated options.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from importlib.util import find_spec
+from typing import Any
+
+import msgspec
+
+from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
+from lingolite_cli.plugins.manager import KINDS, LoadedModule, Origin, PluginHost, describe
+from lingolite_cli.plugins.specs import API_VERSION, Spec
+from lingolite_cli.schema import convert
+
+
+class Health(str, Enum):
+    """Whether a plugin can be used, and if not, why."""
+
+    OK = "ok"
+    UNAVAILABLE = "unavailable"
+    BROKEN = "broken"
+    INCOMPATIBLE = "incompatible"
+    BLOCKED = "blocked"
+    DUPLICATE = "duplicate"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One plugin, healthy or not. `kind` is "plugin" and `spec` None where a whole module gave nothing."""
+
+    kind: str
+    name: str
+    origin: Origin
+    health: Health = Health.OK
+    reason: str = ""
+    spec: Spec | None = None
+    error: BaseException | None = None
+
+
+class Loaded:
+    """A healthy plugin, ready to be made.
+
+    Attributes:
+        spec: its descriptor.
+        origin: its entry point and distribution.
+    """
+
+    def __init__(self, kind: str, spec: Any, origin: Origin) -> None:
+        self.kind = kind
+        self.spec = spec
+        self.origin = origin
+
+    def options(self, values: Mapping[str, Any] | None = None) -> msgspec.Struct:
+        """The plugin's options from plain values.
+
+        Raises:
+            LingoLiteError: a key or value is not among them.
+        """
+        where = f"options of {self.kind} `{self.spec.name}`"
+        options: msgspec.Struct = convert(dict(values or {}), self.spec.options, where=where)
+        return options
+
+    def create(self, *arguments: Any, options: Mapping[str, Any] | None = None, **keywords: Any) -> Any:
+        """Import the plugin's class and make one.
+
+        Args:
+            arguments: what this kind's factory takes; see `lingolite_cli.plugins.interfaces`.
+            options: plain values of the plugin's options.
+            keywords: further keywords of this kind's factory.
+
+        Raises:
+            LingoLiteError: the options are wrong, or the class cannot be imported.
+        """
+        validated = self.options(options)
+        return self._factory()(*arguments, options=validated, **keywords)
+
+    def _factory(self) -> Callable[..., Any]:
+        module, _, attribute = self.spec.factory.partition(":")
+        try:
+            factory: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise LingoLiteError(
+                f"{self.kind} `{self.spec.name}` of {self.origin.distribution} {self.origin.version} cannot be "
+                f"loaded: {describe(error)}",
+                hint=self.spec.install or f"see `lingolite -v plugins show {self.spec.name}`",
+                exit_code=ExitCode.PLUGIN,
+            ) from error
+        return factory
+
+
+class Registry:
+    """All plugins by kind and name.
+
+    Args:
+        host: the loaded entry points.
+    """
+
+    def __init__(self, host: PluginHost) -> None:
+        self.host = host
+        self.entries = _mark_duplicates([entry for module in host.modules for entry in _entries(module)])
+
+    def names(self, kind: str) -> list[str]:
+        """Names of the healthy plugins of a kind."""
+        return sorted(entry.name for entry in self.of_kind(kind) if entry.health is Health.OK)
+
+    def of_kind(self, kind: str) -> list[Entry]:
+        """All entries of a kind, healthy or not."""
+        return [entry for entry in self.entries if entry.kind == kind]
+
+    def resolve(self, kind: str, name: str) -> Loaded:
+        """The plugin of that kind and name.
+
+        Raises:
+            LingoLiteError: there is none (exit code 2), or it is not healthy (exit code 4).
+        """
+        found = [entry for entry in self.of_kind(kind) if entry.name == name]
+        for entry in found:
+            if entry.health is Health.OK:
+                return Loaded(kind, entry.spec, entry.origin)
+        if found:
+            raise LingoLiteError(
+                f"{kind} `{name}` cannot be used: {found[0].health.value}: {found[0].reason}",
+                hint=_remedy(found[0]),
+                exit_code=ExitCode.PLUGIN,
+            )
+        raise LingoLiteError(
+            f"there is no {kind} called `{name}`",
+            hint=did_you_mean(name, self.names(kind)) + "; `lingolite plugins list` shows all",
+        )
+
+
+def load_registry(
+    *, blocked: Iterable[str] = (), warn: Callable[[str], None] = lambda text: None
+) -> Registry:
+    """Load all plugins; see `PluginHost` for the arguments."""
+    return Registry(PluginHost(blocked=blocked, warn=warn))
+
+
+def _entries(module: LoadedModule) -> list[Entry]:
+    origin = module.origin
+    if module.is_blocked:
+        return [_whole(origin, Health.BLOCKED, "by lingolite.toml, --no-plugin or LINGOLITE_BLOCK")]
+    if module.error is not None:
+        return [_whole(origin, Health.BROKEN, describe(module.error), module.error)]
+    return [_entry(kind, spec, origin) for kind, spec in module.specs]
+
+
+def _whole(origin: Origin, health: Health, reason: str, error: BaseException | None = None) -> Entry:
+    return Entry(
+        kind="plugin", name=origin.entry_point, origin=origin, health=health, reason=reason, error=error
+    )
+
+
+def _entry(kind: str, spec: Spec, origin: Origin) -> Entry:
+    health, reason = Health.OK, ""
+    missing = [name for name in spec.requires if find_spec(name.partition(".")[0]) is None]
+    if spec.api != API_VERSION:
+        health, reason = Health.INCOMPATIBLE, f"made for plugin API {spec.api}; this host has {API_VERSION}"
+    elif missing:
+        health, reason = Health.UNAVAILABLE, f"needs {', '.join(missing)}"
+    return Entry(kind=kind, name=spec.name, origin=origin, health=health, reason=reason, spec=spec)
+
+
+def _mark_duplicates(entries: list[Entry]) -> list[Entry]:
+    claims: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.kind in KINDS:
+            claims[entry.kind, entry.name].append(entry)
+    return [_marked(entry, claims.get((entry.kind, entry.name), [])) for entry in entries]
+
+
+def _marked(entry: Entry, claimants: list[Entry]) -> Entry:
+    if len(claimants) < 2:
+        return entry
+    both = " and ".join(f"{other.origin.distribution} {other.origin.version}" for other in claimants)
+    return msgspec.structs.replace(entry, health=Health.DUPLICATE, reason=f"claimed by {both}")
+
+
+def _remedy(entry: Entry) -> str:
+    if entry.health is Health.UNAVAILABLE and entry.spec is not None and entry.spec.install:
+        return f"run `{entry.spec.install}`"
+    if entry.health is Health.DUPLICATE:
+        return "uninstall one, or block one with `lingolite --no-plugin DISTRIBUTION …`"
+    if entry.health is Health.INCOMPATIBLE:
+        return f"upgrade {entry.origin.distribution} or lingolite"
+    return f"see `lingolite -v plugins show {entry.name}`"

@@ -1,0 +1,146 @@
+"""The recipe file as typed structs. Owns the keys and their defaults; what they mean together is `plan`'s."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.evaluation.corpus import CorpusSpec
+
+Positive = Annotated[int, Meta(ge=1)]
+Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class ModelInput(_Table):
+    """An artifact that a recipe starts from."""
+
+    bundle: str
+
+
+class _Step(_Table, tag_field="uses"):
+    """`id` is what later steps refer to, and `options` go to the step's plugin."""
+
+    id: Identifier
+
+
+class EvaluateStep(_Step, tag="evaluate"):
+    """Translate a corpus through a backend and score it.
+
+    `decoding` overrides the artifact's own defaults key by key; `metric_options` has a table a metric.
+    """
+
+    model: str = "inputs.model"
+    backend: str = "cached"
+    corpus: str = "inputs.test"
+    metrics: tuple[str, ...] = ("bleu", "chrf")
+    metric_options: dict[str, dict[str, Any]] = {}
+    decoding: dict[str, Any] = {}
+    batch_size: Positive = 32
+    max_batch_tokens: Positive = 4096
+    max_samples: Positive | None = None
+    options: dict[str, Any] = {}
+
+
+class QuantizeStep(_Step, tag="quantize"):
+    """Make an artifact smaller."""
+
+    model: str = "inputs.model"
+    method: str = "dynamic-int8"
+    options: dict[str, Any] = {}
+
+
+class ExportStep(_Step, tag="export"):
+    """Turn an artifact into another format."""
+
+    model: str = "inputs.model"
+    format: str = "onnx"
+    options: dict[str, Any] = {}
+
+
+class VerifyStep(_Step, tag="verify"):
+    """Judge one `evaluate` step against another on the same corpus.
+
+    Budgets: `METRIC_drop_max` and `METRIC_min` for each metric of both steps, `size_mb_max`, `size_ratio_max`,
+    `parity_min` (teacher-forced top-1 agreement) and `exact_match_min`.
+    """
+
+    reference: str
+    candidate: str
+    budget: dict[str, float] = {}
+    allow_inconclusive: bool = False
+    resamples: Annotated[int, Meta(ge=100, le=100_000)] = 1000
+    worst: Annotated[int, Meta(ge=0)] = 20
+
+
+class BenchmarkSystemTable(_Table):
+    """One system of a benchmark: an artifact and the backend that runs it."""
+
+    model: str
+    backend: str
+    name: str | None = None
+    options: dict[str, Any] = {}
+
+
+class BenchmarkStep(_Step, tag="benchmark"):
+    """Measure systems in turn, each alone in a fresh process.
+
+    Ratios are to the first system; budgets judge the last: `speedup_min` (tokens/s at the first batch size over
+    the first system's), `latency_p95_ms_max`, `load_seconds_max` and `peak_memory_mb_max`.
+    `lengths` adds runs of exactly that many target tokens a sentence at batch 1.
+    """
+
+    systems: tuple[BenchmarkSystemTable, ...]
+    corpus: str = "inputs.test"
+    num_sentences: Positive = 64
+    batch_sizes: tuple[Positive, ...] = (1, 32)
+    lengths: tuple[Positive, ...] = ()
+    rounds: Positive = 3
+    threads: Positive = 1
+    budget: dict[str, float] = {}
+
+
+class ReportStep(_Step, tag="report"):
+    """Write reports when the run ends."""
+
+    reporters: tuple[str, ...] = ("html", "markdown")
+
+
+Step = EvaluateStep | QuantizeStep | ExportStep | VerifyStep | BenchmarkStep | ReportStep
+
+
+class Recipe(_Table):
+    """A recipe. Paths are relative to the project's root: the directory of `lingolite.toml`."""
+
+    name: Identifier
+    schema: int = 1
+    summary: str = ""
+    seed: int = 17
+    threads: Positive | None = None
+    inputs: dict[str, dict[str, Any]] = {}
+    steps: tuple[Step, ...]
+
+    def __post_init__(self) -> None:
+        if self.schema != 1:
+            raise ValueError(f"schema is {self.schema}; this version reads 1")
+
+
+__all__ = [
+    "BenchmarkStep",
+    "CorpusSpec",
+    "DecodingOptions",
+    "EvaluateStep",
+    "ExportStep",
+    "ModelInput",
+    "QuantizeStep",
+    "Recipe",
+    "ReportStep",
+    "Step",
+    "VerifyStep",
+]

@@ -1,0 +1,186 @@
+"""Strict TOML: a file becomes typed structs, or an error that names file, TOML path, value and nearest key."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from lingolite_cli.errors import LingoLiteError, did_you_mean
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+T = TypeVar("T")
+Path_ = list["str | int"]
+
+_AT = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`$")
+_UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>.*)`$")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        LingoLiteError: it is not there, not UTF-8, or not TOML; the message has the line.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LingoLiteError(f"no such file: {path}") from None
+    except IsADirectoryError:
+        raise LingoLiteError(f"{path} is a directory, not a TOML file") from None
+    except UnicodeDecodeError as error:
+        raise LingoLiteError(
+            f"{path} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}"
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise LingoLiteError(f"{path} is not TOML: {error}") from None
+
+
+def convert(data: Any, type_: type[T], *, where: str) -> T:
+    """`data` as `type_`, strictly.
+
+    Args:
+        data: plain values, as TOML gives them.
+        type_: a msgspec struct or any type made of them.
+        where: the file, or what else the data came from, for the message.
+
+    Raises:
+        LingoLiteError: a key is unknown or missing, or a value has the wrong type or range.
+    """
+    try:
+        return msgspec.convert(data, type_)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error), data, type_, where) from None
+
+
+def parse_value(text: str) -> Any:
+    """The value of `--set key=VALUE`: TOML where it is TOML, and else the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(message: str, data: Any, type_: Any, where: str) -> LingoLiteError:
+    found = _AT.search(message)
+    path = _split(found["path"]) if found else []
+    reason = message[: found.start()] if found else message
+    unknown = _UNKNOWN.match(reason)
+    if unknown:
+        return _unknown_key(unknown["name"], path, data, type_, where)
+    value = _value_at(data, path)
+    shown = "" if isinstance(value, dict | list) else f", not {_toml(value)}"
+    reason = (
+        re.sub(r", got `[^`]*`$", "", reason)
+        .replace("Object missing", "missing")
+        .replace("`null`", "nothing")
+    )
+    reason = re.sub(r"^Invalid value .*$", "invalid value", reason)
+    return LingoLiteError(
+        f"{where}: `{_join(path, data)}`: {reason[:1].lower()}{reason[1:]}{shown}"
+        if path
+        else f"{where}: {reason}",
+        hint=_choices(path, data, type_),
+    )
+
+
+def _unknown_key(name: str, path: Path_, data: Any, type_: Any, where: str) -> LingoLiteError:
+    known = _known_keys(_type_at(type_, path, data))
+    value = _value_at(data, [*path, name])
+    shown = "" if isinstance(value, dict | list) else f" = {_toml(value)}"
+    return LingoLiteError(
+        f"{where}: unknown key `{_join([*path, name], data)}`{shown}", hint=did_you_mean(name, known)
+    )
+
+
+def _choices(path: Path_, data: Any, type_: Any) -> str | None:
+    """The allowed words, where a tag or a literal was misspelt."""
+    if not path or not isinstance(path[-1], str):
+        return None
+    parent = _type_at(type_, path[:-1], data, tagged=False)
+    for struct in _structs(parent):
+        config = struct.__struct_config__
+        if config.tag_field == path[-1]:
+            return did_you_mean(
+                str(_value_at(data, path)), [str(member.__struct_config__.tag) for member in _structs(parent)]
+            )
+    return None
+
+
+def _split(path: str) -> Path_:
+    return [
+        int(index) if index else name
+        for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", path)
+        if index != "..."
+    ]
+
+
+def _join(path: Path_, data: Any) -> str:
+    """`steps[2].metrics`, and behind an index the id of the table there."""
+    text = ""
+    for position, part in enumerate(path):
+        if isinstance(part, int):
+            element = _value_at(data, path[: position + 1])
+            label = element.get("id") if isinstance(element, dict) else None
+            text += f"[{part}]{f' (id {label})' if label else ''}"
+        else:
+            text += f".{part}" if text else part
+    return text
+
+
+def _value_at(data: Any, path: Path_) -> Any:
+    for part in path:
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            return {}
+    return data
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _structs(type_: Any) -> list[Any]:
+    members = get_args(type_) if get_origin(type_) in (Union, types.UnionType) else (type_,)
+    return [member for member in members if isinstance(member, type) and issubclass(member, msgspec.Struct)]
+
+
+def _known_keys(type_: Any) -> list[str]:
+    keys: list[str] = []
+    for struct in _structs(type_):
+        keys += [field.encode_name for field in msgspec.structs.fields(struct)]
+    return keys
+
+
+def _type_at(type_: Any, path: Path_, data: Any, *, tagged: bool = True) -> Any:
+    """The type that `path` has inside `type_`; a tagged union is narrowed by the data's tag."""
+    for position, part in enumerate(path):
+        type_ = _narrow(type_, _value_at(data, path[:position]))
+        if isinstance(part, int) or not _structs(type_):
+            arguments = [argument for argument in get_args(type_) if argument is not type(None)]
+            type_ = arguments[-1] if arguments else Any
+        else:
+            type_ = get_type_hints(_structs(type_)[0]).get(part, Any)
+    return _narrow(type_, _value_at(data, path)) if tagged else type_
+
+
+def _narrow(type_: Any, data: Any) -> Any:
+    structs = _structs(type_)
+    if len(structs) == 1:
+        return structs[0]
+    for struct in structs:
+        config = struct.__struct_config__
+        if isinstance(data, dict) and config.tag is not None and data.get(config.tag_field) == config.tag:
+            return struct
+    return type_

@@ -1,0 +1,106 @@
+"""`lingolite.toml`: a project's defaults, and where the project is.
+
+Precedence, merged before anything is hashed: option defaults < `lingolite.toml` < recipe < `--set` and flags.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.evaluation.corpus import CorpusSpec
+from lingolite_cli.schema import convert, read_toml
+
+SETTINGS_NAME = "lingolite.toml"
+
+
+class PluginSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[plugins]`: entry-point or distribution names that are not loaded."""
+
+    blocked: tuple[str, ...] = ()
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys of `lingolite.toml`; paths are relative to it.
+
+    Attributes:
+        model: the artifact that commands use when none is named.
+        languages: source and target language of the project.
+        test: the corpus that `lingolite eval` uses when none is named.
+        runs: where runs are written.
+        cache: where finished steps are kept.
+        threads: threads for every engine; None is one a core.
+        plugins: which plugins are not loaded.
+        defaults: for each kind of step, keys that recipes and commands start from.
+    """
+
+    schema: int = 1
+    model: str | None = None
+    languages: tuple[str, str] | None = None
+    test: CorpusSpec | None = None
+    runs: str = "runs"
+    cache: str = ".lingolite/cache"
+    threads: int | None = None
+    plugins: PluginSettings = PluginSettings()
+    defaults: dict[str, dict[str, Any]] = {}
+
+
+class Project(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings in force and the directory that their paths are relative to."""
+
+    root: Path
+    settings: Settings
+    settings_path: Path | None = None
+
+    @property
+    def runs_directory(self) -> Path:
+        """Where runs are written."""
+        return self.root / self.settings.runs
+
+    @property
+    def cache_directory(self) -> Path:
+        """Where finished steps are kept."""
+        return self.root / self.settings.cache
+
+    @property
+    def threads(self) -> int:
+        """Threads for every engine."""
+        return self.settings.threads or available_cores()
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def find_project(start: Path | None = None) -> Project:
+    """The project around `start` (the working directory): the nearest parent with a `lingolite.toml`.
+
+    Without one, `start` itself with all defaults.
+
+    Raises:
+        LingoLiteError: the file is not valid.
+    """
+    begin = (start or Path.cwd()).resolve()
+    for directory in (begin, *begin.parents):
+        path = directory / SETTINGS_NAME
+        if path.is_file():
+            return Project(root=directory, settings=_read(path), settings_path=path)
+    return Project(root=begin, settings=Settings())
+
+
+def _read(path: Path) -> Settings:
+    settings = convert(read_toml(path), Settings, where=str(path))
+    if settings.schema != 1:
+        raise LingoLiteError(
+            f"{path}: schema is {settings.schema}; this version reads 1", hint="upgrade lingolite"
+        )
+    if settings.threads is not None and settings.threads < 1:
+        raise LingoLiteError(f"{path}: threads must be at least 1, not {settings.threads}")
+    return settings
