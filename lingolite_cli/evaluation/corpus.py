@@ -1,0 +1,200 @@
+"""Parallel text: read strictly, or refused with the file and the line.
+
+Owns how corpora are named in recipes and read from disk. What is translated or scored with them is the
+business of others. Files are UTF-8, plain or gzip; only a line feed ends a line, so that U+2028, form feeds and
+the like stay inside their sentence.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import hashlib
+import zlib
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+import msgspec
+
+from lingolite_cli.artifact import canonical_json
+from lingolite_cli.errors import LingoLiteError
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+class CorpusSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A corpus as a recipe names it: `tsv`, or `source` with `references`. Paths are relative to a root.
+
+    Attributes:
+        tsv: a file with the columns source, reference, then any others (such as provenance and licence).
+        source: a file of sources, one a line.
+        references: files of references, one a stream; none for text that is only translated, as in calibration.
+        languages: source and target language; None leaves them to the model.
+    """
+
+    tsv: str | None = None
+    source: str | None = None
+    references: tuple[str, ...] = ()
+    languages: tuple[str, str] | None = None
+
+
+class Corpus(msgspec.Struct, frozen=True, kw_only=True):
+    """N sources and R streams of N references each. `digest` is a SHA-256 over the text and the languages."""
+
+    name: str
+    sources: list[str]
+    references: list[list[str]]
+    languages: tuple[str, str] | None
+    digest: str
+
+
+def check_corpus_files(spec: CorpusSpec, root: Path) -> None:
+    """What can be checked before a run without reading the text.
+
+    Raises:
+        LingoLiteError: `tsv` and `source` are both given or neither is, or a file does not exist.
+    """
+    for path in _paths(spec, root):
+        if not path.is_file():
+            raise _missing(path, root)
+
+
+def read_corpus(spec: CorpusSpec, *, name: str, root: Path, max_samples: int | None = None) -> Corpus:
+    """Read and check a whole corpus.
+
+    Args:
+        spec: where it is.
+        name: what reports call it.
+        root: what relative paths start from.
+        max_samples: keep the first so many sentences; the rest is checked all the same.
+
+    Raises:
+        LingoLiteError: as `check_corpus_files`, or a file is not UTF-8 or cut short, a line is blank, has too few
+            columns, source and references differ in length, or there is no sentence.
+    """
+    if max_samples is not None and max_samples < 1:
+        raise LingoLiteError(f"max_samples must be at least 1, not {max_samples}")
+    check_corpus_files(spec, root)
+    first, *others = _paths(spec, root)
+    if spec.tsv is not None:
+        sources, references = _read_tsv(first)
+    else:
+        sources, references = _read_streams(first, others)
+    if not sources:
+        raise LingoLiteError(f"{first} has no sentences", hint="a corpus needs at least one line")
+    sources = sources[:max_samples]
+    references = [stream[:max_samples] for stream in references]
+    return Corpus(
+        name=name,
+        sources=sources,
+        references=references,
+        languages=spec.languages,
+        digest=_digest(sources, references, spec.languages),
+    )
+
+
+def _paths(spec: CorpusSpec, root: Path) -> list[Path]:
+    if spec.tsv is not None and (spec.source is not None or spec.references):
+        other = "source" if spec.source is not None else "references"
+        raise LingoLiteError(
+            f"a corpus has both tsv `{spec.tsv}` and {other}",
+            hint="a TSV file holds the references too: keep `tsv`, or `source` with `references`",
+        )
+    first = spec.tsv if spec.tsv is not None else spec.source
+    if first is None:
+        raise LingoLiteError(
+            "a corpus has neither tsv nor source",
+            hint='write tsv = "test.tsv", or source = "test.en" with references = ["test.da"]',
+        )
+    return [root / first, *(root / reference for reference in spec.references)]
+
+
+def _missing(path: Path, root: Path) -> LingoLiteError:
+    if path.is_dir():
+        return LingoLiteError(f"{path} is a directory", hint="a corpus is a file of lines, plain or .gz")
+    siblings = [sibling.name for sibling in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = get_close_matches(path.name, siblings, n=1)
+    hint = f"did you mean `{path.parent / near[0]}`?" if near else f"paths are relative to {root.resolve()}"
+    return LingoLiteError(f"no such file: {path}", hint=hint)
+
+
+def _read_tsv(path: Path) -> tuple[list[str], list[list[str]]]:
+    sources, references = [], []
+    for number, line in enumerate(_read_lines(path), start=1):
+        source, *columns = line.split("\t")
+        if not columns:
+            raise LingoLiteError(
+                f"{path}, line {number}: 1 column where 2 are needed",
+                hint="a TSV corpus has the columns source, reference, then any others, separated by tabs",
+            )
+        _refuse_blank(source, path, number=number, what="source")
+        _refuse_blank(columns[0], path, number=number, what="reference")
+        sources.append(source)
+        references.append(columns[0])
+    return sources, [references]
+
+
+def _read_streams(source: Path, references: Sequence[Path]) -> tuple[list[str], list[list[str]]]:
+    sources = _read_sentences(source, what="source")
+    streams = [_read_sentences(path, what="reference") for path in references]
+    for path, stream in zip(references, streams, strict=True):
+        if len(stream) != len(sources):
+            shorter, line = (path, len(stream)) if len(stream) < len(sources) else (source, len(sources))
+            raise LingoLiteError(
+                f"{source} has {len(sources):,} lines and {path} has {len(stream):,}",
+                hint=f"line n of one translates line n of the other; {shorter} ends after line {line:,}",
+            )
+    return sources, streams
+
+
+def _read_sentences(path: Path, *, what: str) -> list[str]:
+    lines = _read_lines(path)
+    for number, line in enumerate(lines, start=1):
+        _refuse_blank(line, path, number=number, what=what)
+    return lines
+
+
+def _refuse_blank(text: str, path: Path, *, number: int, what: str) -> None:
+    if not text.strip():
+        raise LingoLiteError(
+            f"{path}, line {number}: the {what} is blank", hint="fill the line, or delete it in every file"
+        )
+
+
+def _read_lines(path: Path) -> list[str]:
+    """The lines of a file, without their ends and without a byte order mark."""
+    data = _read_bytes(path)
+    offset = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
+    raw = data[offset:].split(b"\n")
+    if not raw[-1]:
+        raw.pop()
+    lines = []
+    for number, line in enumerate(raw, start=1):
+        try:
+            lines.append(line.removesuffix(b"\r").decode("utf-8"))
+        except UnicodeDecodeError as error:
+            position = offset + error.start
+            raise LingoLiteError(
+                f"{path}, line {number}: byte {position} (0x{line[error.start]:02x}) is not UTF-8",
+                hint="convert it first, such as with `iconv -f latin1 -t utf-8`",
+            ) from None
+        offset += len(line) + 1
+    return lines
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+        return gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise LingoLiteError(
+            f"{path} is damaged or cut short: {error}", hint="copy or download it again"
+        ) from None
+    except OSError as error:
+        raise LingoLiteError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _digest(sources: list[str], references: list[list[str]], languages: tuple[str, str] | None) -> str:
+    content = {"sources": sources, "references": references, "languages": languages}
+    return hashlib.sha256(canonical_json(content)).hexdigest()
