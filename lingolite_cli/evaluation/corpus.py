@@ -1,8 +1,8 @@
 """Parallel text: read strictly, or refused with the file and the line.
 
 Owns how corpora are named in recipes and read from disk. What is translated or scored with them is the
-business of others. Files are UTF-8, plain or gzip; only a line feed ends a line, so that U+2028, form feeds and
-the like stay inside their sentence.
+business of others. Files are UTF-8, plain or gzip; only a line feed ends a line, so that U+2028, form feeds
+and the like stay inside their sentence.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class CorpusSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     Attributes:
         tsv: a file with the columns source, reference, then any others (such as provenance and licence).
         source: a file of sources, one a line.
-        references: files of references, one a stream; none for text that is only translated, as in calibration.
+        references: files of references, one a stream; none for text that is only translated.
         languages: source and target language; None leaves them to the model.
     """
 
@@ -70,8 +70,8 @@ def read_corpus(spec: CorpusSpec, *, name: str, root: Path, max_samples: int | N
         max_samples: keep the first so many sentences; the rest is checked all the same.
 
     Raises:
-        LingoLiteError: as `check_corpus_files`, or a file is not UTF-8 or cut short, a line is blank, has too few
-            columns, source and references differ in length, or there is no sentence.
+        LingoLiteError: as `check_corpus_files`, or a file is not UTF-8 or cut short, a line is blank or has
+            too few columns, source and references differ in length, or there is no sentence.
     """
     if max_samples is not None and max_samples < 1:
         raise LingoLiteError(f"max_samples must be at least 1, not {max_samples}")
@@ -123,12 +123,12 @@ def _read_tsv(path: Path) -> tuple[list[str], list[list[str]]]:
     sources, references = [], []
     for number, line in enumerate(_read_lines(path), start=1):
         source, *columns = line.split("\t")
+        _refuse_blank(source, path, number=number, what="source")
         if not columns:
             raise LingoLiteError(
                 f"{path}, line {number}: 1 column where 2 are needed",
                 hint="a TSV corpus has the columns source, reference, then any others, separated by tabs",
             )
-        _refuse_blank(source, path, number=number, what="source")
         _refuse_blank(columns[0], path, number=number, what="reference")
         sources.append(source)
         references.append(columns[0])

@@ -1,7 +1,7 @@
 """How sure a difference between two systems is: paired bootstrap resampling.
 
-Owns the resampling. What the statistics of a sentence are, and how their sums become a score, is the business of
-each metric. N sentences, K statistics, M resamples.
+Owns the resampling. What the statistics of a sentence are, and how their sums become a score, is the business
+of each metric. N sentences, K statistics, M resamples.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Budgets judged: what was measured against a limit, with the reason in words.
 
-Owns the verdict and the rule for each kind of limit. Pure functions of numbers: nothing here measures anything.
+Owns the verdict and the rule for each kind of limit. Pure functions of numbers: nothing is measured here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MANY_TIMES = 100.0
 
 
 class MetricDifference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Candidate minus reference on the same sentences, with a paired-bootstrap interval where one could be made.
+    """Candidate minus reference on the same sentences, with a paired-bootstrap interval where there is one.
 
     `num_sentences` is the size of the test set behind the interval.
     """
@@ -71,8 +71,8 @@ def judge_drop(
     """Non-inferiority: has the candidate lost at most `limit`?
 
     It passes only when the whole interval of the loss lies at or below the limit, and fails when the whole
-    interval lies above it; what lies between is inconclusive. A difference without an interval is judged on its
-    point estimate, and says so.
+    interval lies above it; what lies between is inconclusive. A difference without an interval is judged on
+    its point estimate, and says so.
 
     Args:
         difference: candidate minus reference.
