@@ -1,0 +1,173 @@
+"""Building an ONNX graph: names, nodes, and initializers in one shared file.
+
+Owns how a graph is put together; what it computes is in `lingolite_onnx.layers` and `lingolite_onnx.stacks`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from lingolite_cli import __version__
+from lingolite_onnx.weights import Array
+
+WEIGHTS_FILE = "weights.bin"
+
+_EXTERNAL_FROM_BYTES = 1024
+_ALIGNMENT = 64
+
+
+class Value(msgspec.Struct, frozen=True):
+    """An input or output of a graph. `shape` holds numbers and the names of symbolic dimensions."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+    meaning: str
+
+    @property
+    def proto(self) -> onnx.ValueInfoProto:
+        """The same for ONNX."""
+        element = helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
+        return helper.make_tensor_value_info(self.name, element, list(self.shape))
+
+
+class WeightFile:
+    """The file of all large initializers; equal contents are stored once, whichever graph asks.
+
+    Args:
+        path: the file, made empty at once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offsets: dict[str, int] = {}
+        self._size = 0
+        path.write_bytes(b"")
+
+    def tensor(self, name: str, array: Array) -> onnx.TensorProto:
+        """An initializer that refers to the bytes of `array` in this file."""
+        data = np.ascontiguousarray(array).tobytes()
+        digest = hashlib.sha256(data).hexdigest()
+        if digest not in self._offsets:
+            self._offsets[digest] = self._append(data)
+        return external_tensor(
+            name, array, location=self._path.name, offset=self._offsets[digest], length=len(data)
+        )
+
+    def _append(self, data: bytes) -> int:
+        padding = -self._size % _ALIGNMENT
+        offset = self._size + padding
+        with self._path.open("ab") as stream:
+            stream.write(bytes(padding) + data)
+        self._size = offset + len(data)
+        return offset
+
+
+def external_tensor(
+    name: str, array: Array, *, location: str, offset: int, length: int
+) -> onnx.TensorProto:
+    """An initializer like `array` whose `length` bytes lie at `offset` of the file `location`."""
+    tensor = TensorProto(name=name, dims=array.shape, data_location=TensorProto.EXTERNAL)
+    tensor.data_type = helper.np_dtype_to_tensor_dtype(array.dtype)
+    for key, value in (("location", location), ("offset", str(offset)), ("length", str(length))):
+        tensor.external_data.add(key=key, value=value)
+    return tensor
+
+
+class GraphBuilder:
+    """One graph of standard operators. Methods that add a node return the names of its outputs.
+
+    Args:
+        name: the graph's name.
+        weight_file: where large initializers go.
+    """
+
+    def __init__(self, name: str, weight_file: WeightFile) -> None:
+        self._name = name
+        self._weight_file = weight_file
+        self._nodes: list[onnx.NodeProto] = []
+        self._initializers: list[onnx.TensorProto] = []
+        self._names: dict[str, str] = {}
+        self._scope = ""
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Prefix the names of nodes made inside."""
+        outer = self._scope
+        self._scope = f"{outer}{name}/"
+        try:
+            yield
+        finally:
+            self._scope = outer
+
+    def op(self, op_type: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
+        """Add a node with one output, called `name` or else after its operator."""
+        return self.ops(op_type, *inputs, names=[name], **attributes)[0]
+
+    def ops(self, op_type: str, *inputs: str, names: Sequence[str | None], **attributes: Any) -> list[str]:
+        """Add a node with as many outputs as `names`; None names an output after its operator."""
+        node_name = f"{self._scope}{op_type}_{len(self._nodes)}"
+        outputs = [name or f"{node_name}:{index}" for index, name in enumerate(names)]
+        self._nodes.append(helper.make_node(op_type, inputs, outputs, name=node_name, **attributes))
+        return outputs
+
+    def constant(self, values: Array | np.generic, name: str | None = None) -> str:
+        """An initializer; equal arrays are one."""
+        array = np.asarray(values)
+        digest = hashlib.sha256(array.tobytes()).hexdigest()
+        key = f"{array.dtype}{array.shape}{digest}"
+        if key not in self._names:
+            self._names[key] = name or f"constant_{len(self._names)}"
+            self._initializers.append(self._tensor(self._names[key], array))
+        return self._names[key]
+
+    def integers(self, *values: int) -> str:
+        """A one-dimensional int64 initializer."""
+        return self.constant(np.array(values, dtype=np.int64))
+
+    def scalar_integer(self, value: int) -> str:
+        """An int64 initializer without dimensions."""
+        return self.constant(np.int64(value))
+
+    def scalar(self, value: float) -> str:
+        """A float32 initializer without dimensions."""
+        return self.constant(np.float32(value))
+
+    def model(
+        self, inputs: Sequence[Value], outputs: Sequence[Value], *, opset_version: int
+    ) -> onnx.ModelProto:
+        """The finished model; its weights stay in their file."""
+        opset = helper.make_opsetid("", opset_version)
+        graph = helper.make_graph(
+            self._nodes,
+            self._name,
+            [value.proto for value in inputs],
+            [value.proto for value in outputs],
+            self._initializers,
+        )
+        return helper.make_model(
+            graph,
+            opset_imports=[opset],
+            ir_version=helper.find_min_ir_version_for([opset]),
+            producer_name="lingolite",
+            producer_version=__version__,
+        )
+
+    def _tensor(self, name: str, array: Array) -> onnx.TensorProto:
+        if array.nbytes >= _EXTERNAL_FROM_BYTES:
+            return self._weight_file.tensor(name, array)
+        return numpy_helper.from_array(array, name)
+
+
+def write_model(model: onnx.ModelProto, path: Path) -> None:
+    """Write a model so that equal models give equal bytes."""
+    path.write_bytes(model.SerializeToString(deterministic=True))

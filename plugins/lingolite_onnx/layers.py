@@ -1,0 +1,201 @@
+"""The parts of the model as standard ONNX operators: linear maps, norms, rotary positions, attention, SwiGLU.
+
+Hidden states are [N, d_model] throughout, where N counts tokens: B·S in the encoder, B in the decoder, which
+reads one token a call. B batch, S source, P past, H heads, K key/value heads, G = H / K, D head_dim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from onnx import TensorProto
+
+from lingolite_cli.architecture import ModelConfig
+from lingolite_onnx.graph import GraphBuilder
+from lingolite_onnx.weights import Array, Matrix, Weights, concatenate
+
+MASKED = -1e30
+"""Added to the score of a padding key: its weight becomes 0, and a row of nothing but padding stays finite."""
+
+_EPSILON = 1e-6
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """Activations quantized by row: uint8 `values` [N, in] with zero point 128, float32 `scale` [N, 1]."""
+
+    values: str
+    scale: str
+
+
+class Rotation(msgspec.Struct, frozen=True):
+    """Rotary tables of the positions at hand, float32 and broadcast over heads: cosines, and sines whose first
+    half is negative."""
+
+    cosines: str
+    signed_sines: str
+
+
+class Layers:
+    """Layers of one graph.
+
+    Args:
+        graph: where the nodes go.
+        weights: the model's weights.
+    """
+
+    def __init__(self, graph: GraphBuilder, weights: Weights) -> None:
+        self.graph = graph
+        self.weights = weights
+        self._quantized: dict[str, Rows] = {}
+
+    @property
+    def config(self) -> ModelConfig:
+        """The shape of the model."""
+        return self.weights.config
+
+    def linear(self, x: str, *names: str) -> str:
+        """[N, sum of out]: the products of x [N, in] with several matrices side by side.
+
+        Matrices of one dtype become one matrix, because one large product is faster than several small ones.
+        """
+        matrices = tuple(self.weights.matrix(name) for name in names)
+        if len({matrix.values.dtype for matrix in matrices}) == 1:
+            return self.product(x, concatenate(matrices), name="+".join(names))
+        products = [self.product(x, matrix, name=name) for matrix, name in zip(matrices, names, strict=True)]
+        return self.graph.op("Concat", *products, axis=-1)
+
+    def product(self, x: str, matrix: Matrix, *, name: str) -> str:
+        """[N, out] from x [N, in]."""
+        transposed = np.ascontiguousarray(matrix.values.T)
+        if matrix.scale is None:
+            return self.graph.op("MatMul", x, self._as_float32(transposed, name))
+        return self._integer_product(x, self.graph.constant(transposed, name), matrix.scale, name=name)
+
+    def projection(self, x: str) -> str:
+        """[N, V] float32 logits, called `logits`; a tied embedding is the one of `embedding`."""
+        matrix, name = self.weights.projection, "output_projection"
+        if self.config.tie_embeddings and not matrix.is_int8:
+            table = self._as_float32(matrix.values, "embedding")
+            return self.graph.op("Gemm", x, table, transB=1, name="logits")
+        name = "embedding" if self.config.tie_embeddings else name
+        return self.graph.op("Identity", self.product(x, matrix, name=name), name="logits")
+
+    def embedding(self, ids: str, stack: str) -> str:
+        """[N, d_model] float32 from ids [N], times sqrt(d_model).
+
+        A tied int8 embedding is stored [d_model, V], as its output projection reads it, and looked up by column.
+        """
+        matrix, graph = self.weights.embedding(stack), self.graph
+        if matrix.scale is None:
+            rows = graph.op("Gather", graph.constant(matrix.values, "embedding"), ids, axis=0)
+            rows = graph.op("Cast", rows, to=TensorProto.FLOAT) if matrix.values.dtype == np.float16 else rows
+        elif self.config.tie_embeddings:
+            columns = graph.constant(np.ascontiguousarray(matrix.values.T), "embedding")
+            rows = graph.op("Transpose", graph.op("Gather", columns, ids, axis=1), perm=[1, 0])
+            rows = self._dequantized(rows, ids, matrix.scale)
+        else:
+            rows = graph.op("Gather", graph.constant(matrix.values, "embedding"), ids, axis=0)
+            rows = self._dequantized(rows, ids, matrix.scale)
+        return graph.op("Mul", rows, graph.scalar(np.sqrt(self.config.d_model)))
+
+    def norm(self, x: str, name: str) -> str:
+        """RMSNorm of x [N, d_model], in the pattern that ONNX Runtime knows how to fuse."""
+        graph = self.graph
+        square = graph.op("Pow", x, graph.scalar(2.0))
+        mean = graph.op("ReduceMean", square, graph.integers(-1), keepdims=1)
+        root = graph.op("Sqrt", graph.op("Add", mean, graph.scalar(_EPSILON)))
+        gains = graph.constant(self.weights.norm(name), name)
+        return graph.op("Mul", graph.op("Div", x, root), gains)
+
+    def rotation(self, tables: tuple[Array, Array], positions: str, *, head_axis: int) -> Rotation:
+        """The rows of `tables` [max_seq_len, D/2] at `positions`, with an axis for heads put in."""
+        graph = self.graph
+        axis = graph.integers(head_axis)
+        cosines, sines = (
+            graph.op("Unsqueeze", graph.op("Gather", graph.constant(table, name), positions, axis=0), axis)
+            for table, name in zip(tables, ("rotary_cosines", "rotary_sines"), strict=True)
+        )
+        signed = graph.op("Concat", graph.op("Neg", sines), sines, axis=-1)
+        return Rotation(graph.op("Concat", cosines, cosines, axis=-1), signed)
+
+    def rotate(self, x: str, rotation: Rotation) -> str:
+        """x [..., heads, D] at its positions; the head is split in halves, not interleaved."""
+        graph = self.graph
+        first, second = graph.ops("Split", x, names=[None, None], axis=-1, num_outputs=2)
+        swapped = graph.op("Concat", second, first, axis=-1)
+        turned = graph.op("Mul", swapped, rotation.signed_sines)
+        return graph.op("Add", graph.op("Mul", x, rotation.cosines), turned)
+
+    def attend(self, query: str, transposed_key: str, value: str, mask: str | None) -> str:
+        """Attention (Vaswani et al. 2017, arXiv:1706.03762, eq. 1) of grouped queries.
+
+        Args:
+            query: [B, K, G·T, D]: the queries of a group lie together, so no key or value is repeated.
+            transposed_key: [B, K, D, S].
+            value: [B, K, S, D].
+            mask: added to the scores, [B, 1, 1, S]; None where every key may be seen.
+
+        Returns:
+            [B, K, G·T, D].
+        """
+        graph = self.graph
+        scaled = graph.op("Mul", query, graph.scalar(self.config.head_dim**-0.5))
+        scores = graph.op("MatMul", scaled, transposed_key)
+        if mask is not None:
+            scores = graph.op("Add", scores, mask)
+        return graph.op("MatMul", graph.op("Softmax", scores, axis=-1), value)
+
+    def mask(self, source_mask: str) -> str:
+        """[B, 1, 1, S] float32 to add to scores, from a mask [B, S] that is True on real tokens."""
+        graph = self.graph
+        additive = graph.op("Where", source_mask, graph.scalar(0.0), graph.scalar(MASKED))
+        return graph.op("Unsqueeze", additive, graph.integers(1, 2))
+
+    def feed_forward(self, x: str, name: str) -> str:
+        """SwiGLU (Shazeer 2020, arXiv:2002.05202, eq. 6) of x [N, d_model]."""
+        graph = self.graph
+        both = self.linear(x, f"{name}.gate_proj", f"{name}.up_proj")
+        gate, up = graph.ops("Split", both, names=[None, None], axis=-1, num_outputs=2)
+        activated = graph.op("Mul", gate, graph.op("Sigmoid", gate))
+        return self.linear(graph.op("Mul", activated, up), f"{name}.down_proj")
+
+    def split_heads(self, x: str, sizes: Sequence[int], *, axis: int) -> list[str]:
+        """Parts of x along its axis of heads."""
+        return self.graph.ops(
+            "Split", x, self.graph.integers(*sizes), names=[None] * len(sizes), axis=axis
+        )
+
+    def _integer_product(self, x: str, values: str, scale: Array, *, name: str) -> str:
+        graph, rows = self.graph, self._rows(x)
+        zero_point = graph.constant(np.uint8(128))
+        sums = graph.op("MatMulInteger", rows.values, values, zero_point)
+        product = graph.op("Mul", graph.op("Cast", sums, to=TensorProto.FLOAT), rows.scale)
+        return graph.op("Mul", product, graph.constant(scale, f"{name}.scale"))
+
+    def _rows(self, x: str) -> Rows:
+        """x [N, in] quantized by row; products with the same x share it."""
+        if x not in self._quantized:
+            self._quantized[x] = self._quantize(x)
+        return self._quantized[x]
+
+    def _quantize(self, x: str) -> Rows:
+        graph = self.graph
+        largest = graph.op("ReduceMax", graph.op("Abs", x), graph.integers(-1), keepdims=1)
+        scale = graph.op("Div", graph.op("Max", largest, graph.scalar(1e-30)), graph.scalar(127.0))
+        rounded = graph.op("Round", graph.op("Div", x, scale))
+        shifted = graph.op("Add", rounded, graph.scalar(128.0))
+        return Rows(graph.op("Cast", shifted, to=TensorProto.UINT8), scale)
+
+    def _dequantized(self, rows: str, ids: str, scale: Array) -> str:
+        graph = self.graph
+        scales = graph.op("Gather", graph.constant(scale, "embedding.scale"), ids, axis=0)
+        scales = graph.op("Unsqueeze", scales, graph.integers(1))
+        return graph.op("Mul", graph.op("Cast", rows, to=TensorProto.FLOAT), scales)
+
+    def _as_float32(self, values: Array, name: str) -> str:
+        constant = self.graph.constant(values, name)
+        if values.dtype == np.float16:
+            return self.graph.op("Cast", constant, to=TensorProto.FLOAT)
+        return constant

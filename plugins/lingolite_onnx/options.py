@@ -1,0 +1,41 @@
+"""Options of the ONNX exporter and backend; cheap to import."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+OPSET_VERSIONS = (18, 19, 20)
+
+
+class OnnxExportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How graphs are written.
+
+    Attributes:
+        opset_version: version of the default `ai.onnx` operators, 18 to 20; the lowest runs on the most devices.
+        max_seq_len: positions that source and target may have; None for the model's own. A smaller number makes
+            smaller rotary tables. A larger one is refused: the model has never seen such positions.
+        optimize: also write graphs optimized for ONNX Runtime: `onnxruntime` by its own offline optimizer,
+            `onnxruntime-tools` by the package of that name, which is no longer maintained.
+        test: compare the graphs with an independent computation of the same weights, and fail beyond a tolerance.
+    """
+
+    opset_version: Annotated[int, Meta(ge=OPSET_VERSIONS[0], le=OPSET_VERSIONS[-1])] = 18
+    max_seq_len: Annotated[int, Meta(ge=1)] | None = None
+    optimize: Literal["none", "onnxruntime", "onnxruntime-tools"] = "none"
+    test: bool = True
+
+
+class OnnxBackendOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How graphs are run.
+
+    Attributes:
+        provider: ONNX Runtime's execution provider: `cpu`, `cuda`, `coreml`, …, or its full name.
+        graph: `portable` for the standard operators, `optimized` for the graphs that the export option `optimize`
+            wrote beside them.
+    """
+
+    provider: str = "cpu"
+    graph: Literal["portable", "optimized"] = "portable"
