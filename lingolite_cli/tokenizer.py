@@ -16,6 +16,7 @@ from lingolite_cli.errors import LingoLiteError, did_you_mean
 
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = 0, 1, 2, 3
 _FIXED = {"<pad>": PAD_ID, "<s>": BOS_ID, "</s>": EOS_ID, "<unk>": UNK_ID}
+_FRAME_LENGTH = 5
 
 
 class SourceIds(msgspec.Struct, frozen=True):
@@ -28,6 +29,11 @@ class SourceIds(msgspec.Struct, frozen=True):
     def is_truncated(self) -> bool:
         """Whether the source lost tokens."""
         return len(self.ids) < self.num_tokens
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing inside the frame."""
+        return self.num_tokens == _FRAME_LENGTH
 
 
 class Tokenizer:
@@ -53,9 +59,7 @@ class Tokenizer:
         self._spelled_out = {id: self._spell(piece) for piece, id in controls}
         self._src = self._id("<src>")
         self._tgt = self._id("<tgt>")
-        self._languages = tuple(
-            piece[1:-1] for piece, _ in controls if piece not in ("<src>", "<tgt>", *_FIXED)
-        )
+        self._languages = tuple(piece[1:-1] for piece, _ in controls if piece not in ("<src>", "<tgt>", *_FIXED))
 
     @property
     def vocab_size(self) -> int:
@@ -81,8 +85,8 @@ class Tokenizer:
         prefix = [self._src, self.language_id(languages[0])]
         suffix = [EOS_ID, self._tgt, self.language_id(languages[1])]
         body = self.encode(text)
-        room = max(max_length - len(prefix) - len(suffix), 0)
-        return SourceIds([*prefix, *body[:room], *suffix], len(prefix) + len(body) + len(suffix))
+        room = max(max_length - _FRAME_LENGTH, 0)
+        return SourceIds([*prefix, *body[:room], *suffix], len(body) + _FRAME_LENGTH)
 
     def encode(self, text: str) -> list[int]:
         """Ids of plain text, without a frame and without a control token."""

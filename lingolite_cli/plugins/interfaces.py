@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from lingolite_cli.artifact import Artifact, Product
+    from lingolite_cli.decoding.hypothesis import Hypothesis
+    from lingolite_cli.decoding.options import DecodingOptions
     from lingolite_cli.recipe.record import RunManifest
 
     IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -76,8 +78,31 @@ class TopKBackend(Backend, Protocol):
     def step_top_k(self, state: State, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
         """As `step`, with softmax and selection inside the engine.
 
+        Args:
+            state: as in `step`.
+            tokens: as in `step`.
+            k: at least 1. May exceed V; then all V are returned.
+
         Returns:
             ids [B, k] int64 and log-probabilities [B, k] float32, best first, ties towards the smaller id.
+        """
+
+
+class TranslateBackend(Backend, Protocol):
+    """A backend with the capability `translate`: an engine that searches by itself."""
+
+    def translate(
+        self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions
+    ) -> list[list[Hypothesis]]:
+        """Search as `lingolite_cli.decoding.search` does, to the same tokens.
+
+        Args:
+            source_ids: as in `encode`.
+            source_mask: as in `encode`.
+            options: every field is to be obeyed.
+
+        Returns:
+            For each row its `n_best` hypotheses, best first.
         """
 
 

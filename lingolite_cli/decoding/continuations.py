@@ -1,0 +1,91 @@
+"""The best next tokens of each row, whoever finds them: the engine, or this module from its logits.
+
+Owns top-k selection with its rule for ties, and log-softmax. B batch, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import numpy as np
+
+from lingolite_cli.errors import ExitCode, LingoLiteError
+
+if TYPE_CHECKING:
+    from lingolite_cli.plugins.interfaces import Backend, FloatArray, IntArray, State, TopKBackend
+
+    StepTopK: TypeAlias = Callable[[State, IntArray, int], tuple[IntArray, FloatArray]]
+
+
+def continuations(backend: Backend, capabilities: frozenset[str]) -> StepTopK:
+    """`step_top_k` of a backend with the capability `top_k`; for another, the same derived from `step`.
+
+    Returns:
+        A function of (state, tokens [B] int64, k) that advances the state and returns ids [B, k] int64 and
+        log-probabilities [B, k] float32, best first, ties towards the smaller id; fewer columns when V < k. It raises
+        LingoLiteError when the engine computed NaN.
+    """
+    step_top_k = cast("TopKBackend", backend).step_top_k if "top_k" in capabilities else _derived(backend)
+
+    def checked(state: State, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
+        ids, log_probabilities = step_top_k(state, tokens, k)
+        if np.isnan(log_probabilities).any():
+            raise LingoLiteError(
+                "the backend computed NaN instead of logits",
+                hint="check the weights, or try another backend: `lingolite plugins list`",
+                exit_code=ExitCode.PLUGIN,
+            )
+        return ids, log_probabilities
+
+    return checked
+
+
+def _derived(backend: Backend) -> StepTopK:
+    def step_top_k(state: State, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
+        return top_k(backend.step(state, tokens), k)
+
+    return step_top_k
+
+
+def top_k(logits: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
+    """The k largest logits of each row, as log-probabilities.
+
+    One argmax pass a rank: argmax takes the first of equal values, which is the rule for ties, and for the k of
+    a beam search this is several times faster than a partition.
+
+    Args:
+        logits: [B, V] float32; not changed.
+        k: at least 1.
+
+    Returns:
+        ids [B, min(k, V)] int64 and log-probabilities [B, min(k, V)] float32, best first, ties towards the
+        smaller id.
+    """
+    if k == 1:
+        ids = logits.argmax(axis=1, keepdims=True)
+        values = np.take_along_axis(logits, ids, axis=1)
+    else:
+        ids, values = _largest(logits, min(k, logits.shape[1]))
+    return ids, _log_softmax(values, logits)
+
+
+def _largest(logits: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
+    rest = logits.copy()
+    rows = np.arange(len(logits))
+    ids = np.empty((len(logits), k), np.int64)
+    values = np.empty((len(logits), k), np.float32)
+    for rank in range(k):
+        ids[:, rank] = rest.argmax(axis=1)
+        values[:, rank] = rest[rows, ids[:, rank]]
+        rest[rows, ids[:, rank]] = -np.inf
+    return ids, values
+
+
+def _log_softmax(values: FloatArray, logits: FloatArray) -> FloatArray:
+    """Log-probabilities of `values` [B, k], the largest of `logits` first, so that no exponential overflows."""
+    largest = values[:, :1]
+    with np.errstate(invalid="ignore"):  # infinite logits give NaN, which the caller refuses
+        exponentials = np.exp(logits - largest)
+        log_probabilities: FloatArray = (values - largest) - np.log(exponentials.sum(axis=1, keepdims=True))
+    return log_probabilities

@@ -1,0 +1,54 @@
+"""The search for the best target sentences, once for every backend.
+
+Owns the choice between greedy search, beam search and an engine's own search.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from lingolite_cli.decoding.beam import beam_search
+from lingolite_cli.decoding.continuations import continuations
+from lingolite_cli.decoding.greedy import greedy_search
+from lingolite_cli.decoding.hypothesis import Hypothesis
+from lingolite_cli.decoding.options import DecodingOptions
+
+if TYPE_CHECKING:
+    from lingolite_cli.plugins.interfaces import Backend, BoolArray, IntArray, TranslateBackend
+
+
+def search(
+    backend: Backend,
+    source_ids: IntArray,
+    source_mask: BoolArray,
+    *,
+    options: DecodingOptions,
+    capabilities: frozenset[str] = frozenset(),
+) -> list[list[Hypothesis]]:
+    """Translate a batch of framed sources.
+
+    Args:
+        backend: runs the model.
+        source_ids: [B, S] int64, padded on the right.
+        source_mask: [B, S] bool, True on real tokens.
+        options: `max_length` must be within the model's positions.
+        capabilities: those that the backend declares; `translate` hands the search to the engine, `top_k` the choice of
+            continuations. Neither changes a token.
+
+    Returns:
+        For each row its `n_best` hypotheses, best first.
+
+    Raises:
+        LingoLiteError: the backend computed NaN.
+    """
+    if "translate" in capabilities:
+        return cast("TranslateBackend", backend).translate(source_ids, source_mask, options)
+    state = backend.encode(source_ids, source_mask)
+    find = greedy_search if options.beam_size == 1 else beam_search
+    return find(
+        backend,
+        continuations(backend, capabilities),
+        state,
+        num_sentences=len(source_ids),
+        options=options,
+    )
