@@ -188,9 +188,7 @@ def _read_bytes(path: Path) -> bytes:
         data = path.read_bytes()
         return gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise LingoLiteError(
-            f"{path} is damaged or cut short: {error}", hint="copy or download it again"
-        ) from None
+        raise LingoLiteError(f"{path} is damaged or cut short: {error}", hint="copy or download it again") from None
     except OSError as error:
         raise LingoLiteError(f"cannot read {path}: {error.strerror}") from None
 

@@ -63,9 +63,7 @@ def paired_bootstrap(
     return Interval(float(delta), float(low), float(high), confidence)
 
 
-def _check(
-    reference: StatisticsArray, candidate: StatisticsArray, *, resamples: int, confidence: float
-) -> None:
+def _check(reference: StatisticsArray, candidate: StatisticsArray, *, resamples: int, confidence: float) -> None:
     if reference.ndim != 2 or reference.shape != candidate.shape:
         raise ValueError(f"statistics of shapes {reference.shape} and {candidate.shape} are not pairs")
     if not reference.size:
@@ -89,9 +87,7 @@ def _resampled_totals(statistics: StatisticsArray, *, resamples: int, seed: int)
     return np.concatenate(totals)
 
 
-def _differences(
-    totals: StatisticsArray, score: Callable[[StatisticsArray], StatisticsArray]
-) -> StatisticsArray:
+def _differences(totals: StatisticsArray, score: Callable[[StatisticsArray], StatisticsArray]) -> StatisticsArray:
     """[M] candidate minus reference, from [M, 2 K] totals of both."""
     half = totals.shape[1] // 2
     return score(totals[:, half:]) - score(totals[:, :half])

@@ -115,9 +115,7 @@ def _loss(difference: MetricDifference, higher_is_better: bool) -> _Loss:
 
 def _describe(difference: MetricDifference, loss: _Loss, higher_is_better: bool) -> str:
     fell = (loss.estimate > 0) == higher_is_better
-    verb = (
-        "is unchanged" if loss.estimate == 0 else f"{'fell' if fell else 'rose'} by {abs(loss.estimate):.2f}"
-    )
+    verb = "is unchanged" if loss.estimate == 0 else f"{'fell' if fell else 'rose'} by {abs(loss.estimate):.2f}"
     text = f"{difference.metric} {verb}"
     if difference.low is None:
         return text
@@ -134,9 +132,7 @@ def _what_would_settle(difference: MetricDifference, loss: _Loss, limit: float) 
     size = _test_set_size(factor, difference.num_sentences)
     if margin > 0:
         return f"{size} would settle it if the loss stays as it is"
-    return (
-        f"the point estimate itself breaks the budget, and {size} would show that if the loss stays as it is"
-    )
+    return f"the point estimate itself breaks the budget, and {size} would show that if the loss stays as it is"
 
 
 def _test_set_size(factor: float, num_sentences: int | None) -> str:
@@ -144,9 +140,9 @@ def _test_set_size(factor: float, num_sentences: int | None) -> str:
         return f"more than {_MANY_TIMES:.0f} times as many sentences"
     if num_sentences is None:
         return f"about {factor:.1f} times as many sentences"
-    needed = math.ceil(factor * num_sentences)
+    needed = round(factor * num_sentences)
     step = 10 ** max(len(str(needed)) - 2, 0)  # two significant digits: it is an estimate
-    return f"about {math.ceil(needed / step) * step:,} sentences"
+    return f"about {round(needed / step) * step:,} sentences"
 
 
 def judge_max(value: float | None, *, limit: float, budget: str, unit: str = "") -> Verdict:
@@ -158,16 +154,12 @@ def judge_max(value: float | None, *, limit: float, budget: str, unit: str = "")
         budget: the name of the limit, such as `size_mb_max`.
         unit: how to write the unit behind both numbers.
     """
-    return _judge_limit(
-        value, limit, is_within=value is not None and value <= limit, budget=budget, unit=unit
-    )
+    return _judge_limit(value, limit, is_within=value is not None and value <= limit, budget=budget, unit=unit)
 
 
 def judge_min(value: float | None, *, limit: float, budget: str, unit: str = "") -> Verdict:
     """Is a measured number at least `limit`? As `judge_max` otherwise."""
-    return _judge_limit(
-        value, limit, is_within=value is not None and value >= limit, budget=budget, unit=unit
-    )
+    return _judge_limit(value, limit, is_within=value is not None and value >= limit, budget=budget, unit=unit)
 
 
 def _judge_limit(value: float | None, limit: float, *, is_within: bool, budget: str, unit: str) -> Verdict:

@@ -1,0 +1,134 @@
+"""Verdicts at their edges: none may pass, fail or stay silent where the numbers do not say so."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict, judge_drop, judge_max, judge_min
+
+
+def difference(delta: float, low: float | None = None, high: float | None = None, **fields: Any) -> MetricDifference:
+    return MetricDifference(
+        metric="bleu", reference=30.0, candidate=30.0 + delta, delta=delta, low=low, high=high, **fields
+    )
+
+
+def judge(given: MetricDifference, *, limit: float = 0.5, allow: bool = False, higher: bool = True) -> Verdict:
+    return judge_drop(given, limit=limit, budget="bleu_drop_max", allow_inconclusive=allow, higher_is_better=higher)
+
+
+@pytest.mark.parametrize(
+    ("delta", "low", "high", "status"),
+    [
+        (-0.1, -0.4, 0.2, "pass"),
+        (0.9, 0.1, 1.7, "pass"),
+        (-0.2, -0.5, 0.1, "pass"),  # the whole interval at or above the limit
+        (-0.2, -0.5001, 0.1, "inconclusive"),
+        (-0.9, -1.3, -0.5, "inconclusive"),  # its upper end stands on the limit, which is still within
+        (-0.9, -1.3, -0.5001, "fail"),
+        (0.1, -0.6, 0.8, "inconclusive"),  # a gain that may be a loss too large
+        (-0.9, -1.9, 0.1, "inconclusive"),
+        (0.0, 0.0, 0.0, "pass"),
+    ],
+)
+def test_drop_passes_only_when_the_whole_interval_is_within(delta: float, low: float, high: float, status: str) -> None:
+    verdict = judge(difference(delta, low, high))
+    assert verdict.status == status
+    assert verdict.breaks_run == (status != "pass")
+    assert verdict.seen == -delta
+
+
+def test_rise_is_the_loss_where_lower_is_better() -> None:
+    risen = difference(0.9, 0.6, 1.2)
+    assert judge(risen, higher=False).status == "fail"
+    assert judge(risen, higher=False).seen == 0.9
+    assert "bleu rose by 0.90 (loss 0.60 to 1.20" in judge(risen, higher=False).why
+    assert judge(risen, higher=True).status == "pass"
+    assert judge(difference(-3.0, -3.5, -2.5), higher=False).status == "pass"
+    assert judge(difference(0.2, -0.4, 0.8), higher=False).status == "inconclusive"
+
+
+def test_zero_limit_allows_no_loss_at_all() -> None:
+    assert judge(difference(0.0, 0.0, 0.0), limit=0.0).status == "pass"
+    assert judge(difference(0.0, -0.1, 0.1), limit=0.0).status == "inconclusive"
+    assert judge(difference(-0.001), limit=0.0).status == "fail"
+
+
+@pytest.mark.parametrize(("delta", "status"), [(-0.5, "pass"), (-0.51, "fail"), (0.3, "pass")])
+def test_metric_without_interval_is_judged_on_its_point_and_says_so(delta: float, status: str) -> None:
+    verdict = judge(difference(delta))
+    assert verdict.status == status
+    assert "judged on the point estimate" in verdict.why
+    assert "judged on the point estimate" not in judge(difference(delta, delta, delta)).why
+
+
+def test_inconclusive_says_how_many_sentences_would_settle_it() -> None:
+    # The interval reaches 0.6 beyond the estimate and the limit is 0.3 away: half the width, four times the size.
+    verdict = judge(difference(-0.2, -0.8, 0.4, num_sentences=250))
+    assert "fell by 0.20 (loss -0.40 to 0.80 at 95% confidence), partly above the limit of 0.5" in verdict.why
+    assert "about 1,000 sentences would settle it" in verdict.why
+    assert "about 4.0 times as many sentences" in judge(difference(-0.2, -0.8, 0.4)).why
+    assert "more than 100 times" in judge(difference(-0.4999, -2.0, 1.0, num_sentences=250)).why
+
+
+def test_inconclusive_beyond_the_budget_says_that_the_estimate_breaks_it() -> None:
+    why = judge(difference(-0.8, -1.4, -0.2, num_sentences=250)).why
+    assert "the point estimate itself breaks the budget" in why
+    assert "about 1,000 sentences" in why
+    assert "no number of sentences" in judge(difference(-0.5, -1.0, 0.0)).why
+
+
+def test_handful_of_sentences_never_passes() -> None:
+    verdict = judge(difference(0.0, 0.0, 0.0, num_sentences=3))
+    assert verdict.status == "inconclusive"
+    assert "3 sentences are too few to tell" in verdict.why
+    assert judge(difference(0.0, 0.0, 0.0, num_sentences=10)).status == "pass"
+    assert judge(difference(-9.0, -9.0, -9.0, num_sentences=3)).status == "fail"
+
+
+def test_recipe_may_allow_the_inconclusive_and_nothing_else() -> None:
+    allowed = judge(difference(-0.2, -0.8, 0.4), allow=True)
+    assert (allowed.status, allowed.breaks_run) == ("inconclusive", False)
+    assert judge(difference(-0.9, -1.0, -0.8), allow=True).breaks_run
+    assert judge(difference(math.nan), allow=True).breaks_run
+
+
+@pytest.mark.parametrize(
+    "given", [difference(math.nan), difference(-0.1, math.nan, 0.1), difference(-0.1, -0.2, math.nan)]
+)
+def test_difference_that_is_no_number_is_not_measured(given: MetricDifference) -> None:
+    verdict = judge(given)
+    assert (verdict.status, verdict.seen, verdict.breaks_run) == ("not measured", None, True)
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "status"),
+    [
+        (judge_max, 11.9, "pass"),
+        (judge_max, 12.0, "pass"),
+        (judge_max, 12.000001, "fail"),
+        (judge_max, math.inf, "fail"),
+        (judge_min, 12.1, "pass"),
+        (judge_min, 12.0, "pass"),
+        (judge_min, 11.999999, "fail"),
+        (judge_min, -math.inf, "fail"),
+    ],
+)
+def test_limits_include_themselves(function: Any, value: float, status: str) -> None:
+    verdict = function(value, limit=12.0, budget="size_mb_max", unit="MB")
+    assert (verdict.status, verdict.seen, verdict.limit) == (status, value, 12.0)
+    assert "limit of 12 MB" in verdict.why
+
+
+@pytest.mark.parametrize("function", [judge_max, judge_min])
+@pytest.mark.parametrize("value", [None, math.nan])
+def test_budget_that_was_not_measured_breaks_the_run(function: Any, value: float | None) -> None:
+    verdict = function(value, limit=0.0, budget="latency_p95_ms_max")
+    assert (verdict.status, verdict.seen, verdict.breaks_run) == ("not measured", None, True)
+
+
+def test_reason_never_rounds_a_broken_limit_away() -> None:
+    assert judge_max(12.00004, limit=12.0, budget="size_mb_max").why.startswith("12.00004 is outside")

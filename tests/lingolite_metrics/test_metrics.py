@@ -1,0 +1,173 @@
+"""The metrics against sacreBLEU's own command line and API."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from lingolite_metrics import lingolite_metrics
+from lingolite_metrics.bleu import Bleu
+from lingolite_metrics.chrf import Chrf
+from lingolite_metrics.options import BleuOptions, ChrfOptions, TerOptions
+from lingolite_metrics.ter import Ter
+from sacrebleu.metrics import BLEU, CHRF, TER
+
+from lingolite_cli.errors import LingoLiteError
+
+HYPOTHESES = [
+    "Katten sad på måtten, og hunden sov.",
+    "Filen kunne ikke findes i mappen.",
+    "Vælg et sprog til grænsefladen",
+    "<b>Annullér</b> overførslen?",
+    "det er ikke muligt at åbne vinduet nu",
+]
+FIRST = [
+    "Katten sad på måtten, mens hunden sov.",
+    "Filen blev ikke fundet i mappen.",
+    "Vælg sproget for brugerfladen",
+    "Vil du <b>annullere</b> overførslen?",
+    "Det er ikke muligt at åbne vinduet nu.",
+]
+SECOND = [
+    "Katten sad på en måtte, og hunden sov dér.",
+    "Kunne ikke finde filen i mappen.",
+    "Vælg grænsefladens sprog",
+    "Annullér overførslen?",
+    "Vinduet kan ikke åbnes nu.",
+]
+
+VARIANTS = [
+    (Bleu(options=BleuOptions()), BLEU()),
+    (Bleu(options=BleuOptions(lowercase=True, tokenize="intl")), BLEU(lowercase=True, tokenize="intl")),
+    (Bleu(options=BleuOptions(smooth_method="none")), BLEU(smooth_method="none")),
+    (Bleu(options=BleuOptions(smooth_method="floor")), BLEU(smooth_method="floor")),
+    (
+        Bleu(options=BleuOptions(smooth_method="add-k", smooth_value=0.3)),
+        BLEU(smooth_method="add-k", smooth_value=0.3),
+    ),
+    (Chrf(options=ChrfOptions()), CHRF()),
+    (Chrf(options=ChrfOptions(word_order=2, beta=3)), CHRF(word_order=2, beta=3)),
+    (Chrf(options=ChrfOptions(char_order=4, whitespace=True)), CHRF(char_order=4, whitespace=True)),
+    (Ter(options=TerOptions()), TER()),
+    (Ter(options=TerOptions(case_sensitive=True, normalized=True)), TER(case_sensitive=True, normalized=True)),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), VARIANTS)
+@pytest.mark.parametrize("references", [[FIRST], [FIRST, SECOND]])
+def test_score_is_that_of_sacrebleu_to_the_last_bit(ours: Any, theirs: Any, references: list[list[str]]) -> None:
+    score = ours.score(HYPOTHESES, references)
+    assert score.value == theirs.corpus_score(HYPOTHESES, references).score
+    assert score.signature == str(theirs.get_signature())
+
+
+def test_figures_are_those_of_the_sacrebleu_command(tmp_path: Path) -> None:
+    for name, lines in (("hyp", HYPOTHESES), ("a", FIRST), ("b", SECOND)):
+        (tmp_path / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    command = [sys.executable, "-m", "sacrebleu", "a", "b", "-i", "hyp", "-m", "bleu", "chrf", "ter", "-w", "6"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    expected = json.loads(done.stdout)
+    metrics = [Bleu(options=BleuOptions()), Chrf(options=ChrfOptions()), Ter(options=TerOptions())]
+    for metric, entry in zip(metrics, expected, strict=True):
+        score = metric.score(HYPOTHESES, [FIRST, SECOND])
+        assert score.value == pytest.approx(entry["score"], abs=1e-6)
+        assert score.signature == entry["signature"]
+
+
+def test_bleu_details_are_precisions_brevity_penalty_and_lengths() -> None:
+    score = Bleu(options=BleuOptions()).score(HYPOTHESES, [FIRST])
+    theirs = BLEU().corpus_score(HYPOTHESES, [FIRST])
+    assert [score.details[f"bleu_{n}"] for n in (1, 2, 3, 4)] == theirs.precisions
+    assert score.details["bp"] == theirs.bp < 1.0
+    assert (score.details["sys_len"], score.details["ref_len"]) == (theirs.sys_len, theirs.ref_len)
+
+
+def random_corpus(*, seed: int, num_sentences: int) -> tuple[list[str], list[list[str]]]:
+    """Hypotheses from a small vocabulary, so that n-grams of every order sometimes match."""
+    generator = np.random.default_rng(seed)
+    words = ["en", "kat", "hund", "sad", "Sov", "på", "måtten", "og", ".", ","]
+    streams = [
+        [" ".join(generator.choice(words, size=generator.integers(1, 9))) for _ in range(num_sentences)]
+        for _ in range(3)
+    ]
+    return streams[0], streams[1:]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), VARIANTS)
+def test_scores_from_statistics_are_those_of_sacrebleu(ours: Any, theirs: Any) -> None:
+    hypotheses, references = random_corpus(seed=3, num_sentences=60)
+    statistics = ours.statistics(hypotheses, references)
+    generator = np.random.default_rng(5)
+    # Rows alone hit every edge (no matches, no n-grams of an order); sums of several are the usual case.
+    counts = np.concatenate([np.eye(60), generator.integers(0, 3, size=(40, 60)).astype(float)])
+    totals = counts @ statistics
+    expected = [theirs._compute_score_from_stats(row.tolist()).score for row in totals]
+    np.testing.assert_allclose(ours.from_statistics(totals), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), VARIANTS)
+def test_statistics_add_up_to_the_corpus_score(ours: Any, theirs: Any) -> None:
+    hypotheses, references = random_corpus(seed=11, num_sentences=50)
+    head = ours.statistics(hypotheses[:20], [stream[:20] for stream in references])
+    tail = ours.statistics(hypotheses[20:], [stream[20:] for stream in references])
+    totals = (head.sum(axis=0) + tail.sum(axis=0))[None, :]
+    expected = theirs.corpus_score(hypotheses, references).score
+    assert ours.from_statistics(totals)[0] == pytest.approx(expected, abs=1e-9)
+    assert head.dtype == np.float64
+
+
+def test_statistics_of_nothing_score_zero() -> None:
+    for metric, width in ((VARIANTS[0][0], 10), (VARIANTS[5][0], 18), (VARIANTS[8][0], 2)):
+        assert metric.from_statistics(np.zeros((1, width)))[0] == 0.0
+
+
+def test_edits_against_empty_references_count_as_100() -> None:
+    assert VARIANTS[8][0].from_statistics(np.array([[3.0, 0.0]]))[0] == 100.0
+
+
+@pytest.mark.parametrize(
+    ("hypotheses", "references", "message"),
+    [
+        ([], [[]], "no hypotheses"),
+        (HYPOTHESES, [], "no references"),
+        (HYPOTHESES, [FIRST, SECOND[:4]], "5 hypotheses against 4 references"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(hypotheses: list[str], references: list[list[str]], message: str) -> None:
+    with pytest.raises(LingoLiteError, match=message):
+        Chrf(options=ChrfOptions()).score(hypotheses, references)
+
+
+@pytest.mark.parametrize(
+    ("options", "given"),
+    [
+        (BleuOptions, {"smooth_method": "exp", "smooth_value": 0.5}),
+        (BleuOptions, {"tokenize": "ja-mecab"}),
+        (ChrfOptions, {"char_order": 0}),
+        (TerOptions, {"asian_support": True}),
+        (TerOptions, {"beta": 2}),
+    ],
+)
+def test_options_without_effect_or_meaning_are_refused(options: Any, given: dict[str, Any]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(given, options)
+
+
+def test_only_ter_counts_downwards() -> None:
+    better = {spec.name: spec.higher_is_better for spec in lingolite_metrics()}
+    assert better == {"bleu": True, "chrf": True, "ter": False}
+
+
+def test_descriptors_import_nothing_heavy() -> None:
+    program = (
+        "import sys, lingolite_metrics; lingolite_metrics.lingolite_metrics();"
+        "print(sorted({'numpy', 'sacrebleu', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
