@@ -1,1 +1,35 @@
-"""placeholder"""
+"""First-party quantizers that work on the weights alone and need no calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lingolite_cli.artifact import BUNDLE, BUNDLE_FP16, BUNDLE_INT8
+from lingolite_cli.plugins.hookspecs import hookimpl
+from lingolite_cli.plugins.specs import QuantizerSpec
+
+_REQUIRES = ("numpy", "safetensors")
+_INSTALL = "pip install numpy safetensors"
+
+
+@hookimpl
+def lingolite_quantizers() -> Iterable[QuantizerSpec]:
+    """The quantizers `dynamic-int8` and `fp16`."""
+    yield QuantizerSpec(
+        name="dynamic-int8",
+        summary="int8 weights, one scale a row; activations are quantized as they come",
+        factory="lingolite_quantizers.dynamic_int8:DynamicInt8",
+        accepts=frozenset({BUNDLE, BUNDLE_FP16}),
+        produces=BUNDLE_INT8,
+        requires=_REQUIRES,
+        install=_INSTALL,
+    )
+    yield QuantizerSpec(
+        name="fp16",
+        summary="half-precision weights: half the size, computed with in float32",
+        factory="lingolite_quantizers.fp16:Fp16",
+        accepts=frozenset({BUNDLE}),
+        produces=BUNDLE_FP16,
+        requires=_REQUIRES,
+        install=_INSTALL,
+    )

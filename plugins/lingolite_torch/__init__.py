@@ -1,1 +1,46 @@
-"""placeholder"""
+"""First-party backends that run bundles with PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lingolite_cli.artifact import BUNDLE, BUNDLE_FP16, BUNDLE_INT8
+from lingolite_cli.plugins.hookspecs import hookimpl
+from lingolite_cli.plugins.specs import BackendSpec
+from lingolite_torch.options import TorchOptions
+
+_FLOAT_BUNDLES = frozenset({BUNDLE, BUNDLE_FP16})
+_REQUIRES = ("torch", "safetensors")
+_INSTALL = "pip install torch safetensors"
+
+
+@hookimpl
+def lingolite_backends() -> Iterable[BackendSpec]:
+    """The backends `eager`, `cached` and `int8`."""
+    yield BackendSpec(
+        name="eager",
+        summary="PyTorch, float32, no cache: reads the whole prefix at each step; the reference",
+        factory="lingolite_torch.backends:EagerBackend",
+        options=TorchOptions,
+        accepts=_FLOAT_BUNDLES,
+        requires=_REQUIRES,
+        install=_INSTALL,
+    )
+    yield BackendSpec(
+        name="cached",
+        summary="PyTorch, float32, with a KV cache",
+        factory="lingolite_torch.backends:CachedBackend",
+        options=TorchOptions,
+        accepts=_FLOAT_BUNDLES,
+        requires=_REQUIRES,
+        install=_INSTALL,
+    )
+    yield BackendSpec(
+        name="int8",
+        summary="PyTorch, int8 weights and activations, with a KV cache",
+        factory="lingolite_torch.backends:Int8Backend",
+        options=TorchOptions,
+        accepts=frozenset({BUNDLE_INT8}),
+        requires=_REQUIRES,
+        install=_INSTALL,
+    )

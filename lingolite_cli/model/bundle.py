@@ -1,0 +1,195 @@
+"""Bundles: made from checkpoints and models, and loaded into models.
+
+The manifest and the atomic write are `lingolite_cli.artifact`'s; what the tensors are called is
+`lingolite_cli.model.parameters`'.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from lingolite_cli.architecture import ModelConfig
+from lingolite_cli.artifact import (
+    BUNDLE,
+    BUNDLE_FP16,
+    BUNDLE_INT8,
+    TOKENIZER_NAME,
+    WEIGHTS_NAME,
+    Artifact,
+    Manifest,
+    Provenance,
+    atomic_directory,
+    sha256_file,
+    write_manifest,
+)
+from lingolite_cli.errors import LingoLiteError, did_you_mean
+from lingolite_cli.model.checkpoint import read_checkpoint
+from lingolite_cli.model.parameters import bundle_tensors, model_from_tensors
+from lingolite_cli.model.translation_model import MobileTranslationModel
+from lingolite_cli.tokenizer import Tokenizer
+
+FORMATS = (BUNDLE, BUNDLE_FP16, BUNDLE_INT8)
+
+
+def import_checkpoint(
+    checkpoint: str | Path,
+    tokenizer: str | Path,
+    out: str | Path,
+    *,
+    languages: Sequence[str] | None = None,
+    n_heads: int | None = None,
+    n_kv_heads: int | None = None,
+    preset: str | None = None,
+    max_seq_len: int | None = None,
+    overwrite: bool = False,
+) -> Artifact:
+    """Make a bundle from a checkpoint. The same inputs give the same bytes.
+
+    Args:
+        checkpoint: see `read_checkpoint`, also for the sizes.
+        tokenizer: a SentencePiece `.model` file, or a directory with exactly one.
+        out: the bundle's directory.
+        languages: languages of the model; by default those that have a tag in the tokenizer.
+        n_heads: attention heads, for a checkpoint without a configuration.
+        n_kv_heads: key/value heads.
+        preset: preset that tells the heads instead.
+        max_seq_len: positions.
+        overwrite: replace what is at `out`.
+
+    Raises:
+        LingoLiteError: the checkpoint or tokenizer cannot be used, they do not fit, or `out` exists.
+    """
+    read = read_checkpoint(checkpoint, n_heads=n_heads, n_kv_heads=n_kv_heads, preset=preset, max_seq_len=max_seq_len)
+    made_by = Provenance(operation="import", inputs={"checkpoint": sha256_file(Path(checkpoint))})
+    return _write_bundle(
+        read.tensors,
+        Path(out),
+        config=read.config,
+        tokenizer=find_tokenizer(tokenizer),
+        languages=languages,
+        made_by=made_by,
+        overwrite=overwrite,
+    )
+
+
+def save_bundle(
+    model: MobileTranslationModel,
+    path: str | Path,
+    *,
+    tokenizer: str | Path,
+    languages: Sequence[str] | None = None,
+    overwrite: bool = False,
+) -> Artifact:
+    """Write a float model, such as one that was just trained, as a bundle.
+
+    Args:
+        model: with float weights; a quantized one is made from a bundle by a quantizer.
+        path: the bundle's directory.
+        tokenizer: a SentencePiece `.model` file, or a directory with exactly one.
+        languages: languages of the model; by default those that have a tag in the tokenizer.
+        overwrite: replace what is at `path`.
+
+    Raises:
+        LingoLiteError: the model is quantized, the tokenizer does not fit it, or `path` exists.
+    """
+    return _write_bundle(
+        bundle_tensors(model),
+        Path(path),
+        config=model.config,
+        tokenizer=find_tokenizer(tokenizer),
+        languages=languages,
+        made_by=Provenance(operation="save"),
+        overwrite=overwrite,
+    )
+
+
+def load_bundle(path: str | Path) -> MobileTranslationModel:
+    """The model of a bundle, in eval mode on the CPU.
+
+    Half-precision weights are computed with in float32; int8 weights stay int8.
+
+    Args:
+        path: a directory of format bundle, bundle-fp16 or bundle-int8.
+
+    Raises:
+        LingoLiteError: it is no bundle, or damaged.
+    """
+    return load_model(Artifact.open(path))
+
+
+def load_model(artifact: Artifact) -> MobileTranslationModel:
+    """As `load_bundle`, for an artifact that is open."""
+    manifest = artifact.manifest
+    if manifest.format not in FORMATS:
+        raise LingoLiteError(
+            f"{artifact.path} has the format {manifest.format}, not one of {', '.join(FORMATS)}",
+            hint="torch runs bundles; pass the bundle that this artifact was made from",
+        )
+    tensors = {
+        name: tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in _read_tensors(artifact.weights_path).items()
+    }
+    return model_from_tensors(manifest.model, tensors, where=str(artifact.weights_path))
+
+
+def find_tokenizer(path: str | Path) -> Path:
+    """The `.model` file that `path` is or holds.
+
+    Raises:
+        LingoLiteError: there is none, or more than one.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    found = sorted(path.glob("*.model"))
+    if len(found) != 1:
+        names = ", ".join(file.name for file in found) or "none"
+        raise LingoLiteError(
+            f"{path} should hold exactly one SentencePiece .model file; found: {names}",
+            hint="pass the file itself: --tokenizer DIR/NAME.model",
+        )
+    return found[0]
+
+
+def _write_bundle(
+    tensors: Mapping[str, Tensor],
+    path: Path,
+    *,
+    config: ModelConfig,
+    tokenizer: Path,
+    languages: Sequence[str] | None,
+    made_by: Provenance,
+    overwrite: bool,
+) -> Artifact:
+    known = Tokenizer(tokenizer)
+    if known.vocab_size != config.vocab_size:
+        raise LingoLiteError(
+            f"the tokenizer {tokenizer} has {known.vocab_size} pieces, the model {config.vocab_size}",
+            hint="pass the tokenizer that the model was trained with",
+        )
+    for language in languages or ():
+        if language not in known.languages:
+            raise LingoLiteError(
+                f"the tokenizer has no tag for the language `{language}`",
+                hint=did_you_mean(language, known.languages),
+            )
+    manifest = Manifest(format=BUNDLE, model=config, languages=tuple(languages or known.languages), made_by=made_by)
+    with atomic_directory(path, overwrite=overwrite) as directory:
+        (directory / WEIGHTS_NAME).write_bytes(save(dict(tensors)))
+        shutil.copyfile(tokenizer, directory / TOKENIZER_NAME)
+        complete = write_manifest(directory, manifest)
+    return Artifact(path, complete)
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise LingoLiteError(f"cannot read the weights {path}: {error}", hint="make the bundle again") from None
+    return tensors

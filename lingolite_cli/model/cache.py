@@ -1,0 +1,106 @@
+"""The KV cache: keys and values that decoding keeps from one step to the next.
+
+A cache is never changed: attention returns a new one. So a search may keep an old cache and branch from it.
+Shapes: B batch, K key/value heads, P cached positions, D head_dim.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lingolite_cli.errors import LingoLiteError
+
+
+class CacheError(LingoLiteError, ValueError):
+    """A cache was used in a way that cannot give the right answer."""
+
+
+class KVCache:
+    """Keys and values of one attention.
+
+    `KVCache()` is empty; a call with `use_cache=True` returns a filled one.
+
+    Args:
+        key: [B, K, P, D], already rotated.
+        value: [B, K, P, D].
+    """
+
+    __slots__ = ("_key", "_value")
+
+    def __init__(self, key: Tensor | None = None, value: Tensor | None = None) -> None:
+        shapes = [None if tensor is None else tuple(tensor.shape) for tensor in (key, value)]
+        if shapes[0] != shapes[1]:
+            raise CacheError(
+                f"keys of shape {shapes[0]} do not go with values of shape {shapes[1]}",
+                hint="both are [batch, n_kv_heads, positions, head_dim]",
+            )
+        self._key = key
+        self._value = value
+
+    def __len__(self) -> int:
+        """Number of cached positions; an empty cache is therefore false."""
+        return 0 if self._key is None else self._key.size(2)
+
+    @property
+    def key(self) -> Tensor:
+        """[B, K, P, D]. Raises `CacheError` when the cache is empty."""
+        return _filled(self._key, "keys")
+
+    @property
+    def value(self) -> Tensor:
+        """[B, K, P, D]. Raises `CacheError` when the cache is empty."""
+        return _filled(self._value, "values")
+
+    def append(self, key: Tensor, value: Tensor) -> KVCache:
+        """A cache with the columns of `key` and `value`, both [B, K, T, D], after those of this one."""
+        if self._key is None or self._value is None:
+            return KVCache(key, value)
+        _check_fits(self._key, key)
+        return KVCache(torch.cat((self._key, key), dim=2), torch.cat((self._value, value), dim=2))
+
+    def select(self, rows: Tensor) -> KVCache:
+        """A cache of the given rows, [R] int64, in that order; repeats are allowed."""
+        return KVCache(self.key.index_select(0, rows), self.value.index_select(0, rows))
+
+
+class LayerCache(NamedTuple):
+    """Caches of one decoder layer: `self_attn` grows a column a token, `cross_attn` is filled once a sentence."""
+
+    self_attn: KVCache
+    cross_attn: KVCache
+
+
+def check_cache_use(kv_cache: object | None, use_cache: bool) -> None:
+    """Refuse a cache in a call that was not told to use one.
+
+    Raises:
+        CacheError: with what to do about it.
+    """
+    if kv_cache is not None and not use_cache:
+        raise CacheError(
+            "a KV cache was passed with use_cache=False, so it would be neither read nor updated",
+            hint="pass use_cache=True and go on with the cache that the call returns, or pass no cache",
+        )
+
+
+def _filled(tensor: Tensor | None, what: str) -> Tensor:
+    if tensor is None:
+        raise CacheError(
+            f"the KV cache holds no {what}: no call has filled it",
+            hint="call the model with use_cache=True and take the cache that it returns; "
+            "the one that was passed in does not change",
+        )
+    return tensor
+
+
+def _check_fits(cached: Tensor, new: Tensor) -> None:
+    axes = ("batch", "n_kv_heads", "positions", "head_dim")
+    for axis in (0, 1, 3):
+        if cached.size(axis) != new.size(axis):
+            raise CacheError(
+                f"the KV cache has {axes[axis]} {cached.size(axis)}, the input {new.size(axis)}",
+                hint="use a cache only with the batch and the model that filled it",
+            )

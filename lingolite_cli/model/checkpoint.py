@@ -1,0 +1,217 @@
+"""Training checkpoints: every shape in which LingoLite models exist, read without running code from them.
+
+Owns what a checkpoint may look like, and turns it into a configuration and the tensors of a bundle. Making the
+bundle is `lingolite_cli.model.bundle`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor
+
+from lingolite_cli.architecture import PRESETS, ModelConfig
+from lingolite_cli.architecture import preset as preset_config
+from lingolite_cli.errors import LingoLiteError, did_you_mean
+from lingolite_cli.model.parameters import EMBEDDING, TIED_COPIES, check_tensors, tensor_shapes
+
+COMPILED_PREFIX = "_orig_mod."  # torch.compile puts it before the names of what it wraps
+_GATE = "encoder.layers.0.ffn.gate_proj.weight"
+_KEY = "encoder.layers.0.self_attn.k_proj.weight"
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """A model's configuration and its tensors under the names of a bundle, float32, tied copies left out."""
+
+    config: ModelConfig
+    tensors: dict[str, Tensor]
+
+
+def read_checkpoint(
+    path: str | Path,
+    *,
+    n_heads: int | None = None,
+    n_kv_heads: int | None = None,
+    preset: str | None = None,
+    max_seq_len: int | None = None,
+) -> Checkpoint:
+    """Read `{"model_state_dict", "config"}`, the same without `config`, or a bare state dict.
+
+    Sizes that a configuration does not give are read from the shapes of the tensors. The number of heads
+    cannot be: it comes from `n_heads` or the preset.
+
+    Args:
+        path: a file written by `torch.save`.
+        n_heads: attention heads; must agree with the checkpoint's configuration if it has one.
+        n_kv_heads: key/value heads; by default from the shape of `k_proj`.
+        preset: name of a preset to take the number of heads and positions from.
+        max_seq_len: positions; by default those of the configuration, the preset, or 512.
+
+    Raises:
+        LingoLiteError: it is no checkpoint, a size is missing or contradicted, or tensors are missing,
+            unexpected, mis-shaped or not numbers; the message names them.
+    """
+    path = Path(path)
+    content = _load(path)
+    state = _state_dict(content, path)
+    shapes = _sizes_from_shapes(state, path)
+    from_preset = _sizes_from_preset(preset, shapes["d_model"])
+    passed = {"n_heads": n_heads, "n_kv_heads": n_kv_heads, "max_seq_len": max_seq_len}
+    passed = {name: value for name, value in passed.items() if value is not None}
+    stored = _stored_sizes(content, path)
+    _check_heads({**from_preset, **passed}, stored, path)
+    sizes = {**shapes, **from_preset, **stored, **passed}
+    config = _config(_with_heads(sizes, state, path), path)
+    tensors = _bundle_tensors(state, config, path)
+    check_tensors(tensors, tensor_shapes(config), where=str(path))
+    return Checkpoint(config, tensors)
+
+
+def _load(path: Path) -> Mapping[str, Any]:
+    """The top-level mapping. `weights_only` keeps torch from running code that the file names."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise LingoLiteError(f"no checkpoint at {path}") from None
+    except IsADirectoryError:
+        raise LingoLiteError(f"{path} is a directory, not a checkpoint", hint="pass the .pt file") from None
+    except Exception as error:  # a file that is no checkpoint can fail in any way
+        reason = str(error).strip().partition("\n")[0]
+        raise LingoLiteError(
+            f"{path} is not a checkpoint that can be read safely: {reason}",
+            hint="a checkpoint holds tensors and plain values, written by torch.save; other objects are refused",
+        ) from None
+    if not isinstance(content, Mapping):
+        raise LingoLiteError(
+            f"{path} holds a {type(content).__name__}, not a checkpoint",
+            hint='expected {"model_state_dict": …, "config": …} or a state dict',
+        )
+    return content
+
+
+def _state_dict(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
+    state = content.get("model_state_dict", content)
+    names = state if isinstance(state, Mapping) else {}
+    strangers = [str(name) for name, value in names.items() if not isinstance(value, Tensor)]
+    if strangers or not names:
+        what = f"`{strangers[0]}` is not a tensor" if strangers else "it has no tensors"
+        raise LingoLiteError(
+            f"{path} holds no state dict: {what}",
+            hint='expected {"model_state_dict": …, "config": …} or a state dict',
+        )
+    return {name.replace(COMPILED_PREFIX, ""): value for name, value in names.items()}
+
+
+def _sizes_from_shapes(state: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
+    """The fields of a `ModelConfig` that names and shapes tell."""
+    for name in (EMBEDDING, _GATE, _KEY):
+        if name not in state or state[name].dim() != 2:
+            raise LingoLiteError(
+                f"{path} is not a LingoLite checkpoint: it has no matrix `{name}`",
+                hint="expected the parameter names of LingoLite's encoder and decoder",
+            )
+    return {
+        "vocab_size": state[EMBEDDING].shape[0],
+        "d_model": state[EMBEDDING].shape[1],
+        "d_ff": state[_GATE].shape[0],
+        "n_encoder_layers": _num_layers(state, "encoder"),
+        "n_decoder_layers": _num_layers(state, "decoder"),
+        "tie_embeddings": all(_is_copy(state, name) for name in TIED_COPIES),
+    }
+
+
+def _sizes_from_preset(name: str | None, d_model: int) -> dict[str, Any]:
+    """What shapes cannot tell; key/value heads follow from shapes and heads."""
+    if name is None:
+        return {}
+    config = preset_config(name)
+    if config.d_model != d_model:
+        raise LingoLiteError(
+            f"the preset `{name}` has d_model {config.d_model}, the checkpoint {d_model}",
+            hint="pass --n-heads N instead",
+        )
+    return {"n_heads": config.n_heads, "max_seq_len": config.max_seq_len}
+
+
+def _stored_sizes(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The checkpoint's own configuration; empty when it has none."""
+    stored = content.get("config")
+    if stored is None:
+        return {}
+    if not isinstance(stored, Mapping):
+        raise LingoLiteError(f"the config in {path} is a {type(stored).__name__}, not a mapping")
+    for name in stored:
+        if name not in ModelConfig.__struct_fields__:
+            raise LingoLiteError(
+                f"unknown field `{name}` in the config of {path}",
+                hint=did_you_mean(str(name), ModelConfig.__struct_fields__),
+            )
+    return dict(stored)
+
+
+def _check_heads(told: Mapping[str, Any], stored: Mapping[str, Any], path: Path) -> None:
+    """Refuse a number of heads that contradicts the checkpoint: it would load, and translate nonsense."""
+    for name in ("n_heads", "n_kv_heads"):
+        if name in told and name in stored and told[name] != stored[name]:
+            raise LingoLiteError(
+                f"{path} says {name} {stored[name]}, but {told[name]} was asked for",
+                hint=f"leave out --{name.replace('_', '-')} and --preset",
+            )
+
+
+def _num_layers(state: Mapping[str, Tensor], stack: str) -> int:
+    found = (re.match(rf"{stack}\.layers\.(\d+)\.", name) for name in state)
+    return len({match.group(1) for match in found if match})
+
+
+def _is_copy(state: Mapping[str, Tensor], name: str) -> bool:
+    """Whether `name` is absent or holds the shared embedding."""
+    return name not in state or torch.equal(state[name], state[EMBEDDING])
+
+
+def _with_heads(sizes: dict[str, Any], state: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
+    """Add the key/value heads that the shape of `k_proj` tells, once the heads are known."""
+    d_model = sizes["d_model"]
+    if "n_heads" not in sizes:
+        fitting = [f"{name} has {shape.n_heads}" for name, shape in PRESETS.items() if shape.d_model == d_model]
+        raise LingoLiteError(
+            f"{path} does not tell its number of attention heads: no config says it, and shapes do not show it",
+            hint="; ".join(["pass --n-heads N or --preset NAME", *fitting]),
+        )
+    n_heads, kv_dim = sizes["n_heads"], state[_KEY].shape[0]
+    if "n_kv_heads" in sizes or not isinstance(n_heads, int) or n_heads < 1 or d_model % n_heads:
+        return sizes
+    head_dim = d_model // n_heads
+    if kv_dim % head_dim:
+        raise LingoLiteError(
+            f"k_proj of {path} has width {kv_dim}, no multiple of head_dim {head_dim} (d_model / n_heads)",
+            hint="the number of heads is another one; pass --n-heads N",
+        )
+    return {**sizes, "n_kv_heads": kv_dim // head_dim}
+
+
+def _config(sizes: dict[str, Any], path: Path) -> ModelConfig:
+    try:
+        return msgspec.convert(sizes, ModelConfig)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise LingoLiteError(
+            f"the sizes of {path} do not fit together: {error}", hint="check --n-heads and --n-kv-heads"
+        ) from None
+
+
+def _bundle_tensors(state: Mapping[str, Tensor], config: ModelConfig, path: Path) -> dict[str, Tensor]:
+    """float32 tensors; the copies of a tied embedding are checked and left out."""
+    if config.tie_embeddings:
+        for name in TIED_COPIES:
+            if not _is_copy(state, name):
+                raise LingoLiteError(
+                    f"{path} says tie_embeddings, but `{name}` differs from `{EMBEDDING}`",
+                    hint="the checkpoint contradicts itself; set tie_embeddings to false in its config",
+                )
+        state = {name: value for name, value in state.items() if name not in TIED_COPIES}
+    return {name: value.detach().to(torch.float32).contiguous() for name, value in state.items()}

@@ -1,0 +1,83 @@
+"""The layers that are not attention: RMSNorm, rotary positions and the SwiGLU feed-forward network.
+
+Shapes: B batch, T positions, H heads, D head_dim.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lingolite_cli.errors import LingoLiteError
+
+NORM_EPS = 1e-6
+ROTARY_BASE = 10000.0
+
+
+class RMSNorm(nn.Module):
+    """`weight · x / sqrt(mean(x²) + eps)` (Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4)."""
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(d_model))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., d_model] to the same."""
+        return F.rms_norm(x, self.weight.shape, self.weight, NORM_EPS)
+
+
+class FeedForward(nn.Module):
+    """SwiGLU: `down(silu(gate(x)) · up(x))`, without biases (Shazeer 2020, arXiv:2002.05202, eq. 6)."""
+
+    def __init__(self, d_model: int, d_ff: int) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(d_model, d_ff, bias=False)
+        self.up_proj = nn.Linear(d_model, d_ff, bias=False)
+        self.down_proj = nn.Linear(d_ff, d_model, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., d_model] to the same."""
+        output: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        return output
+
+
+class RotaryPositions(nn.Module):
+    """Rotary position embedding (Su et al. 2021, arXiv:2104.09864, eq. 34) with angles `p · 10000^(-2i/D)`.
+
+    Half-split, as in GPT-NeoX and Llama: feature i is rotated with feature i + D/2, where the paper pairs
+    neighbours. The tables are computed once for all positions.
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, head_dim: int, max_seq_len: int) -> None:
+        super().__init__()
+        # An explicit device: a model that is built on the meta device still gets real tables.
+        feature = torch.arange(0, head_dim, 2, dtype=torch.float32, device="cpu")
+        position = torch.arange(max_seq_len, dtype=torch.float32, device="cpu")
+        angles = torch.outer(position, 1.0 / ROTARY_BASE ** (feature / head_dim))
+        sin = angles.sin()
+        self.register_buffer("cos", torch.cat((angles.cos(), angles.cos()), dim=-1), persistent=False)
+        self.register_buffer("sin", torch.cat((-sin, sin), dim=-1), persistent=False)
+
+    def forward(self, x: Tensor, offset: int) -> Tensor:
+        """Rotate queries or keys.
+
+        Args:
+            x: [B, T, H, D].
+            offset: position of the first of the T columns.
+
+        Raises:
+            LingoLiteError: the last position lies outside the table.
+        """
+        end = offset + x.size(1)
+        if end > self.cos.size(0):
+            raise LingoLiteError(
+                f"position {end - 1} lies outside the model's max_seq_len {self.cos.size(0)}",
+                hint="shorten the text or lower max_length",
+            )
+        cos = self.cos[offset:end].unsqueeze(1)  # [T, 1, D]
+        sin = self.sin[offset:end].unsqueeze(1)
+        return x * cos + x.roll(x.size(-1) // 2, dims=-1) * sin

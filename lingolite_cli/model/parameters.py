@@ -1,0 +1,126 @@
+"""The tensors of a model: their names and shapes, and loading them.
+
+Owns the agreement between the files of a bundle and the network. The names are those of existing checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from lingolite_cli.architecture import ModelConfig
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.model.int8 import install_int8_layers
+from lingolite_cli.model.translation_model import MobileTranslationModel
+from lingolite_cli.quantization import SCALE_SUFFIX
+
+EMBEDDING = "encoder.embedding.weight"
+TIED_COPIES = ("decoder.embedding.weight", "decoder.lm_head.weight")
+
+
+def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Name and shape of each tensor of a float bundle; a tied embedding counts once."""
+    state = _skeleton(config).state_dict()
+    copies = TIED_COPIES if config.tie_embeddings else ()
+    return {name: tuple(value.shape) for name, value in state.items() if name not in copies}
+
+
+def bundle_tensors(model: MobileTranslationModel) -> dict[str, Tensor]:
+    """A float model's tensors under the names of a bundle: float32, on the CPU, a tied embedding once.
+
+    Raises:
+        LingoLiteError: the model is quantized.
+    """
+    state = model.state_dict()
+    shapes = tensor_shapes(model.config)
+    quantized = [name for name in shapes if not state[name].is_floating_point()]
+    if quantized:
+        raise LingoLiteError(
+            f"the model's weights are already quantized, such as `{quantized[0]}`",
+            hint="start from the float model that it was made from",
+        )
+    return {name: state[name].detach().to("cpu", torch.float32).contiguous() for name in shapes}
+
+
+def model_from_tensors(config: ModelConfig, tensors: Mapping[str, Tensor], *, where: str) -> MobileTranslationModel:
+    """A model in eval mode that holds these tensors.
+
+    A matrix with a `…_scale` beside it becomes an int8 layer, any other a float one.
+
+    Args:
+        config: the model's sizes.
+        tensors: names and tensors of a bundle, float32 or int8.
+        where: what to call their origin in errors.
+
+    Raises:
+        LingoLiteError: tensors are missing, unexpected, mis-shaped or of another type.
+    """
+    check_tensors(tensors, _shapes_with_scales(config, tensors), where=where)
+    _check_types(tensors, where=where)
+    model = _skeleton(config)
+    state = dict(tensors)
+    if config.tie_embeddings:
+        for copy in TIED_COPIES:
+            state |= {
+                name.replace(EMBEDDING, copy): tensor for name, tensor in tensors.items() if name.startswith(EMBEDDING)
+            }
+    with torch.device("meta"):
+        install_int8_layers(model, state)
+    model.load_state_dict(state, assign=True)
+    model.tie_weights()
+    return model.eval()
+
+
+def check_tensors(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], *, where: str) -> None:
+    """Compare tensors with the shapes that the configuration asks for.
+
+    Raises:
+        LingoLiteError: naming what is missing, unexpected or mis-shaped.
+    """
+    missing = sorted(set(shapes) - set(tensors))
+    unexpected = sorted(set(tensors) - set(shapes))
+    wrong = [
+        f"{name} {list(tensors[name].shape)} instead of {list(shape)}"
+        for name, shape in shapes.items()
+        if name in tensors and tuple(tensors[name].shape) != shape
+    ]
+    problems = [
+        f"{what}: {_some(names)}"
+        for what, names in (("missing", missing), ("unexpected", unexpected), ("mis-shaped", wrong))
+        if names
+    ]
+    if problems:
+        raise LingoLiteError(
+            f"the tensors of {where} do not fit its configuration; {'; '.join(problems)}",
+            hint="the configuration and the weights must come from the same model",
+        )
+
+
+def _skeleton(config: ModelConfig) -> MobileTranslationModel:
+    """The network without storage for its weights."""
+    with torch.device("meta"):
+        return MobileTranslationModel.from_config(config)
+
+
+def _shapes_with_scales(config: ModelConfig, tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    shapes = tensor_shapes(config)
+    scales = {
+        name + SCALE_SUFFIX: (shape[0], 1)
+        for name, shape in shapes.items()
+        if len(shape) == 2 and name + SCALE_SUFFIX in tensors
+    }
+    return shapes | scales
+
+
+def _check_types(tensors: Mapping[str, Tensor], *, where: str) -> None:
+    for name, tensor in tensors.items():
+        expected = torch.int8 if name + SCALE_SUFFIX in tensors else torch.float32
+        if tensor.dtype != expected:
+            raise LingoLiteError(f"`{name}` of {where} is {tensor.dtype}, not {expected}", hint="make the bundle again")
+
+
+def _some(names: list[str], most: int = 4) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

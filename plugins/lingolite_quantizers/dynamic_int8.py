@@ -1,0 +1,33 @@
+"""The quantizer `dynamic-int8`: int8 weights by row, activations quantized while the model runs.
+
+The integers are those of `lingolite_cli.quantization`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from lingolite_cli.artifact import BUNDLE, BUNDLE_FP16, BUNDLE_INT8, Artifact, Product, Quantization
+from lingolite_cli.plugins.specs import NoOptions
+from lingolite_cli.quantization import quantize_tensors
+from lingolite_quantizers.weights import read_weights, write_weights
+
+
+class DynamicInt8:
+    """Quantizes every matrix of a bundle, the tied embedding included; norms stay in float32."""
+
+    def __init__(self, *, options: NoOptions) -> None:
+        self.options = options
+
+    def quantize(self, source: Artifact, directory: Path) -> Product:
+        """Write the int8 weights of `source` into `directory`.
+
+        Raises:
+            LingoLiteError: `source` is no float bundle, or a weight is infinite or not a number.
+        """
+        tensors = read_weights(source, accepts=(BUNDLE, BUNDLE_FP16))
+        floats = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
+        write_weights(quantize_tensors(floats), directory)
+        return Product(format=BUNDLE_INT8, quantization=Quantization("dynamic-int8"))

@@ -1,0 +1,170 @@
+"""The backends `eager`, `cached` and `int8`: one network, with and without a KV cache.
+
+Own the way between the host's arrays and tensors, and the decoding states. The network is
+`lingolite_cli.model`'s. B batch, S source length, V vocabulary, R selected rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lingolite_cli.artifact import BUNDLE, BUNDLE_FP16, BUNDLE_INT8, Artifact
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.model import KVCache, LayerCache, load_model
+from lingolite_cli.model.int8 import is_int_mm_exact
+from lingolite_cli.plugins.interfaces import BoolArray, FloatArray, IntArray
+from lingolite_torch.device import find_device
+from lingolite_torch.options import TorchOptions
+
+
+class _TorchBackend:
+    """What the backends share: the model, its device, and reading a batch of sources."""
+
+    accepts: tuple[str, ...] = (BUNDLE, BUNDLE_FP16)
+
+    def __init__(self, artifact: Artifact, *, options: TorchOptions, threads: int) -> None:
+        if artifact.manifest.format not in self.accepts:
+            raise LingoLiteError(
+                f"{artifact.path} has the format {artifact.manifest.format}, not {' or '.join(self.accepts)}",
+                hint="choose a backend for this format with `lingolite plugins list`",
+            )
+        self.warnings: list[str] = []
+        self._device = find_device(options.device)
+        torch.set_num_threads(threads)
+        self._model = load_model(artifact).to(self._device)
+        self._model.tie_weights()
+
+    def close(self) -> None:
+        """Free the model."""
+        del self._model
+
+    def _encode(self, source_ids: IntArray, source_mask: BoolArray) -> tuple[Tensor, Tensor | None]:
+        """[B, S, d_model], and the mask; None when all tokens are real, which saves masking at each step."""
+        mask = None if source_mask.all() else self._tensor(source_mask)
+        return self._model.encoder(self._tensor(source_ids), mask), mask
+
+    def _tensor(self, array: IntArray | BoolArray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+
+@dataclass
+class _Prefix:
+    """State of `eager`: `ids` [B, T] are the target tokens read so far."""
+
+    encoder_output: Tensor
+    source_mask: Tensor | None
+    ids: Tensor
+
+
+class EagerBackend(_TorchBackend):
+    """Reads the whole target prefix at each step. Slow; nothing in it can go stale."""
+
+    @torch.inference_mode()
+    def encode(self, source_ids: IntArray, source_mask: BoolArray) -> _Prefix:
+        """See `lingolite_cli.plugins.interfaces.Backend`."""
+        encoder_output, mask = self._encode(source_ids, source_mask)
+        ids = torch.empty((len(source_ids), 0), dtype=torch.int64, device=self._device)
+        return _Prefix(encoder_output, mask, ids)
+
+    @torch.inference_mode()
+    def step(self, state: _Prefix, tokens: IntArray) -> FloatArray:
+        """See `lingolite_cli.plugins.interfaces.Backend`."""
+        state.ids = torch.cat((state.ids, self._tensor(tokens)[:, None]), dim=1)
+        logits, _ = self._model.decoder(state.ids, state.encoder_output, state.source_mask)
+        return _array(logits[:, -1])
+
+    @torch.inference_mode()
+    def select(self, state: _Prefix, rows: IntArray) -> _Prefix:
+        """See `lingolite_cli.plugins.interfaces.Backend`."""
+        index = self._tensor(rows)
+        mask = None if state.source_mask is None else state.source_mask[index]
+        return _Prefix(state.encoder_output[index], mask, state.ids[index])
+
+
+@dataclass
+class _Caches:
+    """State of `cached`.
+
+    Attributes:
+        encoder_output: until the first step, which turns it into the cross-attention caches.
+        source_mask: [B, S], or None when all tokens are real.
+        layers: one cache a layer, from the first step on.
+        sources: [B], the sentence that each row translates; rows of one sentence share its cross-attention.
+    """
+
+    encoder_output: Tensor | None
+    source_mask: Tensor | None
+    layers: list[LayerCache] | None
+    sources: IntArray
+
+
+class CachedBackend(_TorchBackend):
+    """Reads one token a step and keeps keys and values of the ones before."""
+
+    @torch.inference_mode()
+    def encode(self, source_ids: IntArray, source_mask: BoolArray) -> _Caches:
+        """See `lingolite_cli.plugins.interfaces.Backend`."""
+        encoder_output, mask = self._encode(source_ids, source_mask)
+        return _Caches(encoder_output, mask, None, np.arange(len(source_ids)))
+
+    @torch.inference_mode()
+    def step(self, state: _Caches, tokens: IntArray) -> FloatArray:
+        """See `lingolite_cli.plugins.interfaces.Backend`."""
+        logits, state.layers = self._model.decoder(
+            self._tensor(tokens)[:, None],
+            state.encoder_output,
+            state.source_mask,
+            kv_caches=state.layers,
+            use_cache=True,
+        )
+        state.encoder_output = None
+        return _array(logits[:, -1])
+
+    @torch.inference_mode()
+    def select(self, state: _Caches, rows: IntArray) -> _Caches:
+        """See `lingolite_cli.plugins.interfaces.Backend`.
+
+        A beam search reorders hypotheses of the same sentence at each step; what belongs to the sentence then
+        stays where it is.
+        """
+        index = self._tensor(rows)
+        sources = state.sources[rows]
+        moves = not np.array_equal(sources, state.sources)
+        return _Caches(
+            _pick(state.encoder_output, index) if moves else state.encoder_output,
+            _pick(state.source_mask, index) if moves else state.source_mask,
+            state.layers and [_pick_layer(layer, index, moves=moves) for layer in state.layers],
+            sources,
+        )
+
+
+class Int8Backend(CachedBackend):
+    """As `cached`, with the integers of a quantized bundle."""
+
+    accepts = (BUNDLE_INT8,)
+
+    def __init__(self, artifact: Artifact, *, options: TorchOptions, threads: int) -> None:
+        super().__init__(artifact, options=options, threads=threads)
+        if self._device.type == "cpu" and not is_int_mm_exact():
+            self.warnings.append(
+                "the int8 kernel of PyTorch saturates on this CPU, so exact float32 sums take its place: "
+                "the same results, but slower; a CPU with VNNI or dot-product instructions avoids it"
+            )
+
+
+def _pick(tensor: Tensor | None, index: Tensor) -> Tensor | None:
+    return None if tensor is None else tensor.index_select(0, index)
+
+
+def _pick_layer(layer: LayerCache, index: Tensor, *, moves: bool) -> LayerCache:
+    cross_attn: KVCache = layer.cross_attn.select(index) if moves else layer.cross_attn
+    return LayerCache(layer.self_attn.select(index), cross_attn)
+
+
+def _array(logits: Tensor) -> FloatArray:
+    array: FloatArray = logits.cpu().numpy()
+    return array
