@@ -1,1 +1,44 @@
-"""placeholder"""
+"""ONNX: the exporter `onnx`, which writes graphs of standard operators, and the backend `onnx`, which runs them.
+
+Descriptors only; graphs, ONNX and ONNX Runtime are imported when a step first uses them.
+"""
+
+from __future__ import annotations
+
+from lingolite_cli.artifact import BUNDLE, BUNDLE_FP16, BUNDLE_INT8, ONNX
+from lingolite_cli.plugins.hookspecs import hookimpl
+from lingolite_cli.plugins.specs import BackendSpec, ExporterSpec
+from lingolite_onnx.options import OnnxBackendOptions, OnnxExportOptions
+
+
+@hookimpl
+def lingolite_exporters() -> list[ExporterSpec]:
+    """The exporter."""
+    return [
+        ExporterSpec(
+            name="onnx",
+            summary="encoder and one-token decoder in standard ONNX operators, weights in one shared file",
+            factory="lingolite_onnx.exporter:OnnxExporter",
+            options=OnnxExportOptions,
+            accepts=frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_INT8}),
+            produces=ONNX,
+            requires=("onnx", "onnxruntime", "safetensors"),
+            install="pip install onnx onnxruntime safetensors",
+        )
+    ]
+
+
+@hookimpl
+def lingolite_backends() -> list[BackendSpec]:
+    """The backend."""
+    return [
+        BackendSpec(
+            name="onnx",
+            summary="exported graphs in ONNX Runtime, with a key/value cache",
+            factory="lingolite_onnx.backend:OnnxBackend",
+            options=OnnxBackendOptions,
+            accepts=frozenset({ONNX}),
+            requires=("onnxruntime",),
+            install="pip install onnxruntime",
+        )
+    ]

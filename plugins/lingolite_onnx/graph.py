@@ -21,7 +21,7 @@ from lingolite_onnx.weights import Array
 
 WEIGHTS_FILE = "weights.bin"
 
-_EXTERNAL_FROM_BYTES = 1024
+EXTERNAL_FROM_BYTES = 1024
 _ALIGNMENT = 64
 
 
@@ -59,9 +59,7 @@ class WeightFile:
         digest = hashlib.sha256(data).hexdigest()
         if digest not in self._offsets:
             self._offsets[digest] = self._append(data)
-        return external_tensor(
-            name, array, location=self._path.name, offset=self._offsets[digest], length=len(data)
-        )
+        return external_tensor(name, array, location=self._path.name, offset=self._offsets[digest], length=len(data))
 
     def _append(self, data: bytes) -> int:
         padding = -self._size % _ALIGNMENT
@@ -72,9 +70,7 @@ class WeightFile:
         return offset
 
 
-def external_tensor(
-    name: str, array: Array, *, location: str, offset: int, length: int
-) -> onnx.TensorProto:
+def external_tensor(name: str, array: Array, *, location: str, offset: int, length: int) -> onnx.TensorProto:
     """An initializer like `array` whose `length` bytes lie at `offset` of the file `location`."""
     tensor = TensorProto(name=name, dims=array.shape, data_location=TensorProto.EXTERNAL)
     tensor.data_type = helper.np_dtype_to_tensor_dtype(array.dtype)
@@ -142,9 +138,7 @@ class GraphBuilder:
         """A float32 initializer without dimensions."""
         return self.constant(np.float32(value))
 
-    def model(
-        self, inputs: Sequence[Value], outputs: Sequence[Value], *, opset_version: int
-    ) -> onnx.ModelProto:
+    def model(self, inputs: Sequence[Value], outputs: Sequence[Value], *, opset_version: int) -> onnx.ModelProto:
         """The finished model; its weights stay in their file."""
         opset = helper.make_opsetid("", opset_version)
         graph = helper.make_graph(
@@ -163,7 +157,7 @@ class GraphBuilder:
         )
 
     def _tensor(self, name: str, array: Array) -> onnx.TensorProto:
-        if array.nbytes >= _EXTERNAL_FROM_BYTES:
+        if array.nbytes >= EXTERNAL_FROM_BYTES:
             return self._weight_file.tensor(name, array)
         return numpy_helper.from_array(array, name)
 

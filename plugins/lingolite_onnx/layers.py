@@ -67,37 +67,38 @@ class Layers:
         return self.graph.op("Concat", *products, axis=-1)
 
     def product(self, x: str, matrix: Matrix, *, name: str) -> str:
-        """[N, out] from x [N, in]."""
-        transposed = np.ascontiguousarray(matrix.values.T)
-        if matrix.scale is None:
-            return self.graph.op("MatMul", x, self._as_float32(transposed, name))
-        return self._integer_product(x, self.graph.constant(transposed, name), matrix.scale, name=name)
+        """[N, out] from x [N, in]; the matrix is stored [in, out]."""
+        stored = self.graph.constant(np.ascontiguousarray(matrix.values.T), name)
+        if matrix.scale is not None:
+            return self._integer_product(x, stored, matrix.scale, name=name)
+        return self.graph.op("MatMul", x, self._as_float32(stored, matrix))
 
-    def projection(self, x: str) -> str:
-        """[N, V] float32 logits, called `logits`; a tied embedding is the one of `embedding`."""
-        matrix, name = self.weights.projection, "output_projection"
-        if self.config.tie_embeddings and not matrix.is_int8:
-            table = self._as_float32(matrix.values, "embedding")
-            return self.graph.op("Gemm", x, table, transB=1, name="logits")
-        name = "embedding" if self.config.tie_embeddings else name
-        return self.graph.op("Identity", self.product(x, matrix, name=name), name="logits")
+    def projection(self, x: str) -> None:
+        """[N, V] float32, the output `logits` of the graph.
+
+        A tied projection reads the very bytes of the embedding, [V, d_model]. Its int8 transpose is constant, so
+        runtimes make it once, when they load the graph; measured, that is faster than to store [d_model, V] and
+        look words up by column.
+        """
+        graph, matrix = self.graph, self.weights.projection
+        name = "embedding" if self.config.tie_embeddings else "output_projection"
+        stored = graph.constant(matrix.values, name)
+        if matrix.scale is not None:
+            transposed = graph.op("Transpose", stored, perm=[1, 0])
+            self._integer_product(x, transposed, matrix.scale, name=name, output="logits")
+        else:
+            graph.op("Gemm", x, self._as_float32(stored, matrix), transB=1, name="logits")
 
     def embedding(self, ids: str, stack: str) -> str:
-        """[N, d_model] float32 from ids [N], times sqrt(d_model).
-
-        A tied int8 embedding is stored [d_model, V], as its output projection reads it, and looked up by column.
-        """
-        matrix, graph = self.weights.embedding(stack), self.graph
-        if matrix.scale is None:
-            rows = graph.op("Gather", graph.constant(matrix.values, "embedding"), ids, axis=0)
-            rows = graph.op("Cast", rows, to=TensorProto.FLOAT) if matrix.values.dtype == np.float16 else rows
-        elif self.config.tie_embeddings:
-            columns = graph.constant(np.ascontiguousarray(matrix.values.T), "embedding")
-            rows = graph.op("Transpose", graph.op("Gather", columns, ids, axis=1), perm=[1, 0])
-            rows = self._dequantized(rows, ids, matrix.scale)
-        else:
-            rows = graph.op("Gather", graph.constant(matrix.values, "embedding"), ids, axis=0)
-            rows = self._dequantized(rows, ids, matrix.scale)
+        """[N, d_model] float32 from ids [N], times sqrt(d_model)."""
+        graph, matrix = self.graph, self.weights.embedding(stack)
+        stored = graph.constant(matrix.values, "embedding")
+        rows = graph.op("Gather", stored, ids, axis=0)
+        if matrix.values.dtype != np.float32:
+            rows = graph.op("Cast", rows, to=TensorProto.FLOAT)
+        if matrix.scale is not None:
+            scales = graph.op("Gather", graph.constant(matrix.scale, "embedding.scale"), ids, axis=0)
+            rows = graph.op("Mul", rows, graph.op("Unsqueeze", scales, graph.integers(1)))
         return graph.op("Mul", rows, graph.scalar(np.sqrt(self.config.d_model)))
 
     def norm(self, x: str, name: str) -> str:
@@ -163,16 +164,15 @@ class Layers:
 
     def split_heads(self, x: str, sizes: Sequence[int], *, axis: int) -> list[str]:
         """Parts of x along its axis of heads."""
-        return self.graph.ops(
-            "Split", x, self.graph.integers(*sizes), names=[None] * len(sizes), axis=axis
-        )
+        return self.graph.ops("Split", x, self.graph.integers(*sizes), names=[None] * len(sizes), axis=axis)
 
-    def _integer_product(self, x: str, values: str, scale: Array, *, name: str) -> str:
+    def _integer_product(self, x: str, stored: str, scale: Array, *, name: str, output: str | None = None) -> str:
+        """(float32(sums) · s_x) · s_w, where the sums of integers are exact."""
         graph, rows = self.graph, self._rows(x)
         zero_point = graph.constant(np.uint8(128))
-        sums = graph.op("MatMulInteger", rows.values, values, zero_point)
+        sums = graph.op("MatMulInteger", rows.values, stored, zero_point)
         product = graph.op("Mul", graph.op("Cast", sums, to=TensorProto.FLOAT), rows.scale)
-        return graph.op("Mul", product, graph.constant(scale, f"{name}.scale"))
+        return graph.op("Mul", product, graph.constant(scale, f"{name}.scale"), name=output)
 
     def _rows(self, x: str) -> Rows:
         """x [N, in] quantized by row; products with the same x share it."""
@@ -188,14 +188,7 @@ class Layers:
         shifted = graph.op("Add", rounded, graph.scalar(128.0))
         return Rows(graph.op("Cast", shifted, to=TensorProto.UINT8), scale)
 
-    def _dequantized(self, rows: str, ids: str, scale: Array) -> str:
-        graph = self.graph
-        scales = graph.op("Gather", graph.constant(scale, "embedding.scale"), ids, axis=0)
-        scales = graph.op("Unsqueeze", scales, graph.integers(1))
-        return graph.op("Mul", graph.op("Cast", rows, to=TensorProto.FLOAT), scales)
-
-    def _as_float32(self, values: Array, name: str) -> str:
-        constant = self.graph.constant(values, name)
-        if values.dtype == np.float16:
-            return self.graph.op("Cast", constant, to=TensorProto.FLOAT)
-        return constant
+    def _as_float32(self, stored: str, matrix: Matrix) -> str:
+        if matrix.values.dtype == np.float16:
+            return self.graph.op("Cast", stored, to=TensorProto.FLOAT)
+        return stored

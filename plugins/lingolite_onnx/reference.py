@@ -105,9 +105,11 @@ def linear(x: Array, matrix: Matrix) -> Array:
     scale = np.maximum(largest, np.float32(1e-30)) / np.float32(127)
     quantized = np.rint(x / scale).astype(np.float64)
     sums = quantized @ matrix.values.astype(np.float64).T
-    return (sums.astype(np.float32) * scale) * matrix.scale
+    product: Array = (sums.astype(np.float32) * scale) * matrix.scale
+    return product
 
 
 def _softmax(scores: Array) -> Array:
     exponentials = np.exp(scores - np.max(scores, axis=-1, keepdims=True))
-    return exponentials / np.sum(exponentials, axis=-1, keepdims=True)
+    shares: Array = exponentials / np.sum(exponentials, axis=-1, keepdims=True)
+    return shares

@@ -5,8 +5,6 @@ Owns the graphs' inputs and outputs. B batch, S source, P past, H heads, K key/v
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 import onnx
 
@@ -135,8 +133,11 @@ class _Encoder:
         value = graph.op("Transpose", value, perm=[0, 2, 1, 3])
         attended = layers.attend(grouped, transposed_key, value, mask)
         shape = graph.op(
-            "Concat", graph.integers(0, heads), graph.op("Slice", self._sizes, graph.integers(1), graph.integers(2)),
-            graph.integers(width), axis=0,
+            "Concat",
+            graph.integers(0, heads),
+            graph.op("Slice", self._sizes, graph.integers(1), graph.integers(2)),
+            graph.integers(width),
+            axis=0,
         )
         by_head = graph.op("Reshape", attended, shape)
         joined = graph.op("Transpose", by_head, perm=[0, 2, 1, 3])

@@ -6,7 +6,7 @@ Owns reading `model.safetensors` and refusing what the ONNX graphs cannot carry.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -85,6 +85,13 @@ class Weights:
     def has_int8(self) -> bool:
         """Whether any matrix is int8."""
         return any(name.endswith(_SCALE) for name in self._tensors)
+
+    @property
+    def kind(self) -> Literal["float32", "float16", "int8"]:
+        """The smallest dtype that matrices are stored in."""
+        if self.has_int8:
+            return "int8"
+        return "float16" if self.projection.values.dtype == np.float16 else "float32"
 
     def matrix(self, name: str) -> Matrix:
         """The matrix `NAME.weight`.

@@ -1,0 +1,90 @@
+"""The backend `onnx`: exported graphs in ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.errors import LingoLiteError
+from lingolite_onnx.details import ExportDetails
+from lingolite_onnx.options import OnnxBackendOptions
+from lingolite_onnx.runner import GRAPHS, Runner, State
+from lingolite_onnx.saturation import int8_is_exact
+from lingolite_onnx.sessions import execution_providers
+
+if TYPE_CHECKING:
+    from lingolite_cli.plugins.interfaces import BoolArray, FloatArray, IntArray
+
+
+class OnnxBackend:
+    """Runs an artifact of format `onnx`; see `lingolite_cli.plugins.interfaces.Backend`.
+
+    Args:
+        artifact: made by the exporter `onnx`.
+        options: provider and graph.
+        threads: threads inside an operator.
+
+    Attributes:
+        warnings: what users must know before they trust results from this machine; empty where all is well.
+        max_seq_len: positions that source and target may have, perhaps fewer than the model's.
+
+    Raises:
+        LingoLiteError: the provider is not available, or the artifact lacks the graph that was asked for.
+    """
+
+    def __init__(self, artifact: Artifact, *, options: OnnxBackendOptions, threads: int) -> None:
+        execution_providers(options.provider)
+        _require_graphs(artifact, options.graph)
+        details = ExportDetails.of(artifact)
+        self.max_seq_len = details.max_seq_len
+        self.warnings = _warnings(details, threads)
+        self._runner = Runner(
+            artifact.path,
+            options.graph,
+            max_seq_len=details.max_seq_len,
+            threads=threads,
+            provider=options.provider,
+        )
+
+    def encode(self, source_ids: IntArray, source_mask: BoolArray) -> State:
+        """A state before the first target token.
+
+        Raises:
+            LingoLiteError: the sources are longer than the graphs' positions.
+        """
+        ids = np.ascontiguousarray(source_ids, dtype=np.int64)
+        return self._runner.encode(ids, np.ascontiguousarray(source_mask, dtype=np.bool_))
+
+    def step(self, state: State, tokens: IntArray) -> FloatArray:
+        """[B, V] float32 logits of the next token; advances `state` in place.
+
+        Raises:
+            LingoLiteError: the target is longer than the graphs' positions.
+        """
+        return self._runner.step(state, np.ascontiguousarray(tokens, dtype=np.int64))
+
+    def select(self, state: State, rows: IntArray) -> State:
+        """A state of the given rows, in any order, repeats allowed."""
+        return self._runner.select(state, np.asarray(rows, dtype=np.int64))
+
+    def close(self) -> None:
+        """Free both sessions."""
+        self._runner.close()
+
+
+def _require_graphs(artifact: Artifact, graph: str) -> None:
+    missing = [name for name in GRAPHS[graph] if not (artifact.path / name).is_file()]
+    if missing:
+        raise LingoLiteError(
+            f"{artifact.path} has no {missing[0]}",
+            hint='export with the option optimize = "onnxruntime"' if graph == "optimized" else "export again",
+        )
+
+
+def _warnings(details: ExportDetails, threads: int) -> list[str]:
+    if details.weights != "int8":
+        return []
+    warning = int8_is_exact(threads).warning
+    return [warning] if warning else []

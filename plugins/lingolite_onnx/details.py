@@ -1,0 +1,61 @@
+"""What an exported artifact says of itself in its manifest's `details`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.errors import LingoLiteError
+
+
+class GraphCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was done with a pair of graphs before it was handed over.
+
+    Attributes:
+        graph: `portable` or `optimized`.
+        checked_by: what passed, in order.
+        max_abs_difference: largest difference of a logit from the independent computation, to two digits; None
+            when that test was not asked for.
+        max_abs_logit: largest logit of that computation, to two digits.
+        tolerance: the difference allowed, as a share of the largest logit.
+    """
+
+    graph: Literal["portable", "optimized"]
+    checked_by: tuple[str, ...]
+    max_abs_difference: float | None = None
+    max_abs_logit: float | None = None
+    tolerance: float | None = None
+
+
+class ExportDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The exporter's part of the manifest; holds no time and no path."""
+
+    opset_version: int
+    max_seq_len: int
+    weights: Literal["float32", "float16", "int8"]
+    optimize: str
+    graphs: tuple[str, ...]
+    checks: tuple[GraphCheck, ...]
+    onnx_version: str
+    onnxruntime_version: str
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> ExportDetails:
+        """The details of an artifact.
+
+        Raises:
+            LingoLiteError: another tool or version made it.
+        """
+        try:
+            return msgspec.convert(artifact.manifest.details, cls)
+        except msgspec.ValidationError as error:
+            raise LingoLiteError(
+                f"{artifact.path} was not made by this exporter: {error}", hint="export the bundle again"
+            ) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `Product.details`."""
+        builtins: dict[str, Any] = msgspec.to_builtins(self)
+        return builtins

@@ -1,0 +1,184 @@
+"""`export_config.json`: what an app's developer must know to run the graphs, without LingoLite and without Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from lingolite_cli.artifact import MANIFEST_NAME, TOKENIZER_NAME, Artifact
+from lingolite_cli.tokenizer import BOS_ID, EOS_ID, UNK_ID, Tokenizer
+from lingolite_onnx.details import ExportDetails
+from lingolite_onnx.graph import Value
+from lingolite_onnx.runner import GRAPHS
+from lingolite_onnx.stacks import Interface, decoder_interface, encoder_interface
+
+FILE_NAME = "export_config.json"
+
+
+class GraphFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A graph, the graph that computes the same with ONNX Runtime's fused operators, inputs and outputs."""
+
+    file: str
+    optimized_file: str | None
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+
+
+class SourceFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """The ids around a source text, shown on an empty one."""
+
+    pieces: list[str]
+    example: str
+    example_ids: list[int]
+    too_long: str
+    control_tokens: str
+
+
+class ExportConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of the file, in order."""
+
+    schema: int = 1
+    opset_version: int
+    weights: str
+    max_seq_len: int
+    files: dict[str, str]
+    model: dict[str, int]
+    special_ids: dict[str, int]
+    language_ids: dict[str, int]
+    source_frame: SourceFrame
+    graphs: dict[str, GraphFile]
+    dimensions: dict[str, str]
+    decoding_steps: list[str]
+    decoding_defaults: dict[str, int | float]
+    arithmetic: list[str]
+    cpu_note: str
+
+
+def write_export_config(source: Artifact, details: ExportDetails, directory: Path) -> None:
+    """Write the file for graphs that lie in `directory`.
+
+    Raises:
+        LingoLiteError: the bundle's tokenizer cannot be read.
+    """
+    text = msgspec.json.format(msgspec.json.encode(_config(source, details, directory)), indent=2)
+    (directory / FILE_NAME).write_bytes(text + b"\n")
+
+
+def _config(source: Artifact, details: ExportDetails, directory: Path) -> ExportConfig:
+    tokenizer = Tokenizer(source.tokenizer_path)
+    model = source.manifest.model
+    languages = source.manifest.languages
+    return ExportConfig(
+        opset_version=details.opset_version,
+        weights=details.weights,
+        max_seq_len=details.max_seq_len,
+        files=_files(directory),
+        model={
+            "vocab_size": model.vocab_size,
+            "d_model": model.d_model,
+            "n_encoder_layers": model.n_encoder_layers,
+            "n_decoder_layers": model.n_decoder_layers,
+            "n_heads": model.n_heads,
+            "n_kv_heads": model.n_kv_heads,
+            "head_dim": model.head_dim,
+            "d_ff": model.d_ff,
+        },
+        special_ids={"pad": model.pad_token_id, "bos": BOS_ID, "eos": EOS_ID, "unk": UNK_ID},
+        language_ids={language: tokenizer.language_id(language) for language in languages},
+        source_frame=_source_frame(tokenizer, languages, details.max_seq_len),
+        graphs={
+            "encoder": _graph(0, encoder_interface(model), directory),
+            "decoder": _graph(1, decoder_interface(model), directory),
+        },
+        dimensions={
+            "batch": "sentences, or hypotheses in a beam search",
+            "source": f"source tokens of the longest row, 1 to {details.max_seq_len}",
+            "past": f"target tokens read before this call, 0 to {details.max_seq_len - 1}",
+        },
+        decoding_steps=_decoding_steps(details),
+        decoding_defaults=msgspec.to_builtins(source.manifest.decoding),
+        arithmetic=_ARITHMETIC[details.weights],
+        cpu_note=_CPU_NOTES[details.weights],
+    )
+
+
+def _files(directory: Path) -> dict[str, str]:
+    """What each file of the artifact is."""
+    known = {
+        "encoder.onnx": "graph of standard operators, run once a sentence",
+        "decoder.onnx": "graph of standard operators, run once a target token",
+        "encoder_optimized.onnx": "the encoder with ONNX Runtime's fused operators",
+        "decoder_optimized.onnx": "the decoder with ONNX Runtime's fused operators",
+        "weights.bin": "weights of all graphs; keep it beside them under this name",
+        "weights_optimized.bin": "more constants of the optimized graphs; keep it beside them",
+    }
+    present = {name: meaning for name, meaning in known.items() if (directory / name).is_file()}
+    return {
+        **present,
+        TOKENIZER_NAME: "SentencePiece model",
+        FILE_NAME: "this file",
+        MANIFEST_NAME: "LingoLite's manifest with the SHA-256 of each file; an app does not need it",
+    }
+
+
+def _source_frame(tokenizer: Tokenizer, languages: tuple[str, ...], max_seq_len: int) -> SourceFrame:
+    """How a source is framed, shown from the first language to the last."""
+    pair = (languages[0], languages[-1])
+    return SourceFrame(
+        pieces=["<src>", "<SOURCE LANGUAGE>", "… text …", "</s>", "<tgt>", "<TARGET LANGUAGE>"],
+        example=f"an empty text from {pair[0]} to {pair[1]}",
+        example_ids=tokenizer.encode_source("", pair, max_length=max_seq_len).ids,
+        too_long=f"cut the text so that the frame and the text together have at most {max_seq_len} ids",
+        control_tokens="encode only the text with SentencePiece and put the frame's ids around it; ids of control "
+        "tokens that come out of the text itself must not be fed: spell such a piece in characters",
+    )
+
+
+def _graph(index: int, interface: Interface, directory: Path) -> GraphFile:
+    optimized = GRAPHS["optimized"][index]
+    return GraphFile(
+        file=GRAPHS["portable"][index],
+        optimized_file=optimized if (directory / optimized).is_file() else None,
+        inputs=interface.inputs,
+        outputs=interface.outputs,
+    )
+
+
+def _decoding_steps(details: ExportDetails) -> list[str]:
+    return [
+        "encode the text with SentencePiece and frame it as in source_frame",
+        "pad a batch on the right with the id `pad`; source_mask is true on real tokens and false on padding",
+        "run the encoder once; keep its cross_* outputs for every call of the decoder",
+        "start with tokens = `bos` for each row and past_* arrays of length 0",
+        "run the decoder with tokens, source_mask, cross_* and past_*",
+        "greedy search: the next token is the largest of the logits, the smaller id on a tie",
+        "feed present_* back as past_* and the chosen tokens as tokens",
+        "a row ends with `eos`, or at max_length of decoding_defaults; drop ended rows from every array, or ignore "
+        f"what follows; never call the decoder with a past of {details.max_seq_len} or longer",
+        "beam search: reorder the rows of past_*, and of cross_* and source_mask when a row changes its sentence",
+        "decode the ids with SentencePiece, without control tokens",
+    ]
+
+
+_ARITHMETIC = {
+    "float32": ["float32 throughout"],
+    "float16": ["weights are stored as float16 and cast to float32 in the graph; computation is float32"],
+    "int8": [
+        "each quantized matrix is int8 with one float32 scale s_w for each output, symmetric, -127 to 127",
+        "activations are quantized by row as they come: s_x = max(max|x|, 1e-30) / 127",
+        "q_x = round_half_even(x / s_x), stored as uint8 with zero point 128",
+        "sums of products are exact in int32 (MatMulInteger)",
+        "y = (float32(sum) * s_x) * s_w",
+        "a word's embedding is float32(q) * s_w of its row, times sqrt(d_model)",
+    ],
+}
+
+_ANY_CPU = "the graphs compute in float32 and are right on every CPU"
+_CPU_NOTES = {
+    "float32": _ANY_CPU,
+    "float16": _ANY_CPU,
+    "int8": "exact on ARM and on x86 with VNNI; on x86 without VNNI (before Cascade Lake, Zen 4) onnxruntime's "
+    "MatMulInteger saturates in 16 bits (onnxruntime#14642) and translations are wrong: use the float or fp16 export "
+    "there",
+}

@@ -1,0 +1,110 @@
+"""The exporter `onnx`: two graphs of standard operators over one file of weights, checked before they are handed over.
+
+Owns the order of work; the graphs are made in `lingolite_onnx.stacks`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import onnxruntime as ort
+
+from lingolite_cli.artifact import ONNX as ONNX_FORMAT
+from lingolite_cli.artifact import Artifact, Product
+from lingolite_cli.errors import LingoLiteError
+from lingolite_onnx.checks import check_models, check_run
+from lingolite_onnx.details import ExportDetails, GraphCheck
+from lingolite_onnx.export_config import write_export_config
+from lingolite_onnx.graph import WEIGHTS_FILE, WeightFile, write_model
+from lingolite_onnx.optimization import optimize
+from lingolite_onnx.options import OPSET_VERSIONS, OnnxExportOptions
+from lingolite_onnx.runner import GRAPHS
+from lingolite_onnx.stacks import build_decoder, build_encoder
+from lingolite_onnx.weights import Weights
+
+
+class OnnxExporter:
+    """Writes `encoder.onnx`, `decoder.onnx`, `weights.bin` and `export_config.json`.
+
+    The graphs are built from the weights, not traced, so equal bundles and options give equal bytes.
+
+    Args:
+        options: see `OnnxExportOptions`.
+
+    Raises:
+        LingoLiteError: the opset version is not one of those that the graphs are written in.
+    """
+
+    def __init__(self, *, options: OnnxExportOptions) -> None:
+        if options.opset_version not in OPSET_VERSIONS:
+            raise LingoLiteError(
+                f"cannot write opset version {options.opset_version}",
+                hint=f"choose {OPSET_VERSIONS[0]} (runs on the most devices) to {OPSET_VERSIONS[-1]}",
+            )
+        self._options = options
+
+    def export(self, source: Artifact, directory: Path) -> Product:
+        """Export a bundle into `directory`.
+
+        Raises:
+            LingoLiteError: the bundle cannot be carried by these graphs, or a check of the graphs failed.
+        """
+        max_seq_len = self._positions(source)
+        weights = Weights.read(source)
+        self._write_graphs(weights, directory, max_seq_len)
+        checks = [self._check_portable(weights, directory, max_seq_len)]
+        if self._options.optimize != "none":
+            optimize(directory, self._options.optimize, config=weights.config)
+            checks.append(
+                check_run(
+                    weights,
+                    directory,
+                    "optimized",
+                    max_seq_len=max_seq_len,
+                    checked_by=(),
+                    test=self._options.test,
+                )
+            )
+        details = self._details(weights, max_seq_len, tuple(checks))
+        write_export_config(source, details, directory)
+        return Product(format=ONNX_FORMAT, details=details.to_dict())
+
+    def _positions(self, source: Artifact) -> int:
+        """Rows of the rotary tables."""
+        limit, wanted = source.manifest.model.max_seq_len, self._options.max_seq_len
+        if wanted is not None and not 1 <= wanted <= limit:
+            raise LingoLiteError(
+                f"cannot export max_seq_len {wanted}: the model has {limit} positions",
+                hint=f"pass --max-seq-len with 1 to {limit}, or leave it out",
+            )
+        return wanted or limit
+
+    def _write_graphs(self, weights: Weights, directory: Path, max_seq_len: int) -> None:
+        weight_file = WeightFile(directory / WEIGHTS_FILE)
+        for name, build in zip(GRAPHS["portable"], (build_encoder, build_decoder), strict=True):
+            model = build(weights, weight_file, num_positions=max_seq_len, opset_version=self._options.opset_version)
+            write_model(model, directory / name)
+
+    def _check_portable(self, weights: Weights, directory: Path, max_seq_len: int) -> GraphCheck:
+        check_models([directory / name for name in GRAPHS["portable"]])
+        return check_run(
+            weights,
+            directory,
+            "portable",
+            max_seq_len=max_seq_len,
+            checked_by=("onnx.checker",),
+            test=self._options.test,
+        )
+
+    def _details(self, weights: Weights, max_seq_len: int, checks: tuple[GraphCheck, ...]) -> ExportDetails:
+        return ExportDetails(
+            opset_version=self._options.opset_version,
+            max_seq_len=max_seq_len,
+            weights=weights.kind,
+            optimize=self._options.optimize,
+            graphs=tuple(name for check in checks for name in GRAPHS[check.graph]),
+            checks=checks,
+            onnx_version=onnx.__version__,
+            onnxruntime_version=ort.__version__,
+        )

@@ -1,0 +1,67 @@
+"""ONNX Runtime sessions, opened in one way everywhere: providers, threads, logging."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnxruntime as ort
+
+from lingolite_cli.errors import ExitCode, LingoLiteError
+
+CPU = "CPUExecutionProvider"
+
+_ERRORS_ONLY = 3
+
+
+def session_options(threads: int) -> ort.SessionOptions:
+    """Options for `threads` threads inside an operator and one operator at a time.
+
+    Memory patterns and arenas stay on: measured, they help although every step has other shapes.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    if threads == 1:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def execution_providers(name: str) -> list[str]:
+    """The provider that users call `name`, then the CPU for what it cannot do.
+
+    Args:
+        name: `cpu`, `cuda`, `coreml`, …, in any case, or a full name such as `CUDAExecutionProvider`.
+
+    Raises:
+        LingoLiteError: this onnxruntime does not have it.
+    """
+    available = ort.get_available_providers()
+    wanted = name.lower().removesuffix("executionprovider")
+    for provider in available:
+        if provider.lower().removesuffix("executionprovider") == wanted:
+            return [provider] if provider == CPU else [provider, CPU]
+    raise LingoLiteError(
+        f"onnxruntime {ort.__version__} has no execution provider `{name}`",
+        hint=f"available here: {', '.join(available)}; others come with other builds of onnxruntime",
+        exit_code=ExitCode.PLUGIN,
+    )
+
+
+def open_session(model: Path | bytes, *, threads: int, provider: str = "cpu") -> ort.InferenceSession:
+    """A session for a file or a serialized model.
+
+    Raises:
+        LingoLiteError: onnxruntime refuses the model or lacks the provider.
+    """
+    source = model if isinstance(model, bytes) else str(model)
+    providers = execution_providers(provider)
+    try:
+        return ort.InferenceSession(source, session_options(threads), providers=providers)
+    except Exception as error:  # its exceptions share no base but this
+        what = "a graph" if isinstance(model, bytes) else model
+        raise LingoLiteError(
+            f"onnxruntime {ort.__version__} cannot load {what}: {error}",
+            hint="export again, or upgrade onnxruntime",
+            exit_code=ExitCode.PLUGIN,
+        ) from error
