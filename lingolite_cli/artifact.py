@@ -149,9 +149,7 @@ class Artifact:
 
 
 def _damaged(path: Path, what: str) -> LingoLiteError:
-    return LingoLiteError(
-        f"{path} {what}", hint="the artifact is damaged or half-copied; make it or copy it again"
-    )
+    return LingoLiteError(f"{path} {what}", hint="the artifact is damaged or half-copied; make it or copy it again")
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -200,7 +198,7 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         raise LingoLiteError(f"{path} exists", hint="choose another place, or pass --overwrite")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.{os.getpid()}-", suffix=".partial", dir=path.parent))
     except OSError as error:
         raise LingoLiteError(f"cannot write to {path.parent}: {error.strerror}") from None
     try:
@@ -215,7 +213,7 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 def _replace_directory(new: Path, path: Path) -> None:
     if path.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+        old = Path(tempfile.mkdtemp(prefix=f".{path.name}.{os.getpid()}-", suffix=".old", dir=path.parent))
         os.replace(path, old / path.name)
         os.replace(new, path)
         shutil.rmtree(old, ignore_errors=True)

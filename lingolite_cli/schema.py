@@ -37,9 +37,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except IsADirectoryError:
         raise LingoLiteError(f"{path} is a directory, not a TOML file") from None
     except UnicodeDecodeError as error:
-        raise LingoLiteError(
-            f"{path} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}"
-        ) from None
+        raise LingoLiteError(f"{path} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}") from None
     except tomllib.TOMLDecodeError as error:
         raise LingoLiteError(f"{path} is not TOML: {error}") from None
 
@@ -78,16 +76,10 @@ def _explain(message: str, data: Any, type_: Any, where: str) -> LingoLiteError:
         return _unknown_key(unknown["name"], path, data, type_, where)
     value = _value_at(data, path)
     shown = "" if isinstance(value, dict | list) else f", not {_toml(value)}"
-    reason = (
-        re.sub(r", got `[^`]*`$", "", reason)
-        .replace("Object missing", "missing")
-        .replace("`null`", "nothing")
-    )
+    reason = re.sub(r", got `[^`]*`$", "", reason).replace("Object missing", "missing").replace("`null`", "nothing")
     reason = re.sub(r"^Invalid value .*$", "invalid value", reason)
     return LingoLiteError(
-        f"{where}: `{_join(path, data)}`: {reason[:1].lower()}{reason[1:]}{shown}"
-        if path
-        else f"{where}: {reason}",
+        f"{where}: `{_join(path, data)}`: {reason[:1].lower()}{reason[1:]}{shown}" if path else f"{where}: {reason}",
         hint=_choices(path, data, type_),
     )
 
@@ -96,9 +88,7 @@ def _unknown_key(name: str, path: Path_, data: Any, type_: Any, where: str) -> L
     known = _known_keys(_type_at(type_, path, data))
     value = _value_at(data, [*path, name])
     shown = "" if isinstance(value, dict | list) else f" = {_toml(value)}"
-    return LingoLiteError(
-        f"{where}: unknown key `{_join([*path, name], data)}`{shown}", hint=did_you_mean(name, known)
-    )
+    return LingoLiteError(f"{where}: unknown key `{_join([*path, name], data)}`{shown}", hint=did_you_mean(name, known))
 
 
 def _choices(path: Path_, data: Any, type_: Any) -> str | None:

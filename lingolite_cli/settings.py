@@ -5,12 +5,12 @@ Precedence, merged before anything is hashed: option defaults < `lingolite.toml`
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from lingolite_cli.environment import available_cores
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.corpus import CorpusSpec
 from lingolite_cli.schema import convert, read_toml
@@ -72,13 +72,6 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
         return self.settings.threads or available_cores()
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def find_project(start: Path | None = None) -> Project:
     """The project around `start` (the working directory): the nearest parent with a `lingolite.toml`.
 
@@ -98,9 +91,7 @@ def find_project(start: Path | None = None) -> Project:
 def _read(path: Path) -> Settings:
     settings = convert(read_toml(path), Settings, where=str(path))
     if settings.schema != 1:
-        raise LingoLiteError(
-            f"{path}: schema is {settings.schema}; this version reads 1", hint="upgrade lingolite"
-        )
+        raise LingoLiteError(f"{path}: schema is {settings.schema}; this version reads 1", hint="upgrade lingolite")
     if settings.threads is not None and settings.threads < 1:
         raise LingoLiteError(f"{path}: threads must be at least 1, not {settings.threads}")
     return settings

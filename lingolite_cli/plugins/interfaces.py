@@ -54,7 +54,7 @@ class Backend(Protocol):
             tokens: [B] int64, the last token of each row; at first `<s>`.
 
         Returns:
-            [B, V] float32 logits of the next token.
+            [B, V] float32 logits of the next token; the next call may overwrite them.
         """
 
     def select(self, state: State, rows: IntArray) -> State:

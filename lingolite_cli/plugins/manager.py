@@ -63,16 +63,12 @@ class PluginHost:
         warn: told of an observer that failed.
     """
 
-    def __init__(
-        self, *, blocked: Iterable[str] = (), warn: Callable[[str], None] = lambda text: None
-    ) -> None:
+    def __init__(self, *, blocked: Iterable[str] = (), warn: Callable[[str], None] = lambda text: None) -> None:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._warn = warn
-        self._blocked = {*blocked, *blocked_by_environment()}
-        points = sorted(
-            entry_points(group=GROUP), key=lambda point: (_origin(point).distribution, point.name)
-        )
+        self.blocked = {*blocked, *blocked_by_environment()}
+        points = sorted(entry_points(group=GROUP), key=lambda point: (_origin(point).distribution, point.name))
         self.modules = [self._load(point) for point in points]
 
     def notify(self, hook: str, **arguments: Any) -> None:
@@ -85,7 +81,7 @@ class PluginHost:
 
     def _load(self, point: EntryPoint) -> LoadedModule:
         origin = _origin(point)
-        if {origin.entry_point, origin.distribution} & self._blocked:
+        if {origin.entry_point, origin.distribution} & self.blocked:
             return LoadedModule(origin, is_blocked=True)
         registered = f"{origin.distribution}:{origin.entry_point}"
         try:

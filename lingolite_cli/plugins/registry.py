@@ -78,9 +78,14 @@ class Loaded:
             LingoLiteError: the options are wrong, or the class cannot be imported.
         """
         validated = self.options(options)
-        return self._factory()(*arguments, options=validated, **keywords)
+        return self.load_factory()(*arguments, options=validated, **keywords)
 
-    def _factory(self) -> Callable[..., Any]:
+    def load_factory(self) -> Callable[..., Any]:
+        """Import the plugin's class.
+
+        Raises:
+            LingoLiteError: it cannot be imported (exit code 4).
+        """
         module, _, attribute = self.spec.factory.partition(":")
         try:
             factory: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
@@ -135,9 +140,7 @@ class Registry:
         )
 
 
-def load_registry(
-    *, blocked: Iterable[str] = (), warn: Callable[[str], None] = lambda text: None
-) -> Registry:
+def load_registry(*, blocked: Iterable[str] = (), warn: Callable[[str], None] = lambda text: None) -> Registry:
     """Load all plugins; see `PluginHost` for the arguments."""
     return Registry(PluginHost(blocked=blocked, warn=warn))
 
@@ -152,9 +155,7 @@ def _entries(module: LoadedModule) -> list[Entry]:
 
 
 def _whole(origin: Origin, health: Health, reason: str, error: BaseException | None = None) -> Entry:
-    return Entry(
-        kind="plugin", name=origin.entry_point, origin=origin, health=health, reason=reason, error=error
-    )
+    return Entry(kind="plugin", name=origin.entry_point, origin=origin, health=health, reason=reason, error=error)
 
 
 def _entry(kind: str, spec: Spec, origin: Origin) -> Entry:

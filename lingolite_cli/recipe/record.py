@@ -10,7 +10,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket
 from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.environment import Environment
+from lingolite_cli.evaluation.parity import Parity
+from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict
 from lingolite_cli.plugins.interfaces import Score
 
 
@@ -18,7 +22,7 @@ class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     pass
 
 
-class ArtifactSummary(_Struct):
+class ArtifactSummary(_Struct, frozen=True, kw_only=True):
     """An artifact that a step read or made. `path` is relative to the run's directory, or as the recipe has it."""
 
     path: str
@@ -28,7 +32,7 @@ class ArtifactSummary(_Struct):
     scheme: str | None = None
 
 
-class CorpusSummary(_Struct):
+class CorpusSummary(_Struct, frozen=True, kw_only=True):
     """The text that a step read. `digest` covers sources, references and languages."""
 
     name: str
@@ -37,7 +41,7 @@ class CorpusSummary(_Struct):
     languages: tuple[str, str]
 
 
-class EvaluateResult(_Struct, tag_field="kind", tag="evaluate"):
+class EvaluateResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="evaluate"):
     """Scores of one artifact through one backend on one corpus.
 
     `num_truncated` sources were longer than the model's positions; `num_unfinished` hypotheses reached
@@ -54,9 +58,10 @@ class EvaluateResult(_Struct, tag_field="kind", tag="evaluate"):
     num_unfinished: int
     num_tokens: int
     translations: str
+    warnings: list[str] = []
 
 
-class QuantizeResult(_Struct, tag_field="kind", tag="quantize"):
+class QuantizeResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="quantize"):
     """A smaller artifact."""
 
     method: str
@@ -64,7 +69,7 @@ class QuantizeResult(_Struct, tag_field="kind", tag="quantize"):
     artifact: ArtifactSummary
 
 
-class ExportResult(_Struct, tag_field="kind", tag="export"):
+class ExportResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="export"):
     """An artifact in another format; `details` are the exporter's own (opset, files, checks)."""
 
     format: str
@@ -73,57 +78,7 @@ class ExportResult(_Struct, tag_field="kind", tag="export"):
     details: dict[str, Any] = {}
 
 
-class MetricDifference(_Struct):
-    """Candidate minus reference on the same sentences, with a paired-bootstrap interval where one could be made."""
-
-    metric: str
-    reference: float
-    candidate: float
-    delta: float
-    low: float | None = None
-    high: float | None = None
-    confidence: float = 0.95
-
-
-class Parity(_Struct):
-    """How far the candidate follows the reference's own hypotheses.
-
-    Attributes:
-        top1_agreement: share of tokens, `</s>` included, that the candidate ranks first when it is fed the
-            reference's hypothesis up to there (teacher forcing).
-        exact_match: share of sentences whose hypothesis is token for token the same in free running.
-        num_tokens: tokens compared.
-        max_logit_margin: the largest margin (candidate's best logit minus its logit of the reference's token)
-            at a disagreement; 0 when there is none.
-    """
-
-    top1_agreement: float
-    exact_match: float
-    num_tokens: int
-    max_logit_margin: float
-
-
-VerdictStatus = Literal["pass", "fail", "inconclusive", "not measured"]
-
-
-class Verdict(_Struct):
-    """One budget judged. `seen` is in the unit of `limit`; `why` is one line for people."""
-
-    budget: str
-    limit: float
-    seen: float | None
-    status: VerdictStatus
-    why: str
-    allowed: bool = False
-    """The recipe allows this `inconclusive`."""
-
-    @property
-    def breaks_run(self) -> bool:
-        """Whether this verdict fails the run."""
-        return self.status != "pass" and not (self.status == "inconclusive" and self.allowed)
-
-
-class SentencePair(_Struct):
+class SentencePair(_Struct, frozen=True, kw_only=True):
     """One sentence translated by both systems. `delta` is sentence chrF of candidate minus reference."""
 
     index: int
@@ -134,7 +89,7 @@ class SentencePair(_Struct):
     delta: float
 
 
-class VerifyResult(_Struct, tag_field="kind", tag="verify"):
+class VerifyResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="verify"):
     """Candidate against reference: quality, parity, size, and each budget's verdict. `worst` is worst first."""
 
     reference: str
@@ -151,21 +106,7 @@ class VerifyResult(_Struct, tag_field="kind", tag="verify"):
     warnings: list[str] = []
 
 
-class BenchmarkRow(_Struct):
-    """Speed at one batch size (sentences) over the same sentences for every system. Latency is that of one
-    batch-of-one translation, so it is None at larger batches."""
-
-    batch_size: int
-    num_sentences: int
-    num_tokens: int
-    tokens_per_second: float
-    spread: float
-    """(largest − smallest) / median over the rounds, of tokens_per_second."""
-    latency_p50_ms: float | None = None
-    latency_p95_ms: float | None = None
-
-
-class BenchmarkSystem(_Struct):
+class BenchmarkSystem(_Struct, frozen=True, kw_only=True):
     """One backend with one artifact, alone in a fresh process."""
 
     name: str
@@ -176,19 +117,7 @@ class BenchmarkSystem(_Struct):
     rows: list[BenchmarkRow]
 
 
-class LengthBucket(_Struct):
-    """Batch 1 with every hypothesis forced to `num_tokens` target tokens. `ratio` is to the first system, where
-    above 1 is faster; `low` and `high` are over the paired rounds."""
-
-    num_tokens: int
-    system: str
-    milliseconds: float
-    ratio: float
-    low: float
-    high: float
-
-
-class BenchmarkResult(_Struct, tag_field="kind", tag="benchmark"):
+class BenchmarkResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="benchmark"):
     """Speed, memory and size of several systems, measured in turn in one run."""
 
     threads: int
@@ -198,18 +127,16 @@ class BenchmarkResult(_Struct, tag_field="kind", tag="benchmark"):
     verdicts: list[Verdict] = []
 
 
-class ReportResult(_Struct, tag_field="kind", tag="report"):
+class ReportResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="report"):
     """Files that reporters shall write when the run ends, relative to the run's directory."""
 
     reporters: list[str]
 
 
-StepResult = (
-    EvaluateResult | QuantizeResult | ExportResult | VerifyResult | BenchmarkResult | ReportResult
-)
+StepResult = EvaluateResult | QuantizeResult | ExportResult | VerifyResult | BenchmarkResult | ReportResult
 
 
-class PluginUse(_Struct):
+class PluginUse(_Struct, frozen=True, kw_only=True):
     """A plugin that a step used, and where it came from."""
 
     kind: str
@@ -218,7 +145,7 @@ class PluginUse(_Struct):
     version: str
 
 
-class StepRecord(_Struct):
+class StepRecord(_Struct, frozen=True, kw_only=True):
     """One step of a run. `status` is `cached` when the result came from an earlier run; `seconds` is the time that
     this run spent on it. `key` identifies the work; None for a step that is never cached."""
 
@@ -232,20 +159,7 @@ class StepRecord(_Struct):
     result: StepResult
 
 
-class Environment(_Struct):
-    """Where a run took place."""
-
-    lingolite: str
-    python: str
-    platform: str
-    cpu: str
-    cpu_features: list[str]
-    cores: int
-    threads: int
-    packages: dict[str, str]
-
-
-class RunManifest(_Struct):
+class RunManifest(_Struct, frozen=True, kw_only=True):
     """`manifest.json` of a run. Times are UTC, ISO 8601. `status` is `broken budget` when a verdict fails the run."""
 
     schema: int = 1

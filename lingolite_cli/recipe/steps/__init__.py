@@ -1,1 +1,32 @@
-"""."""
+"""The kinds of step, one file each: a check before anything heavy loads, and the work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from lingolite_cli.recipe.record import StepResult
+from lingolite_cli.recipe.scope import PlannedStep, Scope
+from lingolite_cli.recipe.steps import benchmark, evaluate, export, quantize, report, verify
+from lingolite_cli.recipe.workspace import Workspace
+
+
+class StepKind(Protocol):
+    """A module in this package."""
+
+    def check(self, step: Any, scope: Scope) -> PlannedStep:
+        """Refuse what can be refused, and say what the step depends on."""
+
+    def run(self, planned: PlannedStep, workspace: Workspace, directory: Path) -> StepResult:
+        """Do the work; files go into `directory`."""
+
+
+KINDS: Mapping[str, StepKind] = {
+    "evaluate": evaluate,
+    "quantize": quantize,
+    "export": export,
+    "verify": verify,
+    "benchmark": benchmark,
+    "report": report,
+}

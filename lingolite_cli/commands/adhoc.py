@@ -1,0 +1,230 @@
+"""Commands as recipes: `eval`, `quantize`, `export`, `verify` and `bench` build a recipe in memory and run its steps.
+
+So that they have the same checks, the same cache and the same results as `lingolite run`. Owns how a command finds
+the model, the test set, and the conversions that a backend needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lingolite_cli.artifact import Artifact, atomic_directory, read_manifest
+from lingolite_cli.commands.state import State
+from lingolite_cli.console import Console
+from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
+from lingolite_cli.plugins.registry import Health, Registry
+from lingolite_cli.recipe.model import Recipe
+from lingolite_cli.recipe.plan import make_plan, merge_defaults
+from lingolite_cli.recipe.record import StepRecord
+from lingolite_cli.recipe.runner import Runner
+from lingolite_cli.schema import convert
+
+MODEL = "inputs.model"
+
+
+class Conversion(msgspec.Struct, frozen=True):
+    """Steps that lead from an artifact to a format that a backend reads, and the reference to their outcome."""
+
+    steps: list[dict[str, Any]]
+    reference: str
+    format: str
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command asks for, in the words of a recipe: `inputs` with absolute paths, and `steps`.
+
+    `threads` None is the project's; `is_fresh` does not use cached results.
+    """
+
+    command: str
+    inputs: Mapping[str, Any]
+    steps: Sequence[Mapping[str, Any]]
+    threads: int | None = None
+    is_fresh: bool = False
+
+
+def run_job(state: State, job: Job, console: Console) -> tuple[list[StepRecord], Runner]:
+    """Check and run a job; the project's defaults are laid under its steps.
+
+    Returns:
+        A record a step, and the runner, which knows where finished steps lie.
+    """
+    data: dict[str, Any] = {
+        "name": job.command,
+        "inputs": dict(job.inputs),
+        "steps": [dict(step) for step in job.steps],
+    }
+    if job.threads is not None:
+        data["threads"] = job.threads
+    where = f"lingolite {job.command}"
+    recipe = convert(merge_defaults(data, state.project.settings.defaults), Recipe, where=where)
+    plan = make_plan(recipe, path=where, project=state.project, registry=state.registry)
+    host = state.registry.host
+    runner = Runner(plan, cache=state.cache, console=console, host=host, is_fresh=job.is_fresh)
+    with runner.scratch():
+        return runner.execute(), runner
+
+
+def convert_and_publish(state: State, job: Job, console: Console, *, out: Path, overwrite: bool) -> StepRecord:
+    """Run a job whose last step makes an artifact, and copy that to `out`.
+
+    Raises:
+        LingoLiteError: as the steps; or `out` exists, which is refused before any work.
+    """
+    if out.exists() and not overwrite:
+        raise LingoLiteError(f"{out} exists", hint="choose another place, or pass --overwrite")
+    records, runner = run_job(state, job, console)
+    publish_artifact(runner.finished(records[-1].id).artifact_path, out, overwrite=overwrite)
+    return records[-1]
+
+
+def publish_artifact(source: Path | None, target: Path, *, overwrite: bool) -> None:
+    """Copy a finished artifact out of the cache, whole or not at all."""
+    assert source is not None, "the step made no artifact"
+    artifact = Artifact.open(source)
+    with atomic_directory(target, overwrite=overwrite) as directory:
+        for file in sorted(artifact.path.rglob("*")):
+            if file.is_file():
+                copy = directory / file.relative_to(artifact.path)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(file.read_bytes())
+
+
+def model_path(state: State, model: Path | None) -> Path:
+    """The artifact that was named, or the project's.
+
+    Raises:
+        LingoLiteError: neither is there.
+    """
+    if model is not None:
+        return model.resolve()
+    project = state.project
+    if project.settings.model is None:
+        raise LingoLiteError(
+            "no model: there is no --model, and no `model` in lingolite.toml",
+            hint="pass --model BUNDLE, or run this inside a project; `lingolite init` makes one",
+        )
+    return (project.root / project.settings.model).resolve()
+
+
+def model_input(path: Path) -> dict[str, Any]:
+    """A model as a recipe's input."""
+    return {"bundle": str(path)}
+
+
+def corpus_input(
+    state: State, *, source: Path | None, targets: Sequence[Path], languages: tuple[str, str] | None
+) -> dict[str, Any]:
+    """The text that was named, or the project's test set, as a recipe's input.
+
+    Raises:
+        LingoLiteError: neither is there, or references come without a source.
+    """
+    if source is None and targets:
+        raise LingoLiteError("--target without --source", hint="pass the sources too: --source FILE")
+    if source is not None:
+        named: dict[str, Any] = (
+            {"tsv": str(source.resolve())}
+            if not targets
+            else {"source": str(source.resolve()), "references": [str(target.resolve()) for target in targets]}
+        )
+        chosen = languages or state.project.settings.languages
+        return {**named, "languages": list(chosen)} if chosen else named
+    test = state.project.settings.test
+    if test is None:
+        raise LingoLiteError(
+            "no test set: there is no --source, and no [test] in lingolite.toml",
+            hint="pass --source FILE --target FILE",
+        )
+    plain: dict[str, Any] = {key: value for key, value in msgspec.to_builtins(test).items() if value}
+    root = state.project.root
+    for key in ("tsv", "source"):
+        if key in plain:
+            plain[key] = str(root / plain[key])
+    if "references" in plain:
+        plain["references"] = [str(root / path) for path in plain["references"]]
+    if languages:
+        plain["languages"] = list(languages)
+    return plain
+
+
+def lead_to(registry: Registry, *, backend: str, format: str, reference: str = MODEL, prefix: str = "") -> Conversion:
+    """The conversions, if any, after which `backend` can run an artifact of `format`.
+
+    Raises:
+        LingoLiteError: the backend is not usable, or no single plugin leads there.
+    """
+    accepts = registry.resolve("backend", backend).spec.accepts
+    if format in accepts:
+        return Conversion([], reference, format)
+    for kind, uses, key in (("exporter", "export", "format"), ("quantizer", "quantize", "method")):
+        names = [
+            entry.name
+            for entry in registry.of_kind(kind)
+            if entry.health is Health.OK and format in _spec(entry).accepts and _spec(entry).produces in accepts
+        ]
+        if names:
+            produces = registry.resolve(kind, names[0]).spec.produces
+            step = {"id": f"{prefix}{uses}", "uses": uses, key: names[0], "model": reference}
+            return Conversion([step], step["id"], produces)
+    raise LingoLiteError(
+        f"backend `{backend}` does not run format {format}, and no plugin turns that into "
+        f"{' or '.join(sorted(accepts))}",
+        hint="`lingolite plugins list` shows what reads and makes what",
+        exit_code=ExitCode.PLUGIN,
+    )
+
+
+def _spec(entry: Any) -> Any:
+    return entry.spec
+
+
+def backend_for(state: State, *, format: str, asked: str | None = None) -> str:
+    """The backend that was asked for; else the project's if it runs `format`, or the first that does.
+
+    Raises:
+        LingoLiteError: none does.
+    """
+    if asked is not None:
+        return asked
+    preferred = state.project.settings.defaults.get("evaluate", {}).get("backend", "cached")
+    able = [
+        entry.name
+        for entry in state.registry.of_kind("backend")
+        if entry.health is Health.OK and format in _spec(entry).accepts
+    ]
+    if preferred in able:
+        return str(preferred)
+    if not able:
+        raise LingoLiteError(f"no backend runs format {format}", hint="`lingolite plugins list` shows the backends")
+    return able[0]
+
+
+def format_of(path: Path) -> str:
+    """The format of the artifact at `path`."""
+    return read_manifest(path).format
+
+
+def plugin_options(
+    registry: Registry, *, kind: str, name: str, flags: Mapping[str, Any], pairs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A plugin's options from flags of the command (None where not given) and `--option KEY=VALUE`.
+
+    Raises:
+        LingoLiteError: a flag was given that the plugin has no option for.
+    """
+    known = [field.encode_name for field in msgspec.structs.fields(registry.resolve(kind, name).spec.options)]
+    options = {}
+    for flag, value in flags.items():
+        if value is None:
+            continue
+        if flag not in known:
+            raise LingoLiteError(
+                f"{kind} `{name}` has no option {flag}", hint=did_you_mean(flag, known) if known else "it has none"
+            )
+        options[flag] = value
+    return {**options, **pairs}

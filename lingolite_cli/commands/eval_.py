@@ -1,0 +1,130 @@
+"""`lingolite eval`: scores of a model through a backend on a test set."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from lingolite_cli.artifact import canonical_json, write_atomic
+from lingolite_cli.commands import adhoc
+from lingolite_cli.commands.options import (
+    Device,
+    JsonFlag,
+    Languages,
+    Model,
+    Options,
+    Provider,
+    Threads,
+    parse_languages,
+    parse_options,
+)
+from lingolite_cli.commands.show import show_evaluations
+from lingolite_cli.commands.state import State, state_of
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.recipe.record import EvaluateResult, StepRecord
+from lingolite_cli.recipe.translations import TRANSLATIONS_NAME
+
+
+def eval_(
+    context: typer.Context,
+    model: Model = None,
+    backend: Annotated[str | None, typer.Option(help="The backend; another format is made if it needs one.")] = None,
+    source: Annotated[Path | None, typer.Option(help="Sources, one a line; or a TSV file, without --target.")] = None,
+    target: Annotated[list[Path] | None, typer.Option(help="References, one a line; repeatable.")] = None,
+    languages: Languages = None,
+    metrics: Annotated[str | None, typer.Option(help="Metrics, separated by commas.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Most sentences in a batch.")] = None,
+    max_length: Annotated[int | None, typer.Option(min=1, help="Most target tokens a sentence.")] = None,
+    beam_size: Annotated[int | None, typer.Option(min=1, help="1 is greedy search.")] = None,
+    length_penalty: Annotated[float | None, typer.Option(help="GNMT's alpha, for beams.")] = None,
+    max_samples: Annotated[int | None, typer.Option(min=1, help="Only the first so many sentences.")] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Without a KV cache: the backend `eager`.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Do not reuse an earlier result.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Write the JSON result here.")] = None,
+    save_translations: Annotated[Path | None, typer.Option(help="Write the translations here, JSON lines.")] = None,
+    option: Options = None,
+    device: Device = None,
+    provider: Provider = None,
+    threads: Threads = None,
+    json: JsonFlag = False,
+) -> None:
+    """Translate a test set and score it. Inside a project no option is needed."""
+    state = state_of(context)
+    console = state.console(json=json)
+    path = adhoc.model_path(state, model)
+    chosen = _backend(state, path, backend, no_cache=no_cache)
+    lead = adhoc.lead_to(state.registry, backend=chosen, format=adhoc.format_of(path))
+    for step in lead.steps:
+        console.note(f"backend `{chosen}` runs another format: the model is converted ({step['uses']}) into the cache")
+    step = _step(chosen, lead.reference, metrics=metrics, batch_size=batch_size, max_samples=max_samples)
+    decoding = {"max_length": max_length, "beam_size": beam_size, "length_penalty": length_penalty}
+    step["decoding"] = {key: value for key, value in decoding.items() if value is not None}
+    step["options"] = adhoc.plugin_options(
+        state.registry,
+        kind="backend",
+        name=chosen,
+        flags={"device": device, "provider": provider},
+        pairs=parse_options(option),
+    )
+    corpus = adhoc.corpus_input(state, source=source, targets=target or [], languages=parse_languages(languages))
+    job = adhoc.Job(
+        command="eval",
+        inputs={"model": adhoc.model_input(path), "test": corpus},
+        steps=[*lead.steps, step],
+        threads=threads,
+        is_fresh=fresh,
+    )
+    records, runner = adhoc.run_job(state, job, console)
+    result = records[-1].result
+    assert isinstance(result, EvaluateResult)
+    report = flat_report(result, records[-1])
+    if output:
+        write_atomic(output, msgspec.json.format(canonical_json(report), indent=2) + b"\n")
+    if save_translations:
+        save_translations.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(runner.finished("evaluate").directory / TRANSLATIONS_NAME, save_translations)
+    console.print_json(report)
+    show_evaluations([result], console)
+
+
+def _backend(state: State, path: Path, asked: str | None, *, no_cache: bool) -> str:
+    if no_cache and asked not in (None, "eager"):
+        raise LingoLiteError(
+            f"--no-cache and --backend {asked} contradict one another", hint="--no-cache means --backend eager"
+        )
+    if no_cache:
+        return "eager"
+    return adhoc.backend_for(state, format=adhoc.format_of(path), asked=asked)
+
+
+def _step(backend: str, model: str, *, metrics: str | None, **keys: Any) -> dict[str, Any]:
+    step = {"id": "evaluate", "uses": "evaluate", "model": model, "backend": backend}
+    if metrics:
+        step["metrics"] = [name.strip() for name in metrics.split(",") if name.strip()]  # type: ignore[assignment]
+    return {**step, **{key: value for key, value in keys.items() if value is not None}}
+
+
+def flat_report(result: EvaluateResult, record: StepRecord) -> dict[str, Any]:
+    """The JSON of `lingolite eval`: each metric by name with its parts beside it, signatures, and what was scored."""
+    report: dict[str, Any] = {}
+    for name, score in result.metrics.items():
+        report[name] = score.value
+        report.update(score.details)
+    return {
+        **report,
+        "signatures": {name: score.signature for name, score in result.metrics.items()},
+        "num_samples": result.num_samples,
+        "num_truncated": result.num_truncated,
+        "num_unfinished": result.num_unfinished,
+        "num_tokens": result.num_tokens,
+        "backend": result.backend,
+        "model": msgspec.to_builtins(result.artifact),
+        "corpus": msgspec.to_builtins(result.corpus),
+        "decoding": msgspec.to_builtins(result.decoding),
+        "warnings": result.warnings,
+        "status": record.status,
+    }

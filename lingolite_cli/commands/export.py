@@ -1,0 +1,44 @@
+"""`lingolite export`: an artifact in another format."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lingolite_cli.commands import adhoc
+from lingolite_cli.commands.options import JsonFlag, Model, Options, Out, Overwrite, parse_options
+from lingolite_cli.commands.show import show_conversion
+from lingolite_cli.commands.state import state_of
+
+
+def export(
+    context: typer.Context,
+    out: Out,
+    model: Model = None,
+    format: Annotated[str, typer.Option(help="The exporter.")] = "onnx",
+    opset_version: Annotated[int | None, typer.Option(help="ONNX opset.")] = None,
+    max_seq_len: Annotated[int | None, typer.Option(help="Positions that the exported graphs have.")] = None,
+    test: Annotated[bool | None, typer.Option("--test/--no-test", help="Compare with a reference.")] = None,
+    optimize: Annotated[str | None, typer.Option(help="A graph optimizer to write optimized graphs with.")] = None,
+    option: Options = None,
+    overwrite: Overwrite = False,
+    json: JsonFlag = False,
+) -> None:
+    """Turn a bundle, float or quantized, into another format."""
+    state = state_of(context)
+    console = state.console(json=json)
+    options = adhoc.plugin_options(
+        state.registry,
+        kind="exporter",
+        name=format,
+        flags={"opset_version": opset_version, "max_seq_len": max_seq_len, "test": test, "optimize": optimize},
+        pairs=parse_options(option),
+    )
+    job = adhoc.Job(
+        command="export",
+        inputs={"model": adhoc.model_input(adhoc.model_path(state, model))},
+        steps=[{"id": "export", "uses": "export", "format": format, "options": options}],
+    )
+    record = adhoc.convert_and_publish(state, job, console, out=out, overwrite=overwrite)
+    show_conversion(record.result, out, console)

@@ -1,0 +1,47 @@
+"""`lingolite import`: a bundle from a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lingolite_cli.commands.options import JsonFlag, Out, Overwrite
+from lingolite_cli.commands.state import state_of
+
+
+def import_(
+    context: typer.Context,
+    checkpoint: Annotated[Path, typer.Argument(help="The checkpoint, a .pt file.")],
+    tokenizer: Annotated[Path, typer.Option(help="The SentencePiece model, or a directory that holds one.")],
+    out: Out,
+    preset: Annotated[str | None, typer.Option(help="tiny, small, medium or large, for a missing config.")] = None,
+    n_heads: Annotated[int | None, typer.Option(min=1, help="Attention heads, for a missing config.")] = None,
+    n_kv_heads: Annotated[int | None, typer.Option(min=1, help="Key/value heads; from the shapes without it.")] = None,
+    max_seq_len: Annotated[int | None, typer.Option(min=1, help="Positions, for a missing config.")] = None,
+    overwrite: Overwrite = False,
+    json: JsonFlag = False,
+) -> None:
+    """Make a bundle from a LingoLite checkpoint. No code in the checkpoint is ever run."""
+    console = state_of(context).console(json=json)
+    from lingolite_cli.model.bundle import import_checkpoint
+
+    artifact = import_checkpoint(
+        checkpoint,
+        tokenizer,
+        out,
+        preset=preset,
+        n_heads=n_heads,
+        n_kv_heads=n_kv_heads,
+        max_seq_len=max_seq_len,
+        overwrite=overwrite,
+    )
+    model = artifact.manifest.model
+    console.print_json({"out": str(out), "digest": artifact.digest, "manifest": artifact.manifest})
+    console.print(
+        f"{out}: bundle, {artifact.size_bytes / 1e6:.2f} MB, languages {', '.join(artifact.manifest.languages)}\n"
+        f"  {model.n_encoder_layers} encoder and {model.n_decoder_layers} decoder layers, d_model {model.d_model}, "
+        f"{model.n_heads} heads, {model.n_kv_heads} key/value heads, d_ff {model.d_ff}, "
+        f"vocabulary {model.vocab_size:,}, {model.max_seq_len} positions"
+    )

@@ -1,0 +1,39 @@
+"""`lingolite init`: a project with a lingolite.toml and a recipe."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lingolite_cli.artifact import write_atomic
+from lingolite_cli.commands.options import Languages, parse_languages
+from lingolite_cli.commands.state import state_of
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.settings import SETTINGS_NAME
+
+
+def init(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Argument(help="Where; the working directory without it.")] = Path("."),
+    model: Annotated[str, typer.Option(help="The bundle, relative to the project.")] = "model",
+    test: Annotated[str, typer.Option(help="The test set: a TSV file of source and reference.")] = "test.tsv",
+    languages: Languages = "en-da",
+) -> None:
+    """Write lingolite.toml and recipes/mobile.toml for a model of your own. Nothing is overwritten."""
+    console = state_of(context).console()
+    pair = parse_languages(languages) or ("en", "da")
+    values = {"model": model, "test": test, "source": pair[0], "target": pair[1]}
+    targets = {SETTINGS_NAME: "lingolite.toml", "recipes/mobile.toml": "mobile.toml"}
+    for name in targets:
+        if (directory / name).exists():
+            raise LingoLiteError(f"{directory / name} exists", hint="nothing was written; choose another directory")
+    for name, template in targets.items():
+        text = files("lingolite_cli").joinpath("templates", template).read_text(encoding="utf-8")
+        for key, value in values.items():
+            text = text.replace(f"@{key}@", value)
+        write_atomic(directory / name, text.encode())
+        console.print(f"wrote {directory / name}")
+    console.note("next: put the bundle and the test set in place, then `lingolite run recipes/mobile.toml`")

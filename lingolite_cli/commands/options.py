@@ -1,0 +1,44 @@
+"""Options that several commands share, and how their text is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lingolite_cli.commands.state import parse_pairs
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.schema import parse_value
+
+Model = Annotated[Path | None, typer.Option(help="The artifact; the project's model without it.")]
+Out = Annotated[Path, typer.Option("--out", help="The directory to make.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads for the engine; one a core without it.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps, for torch backends.")]
+Provider = Annotated[str | None, typer.Option(help="Execution provider, for ONNX Runtime.")]
+Languages = Annotated[str | None, typer.Option(metavar="SRC-TGT", help="Languages, such as en-da.")]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", metavar="KEY=VALUE", help="An option of the plugin; repeatable.")
+]
+
+
+def parse_languages(text: str | None) -> tuple[str, str] | None:
+    """`en-da` as a pair.
+
+    Raises:
+        LingoLiteError: it is not two names with a hyphen.
+    """
+    if text is None:
+        return None
+    parts = text.split("-")
+    if len(parts) != 2 or not all(parts):
+        raise LingoLiteError(f"--languages {text}: expected two languages", hint="for example `--languages en-da`")
+    return parts[0], parts[1]
+
+
+def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
+    """`--option KEY=VALUE`, with TOML values."""
+    return {key: parse_value(value) for key, value in parse_pairs(pairs, flag="--option").items()}

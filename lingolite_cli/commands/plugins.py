@@ -1,0 +1,124 @@
+"""`lingolite plugins`: what is installed, where from, and whether it works."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from lingolite_cli.commands.options import JsonFlag
+from lingolite_cli.commands.state import State, state_of
+from lingolite_cli.console import Console
+from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
+from lingolite_cli.plugins.registry import Entry, Health, Loaded
+
+app = typer.Typer(help="List, show and check plugins.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("list")
+def list_(context: typer.Context, json: JsonFlag = False) -> None:
+    """All plugins with their kind, distribution, version and health."""
+    state = state_of(context)
+    console = state.console(json=json)
+    entries = state.registry.entries
+    console.print_json([_plain(entry) for entry in entries])
+    if not console.is_json:
+        console.print(_columns([_row(entry) for entry in entries]))
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The plugin's name.")],
+    json: JsonFlag = False,
+) -> None:
+    """One plugin: what it reads and makes, its options, and its health."""
+    state = state_of(context)
+    console = state.console(json=json)
+    found = _find(state, name)
+    console.print_json([_plain(entry) for entry in found])
+    for entry in found:
+        _show(entry, console, is_verbose=state.is_verbose)
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The plugin's name.")],
+) -> None:
+    """Import a plugin's class. The contracts in `lingolite_cli.testing` go further."""
+    state = state_of(context)
+    console = state.console()
+    for entry in _find(state, name):
+        if entry.health is not Health.OK:
+            raise LingoLiteError(
+                f"{entry.kind} `{entry.name}` is {entry.health.value}: {entry.reason}", exit_code=ExitCode.PLUGIN
+            )
+        loaded = Loaded(entry.kind, entry.spec, entry.origin)
+        loaded.options()
+        factory = loaded.load_factory()
+        console.print(f"{entry.kind} {entry.name}: {factory.__module__}.{factory.__qualname__} loads")
+
+
+def _find(state: State, name: str) -> list[Entry]:
+    found = [entry for entry in state.registry.entries if entry.name == name]
+    if not found:
+        known = {entry.name for entry in state.registry.entries}
+        raise LingoLiteError(f"there is no plugin called `{name}`", hint=did_you_mean(name, known))
+    return found
+
+
+def _row(entry: Entry) -> list[str]:
+    health = entry.health.value + (f": {entry.reason}" if entry.reason else "")
+    origin = f"{entry.origin.distribution} {entry.origin.version}"
+    return [entry.kind, entry.name, origin, health, entry.spec.summary if entry.spec else ""]
+
+
+def _columns(rows: list[list[str]]) -> str:
+    """Plain columns: a list of names shall not cost the import of a drawing library."""
+    header = ["kind", "name", "distribution", "health", "summary"]
+    table = [header, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
+    )
+
+
+def _show(entry: Entry, console: Console, *, is_verbose: bool) -> None:
+    console.print(f"{entry.kind} {entry.name}: {entry.health.value}" + (f": {entry.reason}" if entry.reason else ""))
+    console.print(f"  from {entry.origin.distribution} {entry.origin.version} ({entry.origin.module})")
+    spec: Any = entry.spec
+    if spec is not None:
+        console.print(f"  {spec.summary}")
+        for key in ("accepts", "capabilities", "requires"):
+            if getattr(spec, key, None):
+                console.print(f"  {key}: {', '.join(sorted(getattr(spec, key)))}")
+        if getattr(spec, "produces", None):
+            console.print(f"  produces: {spec.produces}")
+        for field in msgspec.structs.fields(spec.options):
+            default = "" if field.required else f" = {msgspec.to_builtins(field.default)!r}"
+            console.print(f"  option {field.encode_name}{default}")
+    if entry.error is not None and is_verbose:
+        console.print("".join(traceback.format_exception(entry.error)).rstrip())
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
+    spec: Any = entry.spec
+    plain = {
+        "kind": entry.kind,
+        "name": entry.name,
+        "distribution": entry.origin.distribution,
+        "version": entry.origin.version,
+        "module": entry.origin.module,
+        "health": entry.health.value,
+        "reason": entry.reason,
+    }
+    if spec is None:
+        return plain
+    described = {
+        key: sorted(getattr(spec, key)) for key in ("accepts", "capabilities", "requires") if hasattr(spec, key)
+    }
+    options = [field.encode_name for field in msgspec.structs.fields(spec.options)]
+    return {**plain, "summary": spec.summary, **described, "options": options}

@@ -1,0 +1,190 @@
+"""How plans, runs, verdicts and benchmarks look on a terminal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from lingolite_cli.console import Console, status_text
+from lingolite_cli.evaluation.verdicts import Verdict
+from lingolite_cli.recipe.record import (
+    BenchmarkResult,
+    EvaluateResult,
+    ExportResult,
+    QuantizeResult,
+    RunManifest,
+    StepResult,
+    VerifyResult,
+)
+from lingolite_cli.recipe.runner import Outcome, StepForecast
+
+
+def show_forecast(forecasts: Sequence[StepForecast], console: Console) -> None:
+    """`--plan`: each step, whether it is cached, and why."""
+    console.print_json(forecasts)
+    console.table(
+        ["step", "kind", "what", "plan", "why"],
+        [[step.id, step.uses, step.summary, "cached" if step.is_cached else "run", step.why] for step in forecasts],
+    )
+
+
+def show_run(outcome: Outcome, console: Console) -> None:
+    """The outcome of a run: scores, speed, verdicts, and where its files are."""
+    manifest = outcome.manifest
+    console.print_json(manifest)
+    show_evaluations([step.result for step in manifest.steps if isinstance(step.result, EvaluateResult)], console)
+    for step in manifest.steps:
+        if isinstance(step.result, VerifyResult):
+            show_verification(step.result, console)
+        elif isinstance(step.result, BenchmarkResult):
+            show_benchmark(step.result, console)
+    show_verdicts(manifest.verdicts, console)
+    _show_end(outcome, console)
+
+
+def _show_end(outcome: Outcome, console: Console) -> None:
+    manifest = outcome.manifest
+    cached = sum(step.status == "cached" for step in manifest.steps)
+    console.print(f"{len(manifest.steps)} steps in {manifest.seconds:.1f} s, {cached} from the cache")
+    if outcome.directory is not None:
+        console.print(f"run: {os.path.relpath(outcome.directory)}")
+        for report in sorted(outcome.directory.glob("report.*")):
+            console.print(f"     {os.path.relpath(report)}")
+    console.print(_verdict_line(manifest))
+
+
+def _verdict_line(manifest: RunManifest) -> str:
+    verdicts = manifest.verdicts
+    broken = [f"{step}.{verdict.budget}" for step, verdict in verdicts if verdict.breaks_run]
+    if broken:
+        return f"{status_text('fail')}: {len(broken)} of {len(verdicts)} budgets broken: {', '.join(broken)}"
+    return f"{status_text('pass')}: all {len(verdicts)} budgets kept" if verdicts else "no budgets were set"
+
+
+def show_evaluations(results: Sequence[EvaluateResult], console: Console) -> None:
+    """Scores of each system, and the signatures below."""
+    if not results:
+        return
+    names = list(dict.fromkeys(name for result in results for name in result.metrics))
+    rows = []
+    for result in results:
+        scores = [f"{result.metrics[name].value:.2f}" if name in result.metrics else "" for name in names]
+        artifact = result.artifact
+        label = f"{artifact.format} ({artifact.scheme})" if artifact.scheme else artifact.format
+        rows.append([result.backend, label, f"{artifact.size_bytes / 1e6:.2f}", str(result.num_samples), *scores])
+    console.table(["backend", "artifact", "MB", "sentences", *names], rows, right=",".join(["MB", "sentences", *names]))
+    signatures = {name: score.signature for result in results for name, score in result.metrics.items()}
+    for name, signature in signatures.items():
+        console.print(f"{name}: {signature}")
+    for result in results:
+        for warning in result.warnings:
+            console.warn(warning)
+        if result.num_truncated:
+            console.warn(f"{result.backend}: {result.num_truncated} sources were longer than the model and were cut")
+
+
+def show_verification(result: VerifyResult, console: Console) -> None:
+    """Differences with their intervals, parity and size."""
+    rows = []
+    for difference in result.differences:
+        interval = ""
+        if difference.low is not None and difference.high is not None:
+            interval = f"[{difference.low:+.2f}, {difference.high:+.2f}]"
+        rows.append(
+            [
+                difference.metric,
+                f"{difference.reference:.2f}",
+                f"{difference.candidate:.2f}",
+                f"{difference.delta:+.2f}",
+                interval,
+            ]
+        )
+    console.table(
+        ["metric", result.reference, result.candidate, "difference", "95 % interval"],
+        rows,
+        right=f"{result.reference},{result.candidate},difference",
+    )
+    if result.parity is not None:
+        console.print(
+            f"parity: {result.parity.top1_agreement:.2%} of {result.parity.num_tokens:,} tokens ranked first when "
+            f"forced, {result.parity.exact_match:.1%} of sentences token for token the same"
+        )
+    console.print(f"size: {result.size_mb:.2f} MB, {result.size_ratio:.3f} of {result.reference}")
+
+
+def show_verdicts(verdicts: Sequence[tuple[str, Verdict]], console: Console) -> None:
+    """Each budget with its limit, what was seen, and the verdict."""
+    if not verdicts:
+        return
+    console.table(
+        ["budget", "limit", "seen", "verdict", "why"],
+        [
+            [
+                f"{step}.{verdict.budget}" if step else verdict.budget,
+                f"{verdict.limit:g}",
+                "" if verdict.seen is None else f"{verdict.seen:.4g}",
+                status_text(verdict.status) + (" (allowed)" if verdict.allowed else ""),
+                verdict.why,
+            ]
+            for step, verdict in verdicts
+        ],
+        right="limit,seen",
+    )
+
+
+def show_benchmark(result: BenchmarkResult, console: Console) -> None:
+    """Speed at each batch size, and at each forced length."""
+    rows = []
+    for system in result.systems:
+        for index, row in enumerate(system.rows):
+            base = result.systems[0].rows[index].tokens_per_second
+            rows.append(
+                [
+                    system.name,
+                    str(row.batch_size),
+                    f"{row.tokens_per_second:,.0f}",
+                    f"{row.tokens_per_second / base:.2f}×",
+                    f"{row.spread:.0%}",
+                    "" if row.latency_p50_ms is None else f"{row.latency_p50_ms:.1f}",
+                    "" if row.latency_p95_ms is None else f"{row.latency_p95_ms:.1f}",
+                    f"{system.load_seconds:.2f}",
+                    "" if system.peak_memory_mb is None else f"{system.peak_memory_mb:.0f}",
+                    f"{system.artifact.size_bytes / 1e6:.2f}",
+                ]
+            )
+    columns = ["system", "batch", "tokens/s", "ratio", "spread", "p50 ms", "p95 ms", "load s", "peak MB", "MB"]
+    console.table(columns, rows, right=",".join(columns[1:]))
+    console.print(
+        f"{result.threads} thread(s), median of {result.rounds} rounds taken in turn; ratio to {result.systems[0].name}"
+    )
+    if result.buckets:
+        console.table(
+            ["target tokens", "system", "ms/sentence", "ratio", "over the rounds"],
+            [
+                [
+                    str(bucket.num_tokens),
+                    bucket.system,
+                    f"{bucket.milliseconds:.1f}",
+                    f"{bucket.ratio:.2f}×",
+                    f"{bucket.low:.2f}–{bucket.high:.2f}",
+                ]
+                for bucket in result.buckets
+            ],
+            title="batch 1, every hypothesis forced to the length",
+            right="target tokens,ms/sentence,ratio",
+        )
+
+
+def show_conversion(result: StepResult, out: Path, console: Console) -> None:
+    """The artifact that `quantize` or `export` made, against its source."""
+    assert isinstance(result, QuantizeResult | ExportResult)
+    source, artifact = result.source, result.artifact
+    console.print_json({"out": str(out), "source": source, "artifact": artifact})
+    console.print(
+        f"{out}: {artifact.format}, {artifact.size_bytes / 1e6:.2f} MB, "
+        f"{artifact.size_bytes / source.size_bytes:.3f} of the source's {source.size_bytes / 1e6:.2f} MB"
+    )
+    if isinstance(result, ExportResult):
+        for name, value in result.details.items():
+            console.print(f"  {name}: {value}")

@@ -1,0 +1,154 @@
+"""`lingolite translate`: text, a file or stdin, translated as it comes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.commands import adhoc
+from lingolite_cli.commands.options import (
+    Device,
+    JsonFlag,
+    Languages,
+    Model,
+    Options,
+    Provider,
+    Threads,
+    parse_languages,
+    parse_options,
+)
+from lingolite_cli.commands.state import State, state_of
+from lingolite_cli.console import Console
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.recipe.decoding import resolve_decoding
+
+
+def translate(
+    context: typer.Context,
+    text: Annotated[list[str] | None, typer.Argument(help="Sentences; stdin without them.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="Translate a file, line by line.")] = None,
+    model: Model = None,
+    backend: Annotated[str | None, typer.Option(help="The backend; one that runs the model without it.")] = None,
+    languages: Languages = None,
+    beam_size: Annotated[int | None, typer.Option(min=1, help="1 is greedy search.")] = None,
+    length_penalty: Annotated[float | None, typer.Option(help="GNMT's alpha, for beams.")] = None,
+    n_best: Annotated[int | None, typer.Option(min=1, help="Translations of each sentence, tab-separated.")] = None,
+    max_length: Annotated[int | None, typer.Option(min=1, help="Most target tokens a sentence.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Most sentences in a batch.")] = None,
+    option: Options = None,
+    device: Device = None,
+    provider: Provider = None,
+    threads: Threads = None,
+    json: JsonFlag = False,
+) -> None:
+    """Translate. One line in, one line out, in order; empty lines stay empty."""
+    state = state_of(context)
+    console = state.console(json=json)
+    if text and file:
+        raise LingoLiteError("both text and --file were given", hint="pass one of them")
+    artifact = Artifact.open(adhoc.model_path(state, model))
+    asked = {"beam_size": beam_size, "length_penalty": length_penalty, "n_best": n_best, "max_length": max_length}
+    decoding = _decoding(artifact, {key: value for key, value in asked.items() if value is not None})
+    lines = text if text else _read_lines(file)
+    # Lines that are typed or piped in are answered one by one; a file is sorted into batches.
+    size = batch_size or (1 if text or (file is None and sys.stdin.isatty()) else 32)
+    engine = _engine(state, artifact, backend, {"device": device, "provider": provider}, parse_options(option), threads)
+    with closing(engine[0]):
+        for warning in getattr(engine[0], "warnings", ()):
+            console.warn(warning)
+        translator = _translator(engine, artifact, parse_languages(languages), decoding, size)
+        _print_all(translator.translate(lines), console, n_best=decoding.n_best)
+
+
+def _decoding(artifact: Artifact, asked: dict[str, Any]) -> DecodingOptions:
+    positions = artifact.manifest.model.max_seq_len
+    if asked.get("max_length", 0) > positions:
+        raise LingoLiteError(
+            f"--max-length {asked['max_length']} is more than the {positions} positions that the model has"
+        )
+    return resolve_decoding(artifact.manifest, asked, where="decoding")
+
+
+def _engine(
+    state: State,
+    artifact: Artifact,
+    backend: str | None,
+    flags: dict[str, Any],
+    pairs: dict[str, Any],
+    threads: int | None,
+) -> tuple[Any, frozenset[str]]:
+    name = adhoc.backend_for(state, format=artifact.manifest.format, asked=backend)
+    loaded = state.registry.resolve("backend", name)
+    if artifact.manifest.format not in loaded.spec.accepts:
+        raise LingoLiteError(
+            f"backend `{name}` does not run format {artifact.manifest.format}",
+            hint=f"it runs {', '.join(sorted(loaded.spec.accepts))}; make one with `lingolite export` or `quantize`",
+        )
+    options = adhoc.plugin_options(state.registry, kind="backend", name=name, flags=flags, pairs=pairs)
+    made = loaded.create(artifact, options=options, threads=threads or state.project.threads)
+    return made, loaded.spec.capabilities
+
+
+def _translator(
+    engine: tuple[Any, frozenset[str]],
+    artifact: Artifact,
+    languages: tuple[str, str] | None,
+    decoding: DecodingOptions,
+    batch_size: int,
+) -> Any:
+    from lingolite_cli.decoding.translator import Translator
+    from lingolite_cli.tokenizer import Tokenizer
+
+    known = artifact.manifest.languages
+    if languages is None and len(known) < 2:
+        raise LingoLiteError("the model does not say its languages", hint="pass --languages SRC-TGT")
+    return Translator(
+        engine[0],
+        Tokenizer(artifact.tokenizer_path),
+        artifact.manifest.model,
+        languages or (known[0], known[1]),
+        options=decoding,
+        batch_size=batch_size,
+        capabilities=engine[1],
+    )
+
+
+def _read_lines(file: Path | None) -> Iterator[str]:
+    name = str(file) if file else "stdin"
+    try:
+        stream = file.open("rb") if file else sys.stdin.buffer
+    except OSError as error:
+        raise LingoLiteError(f"cannot read {file}: {error.strerror}") from None
+    with stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                yield line.decode("utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                raise LingoLiteError(
+                    f"{name}, line {number}: not UTF-8: byte {error.start} is {line[error.start]:#04x}",
+                    hint="convert it first, for example with `iconv -t utf-8`",
+                ) from None
+
+
+def _print_all(translations: Iterable[Any], console: Console, *, n_best: int) -> None:
+    for number, found in enumerate(translations, start=1):
+        if found.is_truncated:
+            console.warn(
+                f"sentence {number} has {found.num_source_tokens:,} tokens, more than the model reads: it was cut"
+            )
+        if not found.is_finished and found.tokens:
+            console.warn(f"sentence {number}: the translation was stopped at --max-length")
+        if console.is_json:
+            sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        else:
+            texts = [alternative.text for alternative in found.alternatives] if n_best > 1 else [found.text]
+            sys.stdout.write("\t".join(texts) + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,71 @@
+"""`lingolite verify`: one artifact judged against another, with budgets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lingolite_cli.commands import adhoc
+from lingolite_cli.commands.options import JsonFlag, Languages, Model, Threads, parse_languages, parse_options
+from lingolite_cli.commands.show import show_evaluations, show_verdicts, show_verification
+from lingolite_cli.commands.state import State, state_of
+from lingolite_cli.errors import ExitCode
+from lingolite_cli.recipe.record import EvaluateResult, VerifyResult
+
+
+def verify(
+    context: typer.Context,
+    candidate: Annotated[Path, typer.Argument(help="The artifact to judge.")],
+    model: Model = None,
+    source: Annotated[Path | None, typer.Option(help="Sources, one a line; or a TSV file, without --target.")] = None,
+    target: Annotated[list[Path] | None, typer.Option(help="References, one a line; repeatable.")] = None,
+    languages: Languages = None,
+    max_samples: Annotated[int | None, typer.Option(min=1, help="Only the first so many sentences.")] = None,
+    reference_backend: Annotated[str | None, typer.Option(help="The backend of the model.")] = None,
+    candidate_backend: Annotated[str | None, typer.Option(help="The backend of the candidate.")] = None,
+    budget: Annotated[
+        list[str] | None, typer.Option("--budget", metavar="NAME=LIMIT", help="Such as bleu_drop_max=0.5; repeatable.")
+    ] = None,
+    allow_inconclusive: Annotated[
+        bool, typer.Option("--allow-inconclusive", help="Do not fail on too few data.")
+    ] = False,
+    threads: Threads = None,
+    json: JsonFlag = False,
+) -> None:
+    """Judge a candidate against the model. Exits 3 when a budget is broken."""
+    state = state_of(context)
+    console = state.console(json=json)
+    reference = adhoc.model_path(state, model)
+    corpus = adhoc.corpus_input(state, source=source, targets=target or [], languages=parse_languages(languages))
+    step: dict[str, Any] = {"id": "verify", "uses": "verify", "reference": "reference", "candidate": "candidate"}
+    job = adhoc.Job(
+        command="verify",
+        inputs={
+            "reference": adhoc.model_input(reference),
+            "candidate": adhoc.model_input(candidate.resolve()),
+            "test": corpus,
+        },
+        steps=[
+            _evaluate(state, "reference", reference, reference_backend, max_samples),
+            _evaluate(state, "candidate", candidate, candidate_backend, max_samples),
+            {**step, "budget": parse_options(budget), "allow_inconclusive": allow_inconclusive},
+        ],
+        threads=threads,
+    )
+    records, _ = adhoc.run_job(state, job, console)
+    result = records[-1].result
+    assert isinstance(result, VerifyResult)
+    console.print_json(result)
+    show_evaluations([record.result for record in records if isinstance(record.result, EvaluateResult)], console)
+    show_verification(result, console)
+    show_verdicts([("", verdict) for verdict in result.verdicts], console)
+    if any(verdict.breaks_run for verdict in result.verdicts):
+        raise typer.Exit(ExitCode.BUDGET_BROKEN)
+
+
+def _evaluate(state: State, name: str, path: Path, backend: str | None, max_samples: int | None) -> dict[str, Any]:
+    chosen = adhoc.backend_for(state, format=adhoc.format_of(path), asked=backend)
+    step: dict[str, Any] = {"id": name, "uses": "evaluate", "model": f"inputs.{name}", "backend": chosen}
+    return step if max_samples is None else {**step, "max_samples": max_samples}

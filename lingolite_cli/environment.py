@@ -1,0 +1,74 @@
+"""Where LingoLite runs: CPU and its instruction sets, Python, versions of the packages that decide figures."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import msgspec
+
+from lingolite_cli import __version__
+
+PACKAGES = ("torch", "onnx", "onnxruntime", "numpy", "sentencepiece", "sacrebleu", "safetensors", "msgspec")
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a run took place. `cpu_features` are instruction sets in the operating system's spelling."""
+
+    lingolite: str
+    python: str
+    platform: str
+    cpu: str
+    cpu_features: list[str]
+    cores: int
+    threads: int
+    packages: dict[str, str]
+
+
+def describe_environment(*, threads: int) -> Environment:
+    """The environment of this process."""
+    return Environment(
+        lingolite=__version__,
+        python=platform.python_version(),
+        platform=platform.platform(),
+        cpu=cpu_name(),
+        cpu_features=cpu_features(),
+        cores=available_cores(),
+        threads=threads,
+        packages=package_versions(PACKAGES),
+    )
+
+
+def cpu_name() -> str:
+    """Vendor and microarchitecture of the CPU."""
+    import archspec.cpu
+
+    host = archspec.cpu.host()
+    return f"{host.vendor} {host.name}" if host.vendor != "generic" else str(host.name)
+
+
+def cpu_features() -> list[str]:
+    """Instruction sets that decide speed and the exactness of integer products, sorted."""
+    import archspec.cpu
+
+    prefixes = ("avx", "sse4", "fma", "f16c", "amx", "asimd", "sve", "i8mm", "bf16", "fp16", "neon")
+    return sorted(name for name in archspec.cpu.host().features if name.startswith(prefixes))
+
+
+def package_versions(names: tuple[str, ...]) -> dict[str, str]:
+    """Versions of those distributions that are installed."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,178 @@
+"""The cache of finished steps: a directory a key, written whole or not at all, verified when read.
+
+Owns keys and entries. A key is the SHA-256 of a canonical description of the work; an entry that was damaged
+since is not an error but a miss.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lingolite_cli.artifact import Artifact, atomic_directory, canonical_json, sha256_file, write_atomic
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.recipe.record import StepResult
+
+ENTRY_NAME = "entry.json"
+ARTIFACT_NAME = "artifact"
+_PARTIAL = re.compile(r"^\..*\.(?P<pid>\d+)-[^.]*\.(partial|old)$")
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`entry.json`: the result, the digest of each file beside it, and the digest of all of it."""
+
+    result: StepResult
+    files: dict[str, str]
+    digest: str
+
+
+class CachedStep(msgspec.Struct, frozen=True):
+    """A finished step in the cache."""
+
+    directory: Path
+    entry: Entry
+
+    @property
+    def artifact_path(self) -> Path | None:
+        """The artifact that the step made."""
+        path = self.directory / ARTIFACT_NAME
+        return path if path.is_dir() else None
+
+
+class StepCache:
+    """Finished steps under one directory.
+
+    Args:
+        root: made when first written to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def find(self, key: str) -> CachedStep | None:
+        """The entry for `key`, when it is whole."""
+        directory = self._directory(key)
+        try:
+            entry = msgspec.json.decode((directory / ENTRY_NAME).read_bytes(), type=Entry)
+            for name, digest in entry.files.items():
+                if sha256_file(directory / name) != digest:
+                    return None
+            if (directory / ARTIFACT_NAME).is_dir():
+                Artifact.open(directory / ARTIFACT_NAME)
+        except (OSError, msgspec.DecodeError, LingoLiteError):
+            return None
+        return CachedStep(directory, entry)
+
+    def store(self, key: str, work: Callable[[Path], StepResult]) -> CachedStep:
+        """Do `work` in a fresh directory and keep what it wrote there, together with its result."""
+        with self.directory(key) as directory:
+            result = work(directory)
+            entry = _describe(directory, result)
+            (directory / ENTRY_NAME).write_bytes(canonical_json(entry))
+        return CachedStep(self._directory(key), entry)
+
+    @contextmanager
+    def directory(self, key: str) -> Iterator[Path]:
+        """A temporary directory that becomes the entry of `key`."""
+        final = self._directory(key)
+        sweep_partial(final.parent)
+        with atomic_directory(final, overwrite=True) as directory:
+            yield directory
+
+    def remember(self, recipe: str, step: str, description: dict[str, Any]) -> None:
+        """Keep the description of a step's last work, so that the next plan can say what changed."""
+        write_atomic(self._last(recipe, step), canonical_json(description))
+
+    def recall(self, recipe: str, step: str) -> dict[str, Any] | None:
+        """The description that `remember` kept."""
+        try:
+            found: dict[str, Any] = msgspec.json.decode(self._last(recipe, step).read_bytes())
+        except (OSError, msgspec.DecodeError):
+            return None
+        return found
+
+    def _directory(self, key: str) -> Path:
+        return self._root / "steps" / key[:2] / key
+
+    def _last(self, recipe: str, step: str) -> Path:
+        return self._root / "last" / recipe / f"{step}.json"
+
+
+def _describe(directory: Path, result: StepResult) -> Entry:
+    files = {file.name: sha256_file(file) for file in sorted(directory.iterdir()) if file.is_file()}
+    artifact = directory / ARTIFACT_NAME
+    parts: dict[str, Any] = {"result": msgspec.to_builtins(result), "files": files}
+    if artifact.is_dir():
+        parts["artifact"] = Artifact.open(artifact, verify=False).digest
+    return Entry(result=result, files=files, digest=hashlib.sha256(canonical_json(parts)).hexdigest())
+
+
+def sweep_partial(directory: Path) -> None:
+    """Remove what a killed process left half-written; what a living one is writing stays."""
+    if not directory.is_dir():
+        return
+    for path in directory.iterdir():
+        found = _PARTIAL.match(path.name)
+        if found and not _is_alive(int(found["pid"])):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def step_key(description: dict[str, Any]) -> str:
+    """SHA-256 of the canonical description of a step's work."""
+    return hashlib.sha256(canonical_json(description)).hexdigest()
+
+
+def changes(before: dict[str, Any] | None, now: dict[str, Any]) -> str:
+    """What differs between two descriptions, in one line."""
+    if before is None:
+        return "never run here"
+    found = list(_differences(before, now, ""))
+    return "; ".join(found[:3]) if found else "its entry is gone from the cache"
+
+
+def _differences(before: Any, now: Any, path: str) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted({*before, *now}):
+            yield from _differences(before.get(key), now.get(key), f"{path}.{key}" if path else key)
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for index, (old, new) in enumerate(zip(before, now, strict=True)):
+            yield from _differences(old, new, f"{path}[{index}]")
+    elif before != now:
+        yield f"{path} changed from {_short(before)} to {_short(now)}"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return f"{text[:12]}…" if len(text) > 40 else text
+
+
+def source_digest(module: str) -> str:
+    """SHA-256 over the Python files of the package that `module` is in, so that changed code is run again."""
+    spec = find_spec(module.partition(".")[0])
+    if spec is None or spec.origin is None:
+        return ""
+    origin = Path(spec.origin)
+    files = sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()

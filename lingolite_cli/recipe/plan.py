@@ -1,0 +1,127 @@
+"""From a recipe to a plan: everything that can be refused is refused here, before anything heavy loads.
+
+Owns reading a recipe, the precedence of its values, and the order of the checks. The checks of one kind of step
+are in `steps`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.errors import LingoLiteError, did_you_mean
+from lingolite_cli.evaluation.corpus import CorpusSpec, check_corpus_files
+from lingolite_cli.plugins.registry import Registry
+from lingolite_cli.recipe.model import ModelInput, Recipe
+from lingolite_cli.recipe.scope import Plan, Scope
+from lingolite_cli.recipe.steps import KINDS
+from lingolite_cli.schema import convert, parse_value, read_toml
+from lingolite_cli.settings import Project
+
+
+def read_recipe(path: Path, project: Project, *, overrides: Mapping[str, str] | None = None) -> Recipe:
+    """Read a recipe and merge settings, file and overrides, in that order.
+
+    Args:
+        path: the TOML file.
+        project: its `defaults` are merged under each step.
+        overrides: `step.key=value` of `--set`, by dotted key.
+
+    Raises:
+        LingoLiteError: the file, a key or an override is wrong.
+    """
+    data = read_toml(path)
+    merged = merge_defaults(data, project.settings.defaults)
+    for key, text in (overrides or {}).items():
+        _override(merged, key, parse_value(text))
+    return convert(merged, Recipe, where=str(path))
+
+
+def merge_defaults(data: dict[str, Any], defaults: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """`data` of a recipe with each step laid over the defaults of its kind."""
+    steps = data.get("steps")
+    if not isinstance(steps, list):
+        return data
+    return {
+        **data,
+        "steps": [
+            _merge(defaults.get(str(step.get("uses")), {}), step) if isinstance(step, dict) else step for step in steps
+        ],
+    }
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        known = merged.get(key)
+        merged[key] = _merge(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _override(data: dict[str, Any], key: str, value: Any) -> None:
+    head, *rest = key.split(".")
+    steps = {step.get("id"): step for step in data.get("steps", []) if isinstance(step, dict)}
+    if rest and head in steps:
+        target = steps[head]
+    elif head in ("inputs", "seed", "threads"):
+        target, rest = data, [head, *rest]
+    else:
+        known = [*(str(name) for name in steps), "inputs", "seed", "threads"]
+        raise LingoLiteError(f"--set {key}: there is no step `{head}`", hint=did_you_mean(head, known))
+    for part in rest[:-1]:
+        target = target.setdefault(part, {})
+        if not isinstance(target, dict):
+            raise LingoLiteError(f"--set {key}: `{part}` is a value, not a table")
+    target[rest[-1]] = value
+
+
+def make_plan(recipe: Recipe, *, path: str, project: Project, registry: Registry) -> Plan:
+    """Check a recipe.
+
+    Raises:
+        LingoLiteError: with the recipe, the TOML path, the value and a hint; exit code 4 where a plugin is missing
+            or broken.
+    """
+    models, corpora = _open_inputs(recipe, path, project.root)
+    scope = Scope(where=path, registry=registry, models=models, corpora=corpora, positions=_positions(recipe, path))
+    for step in recipe.steps:
+        kind = KINDS[str(step.__struct_config__.tag)]
+        scope.steps[step.id] = kind.check(step, scope)
+    return Plan(
+        recipe=recipe,
+        path=path,
+        root=project.root,
+        threads=recipe.threads or project.threads,
+        blocked=tuple(sorted(registry.host.blocked)),
+        models=models,
+        corpora=corpora,
+        steps=tuple(scope.steps.values()),
+    )
+
+
+def _positions(recipe: Recipe, path: str) -> dict[str, int]:
+    positions: dict[str, int] = {}
+    for position, step in enumerate(recipe.steps):
+        if step.id in positions:
+            raise LingoLiteError(
+                f"{path}: steps[{positions[step.id]}] and steps[{position}] have the same id `{step.id}`"
+            )
+        positions[step.id] = position
+    return positions
+
+
+def _open_inputs(recipe: Recipe, path: str, root: Path) -> tuple[dict[str, Artifact], dict[str, CorpusSpec]]:
+    models: dict[str, Artifact] = {}
+    corpora: dict[str, CorpusSpec] = {}
+    for name, table in recipe.inputs.items():
+        reference = f"inputs.{name}"
+        if "bundle" in table:
+            bundle = convert(table, ModelInput, where=f"{path}: {reference}").bundle
+            models[reference] = Artifact.open(root / bundle)
+        else:
+            spec = convert(table, CorpusSpec, where=f"{path}: {reference}")
+            check_corpus_files(spec, root)
+            corpora[reference] = spec
+    return models, corpora

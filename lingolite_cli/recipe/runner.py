@@ -1,0 +1,290 @@
+"""Running a plan: each step from the cache or done now, then the run's directory, whole or not at all.
+
+Owns the order of the work and what a run leaves behind. A run that dies leaves its finished steps in the cache
+and no directory; the same command then goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import msgspec
+
+from lingolite_cli.artifact import Artifact, atomic_directory, canonical_json, write_atomic
+from lingolite_cli.console import Console
+from lingolite_cli.environment import describe_environment
+from lingolite_cli.plugins.manager import PluginHost
+from lingolite_cli.recipe.cache import CachedStep, Entry, StepCache, changes, step_key, sweep_partial
+from lingolite_cli.recipe.keys import describe_work
+from lingolite_cli.recipe.record import EvaluateResult, PluginUse, ReportResult, RunManifest, StepRecord, StepResult
+from lingolite_cli.recipe.scope import Plan, PlannedStep
+from lingolite_cli.recipe.steps import KINDS
+from lingolite_cli.recipe.translations import TRANSLATIONS_NAME
+from lingolite_cli.recipe.workspace import Workspace
+
+MANIFEST_NAME = "manifest.json"
+
+
+class StepForecast(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run would do with a step, and why."""
+
+    id: str
+    uses: str
+    summary: str
+    is_cached: bool
+    why: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished run: its manifest, and the directory where it was written if it was."""
+
+    manifest: RunManifest
+    directory: Path | None
+
+
+class Runner:
+    """Runs one plan.
+
+    Args:
+        plan: checked.
+        cache: of finished steps.
+        console: for progress and remarks.
+        host: whose observers are told.
+        is_fresh: do every step again, and put the result into the cache.
+    """
+
+    def __init__(
+        self, plan: Plan, *, cache: StepCache, console: Console, host: PluginHost, is_fresh: bool = False
+    ) -> None:
+        self._plan = plan
+        self._cache = cache
+        self._console = console
+        self._host = host
+        self._is_fresh = is_fresh
+        self._workspace = Workspace(plan, console)
+        self._digests: dict[str, str] = {}
+        self._scratch: Path | None = None
+
+    def forecast(self) -> list[StepForecast]:
+        """What `run` would do. Reads the inputs and the cache; writes nothing."""
+        self._read_inputs()
+        return [self._forecast(planned) for planned in self._plan.steps]
+
+    def execute(self) -> list[StepRecord]:
+        """Run all steps.
+
+        Raises:
+            LingoLiteError: a step could not be done; those before it stay in the cache.
+        """
+        self._read_inputs()
+        return [self._execute(planned) for planned in self._plan.steps]
+
+    @contextmanager
+    def scratch(self) -> Iterator[Runner]:
+        """Where steps that are never cached write; it lives as long as the block."""
+        with TemporaryDirectory(prefix="lingolite-") as name:
+            self._scratch = Path(name)
+            yield self
+
+    def run(self, runs_directory: Path) -> Outcome:
+        """Run all steps and write `runs/NAME/ID/`.
+
+        Raises:
+            LingoLiteError: as `execute`.
+        """
+        started = datetime.now(timezone.utc)
+        before = time.perf_counter()
+        self._host.notify("lingolite_run_started", plan=self._plan)
+        with self.scratch():
+            records = self.execute()
+            manifest = self._manifest(records, started, seconds=time.perf_counter() - before)
+            directory = runs_directory / manifest.name / manifest.id
+            sweep_partial(directory.parent)
+            with atomic_directory(directory) as temporary:
+                self._fill(temporary, manifest)
+        self._host.notify("lingolite_run_finished", manifest=manifest)
+        return Outcome(manifest=manifest, directory=directory)
+
+    def finished(self, step: str) -> CachedStep:
+        """The outcome of a step that was run."""
+        return self._workspace.finished[step]
+
+    def _read_inputs(self) -> None:
+        for reference in (*self._plan.models, *self._plan.corpora):
+            self._digests[reference] = self._workspace.input_digest(reference)
+
+    def _forecast(self, planned: PlannedStep) -> StepForecast:
+        is_cached, why = self._status(planned)
+        return StepForecast(
+            id=planned.step.id, uses=planned.uses, summary=planned.summary, is_cached=is_cached, why=why
+        )
+
+    def _status(self, planned: PlannedStep) -> tuple[bool, str]:
+        if not planned.is_cacheable:
+            return False, "timings are always taken anew" if planned.uses == "benchmark" else "always written"
+        description = describe_work(planned, self._plan, self._digests)
+        if description is None:
+            waits = [reference for reference in planned.inputs if reference not in self._digests]
+            return False, f"`{waits[0]}` runs first"
+        if not self._is_fresh:
+            cached = self._cache.find(step_key(description))
+            if cached is not None:
+                self._finish(planned, cached)
+                return True, "the same work was done before"
+        last = self._cache.recall(self._plan.recipe.name, planned.step.id)
+        return False, "asked to run afresh" if self._is_fresh else changes(last, description)
+
+    def _execute(self, planned: PlannedStep) -> StepRecord:
+        before = time.perf_counter()
+        description = describe_work(planned, self._plan, self._digests)
+        assert description is not None, "steps refer backwards only"
+        key = step_key(description) if planned.is_cacheable else None
+        cached = self._cache.find(key) if key and not self._is_fresh else None
+        status: Literal["cached", "done"] = "cached" if cached else "done"
+        if cached is None:
+            self._console.note(f"{planned.step.id}: {planned.uses}: {planned.summary}")
+            cached = self._work(planned, key)
+        if key:
+            self._cache.remember(self._plan.recipe.name, planned.step.id, description)
+        self._finish(planned, cached)
+        record = self._record(planned, cached, status, seconds=time.perf_counter() - before, key=key)
+        self._console.note(describe_record(record))
+        self._host.notify("lingolite_step_finished", record=record)
+        return record
+
+    def _work(self, planned: PlannedStep, key: str | None) -> CachedStep:
+        kind = KINDS[planned.uses]
+        if key is not None:
+            return self._cache.store(key, lambda directory: kind.run(planned, self._workspace, directory))
+        assert self._scratch is not None, "outside `scratch`"
+        directory = self._scratch / planned.step.id
+        directory.mkdir()
+        result = kind.run(planned, self._workspace, directory)
+        return CachedStep(directory, Entry(result=result, files={}, digest=""))
+
+    def _finish(self, planned: PlannedStep, cached: CachedStep) -> None:
+        self._workspace.finished[planned.step.id] = cached
+        self._digests[planned.step.id] = self._workspace.input_digest(planned.step.id)
+
+    def _record(
+        self,
+        planned: PlannedStep,
+        cached: CachedStep,
+        status: Literal["cached", "done"],
+        *,
+        seconds: float,
+        key: str | None,
+    ) -> StepRecord:
+        return StepRecord(
+            id=planned.step.id,
+            uses=planned.uses,
+            status=status,
+            seconds=seconds,
+            key=key,
+            plugins=[
+                PluginUse(
+                    kind=choice.loaded.kind,
+                    name=choice.loaded.spec.name,
+                    distribution=choice.loaded.origin.distribution,
+                    version=choice.loaded.origin.version,
+                )
+                for choice in planned.plugins
+            ],
+            inputs={reference: self._digests[reference] for reference in planned.inputs},
+            result=self._placed(planned.step.id, cached.entry.result),
+        )
+
+    def _placed(self, step: str, result: StepResult) -> StepResult:
+        """A result with the paths that its artifacts and translations have in the run's directory."""
+        paths = {artifact.digest: str(artifact.path) for artifact in self._plan.models.values()}
+        for name in self._workspace.finished:
+            if self._workspace.finished[name].artifact_path is not None:
+                paths.setdefault(self._digests[name], f"artifacts/{name}")
+        plain = _with_paths(msgspec.to_builtins(result), paths)
+        if isinstance(result, EvaluateResult):
+            plain["translations"] = f"translations/{step}.jsonl"
+        placed: StepResult = msgspec.convert(plain, StepResult)
+        return placed
+
+    def _manifest(self, records: list[StepRecord], started: datetime, *, seconds: float) -> RunManifest:
+        recipe = self._plan.recipe
+        manifest = RunManifest(
+            name=recipe.name,
+            id=f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+            status="done",
+            started=started.isoformat(timespec="seconds"),
+            seconds=seconds,
+            seed=recipe.seed,
+            recipe_path=self._plan.path,
+            recipe=msgspec.to_builtins(recipe),
+            environment=describe_environment(threads=self._plan.threads),
+            steps=records,
+        )
+        broken = any(verdict.breaks_run for _, verdict in manifest.verdicts)
+        return msgspec.structs.replace(manifest, status="broken budget") if broken else manifest
+
+    def _fill(self, directory: Path, manifest: RunManifest) -> None:
+        for step, cached in self._workspace.finished.items():
+            if cached.artifact_path is not None:
+                _link_tree(cached.artifact_path, directory / "artifacts" / step)
+            translations = cached.directory / TRANSLATIONS_NAME
+            if translations.is_file():
+                (directory / "translations").mkdir(exist_ok=True)
+                _link(translations, directory / "translations" / f"{step}.jsonl")
+        write_atomic(directory / MANIFEST_NAME, msgspec.json.format(canonical_json(manifest), indent=2) + b"\n")
+        for planned in self._plan.steps:
+            if isinstance(self._workspace.finished[planned.step.id].entry.result, ReportResult):
+                for choice in planned.plugins:
+                    self._workspace.create(choice).report(manifest, directory)
+
+
+def _with_paths(plain: Any, paths: dict[str, str]) -> Any:
+    if isinstance(plain, list):
+        return [_with_paths(item, paths) for item in plain]
+    if not isinstance(plain, dict):
+        return plain
+    placed = {key: _with_paths(value, paths) for key, value in plain.items()}
+    if {"path", "digest", "size_bytes"} <= placed.keys():
+        placed["path"] = paths.get(placed["digest"], placed["path"])
+    return placed
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, copy_function=lambda old, new: _link(Path(old), Path(new)))
+
+
+def _link(source: Path, target: Path) -> None:
+    """A hard link, or a copy where the file system has none. The cache notices a change by its digests."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def describe_record(record: StepRecord) -> str:
+    """One line on a finished step."""
+    state = "cached" if record.status == "cached" else f"{record.seconds:.1f} s"
+    return f"{record.id}: {state}{describe_result(record.result)}"
+
+
+def describe_result(result: StepResult) -> str:
+    """The figures of a result, for the line on its step."""
+    if isinstance(result, EvaluateResult):
+        return "".join(f", {name} {score.value:.2f}" for name, score in result.metrics.items())
+    artifact = getattr(result, "artifact", None)
+    return f", {artifact.format}, {artifact.size_bytes / 1e6:.2f} MB" if artifact is not None else ""
+
+
+def open_result_artifact(cached: CachedStep) -> Artifact:
+    """The artifact of a finished step."""
+    assert cached.artifact_path is not None
+    return Artifact.open(cached.artifact_path, verify=False)

@@ -1,0 +1,187 @@
+"""What a step may refer to while it is checked, and what it is once it passed.
+
+Owns references between steps, plugin health, options and format compatibility. Nothing heavy is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lingolite_cli.artifact import Artifact, Manifest
+from lingolite_cli.errors import LingoLiteError, did_you_mean
+from lingolite_cli.evaluation.corpus import CorpusSpec
+from lingolite_cli.plugins.registry import Loaded, Registry
+from lingolite_cli.recipe.model import Recipe, Step
+from lingolite_cli.schema import convert
+
+
+class PluginChoice(msgspec.Struct, frozen=True):
+    """A plugin that a step uses, with its options resolved."""
+
+    loaded: Loaded
+    options: dict[str, Any]
+
+
+class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
+    """A step that passed its checks.
+
+    Attributes:
+        step: as the recipe has it.
+        inputs: references to inputs and earlier steps whose content this step depends on.
+        plugins: what it uses.
+        options: what else decides its outcome, as plain values for the cache key.
+        produces: the format of the artifact that it makes, if it makes one.
+        origin: the "inputs.NAME" that the artifact comes from in the end.
+        summary: one line for `--plan`.
+        is_cacheable: False for timings and reports.
+    """
+
+    step: Step
+    inputs: tuple[str, ...]
+    plugins: tuple[PluginChoice, ...] = ()
+    options: dict[str, Any] = {}
+    produces: str | None = None
+    origin: str | None = None
+    summary: str
+    is_cacheable: bool = True
+
+    @property
+    def uses(self) -> str:
+        """The kind of step."""
+        return str(self.step.__struct_config__.tag)
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A recipe that passed its checks, with its inputs open."""
+
+    recipe: Recipe
+    path: str
+    root: Path
+    threads: int
+    blocked: tuple[str, ...]
+    models: dict[str, Artifact]
+    corpora: dict[str, CorpusSpec]
+    steps: tuple[PlannedStep, ...]
+
+
+class Scope:
+    """What a step may refer to while it is checked: the inputs and the steps before it.
+
+    Args:
+        where: the recipe, for messages.
+        registry: the plugins.
+        models: open artifacts, by "inputs.NAME".
+        corpora: text inputs, by "inputs.NAME".
+        positions: where each step of the recipe stands.
+    """
+
+    def __init__(
+        self,
+        *,
+        where: str,
+        registry: Registry,
+        models: dict[str, Artifact],
+        corpora: dict[str, CorpusSpec],
+        positions: Mapping[str, int],
+    ) -> None:
+        self.registry = registry
+        self.models = models
+        self.corpora = corpora
+        self.steps: dict[str, PlannedStep] = {}
+        self._where = where
+        self._positions = positions
+
+    def error(self, step: Step, key: str, message: str, *, hint: str | None = None) -> LingoLiteError:
+        """An error about one key of a step, with its TOML path."""
+        position = self._positions[step.id]
+        return LingoLiteError(f"{self._where}: `steps[{position}] (id {step.id}).{key}`: {message}", hint=hint)
+
+    def artifact_format(self, step: Step, key: str, reference: str) -> str:
+        """The format of the artifact that `reference` names."""
+        if reference in self.models:
+            return self.models[reference].manifest.format
+        earlier = self.steps.get(reference)
+        if earlier is not None and earlier.produces is not None:
+            return earlier.produces
+        if earlier is not None:
+            raise self.error(step, key, f"step `{reference}` makes no artifact", hint=self._artifacts_hint())
+        raise self._unknown(step, key, reference, [*self.models, *self._makers()])
+
+    def manifest(self, step: Step, key: str, reference: str) -> Manifest:
+        """The manifest of the input that the artifact `reference` comes from: its sizes, languages and defaults."""
+        self.artifact_format(step, key, reference)
+        return self.models[self.origin(reference)].manifest
+
+    def origin(self, reference: str) -> str:
+        """The "inputs.NAME" that an artifact comes from; `reference` is known to name one."""
+        return reference if reference in self.models else self.steps[reference].origin or reference
+
+    def corpus(self, step: Step, key: str, reference: str) -> CorpusSpec:
+        """The text input that `reference` names."""
+        if reference not in self.corpora:
+            raise self._unknown(step, key, reference, list(self.corpora))
+        return self.corpora[reference]
+
+    def earlier(self, step: Step, key: str, reference: str, uses: str) -> PlannedStep:
+        """The earlier step that `reference` names, which must be of kind `uses`."""
+        candidates = [name for name, planned in self.steps.items() if planned.uses == uses]
+        if reference not in candidates:
+            if reference in self.steps:
+                message = f"step `{reference}` is of kind {self.steps[reference].uses}, not {uses}"
+                raise self.error(step, key, message, hint=did_you_mean(reference, candidates))
+            raise self._unknown(step, key, reference, candidates)
+        return self.steps[reference]
+
+    def plugin(self, step: Step, key: str, *, kind: str, name: str, options: dict[str, Any]) -> PluginChoice:
+        """A healthy plugin with valid options."""
+        try:
+            loaded = self.registry.resolve(kind, name)
+        except LingoLiteError as error:
+            located = self.error(step, key, error.message, hint=error.hint)
+            located.exit_code = error.exit_code
+            raise located from None
+        where = f"{self._where}: steps[{self._positions[step.id]}] (id {step.id}), options of {kind} `{name}`"
+        resolved = convert(dict(options), loaded.spec.options, where=where)
+        return PluginChoice(loaded, msgspec.to_builtins(resolved))
+
+    def accepted(self, step: Step, choice: PluginChoice, *, format: str, reference: str) -> None:
+        """Refuse an artifact format that the plugin does not read."""
+        spec = choice.loaded.spec
+        if format not in spec.accepts:
+            raise self.error(
+                step,
+                "model",
+                f"`{reference}` is of format {format}, and {choice.loaded.kind} `{spec.name}` reads "
+                f"{', '.join(sorted(spec.accepts))}",
+                hint=self._converter_hint(format, spec.accepts),
+            )
+
+    def _converter_hint(self, format: str, accepts: frozenset[str]) -> str | None:
+        for kind, verb in (("exporter", "export"), ("quantizer", "quantize")):
+            for entry in self.registry.of_kind(kind):
+                spec: Any = entry.spec
+                if spec is not None and format in spec.accepts and spec.produces in accepts:
+                    key = "format" if kind == "exporter" else "method"
+                    return f'add a step before it: uses = "{verb}", {key} = "{spec.name}"'
+        return None
+
+    def _makers(self) -> list[str]:
+        return [name for name, planned in self.steps.items() if planned.produces]
+
+    def _artifacts_hint(self) -> str:
+        return f"artifacts so far: {', '.join([*self.models, *self._makers()])}"
+
+    def _unknown(self, step: Step, key: str, reference: str, known: list[str]) -> LingoLiteError:
+        if reference in self._positions and self._positions[reference] >= self._positions[step.id]:
+            which = "this very step" if reference == step.id else "a later step"
+            return self.error(
+                step,
+                key,
+                f"refers to {which}, `{reference}`",
+                hint="steps refer backwards only; reorder them",
+            )
+        return self.error(step, key, f"there is no `{reference}`", hint=did_you_mean(reference, known))

@@ -1,0 +1,52 @@
+"""What `quantize` and `export` share: one artifact made from another by a plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lingolite_cli.artifact import Artifact, Product, Provenance, derive_artifact
+from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.recipe.cache import ARTIFACT_NAME
+from lingolite_cli.recipe.model import ExportStep, QuantizeStep
+from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
+
+
+def check_conversion(step: QuantizeStep | ExportStep, scope: Scope, *, kind: str, name: str, key: str) -> PlannedStep:
+    """The plan of a step that makes an artifact with one plugin."""
+    format = scope.artifact_format(step, "model", step.model)
+    choice = scope.plugin(step, key, kind=kind, name=name, options=step.options)
+    scope.accepted(step, choice, format=format, reference=step.model)
+    return PlannedStep(
+        step=step,
+        inputs=(step.model,),
+        plugins=(choice,),
+        produces=choice.loaded.spec.produces,
+        origin=scope.origin(step.model),
+        summary=f"{step.model} → {choice.loaded.spec.produces} by {name}",
+    )
+
+
+def convert_artifact(
+    source: Artifact, convert: Callable[[Artifact, Path], Product], planned: PlannedStep, directory: Path
+) -> Artifact:
+    """Let a plugin write its files, and finish them as an artifact in the step's directory."""
+    choice = planned.plugins[0]
+    target = directory / ARTIFACT_NAME
+    target.mkdir()
+    product = convert(source, target)
+    if product.format != planned.produces:
+        raise LingoLiteError(
+            f"{choice.loaded.kind} `{choice.loaded.spec.name}` made {product.format}, not {planned.produces}",
+            exit_code=ExitCode.PLUGIN,
+        )
+    return derive_artifact(source, target, product, _provenance(choice, source), directory=target)
+
+
+def _provenance(choice: PluginChoice, source: Artifact) -> Provenance:
+    verb = {"quantizer": "quantize", "exporter": "export"}[choice.loaded.kind]
+    return Provenance(
+        operation=f"{verb} {choice.loaded.spec.name}",
+        options=choice.options,
+        inputs={"source": source.digest},
+    )

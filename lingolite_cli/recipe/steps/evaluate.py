@@ -1,0 +1,170 @@
+"""`evaluate`: translate a corpus through a backend and score it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lingolite_cli.artifact import Manifest
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.evaluation.corpus import Corpus, CorpusSpec
+from lingolite_cli.plugins.interfaces import Score
+from lingolite_cli.recipe.decoding import resolve_decoding
+from lingolite_cli.recipe.model import EvaluateStep
+from lingolite_cli.recipe.record import EvaluateResult
+from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
+from lingolite_cli.recipe.translations import TRANSLATIONS_NAME, TranslationRecord, write_translations
+from lingolite_cli.recipe.workspace import Workspace, summarize_artifact, summarize_corpus
+from lingolite_cli.schema import convert
+
+
+def check(step: EvaluateStep, scope: Scope) -> PlannedStep:
+    """Refuse unknown plugins, text without references, formats that the backend does not read."""
+    format = scope.artifact_format(step, "model", step.model)
+    backend = scope.plugin(step, "backend", kind="backend", name=step.backend, options=step.options)
+    scope.accepted(step, backend, format=format, reference=step.model)
+    corpus = scope.corpus(step, "corpus", step.corpus)
+    if not corpus.tsv and not corpus.references:
+        raise scope.error(step, "corpus", f"`{step.corpus}` has no references to score against")
+    metrics = _metrics(step, scope)
+    manifest = scope.manifest(step, "model", step.model)
+    options = {
+        "decoding": msgspec.to_builtins(_decoding(step, scope, manifest)),
+        "languages": list(_languages(step, scope, corpus, manifest)),
+        "batch_size": step.batch_size,
+        "max_batch_tokens": step.max_batch_tokens,
+        "max_samples": step.max_samples,
+    }
+    return PlannedStep(
+        step=step,
+        inputs=(step.model, step.corpus),
+        plugins=(backend, *metrics),
+        options=options,
+        origin=scope.origin(step.model),
+        summary=f"{step.model} through {step.backend} on {step.corpus}: {', '.join(step.metrics)}",
+    )
+
+
+def _metrics(step: EvaluateStep, scope: Scope) -> tuple[PluginChoice, ...]:
+    for name in step.metric_options:
+        if name not in step.metrics:
+            raise scope.error(
+                step,
+                f"metric_options.{name}",
+                f"the step has no metric `{name}`",
+                hint=f"metrics: {list(step.metrics)}",
+            )
+    return tuple(
+        scope.plugin(step, "metrics", kind="metric", name=name, options=step.metric_options.get(name, {}))
+        for name in step.metrics
+    )
+
+
+def _decoding(step: EvaluateStep, scope: Scope, manifest: Manifest) -> DecodingOptions:
+    positions = manifest.model.max_seq_len
+    asked = step.decoding.get("max_length")
+    if isinstance(asked, int) and asked > positions:
+        raise scope.error(
+            step, "decoding.max_length", f"{asked} is more than the {positions} positions that the model has"
+        )
+    return resolve_decoding(manifest, step.decoding, where=f"step `{step.id}`, decoding")
+
+
+def _languages(step: EvaluateStep, scope: Scope, corpus: CorpusSpec, manifest: Manifest) -> tuple[str, str]:
+    known = manifest.languages
+    if corpus.languages is None:
+        if len(known) != 2:
+            raise scope.error(
+                step, "corpus", f"`{step.corpus}` does not say its languages, and the model knows {len(known)}"
+            )
+        return known[0], known[1]
+    for language in corpus.languages:
+        if language not in known:
+            raise scope.error(
+                step,
+                "corpus",
+                f"`{step.corpus}` is in `{language}`, which the model does not know",
+                hint=f"the model knows {', '.join(known)}",
+            )
+    return corpus.languages[0], corpus.languages[1]
+
+
+def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> EvaluateResult:
+    """Translate and score."""
+    step = planned.step
+    assert isinstance(step, EvaluateStep)
+    artifact = workspace.artifact(step.model)
+    corpus = workspace.corpus(step.corpus)
+    num_samples = min(len(corpus.sources), step.max_samples or len(corpus.sources))
+    languages = (planned.options["languages"][0], planned.options["languages"][1])
+    with closing(workspace.create(planned.plugins[0], artifact, threads=workspace.threads)) as backend:
+        records = list(_translate(backend, planned, workspace, corpus, num_samples))
+        warnings = list(getattr(backend, "warnings", ()))
+    write_translations(directory / TRANSLATIONS_NAME, records)
+    metrics = _score(planned.plugins[1:], workspace, records, corpus)
+    return EvaluateResult(
+        backend=step.backend,
+        artifact=summarize_artifact(artifact),
+        corpus=summarize_corpus(corpus, num_samples=num_samples, languages=languages),
+        decoding=convert(planned.options["decoding"], DecodingOptions, where="decoding"),
+        metrics=metrics,
+        num_samples=num_samples,
+        num_truncated=sum(record.is_truncated for record in records),
+        num_unfinished=sum(not record.is_finished for record in records),
+        num_tokens=sum(len(record.tokens) for record in records),
+        translations=TRANSLATIONS_NAME,
+        warnings=warnings,
+    )
+
+
+def _translate(
+    backend: Any, planned: PlannedStep, workspace: Workspace, corpus: Corpus, num_samples: int
+) -> Iterator[TranslationRecord]:
+    from lingolite_cli.decoding.translator import Translator
+    from lingolite_cli.tokenizer import Tokenizer
+
+    step = planned.step
+    assert isinstance(step, EvaluateStep)
+    artifact = workspace.artifact(step.model)
+    translator = Translator(
+        backend,
+        Tokenizer(artifact.tokenizer_path),
+        artifact.manifest.model,
+        (planned.options["languages"][0], planned.options["languages"][1]),
+        options=convert(planned.options["decoding"], DecodingOptions, where="decoding"),
+        batch_size=step.batch_size,
+        max_batch_tokens=step.max_batch_tokens,
+        capabilities=planned.plugins[0].loaded.spec.capabilities,
+    )
+    sources = corpus.sources[:num_samples]
+    with workspace.console.progress(f"{step.id}: {step.backend}", total=num_samples) as progress:
+        for index, found in enumerate(progress.track(translator.translate(sources))):
+            yield TranslationRecord(
+                index=index,
+                source=sources[index],
+                references=[stream[index] for stream in corpus.references],
+                hypothesis=found.text,
+                tokens=list(found.tokens),
+                score=found.score,
+                is_truncated=found.is_truncated,
+                is_finished=found.is_finished,
+            )
+
+
+def _score(
+    choices: Sequence[PluginChoice], workspace: Workspace, records: Sequence[TranslationRecord], corpus: Corpus
+) -> dict[str, Score]:
+    hypotheses = [record.hypothesis for record in records]
+    references = [[record.references[stream] for record in records] for stream in range(len(corpus.references))]
+    scores = {}
+    for choice in choices:
+        score = workspace.create(choice).score(hypotheses, references)
+        if not isinstance(score, Score):
+            raise LingoLiteError(f"metric `{choice.loaded.spec.name}` gave a {type(score).__name__}, not a Score")
+        scores[choice.loaded.spec.name] = score
+    return scores

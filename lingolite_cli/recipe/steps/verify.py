@@ -1,0 +1,244 @@
+"""`verify`: one evaluated artifact judged against another, by quality, parity, size and each budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+from lingolite_cli.environment import cpu_features
+from lingolite_cli.errors import did_you_mean
+from lingolite_cli.evaluation.parity import Parity, measure_parity
+from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict, judge_drop, judge_max, judge_min
+from lingolite_cli.plugins.interfaces import Score
+from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
+from lingolite_cli.recipe.record import EvaluateResult, SentencePair, VerifyResult
+from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
+from lingolite_cli.recipe.translations import TRANSLATIONS_NAME, TranslationRecord, read_translations
+from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
+
+_MB = 1e6
+_FIXED_BUDGETS = ("size_mb_max", "size_ratio_max", "parity_min", "exact_match_min")
+
+
+def check(step: VerifyStep, scope: Scope) -> PlannedStep:
+    """Refuse anything but two evaluations of the same text, and budgets on what they do not measure."""
+    reference = scope.earlier(step, "reference", step.reference, "evaluate")
+    candidate = scope.earlier(step, "candidate", step.candidate, "evaluate")
+    first, second = reference.step, candidate.step
+    assert isinstance(first, EvaluateStep)
+    assert isinstance(second, EvaluateStep)
+    if (first.corpus, first.max_samples) != (second.corpus, second.max_samples):
+        raise scope.error(
+            step,
+            "candidate",
+            f"`{first.id}` and `{second.id}` translate different sentences ({_text(first)} and {_text(second)})",
+            hint="a paired verdict needs both on the same corpus with the same max_samples",
+        )
+    metrics = {choice.loaded.spec.name: choice for choice in reference.plugins[1:]}
+    shared = [choice for choice in candidate.plugins[1:] if _same_metric(metrics.get(choice.loaded.spec.name), choice)]
+    _check_budget(step, scope, shared)
+    return PlannedStep(
+        step=step,
+        inputs=(step.reference, step.candidate, second.model),
+        plugins=(candidate.plugins[0], *shared),
+        options={
+            "evaluation": candidate.options,
+            "budget": step.budget,
+            "allow_inconclusive": step.allow_inconclusive,
+            "resamples": step.resamples,
+            "worst": step.worst,
+        },
+        summary=f"{step.candidate} against {step.reference}: {', '.join(step.budget) or 'no budget'}",
+    )
+
+
+def _text(step: EvaluateStep) -> str:
+    return f"{step.corpus}, max_samples {step.max_samples}" if step.max_samples else step.corpus
+
+
+def _same_metric(first: PluginChoice | None, second: PluginChoice) -> bool:
+    return first is not None and first.options == second.options
+
+
+def _check_budget(step: VerifyStep, scope: Scope, metrics: Sequence[PluginChoice]) -> None:
+    known = [*_FIXED_BUDGETS, *(f"{choice.loaded.spec.name}_drop_max" for choice in metrics)]
+    known += [_limit_name(choice) for choice in metrics]
+    for name in step.budget:
+        if name not in known:
+            raise scope.error(step, f"budget.{name}", "there is no such budget here", hint=did_you_mean(name, known))
+
+
+def _limit_name(choice: PluginChoice) -> str:
+    """The budget on a metric's value itself: a floor, or a ceiling for error rates."""
+    spec = choice.loaded.spec
+    return f"{spec.name}_min" if spec.higher_is_better else f"{spec.name}_max"
+
+
+def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> VerifyResult:
+    """Compare and judge."""
+    step = planned.step
+    assert isinstance(step, VerifyStep)
+    before, reference_records = _evaluated(workspace, step.reference)
+    after, candidate_records = _evaluated(workspace, step.candidate)
+    differences = [
+        _difference(choice, workspace, before, after, reference_records, candidate_records, step)
+        for choice in planned.plugins[1:]
+    ]
+    parity, warnings = _parity(planned, workspace, reference_records, candidate_records)
+    size_mb = after.artifact.size_bytes / _MB
+    size_ratio = after.artifact.size_bytes / before.artifact.size_bytes
+    return VerifyResult(
+        reference=step.reference,
+        candidate=step.candidate,
+        reference_artifact=before.artifact,
+        candidate_artifact=summarize_artifact(workspace.artifact(planned.inputs[2])),
+        differences=differences,
+        parity=parity,
+        size_mb=size_mb,
+        size_ratio=size_ratio,
+        verdicts=_judge(step, planned, differences, parity, size_mb, size_ratio),
+        worst=_worst(reference_records, candidate_records, step.worst),
+        cpu_features=cpu_features(),
+        warnings=sorted({*after.warnings, *warnings}),
+    )
+
+
+def _evaluated(workspace: Workspace, step: str) -> tuple[EvaluateResult, list[TranslationRecord]]:
+    cached = workspace.finished[step]
+    result = cached.entry.result
+    assert isinstance(result, EvaluateResult)
+    return result, read_translations(cached.directory / TRANSLATIONS_NAME)
+
+
+def _difference(
+    choice: PluginChoice,
+    workspace: Workspace,
+    before: EvaluateResult,
+    after: EvaluateResult,
+    reference_records: Sequence[TranslationRecord],
+    candidate_records: Sequence[TranslationRecord],
+    step: VerifyStep,
+) -> MetricDifference:
+    name = choice.loaded.spec.name
+    first, second = before.metrics[name], after.metrics[name]
+    if "sentence_statistics" not in choice.loaded.spec.capabilities:
+        return _point_difference(name, first, second, len(reference_records))
+    from lingolite_cli.evaluation.statistics import paired_bootstrap
+
+    metric = workspace.create(choice)
+    references = [list(stream) for stream in zip(*(r.references for r in reference_records), strict=True)]
+    interval = paired_bootstrap(
+        metric.statistics([record.hypothesis for record in reference_records], references),
+        metric.statistics([record.hypothesis for record in candidate_records], references),
+        metric.from_statistics,
+        resamples=step.resamples,
+        seed=workspace.seed,
+    )
+    return MetricDifference(
+        metric=name,
+        reference=first.value,
+        candidate=second.value,
+        delta=interval.delta,
+        low=interval.low,
+        high=interval.high,
+        confidence=interval.confidence,
+        num_sentences=len(reference_records),
+    )
+
+
+def _point_difference(name: str, first: Score, second: Score, num_sentences: int) -> MetricDifference:
+    return MetricDifference(
+        metric=name,
+        reference=first.value,
+        candidate=second.value,
+        delta=second.value - first.value,
+        num_sentences=num_sentences,
+    )
+
+
+def _parity(
+    planned: PlannedStep,
+    workspace: Workspace,
+    reference_records: Sequence[TranslationRecord],
+    candidate_records: Sequence[TranslationRecord],
+) -> tuple[Parity, list[str]]:
+    """Parity of the candidate, from its file alone, through its backend."""
+    from lingolite_cli.tokenizer import Tokenizer
+
+    artifact = workspace.artifact(planned.inputs[2])
+    evaluation = planned.options["evaluation"]
+    with closing(workspace.create(planned.plugins[0], artifact, threads=workspace.threads)) as backend:
+        parity = measure_parity(
+            backend,
+            Tokenizer(artifact.tokenizer_path),
+            artifact.manifest.model,
+            [record.source for record in reference_records],
+            (evaluation["languages"][0], evaluation["languages"][1]),
+            reference_tokens=[tuple(record.tokens) for record in reference_records],
+            candidate_tokens=[tuple(record.tokens) for record in candidate_records],
+            batch_size=evaluation["batch_size"],
+            max_batch_tokens=evaluation["max_batch_tokens"],
+        )
+        return parity, list(getattr(backend, "warnings", ()))
+
+
+def _judge(
+    step: VerifyStep,
+    planned: PlannedStep,
+    differences: Sequence[MetricDifference],
+    parity: Parity,
+    size_mb: float,
+    size_ratio: float,
+) -> list[Verdict]:
+    measured: dict[str, Callable[[float], Verdict]] = {
+        "size_mb_max": lambda limit: judge_max(size_mb, limit=limit, budget="size_mb_max", unit="MB"),
+        "size_ratio_max": lambda limit: judge_max(size_ratio, limit=limit, budget="size_ratio_max"),
+        "parity_min": lambda limit: judge_min(parity.top1_agreement, limit=limit, budget="parity_min"),
+        "exact_match_min": lambda limit: judge_min(parity.exact_match, limit=limit, budget="exact_match_min"),
+    }
+    for choice, difference in zip(planned.plugins[1:], differences, strict=True):
+        measured[f"{difference.metric}_drop_max"] = partial(_judge_drop, step, choice, difference)
+        measured[_limit_name(choice)] = partial(_judge_value, choice, difference)
+    return [measured[budget](limit) for budget, limit in step.budget.items()]
+
+
+def _judge_drop(step: VerifyStep, choice: PluginChoice, difference: MetricDifference, limit: float) -> Verdict:
+    return judge_drop(
+        difference,
+        limit=limit,
+        budget=f"{difference.metric}_drop_max",
+        allow_inconclusive=step.allow_inconclusive,
+        higher_is_better=choice.loaded.spec.higher_is_better,
+    )
+
+
+def _judge_value(choice: PluginChoice, difference: MetricDifference, limit: float) -> Verdict:
+    judge = judge_min if choice.loaded.spec.higher_is_better else judge_max
+    return judge(difference.candidate, limit=limit, budget=_limit_name(choice))
+
+
+def _worst(
+    reference_records: Sequence[TranslationRecord], candidate_records: Sequence[TranslationRecord], count: int
+) -> list[SentencePair]:
+    """The sentences that lost most by sentence chrF, worst first; sentences translated alike are not listed."""
+    from sacrebleu.metrics import CHRF
+
+    metric = CHRF()
+    pairs = []
+    for before, after in zip(reference_records, candidate_records, strict=True):
+        if before.hypothesis == after.hypothesis:
+            continue
+        scores = [metric.sentence_score(record.hypothesis, record.references).score for record in (before, after)]
+        pairs.append(
+            SentencePair(
+                index=before.index,
+                source=before.source,
+                reference=before.references[0],
+                reference_hypothesis=before.hypothesis,
+                candidate_hypothesis=after.hypothesis,
+                delta=scores[1] - scores[0],
+            )
+        )
+    return sorted(pairs, key=lambda pair: (pair.delta, pair.index))[:count]

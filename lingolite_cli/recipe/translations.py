@@ -1,0 +1,39 @@
+"""`translations.jsonl`: what an `evaluate` step leaves for `verify`, reports and people. One line a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+
+class TranslationRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One sentence. `tokens` are the best hypothesis' ids, `</s>` included where it was reached; `score` is its
+    log-probability over the length penalty."""
+
+    index: int
+    source: str
+    references: list[str]
+    hypothesis: str
+    tokens: list[int]
+    score: float
+    is_truncated: bool
+    is_finished: bool
+
+
+TRANSLATIONS_NAME = "translations.jsonl"
+
+
+def write_translations(path: Path, records: Iterable[TranslationRecord]) -> None:
+    """Write records, one JSON object a line."""
+    with path.open("wb") as stream:
+        for record in records:
+            stream.write(msgspec.json.encode(record) + b"\n")
+
+
+def read_translations(path: Path) -> list[TranslationRecord]:
+    """Read what `write_translations` wrote."""
+    decoder = msgspec.json.Decoder(TranslationRecord)
+    with path.open("rb") as stream:
+        return [decoder.decode(line) for line in stream]

@@ -1,0 +1,82 @@
+"""What a step may use while it runs: open artifacts, corpora, the results of earlier steps, and its plugins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.console import Console
+from lingolite_cli.evaluation.corpus import Corpus, read_corpus
+from lingolite_cli.recipe.cache import CachedStep
+from lingolite_cli.recipe.record import ArtifactSummary, CorpusSummary
+from lingolite_cli.recipe.scope import Plan, PluginChoice
+
+
+class Workspace:
+    """The state of one run.
+
+    Args:
+        plan: what is run.
+        console: where progress is shown.
+    """
+
+    def __init__(self, plan: Plan, console: Console) -> None:
+        self.plan = plan
+        self.console = console
+        self.finished: dict[str, CachedStep] = {}
+        self._corpora: dict[str, Corpus] = {}
+
+    @property
+    def threads(self) -> int:
+        """Threads for every engine."""
+        return self.plan.threads
+
+    @property
+    def seed(self) -> int:
+        """The recipe's seed."""
+        return self.plan.recipe.seed
+
+    def artifact(self, reference: str) -> Artifact:
+        """The artifact that an input or a finished step gave."""
+        if reference in self.plan.models:
+            return self.plan.models[reference]
+        path = self.finished[reference].artifact_path
+        assert path is not None, f"step {reference} made no artifact"
+        return Artifact.open(path, verify=False)
+
+    def corpus(self, reference: str) -> Corpus:
+        """A text input, read once a run."""
+        if reference not in self._corpora:
+            spec = self.plan.corpora[reference]
+            name = reference.removeprefix("inputs.")
+            self._corpora[reference] = read_corpus(spec, name=name, root=self.plan.root)
+        return self._corpora[reference]
+
+    def input_digest(self, reference: str) -> str:
+        """Digest of what `reference` names: an artifact, a text, or a finished step's whole outcome."""
+        if reference in self.plan.corpora:
+            return self.corpus(reference).digest
+        if reference in self.plan.models or self.finished[reference].artifact_path is not None:
+            return self.artifact(reference).digest
+        return self.finished[reference].entry.digest
+
+    def create(self, choice: PluginChoice, *arguments: Any, **keywords: Any) -> Any:
+        """Make the object behind a planned plugin."""
+        return choice.loaded.create(*arguments, options=choice.options, **keywords)
+
+
+def summarize_artifact(artifact: Artifact) -> ArtifactSummary:
+    """An artifact for a record; the runner puts in the path that it has in the run."""
+    quantization = artifact.manifest.quantization
+    return ArtifactSummary(
+        path="",
+        format=artifact.manifest.format,
+        digest=artifact.digest,
+        size_bytes=artifact.size_bytes,
+        scheme=quantization.scheme if quantization else None,
+    )
+
+
+def summarize_corpus(corpus: Corpus, *, num_samples: int, languages: tuple[str, str]) -> CorpusSummary:
+    """A corpus for a record."""
+    return CorpusSummary(name=corpus.name, digest=corpus.digest, num_samples=num_samples, languages=languages)
