@@ -54,16 +54,10 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 PRESETS: dict[str, ModelConfig] = {
-    "tiny": ModelConfig(
-        d_model=256, n_encoder_layers=4, n_decoder_layers=4, n_heads=4, n_kv_heads=2, d_ff=1024
-    ),
+    "tiny": ModelConfig(d_model=256, n_encoder_layers=4, n_decoder_layers=4, n_heads=4, n_kv_heads=2, d_ff=1024),
     "small": ModelConfig(),
-    "medium": ModelConfig(
-        d_model=768, n_encoder_layers=8, n_decoder_layers=8, n_heads=12, n_kv_heads=4, d_ff=3072
-    ),
-    "large": ModelConfig(
-        d_model=1024, n_encoder_layers=12, n_decoder_layers=12, n_heads=16, n_kv_heads=4, d_ff=4096
-    ),
+    "medium": ModelConfig(d_model=768, n_encoder_layers=8, n_decoder_layers=8, n_heads=12, n_kv_heads=4, d_ff=3072),
+    "large": ModelConfig(d_model=1024, n_encoder_layers=12, n_decoder_layers=12, n_heads=16, n_kv_heads=4, d_ff=4096),
 }
 
 

@@ -31,9 +31,7 @@ class LingoLiteError(Exception):
         exit_code: the exit code of the command that meets it.
     """
 
-    def __init__(
-        self, message: str, *, hint: str | None = None, exit_code: ExitCode = ExitCode.BAD_INPUT
-    ) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, exit_code: ExitCode = ExitCode.BAD_INPUT) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint

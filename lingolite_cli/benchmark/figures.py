@@ -9,7 +9,7 @@ class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     pass
 
 
-class BenchmarkRow(_Struct, kw_only=True):
+class BenchmarkRow(_Struct, frozen=True, kw_only=True):
     """Speed at one batch size (sentences) over the same sentences for every system. Latency is that of one
     batch-of-one translation, so it is None at larger batches."""
 
@@ -23,7 +23,7 @@ class BenchmarkRow(_Struct, kw_only=True):
     latency_p95_ms: float | None = None
 
 
-class LengthBucket(_Struct, kw_only=True):
+class LengthBucket(_Struct, frozen=True, kw_only=True):
     """Batch 1 with every hypothesis forced to `num_tokens` target tokens. `ratio` is to the first system, where
     above 1 is faster; `low` and `high` are over the paired rounds."""
 

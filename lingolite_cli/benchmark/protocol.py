@@ -13,7 +13,7 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pass
 
 
-class Load(_Message, tag="load", kw_only=True):
+class Load(_Message, tag="load", frozen=True, kw_only=True):
     """Open an artifact with a backend; the first message."""
 
     artifact: str
@@ -23,7 +23,7 @@ class Load(_Message, tag="load", kw_only=True):
     blocked: list[str]
 
 
-class Translate(_Message, tag="translate", kw_only=True):
+class Translate(_Message, tag="translate", frozen=True, kw_only=True):
     """Translate and time. A batch size of 1 gives a latency for each sentence."""
 
     sources: list[str]
@@ -35,13 +35,13 @@ class Translate(_Message, tag="translate", kw_only=True):
 Request = Load | Translate
 
 
-class Loaded(_Message, tag="loaded", kw_only=True):
+class Loaded(_Message, tag="loaded", frozen=True, kw_only=True):
     """`seconds` from before the engine's import to a backend that is ready."""
 
     seconds: float
 
 
-class Timed(_Message, tag="timed", kw_only=True):
+class Timed(_Message, tag="timed", frozen=True, kw_only=True):
     """Seconds for all sentences, target tokens made, and milliseconds a sentence at batch size 1."""
 
     seconds: float
@@ -50,7 +50,7 @@ class Timed(_Message, tag="timed", kw_only=True):
     peak_memory_mb: float | None
 
 
-class Failed(_Message, tag="failed", kw_only=True):
+class Failed(_Message, tag="failed", frozen=True, kw_only=True):
     """What the worker could not do."""
 
     message: str

@@ -42,8 +42,7 @@ class State:
         for entry in registry.entries:
             if entry.health in (Health.BROKEN, Health.DUPLICATE):
                 console.warn(
-                    f"{entry.kind} `{entry.name}` of {entry.origin.distribution}: "
-                    f"{entry.health.value}: {entry.reason}"
+                    f"{entry.kind} `{entry.name}` of {entry.origin.distribution}: {entry.health.value}: {entry.reason}"
                 )
         return registry
 

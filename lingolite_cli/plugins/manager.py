@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pluggy
@@ -104,7 +104,7 @@ class PluginHost:
                 for spec in implementation.function():
                     if not isinstance(spec, spec_type):
                         raise TypeError(f"{hook} must yield {spec_type.__name__}, not {type(spec).__name__}")
-                    yield kind, spec
+                    yield kind, cast("Spec", spec)
 
     def _refuse_unknown_hooks(self, plugin: object) -> None:
         known = {name for name in dir(hookspecs) if name.startswith("lingolite_")}

@@ -15,19 +15,19 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pass
 
 
-class ModelInput(_Table, kw_only=True):
+class ModelInput(_Table, frozen=True, kw_only=True):
     """An artifact that a recipe starts from."""
 
     bundle: str
 
 
-class _Step(_Table, tag_field="uses", kw_only=True):
+class _Step(_Table, tag_field="uses", frozen=True, kw_only=True):
     """`id` is what later steps refer to, and `options` go to the step's plugin."""
 
     id: Identifier
 
 
-class EvaluateStep(_Step, tag="evaluate", kw_only=True):
+class EvaluateStep(_Step, tag="evaluate", frozen=True, kw_only=True):
     """Translate a corpus through a backend and score it.
 
     `decoding` overrides the artifact's own defaults key by key; `metric_options` has a table a metric.
@@ -45,7 +45,7 @@ class EvaluateStep(_Step, tag="evaluate", kw_only=True):
     options: dict[str, Any] = {}
 
 
-class QuantizeStep(_Step, tag="quantize", kw_only=True):
+class QuantizeStep(_Step, tag="quantize", frozen=True, kw_only=True):
     """Make an artifact smaller."""
 
     model: str = "inputs.model"
@@ -53,7 +53,7 @@ class QuantizeStep(_Step, tag="quantize", kw_only=True):
     options: dict[str, Any] = {}
 
 
-class ExportStep(_Step, tag="export", kw_only=True):
+class ExportStep(_Step, tag="export", frozen=True, kw_only=True):
     """Turn an artifact into another format."""
 
     model: str = "inputs.model"
@@ -61,7 +61,7 @@ class ExportStep(_Step, tag="export", kw_only=True):
     options: dict[str, Any] = {}
 
 
-class VerifyStep(_Step, tag="verify", kw_only=True):
+class VerifyStep(_Step, tag="verify", frozen=True, kw_only=True):
     """Judge one `evaluate` step against another on the same corpus.
 
     Budgets: `METRIC_drop_max` and `METRIC_min` for each metric of both steps, `size_mb_max`, `size_ratio_max`,
@@ -76,7 +76,7 @@ class VerifyStep(_Step, tag="verify", kw_only=True):
     worst: Annotated[int, Meta(ge=0)] = 20
 
 
-class BenchmarkSystemTable(_Table, kw_only=True):
+class BenchmarkSystemTable(_Table, frozen=True, kw_only=True):
     """One system of a benchmark: an artifact and the backend that runs it."""
 
     model: str
@@ -85,7 +85,7 @@ class BenchmarkSystemTable(_Table, kw_only=True):
     options: dict[str, Any] = {}
 
 
-class BenchmarkStep(_Step, tag="benchmark", kw_only=True):
+class BenchmarkStep(_Step, tag="benchmark", frozen=True, kw_only=True):
     """Measure systems in turn, each alone in a fresh process.
 
     Ratios are to the first system; budgets judge the last: `speedup_min` (tokens/s at the first batch size over
@@ -103,7 +103,7 @@ class BenchmarkStep(_Step, tag="benchmark", kw_only=True):
     budget: dict[str, float] = {}
 
 
-class ReportStep(_Step, tag="report", kw_only=True):
+class ReportStep(_Step, tag="report", frozen=True, kw_only=True):
     """Write reports when the run ends."""
 
     reporters: tuple[str, ...] = ("html", "markdown")
@@ -112,7 +112,7 @@ class ReportStep(_Step, tag="report", kw_only=True):
 Step = EvaluateStep | QuantizeStep | ExportStep | VerifyStep | BenchmarkStep | ReportStep
 
 
-class Recipe(_Table, kw_only=True):
+class Recipe(_Table, frozen=True, kw_only=True):
     """A recipe. Paths are relative to the project's root: the directory of `lingolite.toml`."""
 
     name: Identifier

@@ -1,1 +1,28 @@
-"""."""
+"""Contracts that the authors of plugins run against their plugins, with pytest.
+
+Subclass one, name the plugin, and pytest runs the whole suite:
+
+    from lingolite_cli.testing import BackendContract
+
+    class TestMine(BackendContract):
+        plugin = "mine"
+
+What the plugin declares must pass; what it does not declare is skipped, with the reason.
+"""
+
+from lingolite_cli.testing.backend_contract import BackendContract
+from lingolite_cli.testing.exporter_contract import ExporterContract
+from lingolite_cli.testing.metric_contract import MetricContract
+from lingolite_cli.testing.quantizer_contract import QuantizerContract
+from lingolite_cli.testing.tiny import LANGUAGES, SENTENCES, tiny_bundle, tiny_tokenizer
+
+__all__ = [
+    "LANGUAGES",
+    "SENTENCES",
+    "BackendContract",
+    "ExporterContract",
+    "MetricContract",
+    "QuantizerContract",
+    "tiny_bundle",
+    "tiny_tokenizer",
+]

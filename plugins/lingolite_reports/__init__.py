@@ -1,1 +1,27 @@
-"""placeholder"""
+"""The reporters `html` and `markdown`, as descriptors: the code is imported when a run ends with a report."""
+
+from __future__ import annotations
+
+from lingolite_cli.plugins.hookspecs import hookimpl
+from lingolite_cli.plugins.specs import ReporterSpec
+
+
+@hookimpl
+def lingolite_reporters() -> list[ReporterSpec]:
+    """One page for people and one for pull requests."""
+    return [
+        ReporterSpec(
+            name="html",
+            summary="report.html: one self-contained page with figures",
+            factory="lingolite_reports.html:HtmlReporter",
+            requires=("jinja2", "matplotlib"),
+            install="pip install jinja2 matplotlib",
+        ),
+        ReporterSpec(
+            name="markdown",
+            summary="report.md: the same content for a pull request",
+            factory="lingolite_reports.markdown:MarkdownReporter",
+            requires=("jinja2",),
+            install="pip install jinja2",
+        ),
+    ]
