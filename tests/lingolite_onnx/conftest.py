@@ -1,0 +1,72 @@
+"""Bundles and exports that the tests of the ONNX plugin share; each is made once a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from lingolite_cli.artifact import (
+    BUNDLE,
+    BUNDLE_FP16,
+    BUNDLE_INT8,
+    TOKENIZER_NAME,
+    WEIGHTS_NAME,
+    Artifact,
+    Manifest,
+    Provenance,
+    atomic_directory,
+    write_manifest,
+)
+from lingolite_cli.model.checkpoint import read_checkpoint
+from lingolite_cli.testing import tiny_tokenizer
+from tests.lingolite_onnx.onnx_bundles import Tensors, export_to, quantized, write_bundle
+
+DATA = Path(__file__).parent.parent / "data" / "existing-checkpoint"
+
+Export: TypeAlias = Callable[..., Artifact]
+
+
+@pytest.fixture(scope="session")
+def expected() -> Tensors:
+    """What the public LingoLite code computes with the checkpoint of `fixture_bundles`."""
+    with np.load(DATA / "expected.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture(scope="session")
+def fixture_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
+    """The checkpoint of the public LingoLite code as a bundle in each format."""
+    root = tmp_path_factory.mktemp("bundles")
+    checkpoint = read_checkpoint(DATA / "checkpoint.pt")
+    tensors = {name: tensor.numpy() for name, tensor in checkpoint.tensors.items()}
+    with atomic_directory(root / BUNDLE) as directory:
+        (directory / TOKENIZER_NAME).write_bytes(tiny_tokenizer())
+        save_file(tensors, directory / WEIGHTS_NAME)
+        manifest = Manifest(
+            format=BUNDLE, model=checkpoint.config, languages=("en", "da"), made_by=Provenance(operation="import")
+        )
+        write_manifest(directory, manifest)
+    bundle = Artifact.open(root / BUNDLE)
+    halves = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
+    return {
+        BUNDLE: bundle,
+        BUNDLE_FP16: write_bundle(root / BUNDLE_FP16, bundle, halves, BUNDLE_FP16),
+        BUNDLE_INT8: write_bundle(root / BUNDLE_INT8, bundle, quantized(tensors), BUNDLE_INT8),
+    }
+
+
+@pytest.fixture(scope="session")
+def exported(fixture_bundles: dict[str, Artifact], tmp_path_factory: pytest.TempPathFactory) -> Export:
+    """`exported(format, **options)`: the export of a fixture bundle, made once."""
+
+    @cache
+    def make(format: str, **options: Any) -> Artifact:
+        return export_to(fixture_bundles[format], tmp_path_factory.mktemp("exports") / format, **options)
+
+    return make

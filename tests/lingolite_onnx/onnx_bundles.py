@@ -1,0 +1,70 @@
+"""Making bundles and exports for the tests of the ONNX plugin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from lingolite_onnx.exporter import OnnxExporter
+from lingolite_onnx.options import OnnxExportOptions
+from safetensors.numpy import load_file, save_file
+
+from lingolite_cli.artifact import (
+    BUNDLE,
+    BUNDLE_FP16,
+    BUNDLE_INT8,
+    TOKENIZER_NAME,
+    WEIGHTS_NAME,
+    Artifact,
+    Provenance,
+    Quantization,
+    atomic_directory,
+    derive_artifact,
+    write_manifest,
+)
+
+Tensors: TypeAlias = dict[str, npt.NDArray[Any]]
+
+
+def quantized(tensors: Tensors, *, keep: tuple[str, ...] = ()) -> Tensors:
+    """Matrices as int8 by row, in float64 and one row at a time; norms and the matrices `keep` stay."""
+    result: Tensors = {}
+    for name, tensor in tensors.items():
+        if "norm" in name or name in keep:
+            result[name] = tensor
+            continue
+        scales = [max(abs(float(value)) for value in row) / 127 or 1.0 for row in tensor]
+        result[name] = np.stack([np.rint(row / scale) for row, scale in zip(tensor, scales, strict=True)]).astype(
+            np.int8
+        )
+        result[f"{name}_scale"] = np.array(scales, dtype=np.float32)[:, None]
+    return result
+
+
+def write_bundle(path: Path, origin: Artifact, tensors: Tensors, format: str) -> Artifact:
+    """A bundle like `origin` with other tensors."""
+    schemes = {BUNDLE: None, BUNDLE_FP16: Quantization("fp16"), BUNDLE_INT8: Quantization("dynamic-int8")}
+    manifest = msgspec.structs.replace(origin.manifest, format=format, quantization=schemes[format], files={})
+    with atomic_directory(path) as directory:
+        (directory / TOKENIZER_NAME).write_bytes(origin.tokenizer_path.read_bytes())
+        save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, directory / WEIGHTS_NAME)
+        write_manifest(directory, manifest)
+    return Artifact.open(path)
+
+
+def export_to(source: Artifact, path: Path, **options: Any) -> Artifact:
+    """Export as the host does."""
+    chosen = OnnxExportOptions(**options)
+    with atomic_directory(path) as directory:
+        product = OnnxExporter(options=chosen).export(source, directory)
+        provenance = Provenance(operation="onnx", options=options, inputs={"source": source.digest})
+        derive_artifact(source, path, product, provenance, directory=directory)
+    return Artifact.open(path)
+
+
+def tensors_of(bundle: Artifact) -> Tensors:
+    """The tensors of a bundle."""
+    return load_file(bundle.weights_path)
