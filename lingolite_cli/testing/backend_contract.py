@@ -1,0 +1,232 @@
+"""The contract of backends. B batch, S source, T target, V vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import numpy as np
+import pytest
+
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.decoding.batching import pad
+from lingolite_cli.decoding.continuations import top_k
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.decoding.search import search
+from lingolite_cli.testing.contract import ArtifactContract, artifacts_root, contents
+from lingolite_cli.testing.forward import all_logits, arbitrary_targets, framed_sources, plain_greedy, step_all
+from lingolite_cli.testing.routes import Route, converter, follow, registry
+
+if TYPE_CHECKING:
+    from lingolite_cli.plugins.interfaces import Backend, TopKBackend
+
+GREEDY = DecodingOptions(max_length=24)
+BEAM = DecodingOptions(beam_size=3, n_best=2, max_length=24)
+LATE = DecodingOptions(beam_size=2, length_penalty=0.6, min_length=4, max_length=11)
+_SEARCHES = pytest.mark.parametrize("decoding", [GREEDY, BEAM, LATE], ids=["greedy", "beam", "late"])
+_SELECTIONS = pytest.mark.parametrize(
+    "rows",
+    [(0, 2), (3, 1, 0, 2), (1, 1, 1, 3), (2,), (0, 0, 1, 1, 2, 2, 3, 3)],
+    ids=["drop", "reorder", "repeat", "keep-one", "double"],
+)
+
+
+class BackendContract(ArtifactContract):
+    """Everything that the host relies on in a backend.
+
+    Attributes:
+        tolerance: largest absolute difference between logits that should be the same number.
+        reference: a backend whose logits this one must give with the same weights, or None.
+        reference_tolerance: largest absolute difference to them.
+    """
+
+    kind = "backend"
+    tolerance: ClassVar[float] = 1e-4
+    reference: ClassVar[str | None] = None
+    reference_tolerance: ClassVar[float] = 1e-3
+
+    def open(self, artifact: Artifact) -> Backend:
+        """A new backend over `artifact`, on one thread."""
+        return cast("Backend", self.loaded().create(artifact, options=self.options, threads=1))
+
+    @pytest.fixture
+    def backend(self, artifact: Artifact) -> Iterator[Backend]:
+        """The backend under test."""
+        backend = self.open(artifact)
+        yield backend
+        backend.close()
+
+    @pytest.fixture
+    def reference_artifact(self, route: Route, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+        """What the reference reads: the bundle that the route's exporter started from."""
+        while route and converter(route[-1]).kind == "exporter":
+            route = route[:-1]
+        return follow(route, artifacts_root(tmp_path_factory))
+
+    def test_logits_have_the_shape_and_type_of_the_interface(self, backend: Backend, artifact: Artifact) -> None:
+        sources = framed_sources(artifact)
+        logits = all_logits(backend, sources, arbitrary_targets(artifact, rows=len(sources), length=3))
+        assert isinstance(logits, np.ndarray)
+        assert logits.dtype == np.float32
+        assert logits.shape == (len(sources), 3, artifact.manifest.model.vocab_size)
+        assert np.isfinite(logits).all()
+
+    def test_arguments_are_left_as_they_were(self, backend: Backend, artifact: Artifact) -> None:
+        source_ids, source_mask = pad(framed_sources(artifact))
+        ids, mask = source_ids.copy(), source_mask.copy()
+        tokens = arbitrary_targets(artifact, rows=len(ids), length=2)[:, 1].copy()
+        fed = tokens.copy()
+        backend.step(backend.encode(source_ids, source_mask), tokens)
+        np.testing.assert_array_equal(source_ids, ids)
+        np.testing.assert_array_equal(source_mask, mask)
+        np.testing.assert_array_equal(tokens, fed)
+
+    def test_the_same_call_gives_the_same_bits(self, backend: Backend, artifact: Artifact) -> None:
+        sources = framed_sources(artifact)
+        targets = arbitrary_targets(artifact, rows=len(sources), length=4)
+        first = all_logits(backend, sources, targets)
+        np.testing.assert_array_equal(all_logits(backend, sources, targets), first)
+
+    def test_a_sentence_alone_and_in_a_batch_has_the_same_logits(self, backend: Backend, artifact: Artifact) -> None:
+        sources = framed_sources(artifact)
+        targets = arbitrary_targets(artifact, rows=len(sources), length=5)
+        together = all_logits(backend, sources, targets)
+        for row, source in enumerate(sources):
+            alone = all_logits(backend, [source], targets[row : row + 1])
+            self._assert_same(alone[0], together[row])
+
+    def test_padding_changes_nothing(self, backend: Backend, artifact: Artifact) -> None:
+        source = framed_sources(artifact)[0]
+        targets = arbitrary_targets(artifact, rows=1, length=5)
+        ids, mask = pad([source])
+        wider = [(0, 0), (0, 7)]
+        padded = backend.encode(np.pad(ids, wider), np.pad(mask, wider))
+        self._assert_same(step_all(backend, padded, targets), all_logits(backend, [source], targets))
+
+    def test_a_source_of_one_token_can_be_read(self, backend: Backend, artifact: Artifact) -> None:
+        logits = all_logits(backend, [[7]], arbitrary_targets(artifact, rows=1, length=3))
+        assert np.isfinite(logits).all()
+
+    def test_all_positions_of_the_model_can_be_used(self, backend: Backend, artifact: Artifact) -> None:
+        positions = artifact.manifest.model.max_seq_len
+        source = np.resize(framed_sources(artifact)[0], positions).tolist()
+        logits = all_logits(backend, [source], arbitrary_targets(artifact, rows=1, length=positions))
+        assert np.isfinite(logits).all()
+
+    @_SELECTIONS
+    def test_selected_rows_go_on_as_if_they_had_been_alone(
+        self, backend: Backend, artifact: Artifact, rows: tuple[int, ...]
+    ) -> None:
+        """After `select`, each row is fed tokens of its own: repeated rows must not share memory."""
+        sources = framed_sources(artifact)[:4]
+        before = arbitrary_targets(artifact, rows=4, length=3)
+        after = arbitrary_targets(artifact, rows=len(rows), length=4, seed=6)
+        state = backend.encode(*pad(sources))
+        step_all(backend, state, before)
+        state = backend.select(state, np.array(rows, np.int64))
+        went_on = step_all(backend, state, after)
+        fresh = all_logits(backend, [sources[row] for row in rows], np.concatenate([before[list(rows)], after], axis=1))
+        self._assert_same(went_on, fresh[:, 3:])
+
+    def test_rows_can_be_selected_before_the_first_step(self, backend: Backend, artifact: Artifact) -> None:
+        sources = framed_sources(artifact)[:3]
+        targets = arbitrary_targets(artifact, rows=4, length=2)
+        state = backend.select(backend.encode(*pad(sources)), np.array([2, 0, 0, 1]))
+        fresh = all_logits(backend, [sources[row] for row in (2, 0, 0, 1)], targets)
+        self._assert_same(step_all(backend, state, targets), fresh)
+
+    def test_two_states_of_a_backend_do_not_disturb_each_other(self, backend: Backend, artifact: Artifact) -> None:
+        one, other = framed_sources(artifact)[:3], framed_sources(artifact)[3:5]
+        targets = arbitrary_targets(artifact, rows=3, length=3)
+        states = backend.encode(*pad(one)), backend.encode(*pad(other))
+        mixed = []
+        for tokens in targets.T.copy():
+            mixed.append(backend.step(states[0], tokens).copy())
+            backend.step(states[1], tokens[:2])
+        self._assert_same(np.stack(mixed, axis=1), all_logits(backend, one, targets))
+
+    def test_two_backends_in_one_process_do_not_disturb_each_other(self, artifact: Artifact) -> None:
+        sources = framed_sources(artifact)[:2]
+        targets = arbitrary_targets(artifact, rows=2, length=3)
+        first = self.open(artifact)
+        alone = all_logits(first, sources, targets)
+        second = self.open(artifact)
+        np.testing.assert_array_equal(all_logits(second, sources, targets), alone)
+        second.close()
+        np.testing.assert_array_equal(all_logits(first, sources, targets), alone)
+        first.close()
+
+    def test_an_artifact_is_only_read(self, artifact: Artifact) -> None:
+        before = contents(artifact)
+        backend = self.open(artifact)
+        search(backend, *pad(framed_sources(artifact)[:1]), options=GREEDY)
+        backend.close()
+        assert contents(artifact) == before
+
+    def test_greedy_search_takes_the_largest_logits(self, backend: Backend, artifact: Artifact) -> None:
+        batch = pad(framed_sources(artifact))
+        found = search(backend, *batch, options=GREEDY)
+        expected = plain_greedy(backend, *batch, max_length=GREEDY.max_length)
+        assert [hypotheses[0].tokens for hypotheses in found] == expected
+
+    @_SEARCHES
+    def test_a_translation_does_not_depend_on_its_batch(
+        self, backend: Backend, artifact: Artifact, decoding: DecodingOptions
+    ) -> None:
+        sources = framed_sources(artifact)
+        together = search(backend, *pad(sources), options=decoding)
+        alone = [search(backend, *pad([source]), options=decoding)[0] for source in sources]
+        assert _tokens(together) == _tokens(alone)
+
+    @_SEARCHES
+    @pytest.mark.parametrize("capability", ["top_k", "translate"])
+    def test_a_capability_of_searching_changes_no_token(
+        self, backend: Backend, artifact: Artifact, decoding: DecodingOptions, capability: str
+    ) -> None:
+        self._skip_without(capability)
+        batch = pad(framed_sources(artifact))
+        own = search(backend, *batch, options=decoding, capabilities=frozenset({capability}))
+        assert _tokens(own) == _tokens(search(backend, *batch, options=decoding))
+
+    @pytest.mark.parametrize("k", [1, 2, 9, 10_000])
+    def test_top_k_gives_the_best_log_probabilities(self, backend: Backend, artifact: Artifact, k: int) -> None:
+        self._skip_without("top_k")
+        tokens = arbitrary_targets(artifact, rows=3, length=1)[:, 0]
+        batch = pad(framed_sources(artifact)[:3])
+        logits = backend.step(backend.encode(*batch), tokens).copy()
+        expected_ids, expected = top_k(logits, k)
+        ids, found = cast("TopKBackend", backend).step_top_k(backend.encode(*batch), tokens, k)
+        assert ids.dtype == np.int64
+        assert found.dtype == np.float32
+        assert ids.shape == found.shape == expected_ids.shape
+        np.testing.assert_allclose(found, expected, rtol=0, atol=self.tolerance)
+        _, everything = top_k(logits, logits.shape[1])
+        order = np.argsort(-logits, axis=1, kind="stable")
+        by_id = np.take_along_axis(everything, np.argsort(order, axis=1), axis=1)
+        np.testing.assert_allclose(np.take_along_axis(by_id, ids, axis=1), found, rtol=0, atol=self.tolerance)
+        assert all(len(set(row)) == len(row) for row in ids.tolist())
+
+    def test_logits_are_those_of_the_reference(
+        self, backend: Backend, artifact: Artifact, request: pytest.FixtureRequest
+    ) -> None:
+        if self.reference is None:
+            pytest.skip("the contract names no `reference` backend")
+        origin = request.getfixturevalue("reference_artifact")
+        reference: Backend = registry().resolve("backend", self.reference).create(origin, threads=1)
+        sources = framed_sources(artifact)
+        targets = arbitrary_targets(artifact, rows=len(sources), length=6)
+        expected = all_logits(reference, sources, targets)
+        reference.close()
+        found = all_logits(backend, sources, targets)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=self.reference_tolerance)
+
+    def _assert_same(self, found: Any, expected: Any) -> None:
+        np.testing.assert_allclose(found, expected, rtol=0, atol=self.tolerance)
+
+    def _skip_without(self, capability: str) -> None:
+        if capability not in self.loaded().spec.capabilities:
+            pytest.skip(f"backend `{self.plugin}` does not declare the capability `{capability}`")
+
+
+def _tokens(found: list[list[Any]]) -> list[list[tuple[int, ...]]]:
+    return [[hypothesis.tokens for hypothesis in hypotheses] for hypotheses in found]

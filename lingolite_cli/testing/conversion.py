@@ -1,0 +1,75 @@
+"""What quantizers and exporters have in common: one artifact made from another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lingolite_cli.artifact import MANIFEST_NAME, TOKENIZER_NAME, Artifact, Product
+from lingolite_cli.decoding.batching import pad
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.decoding.search import search
+from lingolite_cli.testing.contract import ArtifactContract, contents
+from lingolite_cli.testing.forward import framed_sources
+from lingolite_cli.testing.routes import convert, registry
+
+
+class ConversionContract(ArtifactContract):
+    """Base of the contracts of quantizers and exporters."""
+
+    def convert(self, source: Artifact, path: Path) -> Artifact:
+        """A new artifact at `path`, with the options of this contract."""
+        return convert(self.loaded(), source, path, options=dict(self.options))
+
+    @pytest.fixture
+    def made(self, artifact: Artifact, tmp_path: Path) -> Artifact:
+        """What the plugin makes of `artifact`."""
+        return self.convert(artifact, tmp_path / "made")
+
+    def test_the_artifact_has_the_format_that_is_declared(self, artifact: Artifact, made: Artifact) -> None:
+        assert made.manifest.format == self.loaded().spec.produces
+        assert artifact.manifest.format in self.loaded().spec.accepts
+
+    def test_the_model_stays_the_same(self, artifact: Artifact, made: Artifact) -> None:
+        assert made.manifest.model == artifact.manifest.model
+        assert made.manifest.languages == artifact.manifest.languages
+        assert made.tokenizer_path.read_bytes() == artifact.tokenizer_path.read_bytes()
+
+    def test_every_file_is_in_the_manifest(self, made: Artifact) -> None:
+        assert set(contents(made)) == {*made.manifest.files, MANIFEST_NAME}
+
+    def test_the_same_work_gives_the_same_bytes(self, artifact: Artifact, made: Artifact, tmp_path: Path) -> None:
+        again = self.convert(artifact, tmp_path / "again")
+        assert again.manifest == made.manifest
+        assert again.digest == made.digest
+
+    def test_the_source_is_only_read(self, artifact: Artifact, tmp_path: Path) -> None:
+        before = contents(artifact)
+        self.convert(artifact, tmp_path / "made")
+        assert contents(artifact) == before
+
+    def test_tokenizer_and_manifest_are_left_to_the_host(self, artifact: Artifact, tmp_path: Path) -> None:
+        plugin = self.loaded().create(options=self.options)
+        work = plugin.quantize if self.kind == "quantizer" else plugin.export
+        product = work(artifact, tmp_path)
+        assert isinstance(product, Product)
+        assert not {TOKENIZER_NAME, MANIFEST_NAME} & {path.name for path in tmp_path.iterdir()}
+
+    def test_an_installed_backend_translates_with_it(self, made: Artifact) -> None:
+        backend = _backend_for(made)
+        found = search(backend, *pad(framed_sources(made)), options=DecodingOptions(max_length=12))
+        backend.close()
+        assert all(np.isfinite(hypotheses[0].score) for hypotheses in found)
+        assert len({hypotheses[0].tokens for hypotheses in found}) > 1
+
+
+def _backend_for(artifact: Artifact) -> Any:
+    """The first backend that runs this format; skips the test when there is none."""
+    for name in registry().names("backend"):
+        loaded = registry().resolve("backend", name)
+        if artifact.manifest.format in loaded.spec.accepts:
+            return loaded.create(artifact, threads=1)
+    pytest.skip(f"no installed backend runs the format `{artifact.manifest.format}`")

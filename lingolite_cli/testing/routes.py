@@ -1,0 +1,77 @@
+"""From the tiny bundle to an artifact of any format, by the quantizers and exporters that are installed.
+
+Owns routes: names of quantizers and exporters, applied one after the other to the tiny bundle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from lingolite_cli.artifact import BUNDLE, Artifact, Provenance, atomic_directory, derive_artifact
+from lingolite_cli.plugins.registry import Health, Loaded, Registry, load_registry
+from lingolite_cli.testing.tiny import tiny_bundle
+
+if TYPE_CHECKING:
+    from lingolite_cli.plugins.specs import ExporterSpec, QuantizerSpec
+
+Route: TypeAlias = tuple[str, ...]
+
+
+@cache
+def registry() -> Registry:
+    """The installed plugins."""
+    return load_registry()
+
+
+def converter(name: str) -> Loaded:
+    """The quantizer or exporter called `name`.
+
+    Raises:
+        LingoLiteError: there is neither, or it is not healthy.
+    """
+    kind = "quantizer" if name in registry().names("quantizer") else "exporter"
+    return registry().resolve(kind, name)
+
+
+def shortest_routes(formats: Iterable[str]) -> dict[str, Route]:
+    """The shortest route to each of `formats` that can be reached; the empty route leads to a bundle."""
+    reached: dict[str, Route] = {BUNDLE: ()}
+    frontier = [BUNDLE]
+    while frontier:
+        source = frontier.pop(0)
+        for spec in _converters():
+            if source in spec.accepts and spec.produces not in reached:
+                reached[spec.produces] = (*reached[source], spec.name)
+                frontier.append(spec.produces)
+    return {format: reached[format] for format in sorted(formats) if format in reached}
+
+
+def _converters() -> Iterator[QuantizerSpec | ExporterSpec]:
+    for kind in ("quantizer", "exporter"):
+        for entry in registry().of_kind(kind):
+            if entry.health is Health.OK:
+                spec: Any = entry.spec
+                yield spec
+
+
+def follow(route: Route, root: Path) -> Artifact:
+    """The artifact at the end of `route`, made under `root` unless it is there already."""
+    path = root / "-".join([BUNDLE, *route])
+    if path.exists():
+        return Artifact.open(path)
+    if not route:
+        return tiny_bundle(path)
+    return convert(converter(route[-1]), follow(route[:-1], root), path)
+
+
+def convert(plugin: Loaded, source: Artifact, path: Path, *, options: dict[str, Any] | None = None) -> Artifact:
+    """Make an artifact at `path` from `source`, with a quantizer or exporter."""
+    made = plugin.create(options=options)
+    work = made.quantize if plugin.kind == "quantizer" else made.export
+    provenance = Provenance(operation=plugin.spec.name, options=options or {}, inputs={"source": source.digest})
+    with atomic_directory(path) as directory:
+        derive_artifact(source, path, work(source, directory), provenance, directory=directory)
+    return Artifact.open(path)

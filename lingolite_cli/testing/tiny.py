@@ -1,0 +1,163 @@
+"""A tiny bundle with random weights, made in a second: what contracts run plugins on.
+
+Owns its tokenizer, its shape and its weights. They are the same on every machine and in every run.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import sentencepiece
+from safetensors.numpy import save_file
+
+from lingolite_cli.architecture import ModelConfig
+from lingolite_cli.artifact import (
+    BUNDLE,
+    TOKENIZER_NAME,
+    WEIGHTS_NAME,
+    Artifact,
+    Manifest,
+    Provenance,
+    atomic_directory,
+    write_manifest,
+)
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
+
+if TYPE_CHECKING:
+    from lingolite_cli.plugins.interfaces import FloatArray
+
+LANGUAGES = ("en", "da")
+
+SENTENCES = (
+    "The boat sails at noon.",
+    "Where is the harbour?",
+    "A red house stands by the old road, and the gate is open.",
+    "We ate bread and cheese.",
+    "She reads.",
+    "The train to the coast was late again, so they walked home in the rain.",
+    "Nothing is as quiet as snow!",
+)
+"""Sources of different lengths."""
+
+_TRANSLATIONS = (
+    "Båden sejler klokken tolv.",
+    "Hvor er havnen?",
+    "Et rødt hus står ved den gamle vej, og porten er åben.",
+    "Vi spiste brød og ost.",
+    "Hun læser.",
+    "Toget til kysten var igen forsinket, så de gik hjem i regnen.",
+    "Intet er så stille som sne!",
+)
+
+_SHAPE = ModelConfig(
+    d_model=32, n_encoder_layers=3, n_decoder_layers=2, n_heads=4, n_kv_heads=2, d_ff=64, max_seq_len=48, dropout=0.0
+)
+
+_GAIN = 2.0
+"""Standard deviation of a layer's output for an input of 1: enough to outweigh what the layer is added to."""
+_END_GAIN = 3.0
+"""How much longer than others the embedding of `</s>` is: enough for about half of the hypotheses to end."""
+
+
+def tiny_tokenizer() -> bytes:
+    """A SentencePiece model of about a hundred pieces, with byte fallback and tags for `LANGUAGES`."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([*SENTENCES, *_TRANSLATIONS]),
+        model_writer=model,
+        model_type="unigram",
+        vocab_size=400,
+        hard_vocab_limit=False,
+        byte_fallback=True,
+        pad_id=PAD_ID,
+        bos_id=BOS_ID,
+        eos_id=EOS_ID,
+        unk_id=UNK_ID,
+        pad_piece="<pad>",
+        user_defined_symbols=["<en>", "<da>", "<src>", "<tgt>"],
+        num_threads=1,
+        minloglevel=2,
+    )
+    return model.getvalue()
+
+
+def tiny_bundle(path: Path, *, seed: int = 17, tie_embeddings: bool = True) -> Artifact:
+    """Make a float32 bundle at `path`.
+
+    Args:
+        path: the new directory.
+        seed: of the weights.
+        tie_embeddings: one matrix for encoder, decoder and output projection, as in most models.
+
+    Raises:
+        LingoLiteError: `path` exists.
+    """
+    with atomic_directory(path) as directory:
+        tokenizer = directory / TOKENIZER_NAME
+        tokenizer.write_bytes(tiny_tokenizer())
+        model = msgspec.structs.replace(
+            _SHAPE, vocab_size=Tokenizer(tokenizer).vocab_size, tie_embeddings=tie_embeddings
+        )
+        save_file(random_weights(model, seed=seed), directory / WEIGHTS_NAME)
+        manifest = Manifest(
+            format=BUNDLE,
+            model=model,
+            languages=LANGUAGES,
+            decoding=DecodingOptions(max_length=model.max_seq_len),
+            made_by=Provenance(operation="random weights", options={"seed": seed}),
+        )
+        write_manifest(directory, manifest)
+    return Artifact.open(path)
+
+
+def random_weights(model: ModelConfig, *, seed: int) -> dict[str, FloatArray]:
+    """Weights with the parameter names of a checkpoint, with which hypotheses vary and some of them end."""
+    random = np.random.default_rng(seed)
+    weights = {"encoder.embedding.weight": _embedding(model, random)}
+    if not model.tie_embeddings:
+        weights["decoder.embedding.weight"] = _embedding(model, random)
+        weights["decoder.lm_head.weight"] = _embedding(model, random)
+    for stack, layers, attentions in (
+        ("encoder", model.n_encoder_layers, ("self_attn",)),
+        ("decoder", model.n_decoder_layers, ("self_attn", "cross_attn")),
+    ):
+        for layer in range(layers):
+            weights |= _layer(f"{stack}.layers.{layer}", attentions, model, random)
+        weights[f"{stack}.final_norm.weight"] = _norm(model, random)
+    return weights
+
+
+def _layer(
+    name: str, attentions: tuple[str, ...], model: ModelConfig, random: np.random.Generator
+) -> dict[str, FloatArray]:
+    key_value = model.n_kv_heads * model.head_dim
+    weights = {}
+    for attention in attentions:
+        for projection, rows in (("q", model.d_model), ("k", key_value), ("v", key_value), ("o", model.d_model)):
+            weights[f"{name}.{attention}.{projection}_proj.weight"] = _matrix(rows, model.d_model, random)
+    weights[f"{name}.ffn.gate_proj.weight"] = _matrix(model.d_ff, model.d_model, random)
+    weights[f"{name}.ffn.up_proj.weight"] = _matrix(model.d_ff, model.d_model, random)
+    weights[f"{name}.ffn.down_proj.weight"] = _matrix(model.d_model, model.d_ff, random)
+    for norm in range(1, len(attentions) + 2):
+        weights[f"{name}.norm{norm}.weight"] = _norm(model, random)
+    return weights
+
+
+def _matrix(rows: int, columns: int, random: np.random.Generator) -> FloatArray:
+    drawn: FloatArray = random.standard_normal((rows, columns)).astype(np.float32)
+    return drawn * np.float32(_GAIN / columns**0.5)
+
+
+def _norm(model: ModelConfig, random: np.random.Generator) -> FloatArray:
+    return random.uniform(0.5, 1.5, model.d_model).astype(np.float32)
+
+
+def _embedding(model: ModelConfig, random: np.random.Generator) -> FloatArray:
+    drawn: FloatArray = random.standard_normal((model.vocab_size, model.d_model)).astype(np.float32)
+    drawn[EOS_ID] *= np.float32(_END_GAIN)
+    return drawn / np.float32(model.d_model**0.5)

@@ -1,0 +1,155 @@
+"""Texts to translations: order, streaming, empty and overlong texts. On a table of logits that echoes the source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from lingolite_cli.architecture import ModelConfig
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.decoding.translator import WINDOW_BATCHES, Translation, Translator
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.testing import SENTENCES
+from lingolite_cli.tokenizer import EOS_ID, Tokenizer
+
+LANGUAGES = ("en", "da")
+POSITIONS = 40
+
+
+@pytest.fixture
+def echo(table, tokenizer: Tokenizer):
+    """A backend whose best hypothesis is the source's text, and whose second best differs in one token."""
+
+    def logits_of(source: tuple[int, ...], prefix: tuple[int, ...]) -> np.ndarray:
+        body = source[2:-3]
+        position = len(prefix) - 1
+        logits = np.zeros(tokenizer.vocab_size)
+        logits[body[position] if position < len(body) else EOS_ID] = 25.0
+        logits[50] += 20.0
+        return logits
+
+    return table(logits_of)
+
+
+@pytest.fixture
+def translator(echo, tokenizer: Tokenizer):
+    """Makes a translator over the echo."""
+
+    def make(**settings) -> Translator:
+        model = ModelConfig(vocab_size=tokenizer.vocab_size, max_seq_len=POSITIONS)
+        settings = {"options": DecodingOptions(max_length=128), **settings}
+        return Translator(echo, tokenizer, model, LANGUAGES, **settings)
+
+    return make
+
+
+def texts_of(translations: Iterator[Translation]) -> list[str]:
+    return [translation.text for translation in translations]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 32])
+@pytest.mark.parametrize("max_batch_tokens", [1, 50, 4096])
+def test_translations_come_in_the_order_of_their_texts(translator, batch_size: int, max_batch_tokens: int) -> None:
+    texts = [*SENTENCES, "", *SENTENCES[::-1], "  "] * (WINDOW_BATCHES if batch_size == 1 else 3)
+    made = translator(batch_size=batch_size, max_batch_tokens=max_batch_tokens).translate(texts)
+    assert texts_of(made) == [text.strip() for text in texts]
+
+
+def test_batches_keep_to_both_limits(translator, echo) -> None:
+    list(translator(batch_size=3, max_batch_tokens=60).translate(SENTENCES * 2))
+    assert max(rows for rows, _ in echo.source_shapes) == 3
+    assert all(rows * length <= 60 or rows == 1 for rows, length in echo.source_shapes)
+
+
+def test_with_a_batch_of_one_each_sentence_is_yielded_before_the_next_is_read(translator) -> None:
+    events = []
+
+    def typed() -> Iterator[str]:
+        for text in SENTENCES:
+            events.append(("read", text))
+            yield text
+
+    for translation in translator(batch_size=1).translate(typed()):
+        events.append(("yielded", translation.text))
+    assert events == [(event, text) for text in SENTENCES for event in ("read", "yielded")]
+
+
+def test_an_endless_input_streams(translator) -> None:
+    def endless() -> Iterator[str]:
+        while True:
+            yield from SENTENCES
+
+    made = translator(batch_size=2).translate(endless())
+    assert [next(made).text for _ in range(3 * WINDOW_BATCHES)] == [
+        SENTENCES[index % len(SENTENCES)] for index in range(3 * WINDOW_BATCHES)
+    ]
+
+
+def test_a_sentence_is_yielded_before_the_rest_of_its_window_is_translated(translator, echo) -> None:
+    texts = [SENTENCES[0]] * 2 + [SENTENCES[5]] * 8
+    made = translator(batch_size=2).translate(texts)
+    first = next(made)
+    steps = len(echo.batch_sizes)
+    assert first.text == SENTENCES[0]
+    assert steps == len(first.tokens)
+    assert texts_of(made) == texts[1:]
+    assert len(echo.batch_sizes) > steps
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\t\n", "\u00a0", "\u200b"])
+def test_an_empty_text_is_translated_without_the_model(translator, echo, text: str) -> None:
+    [translation] = translator().translate([text])
+    assert translation.text == ""
+    assert translation.tokens == ()
+    assert translation.is_finished
+    assert not translation.is_truncated
+    assert [alternative.text for alternative in translation.alternatives] == [""]
+    assert echo.batch_sizes == []
+
+
+def test_no_text_is_no_translation(translator) -> None:
+    assert list(translator().translate([])) == []
+
+
+def test_a_source_beyond_the_positions_is_cut_and_said_to_be(translator, tokenizer: Tokenizer) -> None:
+    text = " ".join(SENTENCES)
+    [cut] = translator().translate([text])
+    assert cut.is_truncated
+    assert cut.num_source_tokens == len(tokenizer.encode(text)) + 5
+    assert cut.tokens == (*tokenizer.encode(text)[: POSITIONS - 5], EOS_ID)
+    assert cut.is_finished
+
+
+def test_a_hypothesis_cut_at_max_length_is_not_finished(translator) -> None:
+    [cut] = translator(options=DecodingOptions(max_length=4)).translate([SENTENCES[2]])
+    assert len(cut.tokens) == 4
+    assert not cut.is_finished
+
+
+def test_max_length_stays_within_the_positions(translator) -> None:
+    assert translator(options=DecodingOptions(max_length=128)).options.max_length == POSITIONS
+    assert translator(options=DecodingOptions(max_length=7)).options.max_length == 7
+
+
+def test_a_min_length_beyond_the_positions_is_refused(translator) -> None:
+    with pytest.raises(LingoLiteError, match=f"min_length 41 .* {POSITIONS} positions"):
+        translator(options=DecodingOptions(min_length=41, max_length=50))
+
+
+def test_a_language_without_a_tag_is_refused_before_anything_runs(echo, tokenizer: Tokenizer) -> None:
+    with pytest.raises(LingoLiteError, match="`sv`"):
+        Translator(echo, tokenizer, ModelConfig(), ("en", "sv"), options=DecodingOptions())
+
+
+def test_the_n_best_are_given_with_their_scores(translator) -> None:
+    options = DecodingOptions(beam_size=4, n_best=3, max_length=30)
+    [translation, empty] = translator(options=options).translate([SENTENCES[4], ""])
+    texts = [alternative.text for alternative in translation.alternatives]
+    scores = [alternative.score for alternative in translation.alternatives]
+    assert texts[0] == translation.text == SENTENCES[4]
+    assert len(set(texts)) == 3
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] == translation.score
+    assert len(empty.alternatives) == 1

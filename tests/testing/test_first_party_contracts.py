@@ -1,0 +1,45 @@
+"""The first-party plugins, held to the contracts that other authors run."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from lingolite_cli.testing import BackendContract, ExporterContract, MetricContract, QuantizerContract
+
+
+class TestEager(BackendContract):
+    plugin = "eager"
+
+
+class TestCached(BackendContract):
+    plugin = "cached"
+    reference = "eager"
+
+
+class TestInt8(BackendContract):
+    plugin = "int8"
+
+
+class TestDynamicInt8(QuantizerContract):
+    plugin = "dynamic-int8"
+
+
+class TestFp16(QuantizerContract):
+    plugin = "fp16"
+
+
+class TestBleu(MetricContract):
+    plugin = "bleu"
+
+
+class TestChrfWithWords(MetricContract):
+    plugin = "chrf"
+    options: ClassVar = {"word_order": 2}
+
+
+class TestChrf(MetricContract):
+    plugin = "chrf"
+
+
+class TestTer(MetricContract):
+    plugin = "ter"
