@@ -1,0 +1,214 @@
+"""The content of a report, in the order that a reader needs it: verdict, budgets, quality, size, speed, details.
+
+Owns what is said. How it looks is up to the templates; figures are drawn apart and placed by section key.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+import msgspec
+
+from lingolite_cli.recipe.record import BenchmarkResult, RunManifest, SentencePair, VerifyResult
+from lingolite_reports import formats
+from lingolite_reports.tables import (
+    Table,
+    benchmarks,
+    buckets_table,
+    budgets_table,
+    corpora_table,
+    differences_table,
+    digests_table,
+    environment_table,
+    evaluations,
+    parity_table,
+    scores_table,
+    sizes_table,
+    speed_table,
+    steps_table,
+    systems_table,
+    verifications,
+)
+from lingolite_reports.word_diff import Span, word_diff
+
+Key = Literal["budgets", "quality", "size", "speed", "sentences", "steps", "provenance"]
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """One sentence by both systems, with the words that differ."""
+
+    number: int
+    delta: str
+    source: str
+    reference: str
+    reference_hypothesis: list[Span]
+    candidate_hypothesis: list[Span]
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """The worst sentences of one candidate against its reference."""
+
+    reference: str
+    candidate: str
+    pairs: list[Pair]
+
+
+class Section(msgspec.Struct, frozen=True):
+    """A heading and what stands below it."""
+
+    key: Key
+    heading: str
+    notes: list[str] = []
+    tables: list[Table] = []
+    comparisons: list[Comparison] = []
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A whole report. `status` decides the colour of the banner that says `verdict`."""
+
+    title: str
+    run_id: str
+    status: Literal["pass", "fail", "inconclusive", "done"]
+    verdict: str
+    findings: list[str]
+    warnings: list[str]
+    sections: list[Section]
+    recipe: str
+
+
+def compose(manifest: RunManifest) -> Report:
+    """The report of a run. Sections with nothing to show are left out."""
+    status, verdict = _verdict(manifest)
+    sections = [_budgets(manifest), _quality(manifest), _size(manifest), _speed(manifest)]
+    sections += [_sentences(manifest), _steps(manifest), _provenance(manifest)]
+    return Report(
+        title=manifest.name,
+        run_id=manifest.id,
+        status=status,
+        verdict=verdict,
+        findings=_findings(manifest),
+        warnings=_warnings(manifest),
+        sections=[section for section in sections if section.tables or section.comparisons],
+        recipe=json.dumps(manifest.recipe, indent=2, ensure_ascii=False),
+    )
+
+
+def _verdict(manifest: RunManifest) -> tuple[Literal["pass", "fail", "inconclusive", "done"], str]:
+    verdicts = [verdict for _, verdict in manifest.verdicts]
+    broken = [verdict.budget for verdict in verdicts if verdict.breaks_run]
+    allowed = [verdict.budget for verdict in verdicts if verdict.status == "inconclusive" and verdict.allowed]
+    if broken:
+        return "fail", f"{len(broken)} of {_count(len(verdicts), 'budget')} broken: {', '.join(broken)}"
+    if manifest.status == "broken budget":
+        return "fail", "A budget is broken"
+    if allowed:
+        return "inconclusive", f"No budget is broken; inconclusive and allowed: {', '.join(allowed)}"
+    if verdicts:
+        held = "The budget was held" if len(verdicts) == 1 else f"All {len(verdicts)} budgets were held"
+        return "pass", held
+    return "done", "The run is done; its recipe sets no budget"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _findings(manifest: RunManifest) -> list[str]:
+    """One line a comparison: what was gained and what it cost."""
+    lines = [_verification_line(result) for _, result in verifications(manifest)]
+    lines += [_benchmark_line(result) for _, result in benchmarks(manifest) if len(result.systems) > 1]
+    return lines
+
+
+def _verification_line(result: VerifyResult) -> str:
+    parts = [f"{formats.significant(result.size_mb)} MB, {formats.ratio(result.size_ratio)} the size"]
+    for difference in result.differences:
+        values = f"{formats.score(difference.reference)} → {formats.score(difference.candidate)}"
+        parts.append(f"{difference.metric} {values} ({formats.signed(difference.delta)})")
+    if result.parity is not None:
+        parts.append(f"{formats.percent(result.parity.top1_agreement)} of tokens agree")
+    return f"{result.candidate} against {result.reference}: {', '.join(parts)}"
+
+
+def _benchmark_line(result: BenchmarkResult) -> str:
+    first, last = result.systems[0], result.systems[-1]
+    before = {row.batch_size: row.tokens_per_second for row in first.rows}
+    gains = [
+        f"{formats.ratio(row.tokens_per_second / before[row.batch_size])} the tokens/s at batch {row.batch_size}"
+        for row in last.rows
+    ]
+    return f"{last.name} against {first.name}: {', '.join(gains)}"
+
+
+def _warnings(manifest: RunManifest) -> list[str]:
+    said = [f"{step}: {warning}" for step, result in evaluations(manifest) for warning in result.warnings]
+    known = {warning for _, result in evaluations(manifest) for warning in result.warnings}
+    said += [
+        f"{step}: {warning}"
+        for step, result in verifications(manifest)
+        for warning in result.warnings
+        if warning not in known
+    ]
+    return list(dict.fromkeys(said))
+
+
+def _section(key: Key, heading: str, tables: list[Table | None], *, notes: list[str] | None = None) -> Section:
+    return Section(key, heading, notes or [], [table for table in tables if table is not None])
+
+
+def _budgets(manifest: RunManifest) -> Section:
+    return _section("budgets", "Budgets", [budgets_table(manifest)])
+
+
+def _quality(manifest: RunManifest) -> Section:
+    features = [
+        f"{step} ran on a CPU with {', '.join(result.cpu_features) or 'no special instructions'}."
+        for step, result in verifications(manifest)
+    ]
+    tables = [systems_table(manifest), differences_table(manifest), parity_table(manifest)]
+    return _section("quality", "Quality", [*tables, scores_table(manifest)], notes=features)
+
+
+def _size(manifest: RunManifest) -> Section:
+    return _section("size", "Size", [sizes_table(manifest)])
+
+
+def _speed(manifest: RunManifest) -> Section:
+    tables: list[Table | None] = []
+    for step, result in benchmarks(manifest):
+        if result.systems:
+            tables += [speed_table(result, step=step), buckets_table(result, step=step)]
+    note = "Ratios are to the first system, measured in turn with it in one run; latency is of one sentence at a time."
+    return _section("speed", "Speed", tables, notes=[note])
+
+
+def _sentences(manifest: RunManifest) -> Section:
+    comparisons = [
+        Comparison(result.reference, result.candidate, [_pair(pair) for pair in result.worst])
+        for _, result in verifications(manifest)
+        if result.worst
+    ]
+    note = "Worst first, by sentence chrF of candidate minus reference. Marked words stand in only one of the two."
+    return Section("sentences", "Sentences that lost most", [note], comparisons=comparisons)
+
+
+def _pair(pair: SentencePair) -> Pair:
+    reference, candidate = word_diff(pair.reference_hypothesis, pair.candidate_hypothesis)
+    return Pair(
+        number=pair.index + 1,
+        delta=formats.signed(pair.delta),
+        source=pair.source,
+        reference=pair.reference,
+        reference_hypothesis=reference,
+        candidate_hypothesis=candidate,
+    )
+
+
+def _steps(manifest: RunManifest) -> Section:
+    return _section("steps", "Steps", [steps_table(manifest)])
+
+
+def _provenance(manifest: RunManifest) -> Section:
+    tables = [environment_table(manifest), corpora_table(manifest), digests_table(manifest)]
+    return _section("provenance", "Provenance", tables)

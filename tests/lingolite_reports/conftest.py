@@ -1,0 +1,250 @@
+"""A hand-made run: evaluate, quantize, export, evaluate, verify, benchmark, report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.environment import Environment
+from lingolite_cli.evaluation.parity import Parity
+from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict
+from lingolite_cli.plugins.interfaces import Score
+from lingolite_cli.recipe.record import (
+    ArtifactSummary,
+    BenchmarkResult,
+    BenchmarkSystem,
+    CorpusSummary,
+    EvaluateResult,
+    ExportResult,
+    PluginUse,
+    QuantizeResult,
+    ReportResult,
+    RunManifest,
+    SentencePair,
+    StepRecord,
+    StepResult,
+    VerifyResult,
+)
+
+MODEL = ArtifactSummary(path="recipes/starter-en-da/model", format="bundle", digest="1a" * 32, size_bytes=28_934_112)
+INT8 = ArtifactSummary(
+    path="artifacts/int8", format="bundle-int8", digest="2b" * 32, size_bytes=7_512_006, scheme="dynamic-int8"
+)
+SHIPPED = ArtifactSummary(
+    path="artifacts/onnx", format="onnx", digest="3c" * 32, size_bytes=7_801_550, scheme="dynamic-int8"
+)
+CORPUS = CorpusSummary(name="inputs.test", digest="4d" * 32, num_samples=1000, languages=("en", "da"))
+SATURATION = "this CPU has no VNNI: MatMulInteger saturates here, and its figures are not those of a phone"
+
+
+def step(id: str, uses: str, seconds: float, result: StepResult, *plugins: str) -> StepRecord:
+    return StepRecord(
+        id=id,
+        uses=uses,
+        status="cached" if uses == "quantize" else "done",
+        seconds=seconds,
+        key=None if uses == "benchmark" else "5e" * 32,
+        plugins=[PluginUse(kind="backend", name=name, distribution="lingolite", version="0.1.0") for name in plugins],
+        inputs={} if uses == "report" else {"model": "1a" * 32},
+        result=result,
+    )
+
+
+def evaluation(backend: str, artifact: ArtifactSummary, bleu: float, chrf: float, **fields: Any) -> EvaluateResult:
+    return EvaluateResult(
+        backend=backend,
+        artifact=artifact,
+        corpus=CORPUS,
+        decoding=DecodingOptions(),
+        metrics={
+            "bleu": Score(
+                value=bleu,
+                signature="nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0",
+                details={"bleu_1": 61.25, "bleu_2": 40.5, "bp": 0.987654, "sys_len": 13001, "ref_len": 13163},
+            ),
+            "chrf": Score(value=chrf, signature="nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:2.6.0"),
+        },
+        num_samples=1000,
+        num_truncated=0,
+        num_unfinished=2,
+        num_tokens=24_310,
+        translations=f"translations/{backend}.jsonl",
+        **fields,
+    )
+
+
+def verification() -> VerifyResult:
+    return VerifyResult(
+        reference="baseline",
+        candidate="shipped",
+        reference_artifact=MODEL,
+        candidate_artifact=SHIPPED,
+        differences=[
+            MetricDifference(
+                metric="bleu",
+                reference=31.42,
+                candidate=31.18,
+                delta=-0.24,
+                low=-0.61,
+                high=0.09,
+                num_sentences=1000,
+            ),
+            MetricDifference(
+                metric="chrf",
+                reference=56.07,
+                candidate=55.93,
+                delta=-0.14,
+                low=-0.33,
+                high=0.05,
+                num_sentences=1000,
+            ),
+        ],
+        parity=Parity(top1_agreement=0.9871, exact_match=0.893, num_tokens=24_310, max_logit_margin=0.4137),
+        size_mb=7.80155,
+        size_ratio=SHIPPED.size_bytes / MODEL.size_bytes,
+        verdicts=[
+            Verdict(
+                budget="bleu_drop_max",
+                limit=0.5,
+                seen=0.24,
+                status="inconclusive",
+                why="bleu fell by 0.24 (loss -0.09 to 0.61 at 95% confidence), partly above the limit of 0.5; "
+                "about 2,000 sentences would settle it if the loss stays as it is",
+            ),
+            Verdict(
+                budget="size_mb_max",
+                limit=12.0,
+                seen=7.80155,
+                status="pass",
+                why="7.802 MB is within the limit of 12 MB",
+            ),
+            Verdict(
+                budget="parity_min", limit=0.95, seen=0.9871, status="pass", why="0.9871 is within the limit of 0.95"
+            ),
+        ],
+        worst=[
+            SentencePair(
+                index=411,
+                source="Press <script>alert('x')</script> & wait | then `quit`.",
+                reference="Tryk på <script>alert('x')</script> og vent | derefter »quit«.",
+                reference_hypothesis="Tryk på <script>alert('x')</script> og vent | derefter `quit`.",
+                candidate_hypothesis="Tryk på <script> og vent på dem | så `quit`.",
+                delta=-21.4,
+            ),
+            SentencePair(
+                index=17,
+                source="Ask @maria whether #42 is *fixed* in the __main__ branch.",
+                reference="Spørg @maria, om #42 er *rettet* i grenen __main__.",
+                reference_hypothesis="Spørg @maria om #42 er *rettet* i grenen __main__.",
+                candidate_hypothesis="Spørg @maria om #42 er fast i grenen __main__ og i grenen __main__.",
+                delta=-12.25,
+            ),
+        ],
+        cpu_features=["avx2", "fma"],
+        warnings=[SATURATION],
+    )
+
+
+def system(name: str, artifact: ArtifactSummary, *, speed: float, load_seconds: float) -> BenchmarkSystem:
+    return BenchmarkSystem(
+        name=name,
+        backend=name,
+        artifact=artifact,
+        load_seconds=load_seconds,
+        peak_memory_mb=112.0 * load_seconds + 90.0 if name != "eager" else None,
+        rows=[
+            BenchmarkRow(
+                batch_size=1,
+                num_sentences=64,
+                num_tokens=1540,
+                tokens_per_second=speed,
+                spread=0.034,
+                latency_p50_ms=21_000 / speed,
+                latency_p95_ms=48_000 / speed,
+            ),
+            BenchmarkRow(batch_size=32, num_sentences=64, num_tokens=1540, tokens_per_second=speed * 4.2, spread=0.021),
+        ],
+    )
+
+
+def benchmark() -> BenchmarkResult:
+    ratios = {16: (1.5, 1.42, 1.61), 64: (2.4, 2.2, 2.5), 128: (3.05, 2.9, 3.2), 200: (4.3, 4.1, 4.5)}
+    return BenchmarkResult(
+        threads=1,
+        rounds=3,
+        systems=[
+            system("eager", MODEL, speed=212.5, load_seconds=2.1),
+            system("cached", MODEL, speed=508.0, load_seconds=2.12),
+            system("onnx", SHIPPED, speed=1904.0, load_seconds=0.41),
+        ],
+        buckets=[
+            LengthBucket(
+                num_tokens=length,
+                system=name,
+                milliseconds=5.5 * length / (ratio if name == "cached" else 1.0),
+                ratio=ratio if name == "cached" else 1.0,
+                low=low if name == "cached" else 1.0,
+                high=high if name == "cached" else 1.0,
+            )
+            for length, (ratio, low, high) in ratios.items()
+            for name in ("eager", "cached")
+        ],
+        verdicts=[
+            Verdict(
+                budget="latency_p95_ms_max",
+                limit=20.0,
+                seen=25.2101,
+                status="fail",
+                why="25.21 ms is outside the limit of 20 ms",
+            )
+        ],
+    )
+
+
+@pytest.fixture
+def manifest() -> RunManifest:
+    """Every kind of step, a broken, an inconclusive and two kept budgets, and texts that mean to be markup."""
+    return RunManifest(
+        name="mobile",
+        id="20260102-030405-ab12",
+        status="broken budget",
+        started="2026-01-02T03:04:05Z",
+        seconds=312.4,
+        seed=17,
+        recipe_path="recipes/mobile.toml",
+        recipe={
+            "schema": 1,
+            "name": "mobile",
+            "seed": 17,
+            "steps": [{"id": "baseline", "uses": "evaluate", "backend": "cached"}],
+        },
+        environment=Environment(
+            lingolite="0.1.0",
+            python="3.11.9",
+            platform="Linux-6.1-x86_64",
+            cpu="GenuineIntel haswell",
+            cpu_features=["avx2", "fma"],
+            cores=4,
+            threads=1,
+            packages={"torch": "2.13.0", "onnxruntime": "1.32.0"},
+        ),
+        steps=[
+            step("baseline", "evaluate", 61.25, evaluation("cached", MODEL, 31.42, 56.07), "cached", "bleu", "chrf"),
+            step("int8", "quantize", 0.02, QuantizeResult(method="dynamic-int8", source=MODEL, artifact=INT8)),
+            step("onnx", "export", 4.5, ExportResult(format="onnx", source=INT8, artifact=SHIPPED), "onnx"),
+            step("shipped", "evaluate", 20.5, evaluation("onnx", SHIPPED, 31.18, 55.93, warnings=[SATURATION])),
+            step("verify", "verify", 12.0, verification()),
+            step("speed", "benchmark", 201.0, benchmark()),
+            step("report", "report", 0.0, ReportResult(reporters=["html", "markdown"])),
+        ],
+    )
+
+
+@pytest.fixture
+def small_manifest(manifest: RunManifest) -> RunManifest:
+    """One evaluation and no budget: nothing to verify, and no benchmark."""
+    return msgspec.structs.replace(manifest, name="small", status="done", seconds=61.25, steps=manifest.steps[:1])

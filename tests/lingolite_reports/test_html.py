@@ -1,0 +1,219 @@
+"""The page: what it says, that it needs nothing else, and that nobody's text becomes markup."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import msgspec
+import pytest
+from lingolite_reports import lingolite_reporters
+from lingolite_reports.figures import draw
+from lingolite_reports.html import HtmlReporter, render
+
+from lingolite_cli.plugins.specs import NoOptions
+from lingolite_cli.recipe.record import RunManifest, VerifyResult
+
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Text, tags and references of a page; refuses a tag that closes out of order."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.texts: list[str] = []
+        self.feed(source)
+        self.close()
+        assert self.open == []
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.texts).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_startendtag(tag, attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        given = {name: value or "" for name, value in attrs}
+        self.ids += [given["id"]] if "id" in given else []
+        self.references += [given[name] for name in ("href", "src", "xlink:href", "action") if name in given]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+        self.texts += [" "] if tag in ("th", "td") else []
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.texts.append(data)
+
+
+def test_page_opens_with_the_verdict_and_names_each_budget(manifest: RunManifest) -> None:
+    text = Page(render(manifest)).text
+    banner = text.index("Broken budget")
+    assert "2 of 4 budgets broken: bleu_drop_max, latency_p95_ms_max" in text
+    assert banner < text.index("this CPU has no VNNI") < text.index("about 2,000 sentences would settle it")
+    for _, verdict in manifest.verdicts:
+        assert f"{verdict.budget} {verdict.status}" in text
+        assert verdict.why in text
+
+
+def test_page_shows_scores_intervals_parity_speed_steps_and_provenance(manifest: RunManifest) -> None:
+    text = Page(render(manifest)).text
+    for expected in (
+        "shipped against baseline: 7.80 MB, 0.27× the size, bleu 31.42 → 31.18 (−0.24)",
+        "−0.61 to +0.09",
+        "98.7 % 89.3 % 24,310 0.414",
+        "onnx 1 1,904 8.96× 3.4 % 11.0 25.2 0.41 136",
+        "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0",
+        "int8 quantize cached 0.0 s",
+        "cached (lingolite 0.1.0)",
+        "verify ran on a CPU with avx2, fma.",
+        "torch 2.13.0, onnxruntime 1.32.0",
+        "3c" * 32,
+        "4d" * 32,
+        '"backend": "cached"',
+    ):
+        assert expected in text
+
+
+def test_sentences_are_text_and_never_markup(manifest: RunManifest) -> None:
+    source = render(manifest)
+    page = Page(source)
+    assert "script" not in page.tags
+    assert "<script" not in source
+    assert "Press <script>alert('x')</script> & wait | then `quit`." in page.text
+
+
+def test_words_that_differ_are_marked_on_both_sides(manifest: RunManifest) -> None:
+    source = render(manifest)
+    assert "<del>derefter</del>" in source
+    assert "<ins>så</ins>" in source
+
+
+def test_page_needs_nothing_but_itself(manifest: RunManifest) -> None:
+    source = render(manifest)
+    page = Page(source)
+    assert page.references
+    outside = [reference for reference in page.references if not reference.startswith(("#", "data:,"))]
+    assert outside == []
+    assert re.findall(r"https?://|@import|url\((?!#)", source) == []
+
+
+def test_links_inside_the_page_lead_somewhere(manifest: RunManifest) -> None:
+    source = render(manifest)
+    page = Page(source)
+    targets = {reference[1:] for reference in page.references if reference.startswith("#")}
+    targets |= set(re.findall(r"url\(#([^)]+)\)", source))
+    assert targets <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_tables_have_captions_and_scoped_headings(manifest: RunManifest) -> None:
+    page = Page(render(manifest))
+    assert page.tags.count("caption") == page.tags.count("table") > 5
+    assert re.findall(r"<th(?! scope)(?=[ >])", render(manifest)) == []
+
+
+def test_sections_without_content_vanish(small_manifest: RunManifest) -> None:
+    page = Page(render(small_manifest))
+    assert "The run is done; its recipe sets no budget" in page.text
+    assert {"quality", "size", "steps", "provenance"} <= set(page.ids)
+    assert not {"budgets", "speed", "sentences"} & set(page.ids)
+    nothing = msgspec.structs.replace(small_manifest, steps=[])
+    assert {"quality", "size"}.isdisjoint(Page(render(nothing)).ids)
+
+
+def test_verification_alone_can_be_reported(manifest: RunManifest) -> None:
+    alone = [step for step in manifest.steps if isinstance(step.result, VerifyResult)]
+    page = Page(render(msgspec.structs.replace(manifest, steps=alone)))
+    assert "−0.61 to +0.09" in page.text
+
+
+def test_allowed_inconclusive_is_not_a_plain_pass(manifest: RunManifest) -> None:
+    source = msgspec.json.encode(manifest).replace(b'"allowed":false', b'"allowed":true')
+    changed = msgspec.json.decode(source, type=RunManifest)
+    steps = [step for step in changed.steps if step.uses != "benchmark"]
+    text = Page(render(msgspec.structs.replace(changed, status="done", steps=steps))).text
+    assert "Passed, but inconclusive" in text
+    assert "inconclusive (allowed)" in text
+
+
+def test_figures_are_whole_and_take_the_colours_of_the_page(manifest: RunManifest) -> None:
+    figures = draw(manifest)
+    assert {key: len(found) for key, found in figures.items()} == {"quality": 2, "size": 1, "speed": 4}
+    for figure in (figure for found in figures.values() for figure in found):
+        assert ElementTree.fromstring(figure.svg).tag == "svg"
+        assert "currentColor" in figure.svg
+        assert set(re.findall(r"#[0-9a-f]{6}\b", figure.svg)) <= {"#ffffff"}
+    labels = " ".join(figures["size"][0].svg.split())
+    assert ">int8</text>" in labels
+    assert ">7.80</text>" in labels
+
+
+def test_one_manifest_gives_one_page_in_every_process(manifest: RunManifest, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_bytes(msgspec.json.encode(manifest))
+    program = (
+        "import sys, msgspec; from lingolite_reports.html import render;"
+        "from lingolite_cli.recipe.record import RunManifest;"
+        "data = open('manifest.json', 'rb').read();"
+        "sys.stdout.buffer.write(render(msgspec.json.decode(data, type=RunManifest)).encode())"
+    )
+    command = [sys.executable, "-c", program]
+    other = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout
+    assert other == render(manifest).encode() == render(manifest).encode()
+
+
+def test_reporter_replaces_its_file_and_leaves_no_other(manifest: RunManifest, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("old")
+    reporter = HtmlReporter(options=NoOptions())
+    assert reporter.report(manifest, tmp_path) == [tmp_path / "report.html"]
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == render(manifest)
+
+
+def test_descriptors_import_nothing_heavy() -> None:
+    program = (
+        "import sys, lingolite_reports; lingolite_reports.lingolite_reporters();"
+        "print(sorted({'matplotlib', 'jinja2', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert [spec.name for spec in lingolite_reporters()] == ["html", "markdown"]
+
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium")
+@pytest.mark.parametrize("width", [375, 800, 1280])
+def test_page_never_scrolls_sideways_in_a_browser(manifest: RunManifest, tmp_path: Path, width: int) -> None:
+    probe = tmp_path / "probe.html"
+    page = json.dumps(render(manifest)).replace("</", "<\\/")
+    probe.write_text(
+        f"<!DOCTYPE html><meta charset=utf-8><iframe style='width:{width}px;height:900px;border:0'></iframe><p></p>"
+        "<script>const frame = document.querySelector('iframe');"
+        "frame.onload = () => { const root = frame.contentDocument.documentElement;"
+        "frame.contentDocument.querySelectorAll('details').forEach(d => d.open = true);"
+        "document.querySelector('p').textContent = `widths ${root.scrollWidth} of ${root.clientWidth}`; };"
+        f"frame.srcdoc = {page};</script>",
+        encoding="utf-8",
+    )
+    flags = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking"
+    flags += f" --disable-component-update --disable-sync --hide-scrollbars --user-data-dir={tmp_path / 'profile'} --dump-dom"
+    command = [str(BROWSER), *flags.split(), probe.as_uri()]
+    dom = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f"widths {width} of {width}" in dom
