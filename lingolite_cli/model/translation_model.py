@@ -132,7 +132,7 @@ class MobileTranslationModel(nn.Module):
         """
         caches = _one_cache(kv_cache, past_key_values)
         mask = self.source_mask(source_ids) if source_mask is None else source_mask
-        is_started = use_cache and bool(caches) and len(caches[0].cross_attn) > 0  # type: ignore[index]
+        is_started = caches is not None and any(len(layer.cross_attn) for layer in caches)
         encoder_output = None if is_started else self.encoder(source_ids, mask)
         logits, updated = self.decoder(target_ids, encoder_output, mask, kv_caches=caches, use_cache=use_cache)
         return (logits, updated) if use_cache else logits

@@ -38,11 +38,11 @@ def test_a_linear_layer_is_exact(num_rows, columns, outputs):
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_largest_values_do_not_saturate(sign):
-    integers = np.full((3, 2048), sign * 127, np.int8)
-    weight = np.full((9, 2048), 127, np.int8)
+    integers = np.full((3, 2047), sign * 127, np.int8)
+    weight = np.full((9, 2047), 127, np.int8)
     for product in (int8.integer_product, int8.float_product):
         sums = product(torch.from_numpy(integers), torch.from_numpy(weight))
-        np.testing.assert_array_equal(sums.numpy(), np.full((3, 9), sign * 127 * 127 * 2048))
+        np.testing.assert_array_equal(sums.numpy(), np.full((3, 9), sign * 127 * 127 * 2047))
 
 
 def test_sums_in_float32_are_exact_where_int8_kernels_are_not(monkeypatch):
