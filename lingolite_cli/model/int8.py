@@ -88,7 +88,8 @@ def float_product(integers: Tensor, weight: Tensor) -> Tensor:
 def is_int_mm_exact() -> bool:
     """Whether `torch._int_mm` sums exactly on this CPU.
 
-    Kernels for x86 without VNNI add pairs of products in 16 bits, which the largest values overflow.
+    Kernels for x86 without VNNI may add pairs of products in 16 bits, which the largest values overflow. PyTorch
+    2.13 is exact there (AVX2, emulated), but documents no such promise.
     """
     for num_rows in (1, 5, 32):
         for row, column in ((127, 127), (127, -127), (-127, 127), (-127, -127)):
