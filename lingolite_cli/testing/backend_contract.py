@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 
 import numpy as np
 import pytest
@@ -18,7 +18,14 @@ from lingolite_cli.testing.forward import all_logits, arbitrary_targets, framed_
 from lingolite_cli.testing.routes import Route, converter, follow, registry
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import Backend, TopKBackend
+    from lingolite_cli.decoding.hypothesis import Hypothesis
+    from lingolite_cli.plugins.interfaces import Backend, FloatArray, TopKBackend
+
+_Tokens: TypeAlias = list[tuple[int, ...]]
+
+CLOSE_SHARE = 0.25
+"""Of the sentences. A scale of activations that depends on the batch moves all of them; an unlucky last bit, a few."""
+_ENOUGH = 4
 
 GREEDY = DecodingOptions(max_length=24)
 BEAM = DecodingOptions(beam_size=3, n_best=2, max_length=24)
@@ -36,12 +43,16 @@ class BackendContract(ArtifactContract):
 
     Attributes:
         tolerance: largest absolute difference between logits that should be the same number.
+        rounding: for a backend that rounds activations to integers, where a difference in the last bit can move a
+            value by a whole step: how far the logits of such a sentence may be apart. `CLOSE_SHARE` of the sentences
+            must keep to `tolerance`, and of the translations to each token. 0 for other backends.
         reference: a backend whose logits this one must give with the same weights, or None.
         reference_tolerance: largest absolute difference to them.
     """
 
     kind = "backend"
     tolerance: ClassVar[float] = 1e-4
+    rounding: ClassVar[float] = 0.0
     reference: ClassVar[str | None] = None
     reference_tolerance: ClassVar[float] = 1e-3
 
@@ -91,17 +102,16 @@ class BackendContract(ArtifactContract):
         sources = framed_sources(artifact)
         targets = arbitrary_targets(artifact, rows=len(sources), length=5)
         together = all_logits(backend, sources, targets)
-        for row, source in enumerate(sources):
-            alone = all_logits(backend, [source], targets[row : row + 1])
-            self._assert_same(alone[0], together[row])
+        alone = [all_logits(backend, [source], targets[[row]])[0] for row, source in enumerate(sources)]
+        self._assert_same(np.stack(alone), together)
 
     def test_padding_changes_nothing(self, backend: Backend, artifact: Artifact) -> None:
-        source = framed_sources(artifact)[0]
-        targets = arbitrary_targets(artifact, rows=1, length=5)
-        ids, mask = pad([source])
+        sources = framed_sources(artifact)
+        targets = arbitrary_targets(artifact, rows=len(sources), length=5)
+        ids, mask = pad(sources)
         wider = [(0, 0), (0, 7)]
         padded = backend.encode(np.pad(ids, wider), np.pad(mask, wider))
-        self._assert_same(step_all(backend, padded, targets), all_logits(backend, [source], targets))
+        self._assert_same(step_all(backend, padded, targets), all_logits(backend, sources, targets))
 
     def test_a_source_of_one_token_can_be_read(self, backend: Backend, artifact: Artifact) -> None:
         logits = all_logits(backend, [[7]], arbitrary_targets(artifact, rows=1, length=3))
@@ -167,7 +177,7 @@ class BackendContract(ArtifactContract):
         batch = pad(framed_sources(artifact))
         found = search(backend, *batch, options=GREEDY)
         expected = plain_greedy(backend, *batch, max_length=GREEDY.max_length)
-        assert [hypotheses[0].tokens for hypotheses in found] == expected
+        self._assert_same_tokens(_tokens(found), [[tokens] for tokens in expected])
 
     @_SEARCHES
     def test_a_translation_does_not_depend_on_its_batch(
@@ -176,7 +186,7 @@ class BackendContract(ArtifactContract):
         sources = framed_sources(artifact)
         together = search(backend, *pad(sources), options=decoding)
         alone = [search(backend, *pad([source]), options=decoding)[0] for source in sources]
-        assert _tokens(together) == _tokens(alone)
+        self._assert_same_tokens(_tokens(together), _tokens(alone))
 
     @_SEARCHES
     @pytest.mark.parametrize("capability", ["top_k", "translate"])
@@ -186,7 +196,7 @@ class BackendContract(ArtifactContract):
         self._skip_without(capability)
         batch = pad(framed_sources(artifact))
         own = search(backend, *batch, options=decoding, capabilities=frozenset({capability}))
-        assert _tokens(own) == _tokens(search(backend, *batch, options=decoding))
+        self._assert_same_tokens(_tokens(own), _tokens(search(backend, *batch, options=decoding)))
 
     @pytest.mark.parametrize("k", [1, 2, 9, 10_000])
     def test_top_k_gives_the_best_log_probabilities(self, backend: Backend, artifact: Artifact, k: int) -> None:
@@ -218,15 +228,26 @@ class BackendContract(ArtifactContract):
         expected = all_logits(reference, sources, targets)
         reference.close()
         found = all_logits(backend, sources, targets)
-        np.testing.assert_allclose(found, expected, rtol=0, atol=self.reference_tolerance)
+        self._assert_same(found, expected, tolerance=self.reference_tolerance)
 
-    def _assert_same(self, found: Any, expected: Any) -> None:
-        np.testing.assert_allclose(found, expected, rtol=0, atol=self.tolerance)
+    def _assert_same(self, found: FloatArray, expected: FloatArray, *, tolerance: float | None = None) -> None:
+        """Compare logits, sentence by sentence along the first axis."""
+        tolerance = tolerance or self.tolerance
+        errors = np.abs(found - expected).max(axis=tuple(range(1, found.ndim)))
+        assert errors.max() <= max(tolerance, self.rounding), f"logits differ, by sentence: {errors}"
+        if self.rounding and len(errors) >= _ENOUGH:
+            assert np.mean(errors <= tolerance) >= CLOSE_SHARE, f"most logits differ, by sentence: {errors}"
+
+    def _assert_same_tokens(self, found: list[_Tokens], expected: list[_Tokens]) -> None:
+        if not self.rounding:
+            assert found == expected
+        same = [one == other for one, other in zip(found, expected, strict=True)]
+        assert np.mean(same) >= CLOSE_SHARE, f"most translations differ: {found} {expected}"
 
     def _skip_without(self, capability: str) -> None:
         if capability not in self.loaded().spec.capabilities:
             pytest.skip(f"backend `{self.plugin}` does not declare the capability `{capability}`")
 
 
-def _tokens(found: list[list[Any]]) -> list[list[tuple[int, ...]]]:
+def _tokens(found: list[list[Hypothesis]]) -> list[_Tokens]:
     return [[hypothesis.tokens for hypothesis in hypotheses] for hypotheses in found]

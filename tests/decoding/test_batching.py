@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,7 @@ def test_every_sentence_is_in_one_batch_within_both_limits(batch_size: int, max_
 def test_sentences_of_like_length_are_together() -> None:
     groups = batches(LENGTHS, batch_size=4, max_batch_tokens=1000)
     spans = sorted((LENGTHS[group[0]], LENGTHS[group[-1]]) for group in groups)
-    assert all(high <= low for (_, high), (low, _) in zip(spans, spans[1:], strict=False))
+    assert all(high <= low for (_, high), (low, _) in pairwise(spans))
 
 
 def test_the_batch_with_the_earliest_sentence_comes_first() -> None:

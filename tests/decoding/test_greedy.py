@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -76,7 +78,7 @@ def test_a_large_batch_shrinks_only_when_enough_rows_have_finished(table, hashed
     lengths = np.array([len(hypotheses[0].tokens) for hypotheses in found])
     sizes = backend.batch_sizes
     assert len(set(sizes)) > 3
-    for step, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False), start=1):
+    for step, (before, after) in enumerate(pairwise(sizes), start=1):
         num_live = int((lengths > step).sum())
         if after < before:
             assert after == num_live

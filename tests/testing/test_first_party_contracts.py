@@ -18,6 +18,24 @@ class TestCached(BackendContract):
 
 class TestInt8(BackendContract):
     plugin = "int8"
+    rounding = 0.5
+
+
+class TestOnnx(BackendContract):
+    plugin = "onnx"
+    routes = (("onnx",), ("fp16", "onnx"))
+    reference = "eager"
+
+
+class TestOnnxInt8(BackendContract):
+    plugin = "onnx"
+    routes = (("dynamic-int8", "onnx"),)
+    reference = "int8"
+    rounding = 0.5
+
+
+class TestOnnxExporter(ExporterContract):
+    plugin = "onnx"
 
 
 class TestDynamicInt8(QuantizerContract):
