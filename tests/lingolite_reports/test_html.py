@@ -213,7 +213,7 @@ def test_page_never_scrolls_sideways_in_a_browser(manifest: RunManifest, tmp_pat
         encoding="utf-8",
     )
     flags = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking"
-    flags += f" --disable-component-update --disable-sync --hide-scrollbars --user-data-dir={tmp_path / 'profile'} --dump-dom"
-    command = [str(BROWSER), *flags.split(), probe.as_uri()]
+    flags += " --disable-component-update --disable-sync --hide-scrollbars --dump-dom"
+    command = [str(BROWSER), *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", probe.as_uri()]
     dom = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert f"widths {width} of {width}" in dom
