@@ -1,0 +1,364 @@
+"""Contracts fail for plugins that break a promise: each mistake here is one that an author could make."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from lingolite_cli.artifact import BUNDLE, BUNDLE_INT8, MANIFEST_NAME, WEIGHTS_NAME, Artifact, Product, Quantization
+from lingolite_cli.decoding.search import search
+from lingolite_cli.plugins.interfaces import Score
+from lingolite_cli.plugins.manager import Origin
+from lingolite_cli.plugins.registry import Loaded, load_registry
+from lingolite_cli.plugins.specs import BackendSpec, MetricSpec, QuantizerSpec
+from lingolite_cli.testing import BackendContract, MetricContract, QuantizerContract
+from lingolite_cli.testing.backend_contract import BEAM, GREEDY
+from lingolite_cli.testing.routes import follow
+
+
+class Here(Loaded):
+    """A plugin whose class is in this file, and not in an installed distribution."""
+
+    def __init__(self, kind: str, spec: Any, made: type) -> None:
+        super().__init__(kind, spec, Origin("here", "here", "1", "here"))
+        self._made = made
+
+    def load_factory(self) -> Callable[..., Any]:
+        return self._made
+
+
+def fails(test: Callable[..., None], **arguments: Any) -> None:
+    with pytest.raises((AssertionError, RuntimeError)):
+        test(**arguments)
+
+
+class Right:
+    """The backend `cached`, to be spoiled by subclasses."""
+
+    def __init__(self, artifact: Artifact, *, options: Any, threads: int) -> None:
+        self.backend = load_registry().resolve("backend", "cached").create(artifact, threads=threads)
+        self.artifact = artifact
+
+    def encode(self, source_ids, source_mask):
+        return self.backend.encode(source_ids, source_mask)
+
+    def step(self, state, tokens):
+        return self.backend.step(state, tokens)
+
+    def select(self, state, rows):
+        return self.backend.select(state, rows)
+
+    def close(self):
+        self.backend.close()
+
+
+class Float64(Right):
+    def step(self, state, tokens):
+        return super().step(state, tokens).astype(np.float64)
+
+
+class ReadsPadding(Right):
+    def encode(self, source_ids, source_mask):
+        return super().encode(source_ids, np.ones_like(source_mask))
+
+
+class DependsOnTheBatch(Right):
+    def step(self, state, tokens):
+        return super().step(state, tokens) * np.float32(1 + 0.01 * len(tokens))
+
+
+class Drifts(Right):
+    num_steps = 0
+
+    def step(self, state, tokens):
+        self.num_steps += 1
+        return super().step(state, tokens) + np.float32(1e-5 * self.num_steps)
+
+
+class SortsSelectedRows(Right):
+    def select(self, state, rows):
+        return super().select(state, np.sort(rows))
+
+
+class DropsRepeats(Right):
+    def select(self, state, rows):
+        return super().select(state, np.repeat(rows[:1], len(rows)))
+
+
+class HasOneState(Right):
+    def encode(self, source_ids, source_mask):
+        self.state = super().encode(source_ids, source_mask)
+        return None
+
+    def step(self, state, tokens):
+        return super().step(self.state, tokens)
+
+
+class WritesIntoTheArtifact(Right):
+    def close(self):
+        (self.artifact.path / "cache.bin").write_bytes(b"warm")
+
+
+class SpoilsItsArguments(Right):
+    def step(self, state, tokens):
+        logits = super().step(state, tokens)
+        tokens[:] = 0
+        return logits
+
+
+class TopKUnnormalized(Right):
+    def step_top_k(self, state, tokens, k):
+        logits = self.step(state, tokens)
+        ids = np.argsort(-logits, axis=1, kind="stable")[:, :k]
+        return ids, np.take_along_axis(logits, ids, axis=1)
+
+
+class TopKWorstFirst(Right):
+    def step_top_k(self, state, tokens, k):
+        logits = self.step(state, tokens)
+        log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        ids = np.argsort(logits, axis=1, kind="stable")[:, :k]
+        return ids, np.take_along_axis(log_probabilities, ids, axis=1)
+
+
+class StopsEarly(Right):
+    def translate(self, source_ids, source_mask, options):
+        import msgspec
+
+        shorter = msgspec.structs.replace(options, max_length=5)
+        return search(self, source_ids, source_mask, options=shorter)
+
+
+class Candidate(BackendContract):
+    """The contract of one of the classes above."""
+
+    plugin = "here"
+    __test__ = False
+
+    def __init__(self, made: type) -> None:
+        spec = BackendSpec(
+            name="here",
+            summary="",
+            factory="",
+            accepts=frozenset({BUNDLE}),
+            capabilities=frozenset({"top_k", "translate"}),
+        )
+        self.loaded = lambda: Here("backend", spec, made)  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Artifact:
+    return follow((), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("made", "test", "arguments"),
+    [
+        (Float64, "test_logits_have_the_shape_and_type_of_the_interface", {}),
+        (ReadsPadding, "test_padding_changes_nothing", {}),
+        (ReadsPadding, "test_a_sentence_alone_and_in_a_batch_has_the_same_logits", {}),
+        (DependsOnTheBatch, "test_a_sentence_alone_and_in_a_batch_has_the_same_logits", {}),
+        (Drifts, "test_the_same_call_gives_the_same_bits", {}),
+        (SortsSelectedRows, "test_selected_rows_go_on_as_if_they_had_been_alone", {"rows": (3, 1, 0, 2)}),
+        (SortsSelectedRows, "test_rows_can_be_selected_before_the_first_step", {}),
+        (DropsRepeats, "test_selected_rows_go_on_as_if_they_had_been_alone", {"rows": (0, 2)}),
+        (DropsRepeats, "test_greedy_search_takes_the_largest_logits", {}),
+        (ReadsPadding, "test_a_translation_does_not_depend_on_its_batch", {"decoding": BEAM}),
+        (HasOneState, "test_two_states_of_a_backend_do_not_disturb_each_other", {}),
+        (SpoilsItsArguments, "test_arguments_are_left_as_they_were", {}),
+        (TopKUnnormalized, "test_top_k_gives_the_best_log_probabilities", {"k": 2}),
+        (TopKWorstFirst, "test_top_k_gives_the_best_log_probabilities", {"k": 9}),
+        (
+            TopKWorstFirst,
+            "test_a_capability_of_searching_changes_no_token",
+            {"decoding": GREEDY, "capability": "top_k"},
+        ),
+        (
+            TopKUnnormalized,
+            "test_a_capability_of_searching_changes_no_token",
+            {"decoding": BEAM, "capability": "top_k"},
+        ),
+        (StopsEarly, "test_a_capability_of_searching_changes_no_token", {"decoding": BEAM, "capability": "translate"}),
+    ],
+)
+def test_a_backend_with_a_mistake_fails(artifact: Artifact, made: type, test: str, arguments: dict) -> None:
+    contract = Candidate(made)
+    fails(getattr(contract, test), backend=contract.open(artifact), artifact=artifact, **arguments)
+    right = Candidate(Right)
+    if "capability" not in arguments and "k" not in arguments:
+        getattr(right, test)(backend=right.open(artifact), artifact=artifact, **arguments)
+
+
+def test_a_backend_that_writes_into_its_artifact_fails(artifact: Artifact) -> None:
+    fails(Candidate(WritesIntoTheArtifact).test_an_artifact_is_only_read, artifact=artifact)
+
+
+def test_a_capability_that_is_not_declared_is_skipped(artifact: Artifact) -> None:
+    class Cached(BackendContract):
+        plugin = "cached"
+
+    with pytest.raises(pytest.skip.Exception, match="does not declare the capability `top_k`"):
+        Cached().test_top_k_gives_the_best_log_probabilities(backend=None, artifact=artifact, k=1)
+
+
+class Halves:
+    """A quantizer that does its work: float16 in the guise of int8, which the format forbids."""
+
+    def __init__(self, *, options: Any) -> None:
+        """It has none."""
+
+    def quantize(self, source: Artifact, directory: Path) -> Product:
+        weights = {name: array.astype(np.float16) for name, array in load_file(source.weights_path).items()}
+        save_file(weights, directory / WEIGHTS_NAME)
+        return Product(format=BUNDLE_INT8, quantization=Quantization("dynamic-int8"))
+
+
+class NeverTheSame(Halves):
+    count = 0
+
+    def quantize(self, source: Artifact, directory: Path) -> Product:
+        NeverTheSame.count += 1
+        (directory / "notes.json").write_text(json.dumps(NeverTheSame.count))
+        return super().quantize(source, directory)
+
+
+class ChangesItsSource(Halves):
+    def quantize(self, source: Artifact, directory: Path) -> Product:
+        (source.path / "marked").write_text("done")
+        return super().quantize(source, directory)
+
+
+class WritesAManifest(Halves):
+    def quantize(self, source: Artifact, directory: Path) -> Product:
+        (directory / MANIFEST_NAME).write_text("{}")
+        return super().quantize(source, directory)
+
+
+class Grows(Halves):
+    def quantize(self, source: Artifact, directory: Path) -> Product:
+        product = super().quantize(source, directory)
+        (directory / "copy.bin").write_bytes(source.weights_path.read_bytes())
+        return product
+
+
+class SaysAnotherFormat(Halves):
+    def quantize(self, source: Artifact, directory: Path) -> Product:
+        super().quantize(source, directory)
+        return Product(format="bundle-int4")
+
+
+class QuantizerCandidate(QuantizerContract):
+    """The contract of one of the classes above."""
+
+    plugin = "here"
+    __test__ = False
+
+    def __init__(self, made: type) -> None:
+        spec = QuantizerSpec(name="here", summary="", factory="", accepts=frozenset({BUNDLE}), produces=BUNDLE_INT8)
+        self.loaded = lambda: Here("quantizer", spec, made)  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("made", "test"),
+    [
+        (NeverTheSame, "test_the_same_work_gives_the_same_bytes"),
+        (ChangesItsSource, "test_the_source_is_only_read"),
+        (WritesAManifest, "test_tokenizer_and_manifest_are_left_to_the_host"),
+        (Grows, "test_the_artifact_is_smaller"),
+        (SaysAnotherFormat, "test_the_artifact_has_the_format_that_is_declared"),
+        (SaysAnotherFormat, "test_the_scheme_is_in_the_manifest"),
+        (Halves, "test_integers_are_symmetric_and_every_row_has_a_scale"),
+    ],
+)
+def test_a_quantizer_with_a_mistake_fails(artifact: Artifact, tmp_path: Path, made: type, test: str) -> None:
+    contract = QuantizerCandidate(made)
+    available = {"artifact": artifact, "tmp_path": tmp_path / "work"}
+    available["tmp_path"].mkdir()
+    wanted = getattr(contract, test).__code__.co_varnames
+    if "made" in wanted:
+        available["made"] = contract.convert(artifact, tmp_path / "made")
+    fails(getattr(contract, test), **{name: value for name, value in available.items() if name in wanted})
+
+
+class CountsWords:
+    """A metric: the share of words in common, summed over sentences."""
+
+    def __init__(self, *, options: Any) -> None:
+        """It has none."""
+
+    def score(self, hypotheses, references):
+        [[value]] = self._value(self.statistics(hypotheses, references).sum(axis=0, keepdims=True))
+        return Score(value=float(value), signature="words")
+
+    def statistics(self, hypotheses, references):
+        rows = []
+        for texts in zip(hypotheses, *references, strict=True):
+            words, *others = [set(text.split()) for text in texts]
+            rows.append([max(len(words & other) for other in others), len(words | set().union(*others))])
+        return np.array(rows, dtype=np.float64)
+
+    def from_statistics(self, totals):
+        return self._value(totals)[:, 0]
+
+    def _value(self, totals):
+        return totals[:, :1] / totals[:, 1:]
+
+
+class LooksAtTheFirst(CountsWords):
+    def score(self, hypotheses, references):
+        return super().score(hypotheses[:1], [stream[:1] for stream in references])
+
+
+class AveragesSentences(CountsWords):
+    def score(self, hypotheses, references):
+        return Score(value=float(self._value(self.statistics(hypotheses, references)).mean()), signature="mean")
+
+
+class SignsWithTheScore(CountsWords):
+    def score(self, hypotheses, references):
+        scored = super().score(hypotheses, references)
+        return Score(value=scored.value, signature=f"words {scored.value}")
+
+
+class IsUpsideDown(CountsWords):
+    def score(self, hypotheses, references):
+        return Score(value=-super().score(hypotheses, references).value, signature="words")
+
+
+class MetricCandidate(MetricContract):
+    """The contract of one of the classes above."""
+
+    plugin = "here"
+    __test__ = False
+
+    def __init__(self, made: type) -> None:
+        spec = MetricSpec(name="here", summary="", factory="", capabilities=frozenset({"sentence_statistics"}))
+        self.loaded = lambda: Here("metric", spec, made)  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("made", "test"),
+    [
+        (LooksAtTheFirst, "test_the_order_of_sentences_does_not_matter"),
+        (AveragesSentences, "test_statistics_add_up_to_the_score"),
+        (AveragesSentences, "test_statistics_give_the_scores_of_resampled_corpora"),
+        (SignsWithTheScore, "test_a_score_has_a_signature_that_stays_the_same"),
+        (IsUpsideDown, "test_a_perfect_translation_scores_best"),
+    ],
+)
+def test_a_metric_with_a_mistake_fails(made: type, test: str) -> None:
+    from lingolite_cli.testing.metric_contract import REFERENCES
+
+    for candidate, check in ((made, fails), (CountsWords, lambda test, **arguments: test(**arguments))):
+        contract = MetricCandidate(candidate)
+        method = getattr(contract, test)
+        arguments = {"metric": contract.loaded().create()}
+        if "references" in method.__code__.co_varnames[: method.__code__.co_argcount]:
+            arguments["references"] = [REFERENCES]
+        check(method, **arguments)
