@@ -22,9 +22,17 @@ def significant(value: float) -> str:
     return f"{value:.3g}"
 
 
-def limit(value: float | None) -> str:
-    """A limit or what was seen against it, to five significant digits."""
-    return NOTHING if value is None else f"{value:.5g}".replace("-", MINUS)
+def limit(value: float) -> str:
+    """A limit as the recipe has it."""
+    return f"{value:.6g}".replace("-", MINUS)
+
+
+def seen(value: float | None, against: float) -> str:
+    """What was seen against a limit, to four significant digits, or to all where four would read as the limit."""
+    if value is None:
+        return NOTHING
+    text = f"{value:.4g}"
+    return (repr(value) if float(text) == against != value else text).replace("-", MINUS)
 
 
 def score(value: float) -> str:

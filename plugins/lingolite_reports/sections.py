@@ -95,9 +95,13 @@ def compose(manifest: RunManifest) -> Report:
 
 
 def _verdict(manifest: RunManifest) -> tuple[Literal["pass", "fail", "inconclusive", "done"], str]:
-    verdicts = [verdict for _, verdict in manifest.verdicts]
-    broken = [verdict.budget for verdict in verdicts if verdict.breaks_run]
-    allowed = [verdict.budget for verdict in verdicts if verdict.status == "inconclusive" and verdict.allowed]
+    verdicts = manifest.verdicts
+    broken = [f"{step}.{verdict.budget}" for step, verdict in verdicts if verdict.breaks_run]
+    allowed = [
+        f"{step}.{verdict.budget}"
+        for step, verdict in verdicts
+        if verdict.status == "inconclusive" and not verdict.breaks_run
+    ]
     if broken:
         return "fail", f"{len(broken)} of {_count(len(verdicts), 'budget')} broken: {', '.join(broken)}"
     if manifest.status == "broken budget":
@@ -162,12 +166,12 @@ def _budgets(manifest: RunManifest) -> Section:
 
 
 def _quality(manifest: RunManifest) -> Section:
-    features = [
-        f"{step} ran on a CPU with {', '.join(result.cpu_features) or 'no special instructions'}."
-        for step, result in verifications(manifest)
-    ]
+    by_features: dict[str, list[str]] = {}
+    for step, result in verifications(manifest):
+        by_features.setdefault(", ".join(result.cpu_features) or "no special instructions", []).append(step)
+    notes = [f"{', '.join(steps)} ran on a CPU with {features}." for features, steps in by_features.items()]
     tables = [systems_table(manifest), differences_table(manifest), parity_table(manifest)]
-    return _section("quality", "Quality", [*tables, scores_table(manifest)], notes=features)
+    return _section("quality", "Quality", [*tables, scores_table(manifest)], notes=notes)
 
 
 def _size(manifest: RunManifest) -> Section:

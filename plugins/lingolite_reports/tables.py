@@ -116,7 +116,7 @@ def budgets_table(manifest: RunManifest) -> Table | None:
             verdict.budget,
             "inconclusive (allowed)" if verdict.allowed and not verdict.breaks_run else verdict.status,
             formats.limit(verdict.limit),
-            formats.limit(verdict.seen),
+            formats.seen(verdict.seen, verdict.limit),
             verdict.why,
             step,
         ]

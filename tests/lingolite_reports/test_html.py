@@ -64,7 +64,7 @@ class Page(HTMLParser):
 def test_page_opens_with_the_verdict_and_names_each_budget(manifest: RunManifest) -> None:
     text = Page(render(manifest)).text
     banner = text.index("Broken budget")
-    assert "2 of 4 budgets broken: bleu_drop_max, latency_p95_ms_max" in text
+    assert "2 of 4 budgets broken: verify.bleu_drop_max, speed.latency_p95_ms_max" in text
     assert banner < text.index("this CPU has no VNNI") < text.index("about 2,000 sentences would settle it")
     for _, verdict in manifest.verdicts:
         assert f"{verdict.budget} {verdict.status}" in text
