@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
-from typing import Annotated
+from io import TextIOWrapper
+from typing import Annotated, Any
 
-import click
 import typer
 
 from lingolite_cli import __version__
@@ -69,8 +70,16 @@ def root(
     context.obj = State(is_verbose=verbose, is_quiet=quiet, no_plugin=tuple(no_plugin or ()))
 
 
+# Typer brings a copy of click since 0.2x, and this is the one class of its errors that both make public.
+_USAGE_ERRORS = typer.BadParameter.__bases__
+
+
 def main() -> None:
     """Run the command line and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # Text is UTF-8 wherever it comes from and goes to, whatever the locale says.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     sys.exit(_outcome(sys.argv[1:]))
 
 
@@ -78,21 +87,21 @@ def _outcome(arguments: list[str]) -> int:
     is_verbose = "-v" in arguments or "--verbose" in arguments
     console = Console()
     try:
-        code = app(arguments, prog_name="lingolite", standalone_mode=False)
-        return int(code or ExitCode.DONE)
+        return _run(arguments)
     except LingoLiteError as error:
         if is_verbose:
             traceback.print_exc()
         console.error(error)
         return int(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         console.note("interrupted; finished steps are kept")
         return int(ExitCode.INTERRUPTED)
-    except click.ClickException as error:
-        error.show()
-        return int(error.exit_code)
-    except BrokenPipeError:  # the reader of stdout went away, as `head` does
-        sys.stderr.close()
+    except _USAGE_ERRORS as error:
+        usage: Any = error
+        usage.show()
+        return int(usage.exit_code)
+    except (BrokenPipeError, SystemExit):
+        # The reader of stdout went away, as `head` does; Typer turns that, and the end of shell completion, into an exit.
         return int(ExitCode.DONE)
     except Exception as error:
         traceback.print_exc()
@@ -100,3 +109,16 @@ def _outcome(arguments: list[str]) -> int:
             LingoLiteError(f"this is a bug in lingolite: {error!r}", hint="please report it with the lines above")
         )
         return int(ExitCode.BUG)
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code = int(app(arguments, prog_name="lingolite", standalone_mode=False) or ExitCode.DONE)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # So that the interpreter's own flush at exit has somewhere to write to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
+    if code == ExitCode.INTERRUPTED:  # newer versions of Typer report Ctrl-C by its code alone
+        raise KeyboardInterrupt
+    return code

@@ -1,15 +1,25 @@
-"""What tests of several packages share: the existing checkpoint, a small tokenizer, and the bundle of both."""
+"""What tests of several packages share: checkpoints and bundles, a project, the command, and third-party plugins."""
 
 from __future__ import annotations
 
+import io
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sentencepiece
+from command_line import RECIPE, SETTINGS, Outcome
 
+from lingolite_cli.app import main
 from lingolite_cli.artifact import Artifact
 
+THIRD_PARTY = Path(__file__).parent / "third_party"
 EXISTING = Path(__file__).parent / "data" / "existing-checkpoint"
 
 
@@ -56,3 +66,80 @@ def existing_bundle(
     from lingolite_cli.model import import_checkpoint
 
     return import_checkpoint(existing_checkpoint, small_tokenizer, tmp_path_factory.mktemp("b") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """The tiny bundle of `lingolite_cli.testing`. Not to be written to."""
+    from lingolite_cli.testing import tiny_bundle
+
+    return tiny_bundle(tmp_path_factory.mktemp("tiny") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def install_plugin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Builds a distribution of tests/third_party with pip and installs it into a directory of its own."""
+
+    @cache
+    def install(name: str) -> Path:
+        root = tmp_path_factory.mktemp(name)
+        # setuptools builds in the source tree, which shall stay as it is.
+        source = shutil.copytree(THIRD_PARTY / name, root / "source")
+        options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+        target = root / "site"
+        pip = [sys.executable, "-m", "pip", "install", *options, "--target", str(target), str(source)]
+        subprocess.run(pip, check=True, capture_output=True)
+        return target
+
+    return install
+
+
+@pytest.fixture(scope="session")
+def echo(install_plugin: Callable[[str], Path]) -> Path:
+    """Where the distribution `lingolite-echo` is installed: the backend `echo` and the metric `exact`."""
+    return install_plugin("echo")
+
+
+@pytest.fixture
+def project(tiny: Artifact, tmp_path: Path) -> Path:
+    """A project with the tiny bundle, a test set whose references are its sources, and recipes/small.toml."""
+    from lingolite_cli.testing import SENTENCES
+
+    root = tmp_path / "project"
+    shutil.copytree(tiny.path, root / "model")
+    (root / "lingolite.toml").write_text(SETTINGS, encoding="utf-8")
+    # Three times, with a number: enough sentences for a verdict, and all of them different.
+    lines = [f"{sentence} {number}" for number in range(3) for sentence in SENTENCES]
+    (root / "test.tsv").write_text("".join(f"{line}\t{line}\n" for line in lines), encoding="utf-8")
+    (root / "recipes").mkdir()
+    (root / "recipes" / "small.toml").write_text(RECIPE, encoding="utf-8")
+    return root
+
+
+@pytest.fixture
+def lingolite(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Outcome]:
+    """The command, in this process and with the installed plugins only; it starts in the project unless told."""
+
+    def call(*arguments: str | Path, cwd: Path = project, stdin: bytes = b"") -> Outcome:
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            patch.chdir(cwd)
+            patch.setattr(sys, "argv", ["lingolite", *map(str, arguments)])
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+            with pytest.raises(SystemExit) as end:
+                main()
+        assert isinstance(end.value.code, int)
+        return Outcome(end.value.code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def with_echo(echo: Path, lingolite: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """As `lingolite`, with the distribution `lingolite-echo` installed."""
+    monkeypatch.syspath_prepend(str(echo))
+    inherited = os.environ.get("PYTHONPATH")
+    monkeypatch.setenv("PYTHONPATH", f"{echo}{os.pathsep}{inherited}" if inherited else str(echo))
+    return lingolite

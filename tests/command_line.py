@@ -1,0 +1,138 @@
+"""How tests drive the command line, and the project that they drive it in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from lingolite_cli.recipe.record import RunManifest
+
+SETTINGS = """\
+schema = 1
+model = "model"
+languages = ["en", "da"]
+threads = 1
+
+[test]
+tsv = "test.tsv"
+languages = ["en", "da"]
+
+[defaults.evaluate]
+backend = "echo"
+metrics = ["bleu"]
+"""
+
+RECIPE = """\
+schema = 1
+name = "small"
+
+[inputs]
+model = { bundle = "model" }
+test = { tsv = "test.tsv", languages = ["en", "da"] }
+
+[[steps]]
+id = "baseline"
+uses = "evaluate"
+metrics = ["bleu", "exact"]
+
+[[steps]]
+id = "half"
+uses = "quantize"
+method = "fp16"
+
+[[steps]]
+id = "shipped"
+uses = "evaluate"
+model = "half"
+metrics = ["bleu", "exact"]
+
+[[steps]]
+id = "verify"
+uses = "verify"
+reference = "baseline"
+candidate = "shipped"
+[steps.budget]
+bleu_drop_max = 0.5
+size_ratio_max = 0.9
+
+[[steps]]
+id = "report"
+uses = "report"
+reporters = ["markdown"]
+"""
+"""Five steps that take a moment: the third-party backend `echo` runs them."""
+
+
+class Outcome(NamedTuple):
+    """What a command left: its exit code, stdout and stderr."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """stdout, which must be one JSON document."""
+        return json.loads(self.out)
+
+
+def command(*arguments: str | Path) -> list[str]:
+    """The real command."""
+    return [sys.executable, "-m", "lingolite_cli", *map(str, arguments)]
+
+
+def environment(plugins: Sequence[Path] = (), variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a command that finds the distributions installed in `plugins`."""
+    inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "LINGOLITE_BLOCK")}
+    return {
+        **inherited,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(map(str, plugins)),
+        **(variables or {}),
+    }
+
+
+def run_command(
+    *arguments: str | Path,
+    cwd: Path,
+    plugins: Sequence[Path] = (),
+    stdin: bytes = b"",
+    variables: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Run the command in a process of its own."""
+    done = subprocess.run(
+        command(*arguments),
+        cwd=cwd,
+        input=stdin,
+        env=environment(plugins, variables),
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def read_run(directory: Path) -> RunManifest:
+    """The manifest of a run, decoded strictly."""
+    return msgspec.json.decode((directory / "manifest.json").read_bytes(), type=RunManifest)
+
+
+def runs(project: Path, name: str = "small") -> list[Path]:
+    """The directories of a recipe's runs, oldest first."""
+    return sorted((project / "runs" / name).iterdir(), key=lambda path: path.stat().st_mtime_ns)
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """Every file below a directory, by its relative path."""
+    return {
+        path.relative_to(directory).as_posix(): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }

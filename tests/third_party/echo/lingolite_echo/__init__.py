@@ -1,0 +1,59 @@
+"""A backend that repeats its source, and a metric that counts exact matches: descriptors only."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from lingolite_cli.plugins.hookspecs import hookimpl
+from lingolite_cli.plugins.specs import BackendSpec, MetricSpec
+
+
+class EchoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Options of the backend.
+
+    Attributes:
+        skip_every: leave out every so many-th token; 0 leaves out none.
+        gate: a file that is opened before the first sentence. A FIFO there makes the backend wait for its writer.
+    """
+
+    skip_every: Annotated[int, Meta(ge=0)] = 0
+    gate: str | None = None
+
+
+class ExactOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Options of the metric: whether `A` and `a` are the same."""
+
+    lowercase: bool = False
+
+
+@hookimpl
+def lingolite_backends() -> list[BackendSpec]:
+    """The backend `echo`."""
+    return [
+        BackendSpec(
+            name="echo",
+            summary="repeats the source",
+            factory="lingolite_echo.backend:EchoBackend",
+            options=EchoOptions,
+            accepts=frozenset({"bundle", "bundle-fp16"}),
+            requires=("numpy",),
+        )
+    ]
+
+
+@hookimpl
+def lingolite_metrics() -> list[MetricSpec]:
+    """The metric `exact`."""
+    return [
+        MetricSpec(
+            name="exact",
+            summary="share of hypotheses that are the reference, in percent",
+            factory="lingolite_echo.exact:Exact",
+            options=ExactOptions,
+            requires=("numpy",),
+            capabilities=frozenset({"sentence_statistics"}),
+        )
+    ]

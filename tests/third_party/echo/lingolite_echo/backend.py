@@ -1,0 +1,58 @@
+"""The backend: its logits point at the next token of the source. B batch, S source, V vocabulary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.tokenizer import EOS_ID
+from lingolite_echo import EchoOptions
+
+_BEFORE, _AFTER = 2, 3
+"""Control tokens in front of a source, and behind it."""
+
+
+class Copying:
+    """Targets of each row, and how many tokens of them were read."""
+
+    def __init__(self, targets: list[list[int]], position: int = 0) -> None:
+        self.targets = targets
+        self.position = position
+
+
+class EchoBackend:
+    """Repeats its source, whatever the weights are."""
+
+    def __init__(self, artifact: Artifact, *, options: EchoOptions, threads: int) -> None:
+        self._vocab_size = artifact.manifest.model.vocab_size
+        self._skip_every = options.skip_every
+        if options.gate is not None:
+            Path(options.gate).read_bytes()
+
+    def encode(self, source_ids: npt.NDArray[np.int64], source_mask: npt.NDArray[np.bool_]) -> Copying:
+        """Remember what is to be repeated."""
+        return Copying([self._target(ids[mask].tolist()) for ids, mask in zip(source_ids, source_mask, strict=True)])
+
+    def step(self, state: Copying, tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """[B, V] logits: 10 for the token that is due, 0 for all others."""
+        logits = np.zeros((len(tokens), self._vocab_size), np.float32)
+        for row, target in enumerate(state.targets):
+            logits[row, target[state.position] if state.position < len(target) else EOS_ID] = 10.0
+        state.position += 1
+        return logits
+
+    def select(self, state: Copying, rows: npt.NDArray[np.int64]) -> Copying:
+        """Keep, drop, reorder or repeat rows."""
+        return Copying([state.targets[row] for row in rows.tolist()], state.position)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _target(self, ids: list[int]) -> list[int]:
+        body = ids[_BEFORE:-_AFTER]
+        if not self._skip_every:
+            return body
+        return [id for number, id in enumerate(body, start=1) if number % self._skip_every]

@@ -1,0 +1,3 @@
+"""Fails at import."""
+
+raise ZeroDivisionError("first line\nsecond line")
