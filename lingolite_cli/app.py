@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 from io import TextIOWrapper
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -71,7 +72,8 @@ def root(
 
 
 # Typer brings a copy of click since 0.2x, and this is the one class of its errors that both make public.
-_USAGE_ERRORS = typer.BadParameter.__bases__
+_USAGE_ERRORS = cast("tuple[type[Exception], ...]", typer.BadParameter.__bases__)
+_MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def main() -> None:
@@ -101,14 +103,25 @@ def _outcome(arguments: list[str]) -> int:
         usage.show()
         return int(usage.exit_code)
     except (BrokenPipeError, SystemExit):
-        # The reader of stdout went away, as `head` does; Typer turns that, and the end of shell completion, into an exit.
+        # The reader of stdout went away, as `head` does. Typer exits by itself then, and after shell completion.
         return int(ExitCode.DONE)
+    except OSError as error:
+        if error.errno not in _MACHINE_ERRORS:
+            return _report_bug(error, console)
+        if is_verbose:
+            traceback.print_exc()
+        console.error(LingoLiteError(f"{error.strerror}: {error.filename or 'while writing'}"))
+        return int(ExitCode.BAD_INPUT)
     except Exception as error:
-        traceback.print_exc()
-        console.error(
-            LingoLiteError(f"this is a bug in lingolite: {error!r}", hint="please report it with the lines above")
-        )
-        return int(ExitCode.BUG)
+        return _report_bug(error, console)
+
+
+def _report_bug(error: Exception, console: Console) -> int:
+    traceback.print_exc()
+    console.error(
+        LingoLiteError(f"this is a bug in lingolite: {error!r}", hint="please report it with the lines above")
+    )
+    return int(ExitCode.BUG)
 
 
 def _run(arguments: list[str]) -> int:

@@ -240,7 +240,18 @@ def _fsync(path: Path) -> None:
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all.
+
+    Raises:
+        LingoLiteError: there is no room, or no right to write, or `path` is a directory.
+    """
+    try:
+        _write_atomic(path, data)
+    except OSError as error:
+        raise LingoLiteError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _write_atomic(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     try:

@@ -33,13 +33,21 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise LingoLiteError(f"no such file: {path}") from None
+        raise LingoLiteError(f"no such file: {path}", hint=_sibling(path)) from None
     except IsADirectoryError:
         raise LingoLiteError(f"{path} is a directory, not a TOML file") from None
     except UnicodeDecodeError as error:
         raise LingoLiteError(f"{path} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}") from None
+    except OSError as error:
+        raise LingoLiteError(f"cannot read {path}: {error.strerror}") from None
     except tomllib.TOMLDecodeError as error:
         raise LingoLiteError(f"{path} is not TOML: {error}") from None
+
+
+def _sibling(path: Path) -> str | None:
+    """A file of a like name in the same directory."""
+    siblings = [str(sibling) for sibling in path.parent.glob("*.toml")]
+    return did_you_mean(str(path), siblings) if siblings else None
 
 
 def convert(data: Any, type_: type[T], *, where: str) -> T:

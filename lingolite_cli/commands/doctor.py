@@ -10,8 +10,9 @@ import typer
 from lingolite_cli.commands.options import JsonFlag
 from lingolite_cli.commands.state import state_of
 from lingolite_cli.environment import describe_environment
-from lingolite_cli.errors import ExitCode
-from lingolite_cli.plugins.registry import Health
+from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.plugins.manager import describe
+from lingolite_cli.plugins.registry import Health, Loaded
 
 
 def doctor(context: typer.Context, json: JsonFlag = False) -> None:
@@ -51,6 +52,16 @@ def _diagnoses(registry: Any) -> dict[str, list[str]]:
     found = {}
     for entry in registry.of_kind("backend"):
         if entry.health is Health.OK and "diagnose" in entry.spec.capabilities:
-            factory = registry.resolve("backend", entry.name).load_factory()
-            found[entry.name] = list(factory.diagnose())
+            found[entry.name] = _diagnose(registry.resolve("backend", entry.name))
     return found
+
+
+def _diagnose(backend: Loaded) -> list[str]:
+    """An engine that cannot be imported, or fails at its own diagnosis, is a finding and no reason to stop."""
+    try:
+        factory: Any = backend.load_factory()
+        return list(factory.diagnose())
+    except LingoLiteError as error:
+        return [error.message]
+    except Exception as error:
+        return [f"its diagnosis failed: {describe(error)}"]

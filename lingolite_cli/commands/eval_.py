@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,6 +54,9 @@ def eval_(
     """Translate a test set and score it. Inside a project no option is needed."""
     state = state_of(context)
     console = state.console(json=json)
+    for file in (output, save_translations):
+        if file is not None and file.is_dir():
+            raise LingoLiteError(f"{file} is a directory", hint="name the file to write")
     path = adhoc.model_path(state, model)
     chosen = _backend(state, path, backend, no_cache=no_cache)
     lead = adhoc.lead_to(state.registry, backend=chosen, format=adhoc.format_of(path))
@@ -85,8 +87,8 @@ def eval_(
     if output:
         write_atomic(output, msgspec.json.format(canonical_json(report), indent=2) + b"\n")
     if save_translations:
-        save_translations.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(runner.finished("evaluate").directory / TRANSLATIONS_NAME, save_translations)
+        translations = runner.finished("evaluate").directory / TRANSLATIONS_NAME
+        write_atomic(save_translations, translations.read_bytes())
     console.print_json(report)
     show_evaluations([result], console)
 

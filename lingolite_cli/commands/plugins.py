@@ -26,6 +26,9 @@ def list_(context: typer.Context, json: JsonFlag = False) -> None:
     console.print_json([_plain(entry) for entry in entries])
     if not console.is_json:
         console.print(_columns([_row(entry) for entry in entries]))
+        for entry in entries:
+            if entry.reason:
+                console.print(f"{entry.kind} {entry.name} of {entry.origin.distribution}: {entry.reason}")
 
 
 @app.command()
@@ -56,6 +59,9 @@ def check(
             raise LingoLiteError(
                 f"{entry.kind} `{entry.name}` is {entry.health.value}: {entry.reason}", exit_code=ExitCode.PLUGIN
             )
+        if entry.spec is None:
+            console.print(f"{entry.kind} {entry.name}: {entry.origin.module} loads")
+            continue
         loaded = Loaded(entry.kind, entry.spec, entry.origin)
         loaded.options()
         factory = loaded.load_factory()
@@ -71,9 +77,8 @@ def _find(state: State, name: str) -> list[Entry]:
 
 
 def _row(entry: Entry) -> list[str]:
-    health = entry.health.value + (f": {entry.reason}" if entry.reason else "")
     origin = f"{entry.origin.distribution} {entry.origin.version}"
-    return [entry.kind, entry.name, origin, health, entry.spec.summary if entry.spec else ""]
+    return [entry.kind, entry.name, origin, entry.health.value, entry.spec.summary if entry.spec else ""]
 
 
 def _columns(rows: list[list[str]]) -> str:

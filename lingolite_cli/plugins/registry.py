@@ -32,7 +32,7 @@ class Health(str, Enum):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One plugin, healthy or not. `kind` is "plugin" and `spec` None where a whole module gave nothing."""
+    """One plugin, healthy or not. `kind` is "plugin" and `spec` None where a module offers nothing by name."""
 
     kind: str
     name: str
@@ -89,7 +89,7 @@ class Loaded:
         module, _, attribute = self.spec.factory.partition(":")
         try:
             factory: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # whatever the module of a plugin does when it is imported
             raise LingoLiteError(
                 f"{self.kind} `{self.spec.name}` of {self.origin.distribution} {self.origin.version} cannot be "
                 f"loaded: {describe(error)}",
@@ -151,6 +151,8 @@ def _entries(module: LoadedModule) -> list[Entry]:
         return [_whole(origin, Health.BLOCKED, "by lingolite.toml, --no-plugin or LINGOLITE_BLOCK")]
     if module.error is not None:
         return [_whole(origin, Health.BROKEN, describe(module.error), module.error)]
+    if not module.specs:  # an observer: it offers nothing by name
+        return [_whole(origin, Health.OK, "")]
     return [_entry(kind, spec, origin) for kind, spec in module.specs]
 
 

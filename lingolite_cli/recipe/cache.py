@@ -63,14 +63,12 @@ class StepCache:
         directory = self._directory(key)
         try:
             entry = msgspec.json.decode((directory / ENTRY_NAME).read_bytes(), type=Entry)
-            for name, digest in entry.files.items():
-                if sha256_file(directory / name) != digest:
-                    return None
             if (directory / ARTIFACT_NAME).is_dir():
                 Artifact.open(directory / ARTIFACT_NAME)
+            is_whole = _describe(directory, entry.result) == entry
         except (OSError, msgspec.DecodeError, LingoLiteError):
             return None
-        return CachedStep(directory, entry)
+        return CachedStep(directory, entry) if is_whole else None
 
     def store(self, key: str, work: Callable[[Path], StepResult]) -> CachedStep:
         """Do `work` in a fresh directory and keep what it wrote there, together with its result."""
@@ -108,7 +106,8 @@ class StepCache:
 
 
 def _describe(directory: Path, result: StepResult) -> Entry:
-    files = {file.name: sha256_file(file) for file in sorted(directory.iterdir()) if file.is_file()}
+    names = sorted(file.name for file in directory.iterdir() if file.is_file() and file.name != ENTRY_NAME)
+    files = {name: sha256_file(directory / name) for name in names}
     artifact = directory / ARTIFACT_NAME
     parts: dict[str, Any] = {"result": msgspec.to_builtins(result), "files": files}
     if artifact.is_dir():

@@ -7,6 +7,7 @@ are in `steps`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def merge_defaults(data: dict[str, Any], defaults: Mapping[str, Mapping[str, Any
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
+    merged = deepcopy(dict(below))  # tables of the defaults are shared by all steps of a kind
     for key, value in above.items():
         known = merged.get(key)
         merged[key] = _merge(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
@@ -62,13 +63,15 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 def _override(data: dict[str, Any], key: str, value: Any) -> None:
     head, *rest = key.split(".")
-    steps = {step.get("id"): step for step in data.get("steps", []) if isinstance(step, dict)}
-    if rest and head in steps:
+    steps = {str(step.get("id")): step for step in data.get("steps", []) if isinstance(step, dict)}
+    if head in steps and not rest:
+        raise LingoLiteError(f"--set {key}: step `{head}` without a key", hint=f"for example `--set {head}.KEY=VALUE`")
+    if head in steps:
         target = steps[head]
     elif head in ("inputs", "seed", "threads"):
         target, rest = data, [head, *rest]
     else:
-        known = [*(str(name) for name in steps), "inputs", "seed", "threads"]
+        known = [*steps, "inputs", "seed", "threads"]
         raise LingoLiteError(f"--set {key}: there is no step `{head}`", hint=did_you_mean(head, known))
     for part in rest[:-1]:
         target = target.setdefault(part, {})

@@ -205,7 +205,11 @@ class Runner:
 
     def _placed(self, step: str, result: StepResult) -> StepResult:
         """A result with the paths that its artifacts and translations have in the run's directory."""
-        paths = {artifact.digest: str(artifact.path) for artifact in self._plan.models.values()}
+        inputs = self._plan.recipe.inputs
+        paths = {
+            artifact.digest: str(inputs[reference.removeprefix("inputs.")]["bundle"])
+            for reference, artifact in self._plan.models.items()
+        }
         for name in self._workspace.finished:
             if self._workspace.finished[name].artifact_path is not None:
                 paths.setdefault(self._digests[name], f"artifacts/{name}")
