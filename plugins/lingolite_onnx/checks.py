@@ -12,35 +12,17 @@ import onnx
 
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_onnx.details import GraphCheck
+from lingolite_onnx.recording import Recording, Replay, Sample, record
 from lingolite_onnx.reference import Reference
 from lingolite_onnx.runner import GRAPHS, Runner
 from lingolite_onnx.saturation import int8_is_exact
 from lingolite_onnx.weights import Array, Weights
 
-FLOAT_TOLERANCE = 1e-3
-INT8_TOLERANCE = 2e-2
-"""Shares of the largest logit. Another order of float sums may move an activation to the next of 255 levels, so
-integer products are allowed more."""
+TOLERANCE = 1e-3
+"""Largest difference of a logit, as a share of the largest logit."""
 
-_BATCH, _SOURCE, _TARGET = 2, 7, 5
-
-
-class Sample(msgspec.Struct, frozen=True):
-    """Random ids and a mask, [B, S], with padding in the last row, and target ids [B, T]."""
-
-    source_ids: Array
-    source_mask: Array
-    target_ids: Array
-
-    @classmethod
-    def random(cls, vocab_size: int, *, max_length: int) -> Sample:
-        """The same for equal arguments."""
-        generator = np.random.default_rng(0)
-        source = generator.integers(0, vocab_size, (_BATCH, min(_SOURCE, max_length)))
-        target = generator.integers(0, vocab_size, (_BATCH, min(_TARGET, max_length)))
-        mask = np.ones(source.shape, dtype=np.bool_)
-        mask[-1, (source.shape[1] + 1) // 2 :] = False
-        return cls(np.where(mask, source, 0), mask, target)
+ROUNDING_TOLERANCE = 0.51
+"""Largest distance of a quantized activation from its quotient: half a level, and what float sums may add."""
 
 
 def check_models(paths: Sequence[Path]) -> None:
@@ -75,17 +57,12 @@ def check_run(
         LingoLiteError: the logits are not finite, or not those of the weights.
     """
     sample = Sample.random(weights.config.vocab_size, max_length=max_seq_len)
-    logits = _run(directory, graph, sample, max_seq_len)
-    if not np.isfinite(logits).all():
-        raise LingoLiteError(
-            f"{GRAPHS[graph][1]} gives logits that are not finite",
-            hint="look for infinite or missing weights in the bundle",
-            exit_code=ExitCode.PLUGIN,
-        )
-    checked_by = (*checked_by, "onnxruntime")
+    _require_finite(_run(directory, graph, sample, max_seq_len), GRAPHS[graph][1])
+    check = GraphCheck(graph=graph, checked_by=(*checked_by, "onnxruntime"))
     if not test:
-        return GraphCheck(graph=graph, checked_by=checked_by)
-    return _compare(weights, sample, logits, GraphCheck(graph=graph, checked_by=(*checked_by, "reference")))
+        return check
+    encoder, decoder = (directory / name for name in GRAPHS[graph])
+    return _compare(weights, sample, record(encoder, decoder, sample), check)
 
 
 def _run(directory: Path, graph: str, sample: Sample, max_seq_len: int) -> Array:
@@ -98,25 +75,36 @@ def _run(directory: Path, graph: str, sample: Sample, max_seq_len: int) -> Array
     return logits
 
 
-def _compare(weights: Weights, sample: Sample, logits: Array, check: GraphCheck) -> GraphCheck:
-    reference = Reference(weights)
+def _require_finite(logits: Array, name: str) -> None:
+    if not np.isfinite(logits).all():
+        raise LingoLiteError(
+            f"{name} gives logits that are not finite",
+            hint="look for infinite or missing weights in the bundle",
+            exit_code=ExitCode.PLUGIN,
+        )
+
+
+def _compare(weights: Weights, sample: Sample, recording: Recording, check: GraphCheck) -> GraphCheck:
+    replay = Replay(recording)
+    reference = Reference(weights, replay)
     encoded = reference.encode(sample.source_ids, sample.source_mask)
     expected = reference.decode(sample.target_ids, encoded, sample.source_mask)
-    difference = float(np.abs(logits - expected).max())
+    difference = float(np.abs(recording.logits - expected).max())
     largest = float(np.abs(expected).max())
-    tolerance = INT8_TOLERANCE if weights.has_int8 else FLOAT_TOLERANCE
-    if difference > tolerance * largest:
+    if difference > TOLERANCE * largest or replay.largest_error > ROUNDING_TOLERANCE:
         raise LingoLiteError(
-            f"the {check.graph} graphs do not compute the model: a logit is off by {difference:.3g}, and "
-            f"{tolerance:g} of the largest logit, {largest:.3g}, is allowed",
+            f"the {check.graph} graphs do not compute the model: a logit is off by {difference:.3g}, where "
+            f"{TOLERANCE:g} of the largest logit, {largest:.3g}, is allowed; quantized activations are off by up to "
+            f"{replay.largest_error:.3g} levels, where {ROUNDING_TOLERANCE:g} is allowed",
             hint=_difference_hint(weights),
             exit_code=ExitCode.PLUGIN,
         )
     return msgspec.structs.replace(
         check,
+        checked_by=(*check.checked_by, "reference"),
         max_abs_difference=_two_digits(difference),
         max_abs_logit=_two_digits(largest),
-        tolerance=tolerance,
+        tolerance=TOLERANCE,
     )
 
 

@@ -14,10 +14,15 @@ from onnx import TensorProto
 
 from lingolite_cli.architecture import ModelConfig
 from lingolite_onnx.graph import GraphBuilder
-from lingolite_onnx.weights import Array, Matrix, Weights, concatenate
+from lingolite_onnx.weights import PROJECTION, Array, Matrix, Weights, concatenate
 
 MASKED = -1e30
 """Added to the score of a padding key: its weight becomes 0, and a row of nothing but padding stays finite."""
+
+SUMS = ".sums"
+"""Ends the name of an integer product's output; before it stand the names of its matrices, joined by `JOINT`."""
+
+JOINT = "+"
 
 _EPSILON = 1e-6
 
@@ -62,7 +67,7 @@ class Layers:
         """
         matrices = tuple(self.weights.matrix(name) for name in names)
         if len({matrix.values.dtype for matrix in matrices}) == 1:
-            return self.product(x, concatenate(matrices), name="+".join(names))
+            return self.product(x, concatenate(matrices), name=JOINT.join(names))
         products = [self.product(x, matrix, name=name) for matrix, name in zip(matrices, names, strict=True)]
         return self.graph.op("Concat", *products, axis=-1)
 
@@ -81,11 +86,10 @@ class Layers:
         look words up by column.
         """
         graph, matrix = self.graph, self.weights.projection
-        name = "embedding" if self.config.tie_embeddings else "output_projection"
-        stored = graph.constant(matrix.values, name)
+        stored = graph.constant(matrix.values, "embedding" if self.config.tie_embeddings else PROJECTION)
         if matrix.scale is not None:
             transposed = graph.op("Transpose", stored, perm=[1, 0])
-            self._integer_product(x, transposed, matrix.scale, name=name, output="logits")
+            self._integer_product(x, transposed, matrix.scale, name=PROJECTION, output="logits")
         else:
             graph.op("Gemm", x, self._as_float32(stored, matrix), transB=1, name="logits")
 
@@ -170,7 +174,7 @@ class Layers:
         """(float32(sums) · s_x) · s_w, where the sums of integers are exact."""
         graph, rows = self.graph, self._rows(x)
         zero_point = graph.constant(np.uint8(128))
-        sums = graph.op("MatMulInteger", rows.values, stored, zero_point)
+        sums = graph.op("MatMulInteger", rows.values, stored, zero_point, name=f"{name}{SUMS}")
         product = graph.op("Mul", graph.op("Cast", sums, to=TensorProto.FLOAT), rows.scale)
         return graph.op("Mul", product, graph.constant(scale, f"{name}.scale"), name=output)
 

@@ -7,18 +7,35 @@ B batch, S source, T target, H heads, K key/value heads, D head_dim, V vocabular
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 
-from lingolite_onnx.weights import Array, Matrix, Weights, rotary_tables
+from lingolite_onnx.weights import PROJECTION, Array, Matrix, Weights, rotary_tables
 
 _EPSILON = np.float32(1e-6)
 
+Rounding: TypeAlias = Callable[[str, Array], Array]
+"""From the name of a matrix and x / s_x [..., in] float32 to integers of that shape."""
+
+
+def half_to_even(name: str, quotients: Array) -> Array:
+    """What int8 arithmetic says; the name does not matter."""
+    return np.rint(quotients)
+
 
 class Reference:
-    """Encoder and teacher-forced decoder over the weights of a bundle."""
+    """Encoder and teacher-forced decoder over the weights of a bundle.
 
-    def __init__(self, weights: Weights) -> None:
+    Args:
+        weights: the bundle's.
+        rounding: of activations that meet an int8 matrix.
+    """
+
+    def __init__(self, weights: Weights, rounding: Rounding = half_to_even) -> None:
         self._weights = weights
+        self._rounding = rounding
         self._config = weights.config
         self._cosines, self._sines = rotary_tables(self._config, self._config.max_seq_len)
 
@@ -46,7 +63,7 @@ class Reference:
             normed = self._norm(x, f"{name}.norm2")
             x = x + self._attend(f"{name}.cross_attn", normed, encoded, allowed, is_rotary=False)
             x = x + self._feed_forward(f"{name}.ffn", self._norm(x, f"{name}.norm3"))
-        return linear(self._norm(x, "decoder.final_norm"), self._weights.projection)
+        return self._product(self._norm(x, "decoder.final_norm"), PROJECTION, self._weights.projection)
 
     def _embed(self, stack: str, ids: Array) -> Array:
         embedding = self._weights.embedding(stack)
@@ -73,11 +90,11 @@ class Reference:
         joined = _softmax(np.where(allowed, scores, np.float32(-1e30))) @ value
         batch, _, length, _ = joined.shape
         joined = joined.swapaxes(1, 2).reshape(batch, length, config.d_model)
-        return linear(joined, self._weights.matrix(f"{name}.o_proj"))
+        return self._linear(joined, f"{name}.o_proj")
 
     def _heads(self, name: str, kind: str, x: Array, heads: int) -> Array:
         """[B, heads, S, D] from [B, S, d_model]."""
-        projected = linear(x, self._weights.matrix(f"{name}.{kind}_proj"))
+        projected = self._linear(x, f"{name}.{kind}_proj")
         return projected.reshape(*x.shape[:2], heads, self._config.head_dim).swapaxes(1, 2)
 
     def _rotate(self, x: Array) -> Array:
@@ -88,25 +105,27 @@ class Reference:
 
     def _feed_forward(self, name: str, x: Array) -> Array:
         """SwiGLU (Shazeer 2020, arXiv:2002.05202, eq. 6)."""
-        gate = linear(x, self._weights.matrix(f"{name}.gate_proj"))
-        up = linear(x, self._weights.matrix(f"{name}.up_proj"))
-        return linear(gate / (1 + np.exp(-gate)) * up, self._weights.matrix(f"{name}.down_proj"))
+        gate = self._linear(x, f"{name}.gate_proj")
+        up = self._linear(x, f"{name}.up_proj")
+        return self._linear(gate / (1 + np.exp(-gate)) * up, f"{name}.down_proj")
 
+    def _linear(self, x: Array, name: str) -> Array:
+        return self._product(x, name, self._weights.matrix(name))
 
-def linear(x: Array, matrix: Matrix) -> Array:
-    """[..., out] float32 from x [..., in] float32; in integers when the matrix is int8.
+    def _product(self, x: Array, name: str, matrix: Matrix) -> Array:
+        """[..., out] float32 from x [..., in] float32; in integers when the matrix is int8.
 
-    Sums of int8 products are taken in float64, where they are exact (below 2^53), because numpy multiplies
-    integer matrices slowly.
-    """
-    if matrix.scale is None:
-        return x @ matrix.values.astype(np.float32).T
-    largest = np.max(np.abs(x), axis=-1, keepdims=True)
-    scale = np.maximum(largest, np.float32(1e-30)) / np.float32(127)
-    quantized = np.rint(x / scale).astype(np.float64)
-    sums = quantized @ matrix.values.astype(np.float64).T
-    product: Array = (sums.astype(np.float32) * scale) * matrix.scale
-    return product
+        Sums of int8 products are taken in float64, where they are exact (below 2^53), because numpy multiplies
+        integer matrices slowly.
+        """
+        if matrix.scale is None:
+            return x @ matrix.values.astype(np.float32).T
+        largest = np.max(np.abs(x), axis=-1, keepdims=True)
+        scale = np.maximum(largest, np.float32(1e-30)) / np.float32(127)
+        integers = self._rounding(name, x / scale).astype(np.float64)
+        sums = integers @ matrix.values.astype(np.float64).T
+        product: Array = (sums.astype(np.float32) * scale) * matrix.scale
+        return product
 
 
 def _softmax(scores: Array) -> Array:

@@ -72,7 +72,7 @@ class Runner:
             raise self._too_long(f"a source of {length} tokens")
         cross = self._encoder.run(None, {"source_ids": source_ids, "source_mask": source_mask})
         source = {"source_mask": source_mask, **dict(zip(self._cross, cross, strict=True))}
-        past = {argument.name: _empty(argument, rows) for argument in self._past}
+        past = {argument.name: empty_cache(argument, rows) for argument in self._past}
         return State(np.arange(rows), source, past, 0)
 
     def step(self, state: State, tokens: IntArray) -> FloatArray:
@@ -108,7 +108,7 @@ class Runner:
         )
 
 
-def _empty(argument: ort.NodeArg, rows: int) -> FloatArray:
+def empty_cache(argument: ort.NodeArg, rows: int) -> FloatArray:
     """A cache of length 0: the batch comes first, and the other symbolic dimension is the length."""
     _, *rest = argument.shape
     return np.zeros((rows, *(0 if isinstance(size, str) else size for size in rest)), dtype=np.float32)

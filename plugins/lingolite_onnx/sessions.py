@@ -48,16 +48,27 @@ def execution_providers(name: str) -> list[str]:
     )
 
 
-def open_session(model: Path | bytes, *, threads: int, provider: str = "cpu") -> ort.InferenceSession:
+def open_session(
+    model: Path | bytes, *, threads: int, provider: str = "cpu", weights_directory: Path | None = None
+) -> ort.InferenceSession:
     """A session for a file or a serialized model.
+
+    Args:
+        model: a file with its weights beside it, or a serialized model.
+        threads: threads inside an operator.
+        provider: see `execution_providers`.
+        weights_directory: where the weights of a serialized model are, if it has any.
 
     Raises:
         LingoLiteError: onnxruntime refuses the model or lacks the provider.
     """
     source = model if isinstance(model, bytes) else str(model)
     providers = execution_providers(provider)
+    options = session_options(threads)
+    if weights_directory is not None:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(weights_directory))
     try:
-        return ort.InferenceSession(source, session_options(threads), providers=providers)
+        return ort.InferenceSession(source, options, providers=providers)
     except Exception as error:  # its exceptions share no base but this
         what = "a graph" if isinstance(model, bytes) else model
         raise LingoLiteError(

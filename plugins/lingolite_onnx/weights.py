@@ -20,6 +20,9 @@ from lingolite_cli.errors import LingoLiteError
 
 Array: TypeAlias = npt.NDArray[Any]
 
+PROJECTION = "output_projection"
+"""Name of the output projection, whichever matrix serves as such."""
+
 _SCALE = "_scale"
 _KINDS = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(np.int8))
 

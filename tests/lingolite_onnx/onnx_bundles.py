@@ -8,8 +8,10 @@ from typing import Any, TypeAlias
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import pytest
 from lingolite_onnx.exporter import OnnxExporter
 from lingolite_onnx.options import OnnxExportOptions
+from lingolite_onnx.saturation import int8_is_exact
 from safetensors.numpy import load_file, save_file
 
 from lingolite_cli.artifact import (
@@ -27,6 +29,10 @@ from lingolite_cli.artifact import (
 )
 
 Tensors: TypeAlias = dict[str, npt.NDArray[Any]]
+
+needs_exact_int8 = pytest.mark.skipif(
+    not int8_is_exact(1).is_exact, reason="this CPU saturates 8-bit products (no VNNI)"
+)
 
 
 def quantized(tensors: Tensors, *, keep: tuple[str, ...] = ()) -> Tensors:

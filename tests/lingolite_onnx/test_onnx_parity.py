@@ -13,17 +13,13 @@ from lingolite_onnx.graph import GraphBuilder, Value, WeightFile, write_model
 from lingolite_onnx.layers import Layers
 from lingolite_onnx.options import OnnxBackendOptions
 from lingolite_onnx.reference import Reference
-from lingolite_onnx.saturation import int8_is_exact
 from lingolite_onnx.weights import Weights
 
 from lingolite_cli.artifact import BUNDLE, BUNDLE_FP16, BUNDLE_INT8, Artifact
 from lingolite_cli.tokenizer import BOS_ID, EOS_ID
+from tests.lingolite_onnx.onnx_bundles import needs_exact_int8
 
 Array = npt.NDArray[Any]
-
-needs_exact_int8 = pytest.mark.skipif(
-    not int8_is_exact(1).is_exact, reason="this CPU saturates 8-bit products (no VNNI)"
-)
 
 
 def opened(artifact: Artifact, **options: Any) -> OnnxBackend:
