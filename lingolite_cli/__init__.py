@@ -1,3 +1,38 @@
-"""LingoLite: from a trained translation model to a file that a phone can run, with proof that it still translates."""
+"""LingoLite: from a trained translation model to a file that a phone can run, proven on the way.
+
+The names below are imported when they are first used, so that `import lingolite_cli` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lingolite_cli.api import evaluate_model, export_full_model, translate
+    from lingolite_cli.model import MobileTranslationModel, apply_dynamic_quantization, load_bundle, save_bundle
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "MobileTranslationModel",
+    "apply_dynamic_quantization",
+    "evaluate_model",
+    "export_full_model",
+    "load_bundle",
+    "save_bundle",
+    "translate",
+]
+
+_MODEL_NAMES = {"MobileTranslationModel", "apply_dynamic_quantization", "load_bundle", "save_bundle"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "lingolite_cli.model" if name in _MODEL_NAMES else "lingolite_cli.api"
+    return getattr(import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

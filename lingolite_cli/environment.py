@@ -41,19 +41,19 @@ def describe_environment(*, threads: int) -> Environment:
 
 
 def cpu_name() -> str:
-    """Vendor and microarchitecture of the CPU."""
-    import archspec.cpu
+    """Brand of the CPU, or its microarchitecture where the system does not tell."""
+    from archspec.cpu import brand_string, host
 
-    host = archspec.cpu.host()
-    return f"{host.vendor} {host.name}" if host.vendor != "generic" else str(host.name)
+    return str(brand_string() or host().name)
 
 
 def cpu_features() -> list[str]:
     """Instruction sets that decide speed and the exactness of integer products, sorted."""
-    import archspec.cpu
+    # Not `host()`: on a virtual machine that hides one feature it falls back to a generic model without the others.
+    from archspec.cpu.detect import detected_info
 
     prefixes = ("avx", "sse4", "fma", "f16c", "amx", "asimd", "sve", "i8mm", "bf16", "fp16", "neon")
-    return sorted(name for name in archspec.cpu.host().features if name.startswith(prefixes))
+    return sorted(name for name in detected_info().features if name.startswith(prefixes))
 
 
 def package_versions(names: tuple[str, ...]) -> dict[str, str]:

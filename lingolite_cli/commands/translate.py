@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.commands import adhoc
+from lingolite_cli.commands.engine import asked_decoding, open_engine
 from lingolite_cli.commands.options import (
     Device,
     JsonFlag,
@@ -24,11 +24,12 @@ from lingolite_cli.commands.options import (
     parse_languages,
     parse_options,
 )
-from lingolite_cli.commands.state import State, state_of
+from lingolite_cli.commands.state import state_of
 from lingolite_cli.console import Console
-from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.recipe.decoding import resolve_decoding
+
+if TYPE_CHECKING:
+    from lingolite_cli.decoding.translator import Translation
 
 
 def translate(
@@ -56,69 +57,18 @@ def translate(
         raise LingoLiteError("both text and --file were given", hint="pass one of them")
     artifact = Artifact.open(adhoc.model_path(state, model))
     asked = {"beam_size": beam_size, "length_penalty": length_penalty, "n_best": n_best, "max_length": max_length}
-    decoding = _decoding(artifact, {key: value for key, value in asked.items() if value is not None})
+    decoding = asked_decoding(artifact, asked)
     lines = text if text else _read_lines(file)
-    # Lines that are typed or piped in are answered one by one; a file is sorted into batches.
+    # Lines that are typed in are answered one by one; a file or a pipe is sorted into batches.
     size = batch_size or (1 if text or (file is None and sys.stdin.isatty()) else 32)
-    engine = _engine(state, artifact, backend, {"device": device, "provider": provider}, parse_options(option), threads)
-    with closing(engine[0]):
-        for warning in getattr(engine[0], "warnings", ()):
-            console.warn(warning)
-        translator = _translator(engine, artifact, parse_languages(languages), decoding, size)
-        _print_all(translator.translate(lines), console, n_best=decoding.n_best)
-
-
-def _decoding(artifact: Artifact, asked: dict[str, Any]) -> DecodingOptions:
-    positions = artifact.manifest.model.max_seq_len
-    if asked.get("max_length", 0) > positions:
-        raise LingoLiteError(
-            f"--max-length {asked['max_length']} is more than the {positions} positions that the model has"
-        )
-    return resolve_decoding(artifact.manifest, asked, where="decoding")
-
-
-def _engine(
-    state: State,
-    artifact: Artifact,
-    backend: str | None,
-    flags: dict[str, Any],
-    pairs: dict[str, Any],
-    threads: int | None,
-) -> tuple[Any, frozenset[str]]:
     name = adhoc.backend_for(state, format=artifact.manifest.format, asked=backend)
-    loaded = state.registry.resolve("backend", name)
-    if artifact.manifest.format not in loaded.spec.accepts:
-        raise LingoLiteError(
-            f"backend `{name}` does not run format {artifact.manifest.format}",
-            hint=f"it runs {', '.join(sorted(loaded.spec.accepts))}; make one with `lingolite export` or `quantize`",
-        )
-    options = adhoc.plugin_options(state.registry, kind="backend", name=name, flags=flags, pairs=pairs)
-    made = loaded.create(artifact, options=options, threads=threads or state.project.threads)
-    return made, loaded.spec.capabilities
-
-
-def _translator(
-    engine: tuple[Any, frozenset[str]],
-    artifact: Artifact,
-    languages: tuple[str, str] | None,
-    decoding: DecodingOptions,
-    batch_size: int,
-) -> Any:
-    from lingolite_cli.decoding.translator import Translator
-    from lingolite_cli.tokenizer import Tokenizer
-
-    known = artifact.manifest.languages
-    if languages is None and len(known) < 2:
-        raise LingoLiteError("the model does not say its languages", hint="pass --languages SRC-TGT")
-    return Translator(
-        engine[0],
-        Tokenizer(artifact.tokenizer_path),
-        artifact.manifest.model,
-        languages or (known[0], known[1]),
-        options=decoding,
-        batch_size=batch_size,
-        capabilities=engine[1],
-    )
+    flags = {"device": device, "provider": provider}
+    options = adhoc.plugin_options(state.registry, kind="backend", name=name, flags=flags, pairs=parse_options(option))
+    with open_engine(state, artifact, backend=name, options=options, threads=threads) as engine:
+        for warning in engine.warnings:
+            console.warn(warning)
+        translator = engine.translator(decoding, languages=parse_languages(languages), batch_size=size)
+        _print_all(translator.translate(lines), console, n_best=decoding.n_best)
 
 
 def _read_lines(file: Path | None) -> Iterator[str]:
@@ -138,7 +88,7 @@ def _read_lines(file: Path | None) -> Iterator[str]:
                 ) from None
 
 
-def _print_all(translations: Iterable[Any], console: Console, *, n_best: int) -> None:
+def _print_all(translations: Iterable[Translation], console: Console, *, n_best: int) -> None:
     for number, found in enumerate(translations, start=1):
         if found.is_truncated:
             console.warn(

@@ -1,0 +1,176 @@
+"""The toolchain for Python users: the same checks, cache and results as the commands.
+
+Everything here is also at package level: `from lingolite_cli import translate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, overload
+
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.commands import adhoc
+from lingolite_cli.commands.engine import asked_decoding, open_engine
+from lingolite_cli.commands.eval_ import flat_report
+from lingolite_cli.commands.state import State
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.recipe.record import EvaluateResult
+
+if TYPE_CHECKING:
+    from lingolite_cli.model import MobileTranslationModel
+
+    Model = str | Path | Artifact | MobileTranslationModel
+
+
+@overload
+def translate(texts: str, **options: Any) -> str: ...
+@overload
+def translate(texts: Sequence[str], **options: Any) -> list[str]: ...
+def translate(
+    texts: str | Sequence[str],
+    *,
+    model: str | Path | Artifact | None = None,
+    backend: str | None = None,
+    languages: tuple[str, str] | None = None,
+    batch_size: int = 32,
+    threads: int | None = None,
+    **decoding: Any,
+) -> str | list[str]:
+    """Translate one sentence or several.
+
+    Args:
+        texts: a sentence, or a sequence of sentences.
+        model: an artifact; the project's model without it.
+        backend: the backend; one that runs the artifact without it.
+        languages: source and target language; those of the model without it.
+        batch_size: most sentences in a batch.
+        threads: threads for the engine; one a core without it.
+        **decoding: `beam_size`, `length_penalty`, `max_length`, `min_length`.
+
+    Returns:
+        A string for a string, a list for a sequence.
+
+    Raises:
+        LingoLiteError: the artifact, backend, languages or decoding options cannot be used.
+    """
+    state = _state()
+    artifact = model if isinstance(model, Artifact) else Artifact.open(adhoc.model_path(state, _path(model)))
+    options = asked_decoding(artifact, decoding)
+    with open_engine(state, artifact, backend=backend, options={}, threads=threads) as engine:
+        translator = engine.translator(options, languages=languages, batch_size=batch_size)
+        found = [translation.text for translation in translator.translate([texts] if isinstance(texts, str) else texts)]
+    return found[0] if isinstance(texts, str) else found
+
+
+def evaluate_model(
+    model: Model,
+    *,
+    source: str | Path,
+    targets: Sequence[str | Path] = (),
+    languages: tuple[str, str] | None = None,
+    backend: str | None = None,
+    metrics: Sequence[str] = ("bleu", "chrf"),
+    max_samples: int | None = None,
+    tokenizer: str | Path | None = None,
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """Score a model on a test set, as `lingolite eval` does.
+
+    Args:
+        model: an artifact or its path; or a float `MobileTranslationModel`, with `tokenizer`.
+        source: sources, one a line; or, without `targets`, a TSV file of sources and references.
+        targets: files of references, one a line.
+        languages: source and target language; those of the model without it.
+        backend: the backend; where it reads another format, the model is converted first.
+        metrics: names of metric plugins.
+        max_samples: only the first so many sentences.
+        tokenizer: the SentencePiece model of a `MobileTranslationModel`.
+        threads: threads for the engine; one a core without it.
+
+    Returns:
+        The JSON of `lingolite eval`: `bleu`, `bleu_1` … `bleu_4`, `chrf`, `bp`, `sys_len`, `ref_len`,
+        `num_samples`, `signatures` and what was scored.
+
+    Raises:
+        LingoLiteError: the model, the text or a plugin cannot be used.
+    """
+    state = _state()
+    corpus = adhoc.corpus_input(
+        state, source=Path(source), targets=[Path(target) for target in targets], languages=languages
+    )
+    with _on_disk(model, tokenizer) as path:
+        format = adhoc.format_of(path)
+        chosen = adhoc.backend_for(state, format=format, asked=backend)
+        lead = adhoc.lead_to(state.registry, backend=chosen, format=format)
+        step = {"id": "evaluate", "uses": "evaluate", "model": lead.reference, "backend": chosen}
+        limits = {} if max_samples is None else {"max_samples": max_samples}
+        job = adhoc.Job(
+            command="evaluate_model",
+            inputs={"model": adhoc.model_input(path), "test": corpus},
+            steps=[*lead.steps, {**step, **limits, "metrics": list(metrics)}],
+            threads=threads,
+        )
+        records, _ = adhoc.run_job(state, job, state.console())
+    result = records[-1].result
+    assert isinstance(result, EvaluateResult)
+    return flat_report(result, records[-1])
+
+
+def export_full_model(
+    model: Model,
+    out: str | Path,
+    *,
+    format: str = "onnx",
+    tokenizer: str | Path | None = None,
+    overwrite: bool = False,
+    **options: Any,
+) -> Artifact:
+    """Export encoder and decoder, as `lingolite export` does.
+
+    Args:
+        model: an artifact or its path, float or quantized; or a float `MobileTranslationModel`, with `tokenizer`.
+        out: the directory to make.
+        format: name of the exporter.
+        tokenizer: the SentencePiece model of a `MobileTranslationModel`.
+        overwrite: replace what is at `out`.
+        **options: the exporter's, such as `opset_version` and `max_seq_len`.
+
+    Raises:
+        LingoLiteError: the model cannot be exported, or `out` exists.
+    """
+    state = _state()
+    with _on_disk(model, tokenizer) as path:
+        job = adhoc.Job(
+            command="export_full_model",
+            inputs={"model": adhoc.model_input(path)},
+            steps=[{"id": "export", "uses": "export", "format": format, "options": options}],
+        )
+        adhoc.convert_and_publish(state, job, state.console(), out=Path(out), overwrite=overwrite)
+    return Artifact.open(out)
+
+
+def _state() -> State:
+    return State(is_verbose=False, is_quiet=True, no_plugin=())
+
+
+def _path(model: str | Path | None) -> Path | None:
+    return None if model is None else Path(model)
+
+
+@contextmanager
+def _on_disk(model: Model, tokenizer: str | Path | None) -> Iterator[Path]:
+    """The path of an artifact; a model that is only in memory is written to a temporary bundle first."""
+    if isinstance(model, Artifact):
+        yield model.path.resolve()
+    elif isinstance(model, str | Path):
+        yield Path(model).resolve()
+    elif tokenizer is None:
+        raise LingoLiteError("a model in memory has no tokenizer", hint="pass tokenizer=PATH, or a bundle")
+    else:
+        from lingolite_cli.model import save_bundle
+
+        with TemporaryDirectory(prefix="lingolite-") as directory:
+            yield save_bundle(model, Path(directory) / "bundle", tokenizer=tokenizer).path

@@ -1,0 +1,102 @@
+"""One artifact opened with one backend, to translate with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.commands.adhoc import backend_for
+from lingolite_cli.commands.state import State
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.recipe.decoding import resolve_decoding
+
+if TYPE_CHECKING:
+    from lingolite_cli.decoding.translator import Translator
+
+
+class Engine:
+    """A backend that holds an artifact.
+
+    Attributes:
+        warnings: what the backend says of this machine.
+    """
+
+    def __init__(self, artifact: Artifact, backend: Any, capabilities: frozenset[str]) -> None:
+        self._artifact = artifact
+        self._backend = backend
+        self._capabilities = capabilities
+        self.warnings: tuple[str, ...] = tuple(getattr(backend, "warnings", ()))
+
+    def translator(
+        self, decoding: DecodingOptions, *, languages: tuple[str, str] | None, batch_size: int
+    ) -> Translator:
+        """A translator over this engine.
+
+        Raises:
+            LingoLiteError: the languages are not given and the model has fewer than two, or does not know them.
+        """
+        from lingolite_cli.decoding.translator import Translator
+        from lingolite_cli.tokenizer import Tokenizer
+
+        known = self._artifact.manifest.languages
+        if languages is None and len(known) < 2:
+            raise LingoLiteError("the model does not say its languages", hint="pass --languages SRC-TGT")
+        return Translator(
+            self._backend,
+            Tokenizer(self._artifact.tokenizer_path),
+            self._artifact.manifest.model,
+            languages or (known[0], known[1]),
+            options=decoding,
+            batch_size=batch_size,
+            capabilities=self._capabilities,
+        )
+
+
+@contextmanager
+def open_engine(
+    state: State,
+    artifact: Artifact,
+    *,
+    backend: str | None,
+    options: Mapping[str, Any],
+    threads: int | None,
+) -> Iterator[Engine]:
+    """Open `artifact` with a backend; it is closed with the block.
+
+    Args:
+        state: the invocation.
+        artifact: what to run.
+        backend: its name; None is the one that fits.
+        options: the backend's.
+        threads: for the engine; None is the project's.
+
+    Raises:
+        LingoLiteError: the backend cannot be used, or does not run this format.
+    """
+    name = backend_for(state, format=artifact.manifest.format, asked=backend)
+    loaded = state.registry.resolve("backend", name)
+    if artifact.manifest.format not in loaded.spec.accepts:
+        raise LingoLiteError(
+            f"backend `{name}` does not run format {artifact.manifest.format}",
+            hint=f"it runs {', '.join(sorted(loaded.spec.accepts))}; make one with `lingolite export` or `quantize`",
+        )
+    with closing(loaded.create(artifact, options=options, threads=threads or state.project.threads)) as made:
+        yield Engine(artifact, made, loaded.spec.capabilities)
+
+
+def asked_decoding(artifact: Artifact, asked: Mapping[str, Any]) -> DecodingOptions:
+    """The artifact's decoding defaults under what was asked for; None stands for not asked.
+
+    Raises:
+        LingoLiteError: a value is out of range, or beyond the model's positions.
+    """
+    overrides = {key: value for key, value in asked.items() if value is not None}
+    positions = artifact.manifest.model.max_seq_len
+    if overrides.get("max_length", 0) > positions:
+        raise LingoLiteError(
+            f"max_length {overrides['max_length']} is more than the {positions} positions that the model has"
+        )
+    return resolve_decoding(artifact.manifest, overrides, where="decoding")
