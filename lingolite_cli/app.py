@@ -53,6 +53,12 @@ app.add_typer(recipes.app, name="recipes")
 app.add_typer(plugins.app, name="plugins")
 
 
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"lingolite {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     context: typer.Context,
@@ -62,12 +68,11 @@ def root(
         list[str] | None,
         typer.Option("--no-plugin", metavar="NAME", help="Do not load this plugin or distribution; repeatable."),
     ] = None,
-    version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+    ] = False,
 ) -> None:
     """The options that stand before the command."""
-    if version:
-        typer.echo(f"lingolite {__version__}")
-        raise typer.Exit
     context.obj = State(is_verbose=verbose, is_quiet=quiet, no_plugin=tuple(no_plugin or ()))
 
 

@@ -166,7 +166,7 @@ def _type_at(type_: Any, path: Path_, data: Any, *, tagged: bool = True) -> Any:
     for position, part in enumerate(path):
         type_ = _narrow(type_, _value_at(data, path[:position]))
         if isinstance(part, int) or not _structs(type_):
-            arguments = [argument for argument in get_args(type_) if argument is not type(None)]
+            arguments = [argument for argument in get_args(type_) if argument not in (type(None), ...)]
             type_ = arguments[-1] if arguments else Any
         else:
             type_ = get_type_hints(_structs(type_)[0]).get(part, Any)

@@ -1,0 +1,75 @@
+"""What starting the command costs, told by the modules that it imports and not by a clock."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import environment
+
+HEAVY = ("torch", "numpy", "onnx", "onnxruntime", "sentencepiece", "sacrebleu", "safetensors", "matplotlib", "jinja2")
+
+SCRIPT = """
+import sys
+from lingolite_cli.app import main
+try:
+    main()
+except SystemExit as end:
+    code = end.code
+sys.stderr.write("\\n" + " ".join(["imported", *(name for name in {names!r} if name in sys.modules)]))
+sys.exit(code)
+"""
+
+
+def imported(*arguments: str, cwd: Path, echo: Path, names: tuple[str, ...]) -> list[str]:
+    """Which of the modules `names` a command imports."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(names=names), *arguments],
+        cwd=cwd,
+        env=environment([echo]),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout
+    return done.stderr.splitlines()[-1].split()[1:]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("--version",),
+        ("run", "--help"),
+        ("plugins", "list"),
+        ("plugins", "show", "cached"),
+        ("recipes", "check", "recipes/small.toml"),
+        ("recipes", "show", "recipes/small.toml"),
+        ("run", "--plan", "--json", "recipes/small.toml"),
+    ],
+    ids=" ".join,
+)
+def test_light_commands_import_nothing_heavy(project: Path, echo: Path, arguments: tuple[str, ...]) -> None:
+    assert imported(*arguments, cwd=project, echo=echo, names=(*HEAVY, "rich")) == []
+
+
+def test_a_plan_needs_a_table_and_no_engine(project: Path, echo: Path) -> None:
+    names = (*HEAVY, "rich")
+    assert imported("run", "--plan", "recipes/small.toml", cwd=project, echo=echo, names=names) == ["rich"]
+
+
+def test_a_run_without_torch_imports_no_torch(project: Path, echo: Path) -> None:
+    """Also the proof that the script would notice."""
+    found = imported("run", "recipes/small.toml", cwd=project, echo=echo, names=("torch", "numpy", "onnxruntime"))
+    assert found == ["numpy"]
+
+
+def test_importing_the_package_costs_nothing() -> None:
+    script = (
+        f"import sys, lingolite_cli; print(*(name for name in {(*HEAVY, 'typer', 'msgspec')} if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == []
