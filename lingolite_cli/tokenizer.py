@@ -80,12 +80,17 @@ class Tokenizer:
             max_length: the model's positions.
 
         Raises:
-            LingoLiteError: a language has no tag.
+            LingoLiteError: a language has no tag, or there is no room for a token of text.
         """
+        if max_length <= _FRAME_LENGTH:
+            raise LingoLiteError(
+                f"a model with {max_length} positions cannot read a source: the frame alone takes {_FRAME_LENGTH}",
+                hint="choose a model with more positions",
+            )
         prefix = [self._src, self.language_id(languages[0])]
         suffix = [EOS_ID, self._tgt, self.language_id(languages[1])]
         body = self.encode(text)
-        room = max(max_length - _FRAME_LENGTH, 0)
+        room = max_length - _FRAME_LENGTH
         return SourceIds([*prefix, *body[:room], *suffix], len(body) + _FRAME_LENGTH)
 
     def encode(self, text: str) -> list[int]:

@@ -119,13 +119,19 @@ def test_control_tokens_are_no_text(tiny: Tokenizer) -> None:
     assert tiny.decode([BOS_ID, *frame, EOS_ID, PAD_ID, PAD_ID]) == "She reads."
 
 
-@pytest.mark.parametrize("max_length", [5, 6, 9, 14])
+@pytest.mark.parametrize("max_length", [6, 7, 9, 14])
 def test_a_cut_keeps_prefix_and_suffix(tiny: Tokenizer, max_length: int) -> None:
     whole = tiny.encode_source(SENTENCES[5], ("en", "da"), max_length=1000)
     cut = tiny.encode_source(SENTENCES[5], ("en", "da"), max_length=max_length)
     assert cut.ids == [*whole.ids[: max_length - 3], *whole.ids[-3:]]
     assert cut.is_truncated
     assert cut.num_tokens == len(whole.ids)
+
+
+@pytest.mark.parametrize("max_length", [1, 5])
+def test_positions_for_no_more_than_the_frame_are_refused(tiny: Tokenizer, max_length: int) -> None:
+    with pytest.raises(LingoLiteError, match=f"{max_length} positions cannot read a source"):
+        tiny.encode_source("no", ("en", "da"), max_length=max_length)
 
 
 def test_a_source_that_just_fits_is_not_cut(tiny: Tokenizer) -> None:

@@ -55,7 +55,7 @@ def beam_search(
     """
     beams = _Beams(num_sentences, options)
     for length in range(1, options.max_length + 1):
-        ids, gains = step_top_k(state, beams.last_tokens, 2 * options.beam_size + (length <= options.min_length))
+        ids, gains = step_top_k(state, beams.last_tokens, 2 * options.beam_size)
         rows = beams.extend(ids, gains.astype(np.float64), length=length)
         if not len(rows):
             break

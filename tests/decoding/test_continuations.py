@@ -45,10 +45,12 @@ def test_more_than_the_vocabulary_is_all_of_it() -> None:
     assert np.exp(log_probabilities).sum() == pytest.approx(1.0, abs=1e-6)
 
 
-def test_an_impossible_token_has_no_probability_and_comes_last() -> None:
-    logits = np.array([[-np.inf, 1.0, -np.inf, 3.0]], np.float32)
-    ids, log_probabilities = top_k(logits, 3)
-    assert ids[0, :2].tolist() == [3, 1]
+@pytest.mark.parametrize(
+    ("row", "possible"), [([-np.inf, 1.0, -np.inf, 3.0], [3, 1]), ([3.0, 1.0, -np.inf, -np.inf], [0, 1])]
+)
+def test_an_impossible_token_has_no_probability_and_comes_last(row: list[float], possible: list[int]) -> None:
+    ids, log_probabilities = top_k(np.array([row], np.float32), 3)
+    assert ids[0, :2].tolist() == possible
     assert log_probabilities[0, 2] == -np.inf
     assert np.exp(log_probabilities[0, :2]).sum() == pytest.approx(1.0, abs=1e-6)
 

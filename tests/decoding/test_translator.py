@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+import sentencepiece
 
 from lingolite_cli.architecture import ModelConfig
 from lingolite_cli.decoding.options import DecodingOptions
@@ -87,6 +90,12 @@ def test_an_endless_input_streams(translator) -> None:
     ]
 
 
+def test_no_more_than_a_window_is_read_before_the_first_translation(translator) -> None:
+    texts = iter(SENTENCES * 20)
+    next(translator(batch_size=3).translate(texts))
+    assert len(SENTENCES) * 20 - len(list(texts)) == 3 * WINDOW_BATCHES
+
+
 def test_a_sentence_is_yielded_before_the_rest_of_its_window_is_translated(translator, echo) -> None:
     texts = [SENTENCES[0]] * 2 + [SENTENCES[5]] * 8
     made = translator(batch_size=2).translate(texts)
@@ -106,6 +115,29 @@ def test_an_empty_text_is_translated_without_the_model(translator, echo, text: s
     assert translation.is_finished
     assert not translation.is_truncated
     assert [alternative.text for alternative in translation.alternatives] == [""]
+    assert echo.batch_sizes == []
+
+
+def test_white_space_that_has_pieces_is_no_text_either(echo, tmp_path: Path) -> None:
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["a  b", "b   a"]),
+        model_writer=model,
+        vocab_size=20,
+        hard_vocab_limit=False,
+        remove_extra_whitespaces=False,
+        pad_id=0,
+        bos_id=1,
+        eos_id=2,
+        unk_id=3,
+        user_defined_symbols=["<en>", "<da>", "<src>", "<tgt>"],
+        minloglevel=2,
+    )
+    (tmp_path / "tokenizer.model").write_bytes(model.getvalue())
+    keeps_space = Tokenizer(tmp_path / "tokenizer.model")
+    assert keeps_space.encode("   ")
+    translator = Translator(echo, keeps_space, ModelConfig(), LANGUAGES, options=DecodingOptions())
+    assert [translation.tokens for translation in translator.translate(["   "])] == [()]
     assert echo.batch_sizes == []
 
 

@@ -104,6 +104,19 @@ def test_a_model_agrees_with_itself(backends, bundles, tokenizer, hypotheses) ->
     assert parity == Parity(top1_agreement=1.0, exact_match=1.0, num_tokens=tokens, max_logit_margin=0.0)
 
 
+def test_a_token_that_is_only_as_good_as_a_smaller_id_does_not_rank_first(bundles, tokenizer) -> None:
+    class Undecided:
+        def encode(self, source_ids, source_mask):
+            return None
+
+        def step(self, state, tokens):
+            return np.zeros((len(tokens), tokenizer.vocab_size), np.float32)
+
+    model = bundles["cached"].manifest.model
+    parity = measure_parity(Undecided(), tokenizer, model, ["no"], LANGUAGES, [(0, 7, 0, 0)], [(0, 0, 0, 0)])
+    assert parity == Parity(top1_agreement=0.75, exact_match=0.0, num_tokens=4, max_logit_margin=0.0)
+
+
 def test_parity_without_a_token_is_refused(backends, bundles, tokenizer) -> None:
     with pytest.raises(LingoLiteError, match="no token"):
         measure_parity(

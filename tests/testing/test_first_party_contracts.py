@@ -1,10 +1,10 @@
-"""The first-party plugins, held to the contracts that other authors run."""
+"""The first-party plugins, held to the contracts that other authors run. ONNX has a file of its own."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from lingolite_cli.testing import BackendContract, ExporterContract, MetricContract, QuantizerContract
+from lingolite_cli.testing import BackendContract, MetricContract, QuantizerContract
 
 
 class TestEager(BackendContract):
@@ -21,21 +21,13 @@ class TestInt8(BackendContract):
     rounding = 0.5
 
 
-class TestOnnx(BackendContract):
-    plugin = "onnx"
-    routes = (("onnx",), ("fp16", "onnx"))
-    reference = "eager"
-
-
 class TestOnnxInt8(BackendContract):
+    """Against the integers of torch; on its own it is held to more in `tests/lingolite_onnx`."""
+
     plugin = "onnx"
     routes = (("dynamic-int8", "onnx"),)
     reference = "int8"
     rounding = 0.5
-
-
-class TestOnnxExporter(ExporterContract):
-    plugin = "onnx"
 
 
 class TestDynamicInt8(QuantizerContract):
