@@ -55,17 +55,31 @@ class ExportConfig(msgspec.Struct, frozen=True, kw_only=True):
     cpu_note: str
 
 
-def write_export_config(source: Artifact, details: ExportDetails, directory: Path) -> None:
-    """Write the file for graphs that lie in `directory`.
+def source_frame(source: Artifact, max_seq_len: int) -> SourceFrame:
+    """How a source is framed, shown from the first language to the last.
 
     Raises:
-        LingoLiteError: the bundle's tokenizer cannot be read.
+        LingoLiteError: the bundle's tokenizer cannot be read, or the frame alone is longer than `max_seq_len`.
     """
-    text = msgspec.json.format(msgspec.json.encode(_config(source, details, directory)), indent=2)
+    languages = source.manifest.languages
+    pair = (languages[0], languages[-1])
+    return SourceFrame(
+        pieces=["<src>", "<SOURCE LANGUAGE>", "… text …", "</s>", "<tgt>", "<TARGET LANGUAGE>"],
+        example=f"an empty text from {pair[0]} to {pair[1]}",
+        example_ids=Tokenizer(source.tokenizer_path).encode_source("", pair, max_length=max_seq_len).ids,
+        too_long=f"cut the text so that the frame and the text together have at most {max_seq_len} ids",
+        control_tokens="encode only the text with SentencePiece and put the frame's ids around it; ids of control "
+        "tokens that come out of the text itself must not be fed: spell such a piece in characters",
+    )
+
+
+def write_export_config(source: Artifact, details: ExportDetails, frame: SourceFrame, directory: Path) -> None:
+    """Write the file for graphs that lie in `directory`."""
+    text = msgspec.json.format(msgspec.json.encode(_config(source, details, frame, directory)), indent=2)
     (directory / FILE_NAME).write_bytes(text + b"\n")
 
 
-def _config(source: Artifact, details: ExportDetails, directory: Path) -> ExportConfig:
+def _config(source: Artifact, details: ExportDetails, frame: SourceFrame, directory: Path) -> ExportConfig:
     tokenizer = Tokenizer(source.tokenizer_path)
     model = source.manifest.model
     languages = source.manifest.languages
@@ -86,7 +100,7 @@ def _config(source: Artifact, details: ExportDetails, directory: Path) -> Export
         },
         special_ids={"pad": model.pad_token_id, "bos": BOS_ID, "eos": EOS_ID, "unk": UNK_ID},
         language_ids={language: tokenizer.language_id(language) for language in languages},
-        source_frame=_source_frame(tokenizer, languages, details.max_seq_len),
+        source_frame=frame,
         graphs={
             "encoder": _graph(0, encoder_interface(model), directory),
             "decoder": _graph(1, decoder_interface(model), directory),
@@ -120,19 +134,6 @@ def _files(directory: Path) -> dict[str, str]:
         FILE_NAME: "this file",
         MANIFEST_NAME: "LingoLite's manifest with the SHA-256 of each file; an app does not need it",
     }
-
-
-def _source_frame(tokenizer: Tokenizer, languages: tuple[str, ...], max_seq_len: int) -> SourceFrame:
-    """How a source is framed, shown from the first language to the last."""
-    pair = (languages[0], languages[-1])
-    return SourceFrame(
-        pieces=["<src>", "<SOURCE LANGUAGE>", "… text …", "</s>", "<tgt>", "<TARGET LANGUAGE>"],
-        example=f"an empty text from {pair[0]} to {pair[1]}",
-        example_ids=tokenizer.encode_source("", pair, max_length=max_seq_len).ids,
-        too_long=f"cut the text so that the frame and the text together have at most {max_seq_len} ids",
-        control_tokens="encode only the text with SentencePiece and put the frame's ids around it; ids of control "
-        "tokens that come out of the text itself must not be fed: spell such a piece in characters",
-    )
 
 
 def _graph(index: int, interface: Interface, directory: Path) -> GraphFile:

@@ -15,7 +15,7 @@ from lingolite_cli.artifact import Artifact, Product
 from lingolite_cli.errors import LingoLiteError
 from lingolite_onnx.checks import check_models, check_run
 from lingolite_onnx.details import ExportDetails, GraphCheck
-from lingolite_onnx.export_config import write_export_config
+from lingolite_onnx.export_config import source_frame, write_export_config
 from lingolite_onnx.graph import WEIGHTS_FILE, WeightFile, write_model
 from lingolite_onnx.optimization import optimize
 from lingolite_onnx.options import OPSET_VERSIONS, OnnxExportOptions
@@ -51,6 +51,7 @@ class OnnxExporter:
             LingoLiteError: the bundle cannot be carried by these graphs, or a check of the graphs failed.
         """
         max_seq_len = self._positions(source)
+        frame = source_frame(source, max_seq_len)
         weights = Weights.read(source)
         self._write_graphs(weights, directory, max_seq_len)
         checks = [self._check_portable(weights, directory, max_seq_len)]
@@ -67,7 +68,7 @@ class OnnxExporter:
                 )
             )
         details = self._details(weights, max_seq_len, tuple(checks))
-        write_export_config(source, details, directory)
+        write_export_config(source, details, frame, directory)
         return Product(format=ONNX_FORMAT, details=details.to_dict())
 
     def _positions(self, source: Artifact) -> int:

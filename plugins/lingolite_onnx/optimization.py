@@ -5,8 +5,10 @@ Owns two ways to optimize, and pointing the results back at `weights.bin` so tha
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
+import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -73,7 +75,8 @@ def _by_onnxruntime_tools(path: Path, config: ModelConfig) -> onnx.ModelProto:
     """The fusions of the package `onnxruntime-tools`, unmaintained since 2021, for models of the type `bert`."""
     fallback = 'set optimize = "onnxruntime" for the optimizer that onnxruntime itself brings'
     try:
-        optimizer = importlib.import_module("onnxruntime_tools.optimizer")
+        with contextlib.redirect_stdout(sys.stderr):  # it prints when it is imported
+            tools = importlib.import_module("onnxruntime_tools")  # its submodule hides behind an attribute
     except ImportError as error:
         raise LingoLiteError(
             f"onnxruntime-tools cannot be imported: {error}",
@@ -81,13 +84,14 @@ def _by_onnxruntime_tools(path: Path, config: ModelConfig) -> onnx.ModelProto:
             exit_code=ExitCode.PLUGIN,
         ) from error
     try:
-        optimized = optimizer.optimize_model(
-            str(path), model_type="bert", num_heads=config.n_heads, hidden_size=config.d_model
-        )
+        with contextlib.redirect_stdout(sys.stderr):
+            optimized = tools.optimizer.optimize_model(
+                str(path), model_type="bert", num_heads=config.n_heads, hidden_size=config.d_model
+            )
         model: onnx.ModelProto = optimized.model
     except Exception as error:  # an unmaintained package may fail in any way
         raise LingoLiteError(
-            f"onnxruntime-tools cannot optimize {path.name}: {type(error).__name__}: {error}",
+            f"onnxruntime-tools cannot optimize {path.name}: {error!r}",
             hint=f"the package is no longer maintained; {fallback}",
             exit_code=ExitCode.PLUGIN,
         ) from error

@@ -68,20 +68,20 @@ def test_beams_of_one_sentence_share_its_cross_attention(exported: Any, expected
 
 
 def test_a_step_beyond_the_positions_is_refused(exported: Any) -> None:
-    backend = opened(exported(BUNDLE, max_seq_len=4))
-    assert backend.max_seq_len == 4
+    backend = opened(exported(BUNDLE, max_seq_len=6))
+    assert backend.max_seq_len == 6
     state = backend.encode(np.array([[5, 6]]), np.ones((1, 2), dtype=np.bool_))
-    for _ in range(4):
+    for _ in range(6):
         backend.step(state, np.array([1]))
-    with pytest.raises(LingoLiteError, match="target token 5 lies beyond the 4 positions") as caught:
+    with pytest.raises(LingoLiteError, match="target token 7 lies beyond the 6 positions") as caught:
         backend.step(state, np.array([1]))
     assert "--max-seq-len" in str(caught.value.hint)
 
 
 def test_a_source_beyond_the_positions_is_refused(exported: Any) -> None:
-    backend = opened(exported(BUNDLE, max_seq_len=4))
-    with pytest.raises(LingoLiteError, match="source of 5 tokens lies beyond the 4 positions"):
-        backend.encode(np.ones((1, 5), dtype=np.int64), np.ones((1, 5), dtype=np.bool_))
+    backend = opened(exported(BUNDLE, max_seq_len=6))
+    with pytest.raises(LingoLiteError, match="source of 7 tokens lies beyond the 6 positions"):
+        backend.encode(np.ones((1, 7), dtype=np.int64), np.ones((1, 7), dtype=np.bool_))
 
 
 def test_an_unavailable_provider_is_refused_with_those_available(exported: Any) -> None:

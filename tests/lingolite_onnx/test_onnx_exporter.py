@@ -163,12 +163,12 @@ def test_fewer_positions_make_smaller_tables(exported: Any, options: dict[str, i
         assert tables == [[rows, 4], [rows, 4]]
 
 
-@pytest.mark.parametrize("max_seq_len", [0, 65])
-def test_positions_that_the_model_lacks_are_refused(
-    fixture_bundles: dict[str, Artifact], tmp_path: Path, max_seq_len: int
+@pytest.mark.parametrize(("max_seq_len", "message"), [(0, "64 positions"), (65, "64 positions"), (4, "4 positions")])
+def test_positions_that_the_model_lacks_or_the_frame_exceeds_are_refused(
+    fixture_bundles: dict[str, Artifact], tmp_path: Path, max_seq_len: int, message: str
 ) -> None:
     exporter = OnnxExporter(options=OnnxExportOptions(max_seq_len=max_seq_len))
-    with pytest.raises(LingoLiteError, match="64 positions"):
+    with pytest.raises(LingoLiteError, match=message):
         exporter.export(fixture_bundles[BUNDLE], tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +84,16 @@ def test_a_failing_unmaintained_package_is_reported_with_a_way_out(
     """The real package fails inside its own shape inference; this one stands in for it, and fails like it."""
     package = tmp_path / "path" / "onnxruntime_tools"
     package.mkdir(parents=True)
-    (package / "__init__.py").write_text("")
+    (package / "__init__.py").write_text("from onnxruntime_tools import optimizer\n")
     (package / "optimizer.py").write_text(
         "def optimize_model(path, **options):\n    raise AssertionError('rank of a shape')\n"
     )
     monkeypatch.syspath_prepend(tmp_path / "path")
-    with pytest.raises(LingoLiteError, match=r"cannot optimize encoder\.onnx: AssertionError: rank") as caught:
+    monkeypatch.setitem(sys.modules, "onnxruntime_tools.optimizer", None)  # so that both are taken back afterwards
+    monkeypatch.setitem(sys.modules, "onnxruntime_tools", None)
+    for name in ("onnxruntime_tools.optimizer", "onnxruntime_tools"):
+        del sys.modules[name]
+    with pytest.raises(LingoLiteError, match=r"cannot optimize encoder\.onnx: AssertionError\('rank") as caught:
         export_to(fixture_bundles[BUNDLE], tmp_path / "onnx", optimize="onnxruntime-tools")
     assert caught.value.exit_code == ExitCode.PLUGIN
     assert not (tmp_path / "onnx").exists()
