@@ -139,8 +139,10 @@ def test_fewer_hypotheses_are_returned_when_fewer_are_possible(table, sources) -
         logits[EOS_ID if len(prefix) == 3 else 4] = 0.0
         return logits
 
-    found = search(table(logits_of), *sources, options=DecodingOptions(beam_size=5, n_best=5, max_length=6))
+    backend = table(logits_of)
+    found = search(backend, *sources, options=DecodingOptions(beam_size=5, n_best=5, max_length=6))
     assert [[hypothesis.tokens for hypothesis in row] for row in found] == [[(4, 4, EOS_ID)]] * 5
+    assert len(backend.batch_sizes) == 3
 
 
 @pytest.mark.parametrize("seed", range(4))
