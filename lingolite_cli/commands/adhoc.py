@@ -187,11 +187,14 @@ def backend_for(state: State, *, format: str, asked: str | None = None) -> str:
     """The backend that was asked for; else the project's if it runs `format`, or the first that does.
 
     Raises:
-        LingoLiteError: none does.
+        LingoLiteError: none does, or the project's is not usable.
     """
     if asked is not None:
         return asked
-    preferred = state.project.settings.defaults.get("evaluate", {}).get("backend", "cached")
+    preferred = state.project.settings.defaults.get("evaluate", {}).get("backend")
+    if preferred is not None:
+        state.registry.resolve("backend", str(preferred))
+    preferred = preferred or "cached"
     able = [
         entry.name
         for entry in state.registry.of_kind("backend")

@@ -73,7 +73,8 @@ class StepCache:
     def store(self, key: str, work: Callable[[Path], StepResult]) -> CachedStep:
         """Do `work` in a fresh directory and keep what it wrote there, together with its result."""
         with self.directory(key) as directory:
-            result = work(directory)
+            # As it will be read: a whole number in a float field would otherwise give two digests.
+            result = msgspec.json.decode(msgspec.json.encode(work(directory)), type=StepResult)
             entry = _describe(directory, result)
             (directory / ENTRY_NAME).write_bytes(canonical_json(entry))
         return CachedStep(self._directory(key), entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ import msgspec
 
 from lingolite_cli.artifact import Manifest
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.evaluation.corpus import Corpus, CorpusSpec
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.recipe.decoding import resolve_decoding
@@ -164,7 +165,15 @@ def _score(
     scores = {}
     for choice in choices:
         score = workspace.create(choice).score(hypotheses, references)
-        if not isinstance(score, Score):
-            raise LingoLiteError(f"metric `{choice.loaded.spec.name}` gave a {type(score).__name__}, not a Score")
-        scores[choice.loaded.spec.name] = score
+        scores[choice.loaded.spec.name] = _checked(score, choice)
     return scores
+
+
+def _checked(score: object, choice: PluginChoice) -> Score:
+    name = choice.loaded.spec.name
+    if not isinstance(score, Score):
+        raise LingoLiteError(f"metric `{name}` gave a {type(score).__name__}, not a Score", exit_code=ExitCode.PLUGIN)
+    for part, value in {"value": score.value, **score.details}.items():
+        if not math.isfinite(value):
+            raise LingoLiteError(f"metric `{name}` gave {value} as its {part}", exit_code=ExitCode.PLUGIN)
+    return score

@@ -8,11 +8,12 @@ from lingolite_cli.plugins.specs import BackendSpec, MetricSpec
 
 @hookimpl
 def lingolite_metrics() -> list[MetricSpec]:
-    """A name that is taken, one of a later API, and one whose code cannot be imported."""
+    """A name that is taken, one of a later API, two whose code cannot be imported, and one that cannot count."""
     return [
         MetricSpec(name="bleu", summary="another BLEU", factory="lingolite_hostile.rival:Nothing"),
         MetricSpec(name="future", summary="of a later API", factory="lingolite_hostile.rival:Nothing", api=99),
         MetricSpec(name="explodes", summary="fails when used", factory="lingolite_hostile.raises:Nothing"),
+        MetricSpec(name="unsure", summary="is not a number", factory="lingolite_hostile.unsure:Unsure"),
         MetricSpec(name="absent", summary="has no class", factory="lingolite_hostile.rival:Nothing"),
     ]
 
