@@ -77,7 +77,7 @@ def parse_value(text: str) -> Any:
 
 def _explain(message: str, data: Any, type_: Any, where: str) -> LingoLiteError:
     found = _AT.search(message)
-    path = _split(found["path"]) if found else []
+    path = _split(found["path"], data, type_) if found else []
     reason = message[: found.start()] if found else message
     unknown = _UNKNOWN.match(reason)
     if unknown:
@@ -113,12 +113,25 @@ def _choices(path: Path_, data: Any, type_: Any) -> str | None:
     return None
 
 
-def _split(path: str) -> Path_:
-    return [
-        int(index) if index else name
-        for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", path)
-        if index != "..."
-    ]
+def _split(path: str, data: Any, type_: Any) -> Path_:
+    parts: Path_ = []
+    for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", path):
+        if index == "...":
+            parts.append(_failing_key(parts, data, type_))
+        else:
+            parts.append(int(index) if index else name)
+    return parts
+
+
+def _failing_key(path: Path_, data: Any, type_: Any) -> str:
+    """The first key of a plain table whose value has not the table's type: msgspec leaves open which it is."""
+    table = _value_at(data, path)
+    for key, value in table.items() if isinstance(table, dict) else ():
+        try:
+            msgspec.convert(value, _type_at(type_, [*path, key], data, tagged=False))
+        except msgspec.ValidationError:
+            return str(key)
+    return "..."
 
 
 def _join(path: Path_, data: Any) -> str:

@@ -118,17 +118,15 @@ def test_an_unknown_key_is_named_with_its_path_and_value(data: dict[str, Any], m
         ),
         ({"name": "n", "pair": ["en"]}, "park.toml: `pair`: expected `array` of length 2, got 1"),
         ({"name": "n", "vehicles": "boat"}, 'park.toml: `vehicles`: expected `array`, not "boat"'),
-        ({"name": "n", "vehicles": [{**BOAT, "crew": {"ann": "two"}}]}, None),
+        (
+            {"name": "n", "vehicles": [{**BOAT, "crew": {"bob": 1, "ann": "two"}}]},
+            'park.toml: `vehicles[0] (id gull).crew.ann`: expected `int`, not "two"',
+        ),
     ],
     ids=["type", "missing", "missing deep", "range", "pattern", "bool", "float", "length", "no array", "table value"],
 )
-def test_a_wrong_value_is_named_with_its_path(data: dict[str, Any], message: str | None) -> None:
-    found, _ = refusal(data)
-    if message is None:
-        assert found.startswith("park.toml: `vehicles[0] (id gull).crew")
-        assert "expected `int`" in found
-    else:
-        assert found == message
+def test_a_wrong_value_is_named_with_its_path(data: dict[str, Any], message: str) -> None:
+    assert refusal(data)[0] == message
 
 
 def test_a_misspelt_kind_is_answered_with_the_nearest() -> None:

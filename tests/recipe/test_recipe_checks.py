@@ -1,0 +1,257 @@
+"""Recipes that cannot run are refused before anything heavy loads, with nothing on disk changed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import RECIPE, Outcome, contents, environment
+
+Command = Callable[..., Outcome]
+
+
+MISTAKES = {
+    "misspelt key": (
+        ('uses = "evaluate"\nmetrics', 'uses = "evaluate"\nmetrcs'),
+        "unknown key `steps[0] (id baseline).metrcs`",
+        "did you mean `metrics`?",
+    ),
+    "misspelt top-level key": (
+        ('name = "small"', 'name = "small"\nsede = 3'),
+        "unknown key `sede` = 3",
+        "did you mean `seed`?",
+    ),
+    "unknown kind of step": (
+        ('uses = "quantize"', 'uses = "quantise"'),
+        '`steps[1] (id half).uses`: invalid value, not "quantise"',
+        "did you mean `quantize`?",
+    ),
+    "wrong type": (
+        ('uses = "evaluate"\nmetrics', 'uses = "evaluate"\nbatch_size = "many"\nmetrics'),
+        '`steps[0] (id baseline).batch_size`: expected `int`, not "many"',
+        None,
+    ),
+    "out of range": (
+        ('candidate = "shipped"', 'candidate = "shipped"\nresamples = 5'),
+        "`steps[3] (id verify).resamples`: expected `int` >= 100, not 5",
+        None,
+    ),
+    "no name": (('name = "small"\n', ""), "missing required field `name`", None),
+    "other schema": (("schema = 1", "schema = 9"), "schema is 9; this version reads 1", None),
+    "name that is a path": (
+        ('name = "small"', 'name = "../small"'),
+        "`name`: expected `str` matching regex '^[A-Za-z][A-Za-z0-9_-]*$', not \"../small\"",
+        None,
+    ),
+    "later step": (
+        ('id = "baseline"\nuses = "evaluate"', 'id = "baseline"\nuses = "evaluate"\nmodel = "half"'),
+        "`steps[0] (id baseline).model`: refers to a later step, `half`",
+        "steps refer backwards only; reorder them",
+    ),
+    "itself": (
+        ('method = "fp16"', 'method = "fp16"\nmodel = "half"'),
+        "`steps[1] (id half).model`: refers to this very step, `half`",
+        "steps refer backwards only; reorder them",
+    ),
+    "unknown step": (
+        ('model = "half"', 'model = "hlaf"'),
+        "`steps[2] (id shipped).model`: there is no `hlaf`",
+        "did you mean `half`?",
+    ),
+    "step without an artifact": (
+        ('model = "half"', 'model = "baseline"'),
+        "`steps[2] (id shipped).model`: step `baseline` makes no artifact",
+        "artifacts so far: inputs.model, half",
+    ),
+    "wrong kind of step": (
+        ('reference = "baseline"', 'reference = "half"'),
+        "`steps[3] (id verify).reference`: step `half` is of kind quantize, not evaluate",
+        "known: baseline, shipped",
+    ),
+    "corpus for a model": (
+        ('model = "half"', 'model = "inputs.test"'),
+        "`steps[2] (id shipped).model`: there is no `inputs.test`",
+        "did you mean `inputs.model`?",
+    ),
+    "unknown corpus": (
+        ('uses = "evaluate"\nmetrics', 'uses = "evaluate"\ncorpus = "inputs.tset"\nmetrics'),
+        "`steps[0] (id baseline).corpus`: there is no `inputs.tset`",
+        "did you mean `inputs.test`?",
+    ),
+    "unknown plugin": (
+        ('method = "fp16"', 'method = "fp61"'),
+        "`steps[1] (id half).method`: there is no quantizer called `fp61`",
+        "did you mean `fp16`?; `lingolite plugins list` shows all",
+    ),
+    "unknown metric": (
+        ('metrics = ["bleu", "exact"]\n\n[[steps]]\nid = "half"', 'metrics = ["belu"]\n\n[[steps]]\nid = "half"'),
+        "`steps[0] (id baseline).metrics`: there is no metric called `belu`",
+        "did you mean `bleu`?; `lingolite plugins list` shows all",
+    ),
+    "duplicate ids": (
+        ('id = "half"', 'id = "baseline"'),
+        "steps[0] and steps[1] have the same id `baseline`",
+        None,
+    ),
+    "unknown budget": (
+        ("size_ratio_max = 0.9", "size_ratio_mx = 0.9"),
+        "`steps[3] (id verify).budget.size_ratio_mx`: there is no such budget here",
+        "did you mean `size_ratio_max`?",
+    ),
+    "budget on a metric that is not measured": (
+        ("bleu_drop_max", "chrf_drop_max"),
+        "`steps[3] (id verify).budget.chrf_drop_max`: there is no such budget here",
+        "did you mean `exact_drop_max`?",
+    ),
+    "budget that is no number": (
+        ("size_ratio_max = 0.9", 'size_ratio_max = "small"'),
+        '`steps[3] (id verify).budget.size_ratio_max`: expected `float`, not "small"',
+        None,
+    ),
+    "format that the backend does not read": (
+        ('model = "half"', 'model = "half"\nbackend = "onnx"'),
+        "`steps[2] (id shipped).model`: `half` is of format bundle-fp16, and backend `onnx` reads onnx",
+        'add a step before it: uses = "export", format = "onnx"',
+    ),
+    "format that needs a quantizer": (
+        ('uses = "evaluate"\nmetrics', 'uses = "evaluate"\nbackend = "int8"\nmetrics'),
+        "`steps[0] (id baseline).model`: `inputs.model` is of format bundle, and backend `int8` reads bundle-int8",
+        'add a step before it: uses = "quantize", method = "dynamic-int8"',
+    ),
+    "unknown plugin option": (
+        ('model = "half"', 'model = "half"\noptions = { skip = 3 }'),
+        "steps[2] (id shipped), options of backend `echo`: unknown key `skip` = 3",
+        "known: gate, skip_every",
+    ),
+    "wrong type of plugin option": (
+        ('model = "half"', 'model = "half"\noptions = { skip_every = 0.5 }'),
+        "steps[2] (id shipped), options of backend `echo`: `skip_every`: expected `int`, not 0.5",
+        None,
+    ),
+    "options of a metric that is not used": (
+        ('model = "half"', 'model = "half"\nmetric_options = { chrf = { word_order = 2 } }'),
+        "`steps[2] (id shipped).metric_options.chrf`: the step has no metric `chrf`",
+        "metrics: ['bleu', 'exact']",
+    ),
+    "other decoding key": (
+        ('model = "half"', 'model = "half"\ndecoding = { beams = 2 }'),
+        "unknown key `beams` = 2",
+        "did you mean `beam_size`?",
+    ),
+    "longer than the model": (
+        ('model = "half"', 'model = "half"\ndecoding = { max_length = 49 }'),
+        "`steps[2] (id shipped).decoding.max_length`: 49 is more than the 48 positions that the model has",
+        None,
+    ),
+    "verify of different sentences": (
+        ('model = "half"', 'model = "half"\nmax_samples = 7'),
+        "`steps[3] (id verify).candidate`: `baseline` and `shipped` translate different sentences "
+        "(inputs.test and inputs.test, max_samples 7)",
+        "a paired verdict needs both on the same corpus with the same max_samples",
+    ),
+    "language that the model does not know": (
+        ('languages = ["en", "da"]', 'languages = ["en", "nl"]'),
+        "`steps[0] (id baseline).corpus`: `inputs.test` is in `nl`, which the model does not know",
+        "the model knows en, da",
+    ),
+    "text without references": (
+        ('{ tsv = "test.tsv", languages', '{ source = "test.tsv", languages'),
+        "`steps[0] (id baseline).corpus`: `inputs.test` has no references to score against",
+        None,
+    ),
+    "unknown reporter": (
+        ('reporters = ["markdown"]', 'reporters = ["mardown"]'),
+        "`steps[4] (id report).reporters`: there is no reporter called `mardown`",
+        "did you mean `markdown`?; `lingolite plugins list` shows all",
+    ),
+    "not TOML": (("[inputs]", "[inputs"), "recipes/wrong.toml is not TOML: ", None),
+}
+
+
+@pytest.mark.parametrize(("change", "message", "hint"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_named_with_its_place_and_a_hint(
+    with_echo: Command, project: Path, change: tuple[str, str], message: str, hint: str | None
+) -> None:
+    old, new = change
+    assert old in RECIPE
+    (project / "recipes" / "wrong.toml").write_text(RECIPE.replace(old, new, 1))
+    before = contents(project)
+    checked = with_echo("recipes", "check", "recipes/wrong.toml")
+    assert checked.code == 2
+    assert checked.out == ""
+    first, *rest = checked.err.splitlines()
+    assert first.startswith("error: ")
+    assert "recipes/wrong.toml" in first or message.startswith("unknown key `beams`")
+    assert message in first
+    assert rest == ([] if hint is None else ["", f"hint: {hint}"])
+    assert with_echo("run", "recipes/wrong.toml") == checked, "`run` refuses with the same words"
+    assert contents(project) == before
+
+
+@pytest.mark.parametrize(
+    ("file", "message", "hint"),
+    [
+        ("test.tsv", "no such file: {root}/test.tsv", "paths are relative to {root}"),
+        ("model", "no such directory: {root}/model", "an artifact is a directory; make one with "),
+    ],
+)
+def test_a_missing_input_is_named(with_echo: Command, project: Path, file: str, message: str, hint: str) -> None:
+    (project / file).rename(project / "elsewhere")
+    before = contents(project)
+    outcome = with_echo("run", "recipes/small.toml")
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"error: {message.format(root=project)}\n\nhint: {hint.format(root=project)}")
+    assert contents(project) == before
+
+
+def test_a_missing_file_with_a_like_name_beside_it_is_suggested(with_echo: Command, project: Path) -> None:
+    (project / "test.tsv").rename(project / "tests.tsv")
+    outcome = with_echo("run", "recipes/small.toml")
+    assert outcome.err.endswith(f"hint: did you mean `{project / 'tests.tsv'}`?\n")
+
+
+def test_refusing_a_recipe_loads_nothing_heavy(project: Path, echo: Path) -> None:
+    (project / "recipes" / "wrong.toml").write_text(RECIPE.replace("size_ratio_max", "size_max"))
+    script = (
+        "import sys\nfrom lingolite_cli.app import main\ntry:\n    main()\nexcept SystemExit as end:\n"
+        "    heavy = {'torch', 'numpy', 'onnx', 'onnxruntime', 'sentencepiece', 'rich'} & sys.modules.keys()\n"
+        "    print(end.code, *heavy)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "run", "recipes/wrong.toml"],
+        cwd=project,
+        env=environment([echo]),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "2\n"
+
+
+def test_a_valid_recipe_is_checked_without_running(with_echo: Command, project: Path) -> None:
+    before = contents(project)
+    outcome = with_echo("recipes", "check", "recipes/small.toml")
+    assert outcome == Outcome(0, "recipes/small.toml: 5 steps, nothing wrong found\n", "")
+    assert contents(project) == before
+
+
+def test_a_recipe_is_found_from_a_sub_directory(with_echo: Command, project: Path) -> None:
+    outcome = with_echo("run", "small.toml", cwd=project / "recipes")
+    assert outcome.code == 0
+    assert (project / "runs" / "small").is_dir()
+    assert "run: ../runs/small/" in outcome.out
+
+
+def test_recipes_are_listed_and_shown(with_echo: Command, project: Path) -> None:
+    (project / "recipes" / "small.lock.toml").write_text("not = 'a recipe'")
+    listed = with_echo("recipes", "list", "--json").json
+    assert [recipe["name"] for recipe in listed] == ["small"]
+    shown = with_echo("recipes", "show", "recipes/small.toml", "--json").json
+    assert [step["id"] for step in shown["steps"]] == ["baseline", "half", "shipped", "verify", "report"]
+    assert shown["steps"][0]["backend"] == "echo", "the project's default is merged under the step"
+    assert json.dumps(shown["steps"][3]["budget"]) == '{"bleu_drop_max": 0.5, "size_ratio_max": 0.9}'
