@@ -56,10 +56,14 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Product(msgspec.Struct, frozen=True, kw_only=True):
-    """What a quantizer or exporter says of the files that it wrote."""
+    """What a quantizer or exporter says of the files that it wrote.
+
+    `max_seq_len` is given where the files have fewer positions than the model: sources are then cut to it.
+    """
 
     format: str
     quantization: Quantization | None = None
+    max_seq_len: int | None = None
     details: dict[str, Any] = {}
 
 
@@ -284,12 +288,14 @@ def derive_artifact(
 ) -> Artifact:
     """Finish an artifact made from `source` in the temporary `directory` that will become `path`.
 
-    The model configuration, languages, decoding defaults and tokenizer are those of the source.
+    The model configuration, languages, decoding defaults and tokenizer are those of the source; only its positions
+    may be fewer.
     """
+    model = source.manifest.model
     shutil.copyfile(source.tokenizer_path, directory / TOKENIZER_NAME)
     manifest = Manifest(
         format=product.format,
-        model=source.manifest.model,
+        model=msgspec.structs.replace(model, max_seq_len=product.max_seq_len or model.max_seq_len),
         languages=source.manifest.languages,
         decoding=source.manifest.decoding,
         made_by=provenance,

@@ -69,7 +69,7 @@ class OnnxExporter:
             )
         details = self._details(weights, max_seq_len, tuple(checks))
         write_export_config(source, details, frame, directory)
-        return Product(format=ONNX_FORMAT, details=details.to_dict())
+        return Product(format=ONNX_FORMAT, max_seq_len=max_seq_len, details=details.to_dict())
 
     def _positions(self, source: Artifact) -> int:
         """Rows of the rotary tables."""

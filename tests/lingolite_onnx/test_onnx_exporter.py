@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -156,7 +157,7 @@ def test_other_opsets_are_refused(opset_version: int) -> None:
 @pytest.mark.parametrize(("options", "rows"), [({}, 64), ({"max_seq_len": 32}, 32)])
 def test_fewer_positions_make_smaller_tables(exported: Any, options: dict[str, int], rows: int) -> None:
     artifact = exported(BUNDLE, **options)
-    assert artifact.manifest.details["max_seq_len"] == rows
+    assert artifact.manifest.model.max_seq_len == artifact.manifest.details["max_seq_len"] == rows
     for name in GRAPHS:
         model = onnx.load(artifact.path / name, load_external_data=False)
         tables = [list(tensor.dims) for tensor in model.graph.initializer if tensor.name.startswith("rotary_")]
@@ -201,6 +202,23 @@ def test_the_check_replays_roundings_and_finds_a_wrong_one(exported: Any, fixtur
         Reference(weights, replay).encode(sample.source_ids, sample.source_mask)
         errors.append(replay.largest_error)
     assert 0.4 < errors[0] <= ROUNDING_TOLERANCE < errors[1]
+
+
+@needs_exact_int8
+def test_a_graph_that_rounds_otherwise_fails_the_check(
+    exported: Any, fixture_bundles: dict[str, Artifact], tmp_path: Path
+) -> None:
+    """Its logits follow from its integers; only the integers are wrong."""
+    shutil.copytree(exported(BUNDLE_INT8).path, tmp_path, dirs_exist_ok=True)
+    model = onnx.load(tmp_path / "decoder.onnx", load_external_data=False)
+    for node in model.graph.node:
+        if node.op_type == "Round":
+            node.op_type = "Floor"
+    (tmp_path / "decoder.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(LingoLiteError, match=r"off by up to 0\.9\d* levels|off by up to 1 levels"):
+        check_run(
+            Weights.read(fixture_bundles[BUNDLE_INT8]), tmp_path, "portable", max_seq_len=64, checked_by=(), test=True
+        )
 
 
 @needs_exact_int8
