@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model.cache import CacheError, KVCache, check_cache_use
-from lingolite_cli.model.layers import RotaryPositions
+from lingolite_cli.model.layers import Inexact, RotaryPositions
 
 # Finite, so that a row with nothing to attend to becomes a mean and never NaN.
 MASKED = -1e30
@@ -29,7 +29,7 @@ def causal_mask(num_queries: int, num_keys: int, *, device: torch.device) -> Ten
     return mask.triu(num_keys - num_queries + 1)
 
 
-class GroupedQueryAttention(nn.Module):
+class GroupedQueryAttention(Inexact):
     """Self-attention in which groups of heads share keys and values.
 
     Head h reads key/value head h // G.
@@ -114,7 +114,9 @@ class GroupedQueryAttention(nn.Module):
         rows = grouped.permute(0, 2, 3, 1, 4).flatten(2, 3)  # [B, K, G·T, D]
         if mask is not None and mask.size(-2) > 1:
             mask = mask.repeat(*[1] * (mask.dim() - 2), group, 1)  # [..., G·T, P]
-        attended = F.scaled_dot_product_attention(rows, cache.key, cache.value, attn_mask=mask)
+        rows, key, value = (part.to(self.compute_dtype) for part in (rows, cache.key, cache.value))
+        mask = None if mask is None else mask.to(self.compute_dtype)
+        attended = F.scaled_dot_product_attention(rows, key, value, attn_mask=mask).to(q.dtype)
         by_head = attended.reshape(batch, self.n_heads, length, self.head_dim)
         return by_head.transpose(1, 2).flatten(2)
 

@@ -12,6 +12,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from lingolite_cli.model.layers import Inexact
 from lingolite_cli.quantization import INT8_MAX, SCALE_SUFFIX
 
 _SMALLEST_MAXIMUM = 1e-30  # below it a row of activations counts as zeros
@@ -101,7 +102,11 @@ def is_int_mm_exact() -> bool:
 
 
 def install_int8_layers(model: nn.Module, tensor_names: Iterable[str]) -> None:
-    """Replace each Linear or Embedding of which `tensor_names` has a `weight_scale` by its int8 kind, unfilled."""
+    """Replace each Linear or Embedding of which `tensor_names` has a `weight_scale` by its int8 kind, unfilled.
+
+    What lies between integer products is computed in float64 from then on, so that the same integers come out on
+    every runtime, in every batch.
+    """
     suffix = ".weight" + SCALE_SUFFIX
     quantized = {name.removesuffix(suffix) for name in tensor_names if name.endswith(suffix)}
     replaced: dict[nn.Module, nn.Module] = {}
@@ -110,6 +115,10 @@ def install_int8_layers(model: nn.Module, tensor_names: Iterable[str]) -> None:
             replacement = replaced.setdefault(module, _int8_kind(module))
             parent, _, child = name.rpartition(".")
             setattr(model.get_submodule(parent), child, replacement)
+    if replaced:
+        for module in model.modules():
+            if isinstance(module, Inexact):
+                module.compute_dtype = torch.float64
 
 
 def _int8_kind(module: nn.Module) -> nn.Module:

@@ -10,12 +10,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.rotary import rotary_tables
 
 NORM_EPS = 1e-6
-ROTARY_BASE = 10000.0
 
 
-class RMSNorm(nn.Module):
+class Inexact(nn.Module):
+    """A layer whose sums or transcendental functions depend on the order and the library that compute them.
+
+    Attributes:
+        compute_dtype: float32; or float64, rounded to float32 at the end, which makes the outcome the same bits
+            whatever the order. Between integer products that matters: a difference in the last bit of an
+            activation can move it to the next integer, and with it a whole translation.
+    """
+
+    compute_dtype: torch.dtype = torch.float32
+
+
+class RMSNorm(Inexact):
     """`weight · x / sqrt(mean(x²) + eps)` (Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4)."""
 
     def __init__(self, d_model: int) -> None:
@@ -24,10 +36,11 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., d_model] to the same."""
-        return F.rms_norm(x, self.weight.shape, self.weight, NORM_EPS)
+        weight = self.weight.to(self.compute_dtype)
+        return F.rms_norm(x.to(self.compute_dtype), weight.shape, weight, NORM_EPS).to(x.dtype)
 
 
-class FeedForward(nn.Module):
+class FeedForward(Inexact):
     """SwiGLU: `down(silu(gate(x)) · up(x))`, without biases (Shazeer 2020, arXiv:2002.05202, eq. 6)."""
 
     def __init__(self, d_model: int, d_ff: int) -> None:
@@ -38,12 +51,13 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., d_model] to the same."""
-        output: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        activated = F.silu(self.gate_proj(x).to(self.compute_dtype)) * self.up_proj(x)
+        output: Tensor = self.down_proj(activated.to(x.dtype))
         return output
 
 
 class RotaryPositions(nn.Module):
-    """Rotary position embedding (Su et al. 2021, arXiv:2104.09864, eq. 34) with angles `p · 10000^(-2i/D)`.
+    """Rotary position embedding (Su et al. 2021, arXiv:2104.09864, eq. 34) by the tables of `lingolite_cli.rotary`.
 
     Half-split, as in GPT-NeoX and Llama: feature i is rotated with feature i + D/2, where the paper pairs
     neighbours. The tables are computed once for all positions.
@@ -54,12 +68,9 @@ class RotaryPositions(nn.Module):
 
     def __init__(self, head_dim: int, max_seq_len: int) -> None:
         super().__init__()
-        # An explicit device: a model that is built on the meta device still gets real tables.
-        feature = torch.arange(0, head_dim, 2, dtype=torch.float32, device="cpu")
-        position = torch.arange(max_seq_len, dtype=torch.float32, device="cpu")
-        angles = torch.outer(position, 1.0 / ROTARY_BASE ** (feature / head_dim))
-        sin = angles.sin()
-        self.register_buffer("cos", torch.cat((angles.cos(), angles.cos()), dim=-1), persistent=False)
+        # From numpy: a model that is built on the meta device still gets real tables.
+        cos, sin = (torch.from_numpy(table) for table in rotary_tables(head_dim, max_seq_len))
+        self.register_buffer("cos", torch.cat((cos, cos), dim=-1), persistent=False)
         self.register_buffer("sin", torch.cat((-sin, sin), dim=-1), persistent=False)
 
     def forward(self, x: Tensor, offset: int) -> Tensor:
