@@ -1,0 +1,145 @@
+"""Budgets fail a run, and which value of an option wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import RECIPE, Outcome, read_run, runs
+
+from lingolite_cli.recipe.record import EvaluateResult, VerifyResult
+
+Command = Callable[..., Outcome]
+
+
+def verdict_lines(outcome: Outcome) -> dict[str, str]:
+    """The rows of the table of verdicts, by budget."""
+    return {line.split()[0]: line for line in outcome.out.splitlines() if line.startswith(" verify.")}
+
+
+def test_a_broken_budget_exits_3_and_says_which_limit_and_what_was_seen(with_echo: Command, project: Path) -> None:
+    outcome = with_echo("run", "recipes/small.toml", "--set", "verify.budget.size_mb_max=0.001")
+    assert outcome.code == 3
+    manifest = read_run(runs(project)[0])
+    assert manifest.status == "broken budget"
+    result = manifest.steps[3].result
+    assert isinstance(result, VerifyResult)
+    verdict = result.verdicts[-1]
+    assert (verdict.budget, verdict.limit, verdict.status) == ("size_mb_max", 0.001, "fail")
+    files = (project / "runs").rglob("artifacts/half/*")
+    size_mb = sum(file.stat().st_size for file in files if file.name != "lingolite.json") / 1e6
+    assert verdict.seen == pytest.approx(size_mb, rel=1e-12)
+    row = verdict_lines(outcome)["verify.size_mb_max"].split(maxsplit=4)
+    row = [cell.strip() for cell in row]
+    assert row[1:4] == ["0.001", f"{size_mb:.4g}", "fail"]
+    assert row[4] == f"{size_mb:.4g} MB is outside the limit of 0.001 MB"
+    assert outcome.out.splitlines()[-1] == "fail: 1 of 3 budgets broken: verify.size_mb_max"
+
+
+def test_kept_budgets_exit_0(with_echo: Command) -> None:
+    outcome = with_echo("run", "recipes/small.toml")
+    assert outcome.code == 0
+    assert outcome.out.splitlines()[-1] == "pass: all 2 budgets kept"
+
+
+def test_a_worse_candidate_breaks_the_budget_on_quality(with_echo: Command, project: Path) -> None:
+    outcome = with_echo("run", "recipes/small.toml", "--set", "shipped.options.skip_every=4")
+    assert outcome.code == 3
+    result = read_run(runs(project)[0]).steps[3].result
+    assert isinstance(result, VerifyResult)
+    assert [verdict.status for verdict in result.verdicts] == ["fail", "pass"]
+    assert result.differences[0].high is not None
+    assert result.differences[0].high < -0.5
+    assert outcome.out.splitlines()[-1] == "fail: 1 of 2 budgets broken: verify.bleu_drop_max"
+
+
+@pytest.mark.parametrize("allow", [False, True])
+def test_an_inconclusive_verdict_fails_unless_it_is_allowed(with_echo: Command, project: Path, allow: bool) -> None:
+    """Nine sentences translated alike: no difference is seen, and too few were looked at to say so."""
+    few = ["--set", "baseline.max_samples=9", "--set", "shipped.max_samples=9"]
+    outcome = with_echo("run", "recipes/small.toml", *few, "--set", f"verify.allow_inconclusive={str(allow).lower()}")
+    assert outcome.code == (0 if allow else 3)
+    result = read_run(runs(project)[0]).steps[3].result
+    assert isinstance(result, VerifyResult)
+    assert (result.verdicts[0].status, result.verdicts[0].allowed) == ("inconclusive", allow)
+    row = verdict_lines(outcome)["verify.bleu_drop_max"]
+    assert ("inconclusive (allowed)" in row) is allow
+    assert "inconclusive" in row
+
+
+@pytest.mark.parametrize(
+    ("budget", "code"),
+    [("exact_min=99.9", 0), ("exact_min=100.1", 3), ("exact_match_min=1.0", 0), ("parity_min=1.01", 3)],
+)
+def test_a_floor_is_kept_or_broken(with_echo: Command, budget: str, code: int) -> None:
+    assert with_echo("run", "recipes/small.toml", "--set", f"verify.budget.{budget}").code == code
+
+
+def test_verify_judges_two_artifacts_without_a_recipe(with_echo: Command, project: Path) -> None:
+    assert with_echo("quantize", "--method", "fp16", "--out", "half").code == 0
+    kept = with_echo("verify", "half", "--budget", "size_ratio_max=0.8", "--budget", "bleu_drop_max=0.5")
+    assert kept.code == 0, kept.err
+    broken = with_echo("verify", "half", "--budget", "size_ratio_max=0.7", "--json")
+    assert broken.code == 3
+    assert broken.json["verdicts"][0]["status"] == "fail"
+
+
+def max_length_seen(project: Path) -> tuple[int, int]:
+    """The `max_length` and `batch_size` that the last run's baseline used."""
+    manifest = read_run(runs(project)[-1])
+    result = manifest.steps[0].result
+    assert isinstance(result, EvaluateResult)
+    return result.decoding.max_length, manifest.recipe["steps"][0]["batch_size"]
+
+
+def test_precedence_is_defaults_then_settings_then_recipe_then_set(with_echo: Command, project: Path) -> None:
+    recipe, settings = project / "recipes" / "small.toml", project / "lingolite.toml"
+    run = ("run", "recipes/small.toml", "--set", "verify.budget={}")
+    assert with_echo(*run).code == 0
+    assert max_length_seen(project) == (48, 32), "the artifact's own, and the option's default"
+    settings.write_text(settings.read_text() + "batch_size = 5\n[defaults.evaluate.decoding]\nmax_length = 31\n")
+    assert with_echo(*run).code == 0
+    assert max_length_seen(project) == (31, 5)
+    step = 'uses = "evaluate"\nmetrics = ["bleu", "exact"]\n'
+    recipe.write_text(RECIPE.replace(step, f"{step}batch_size = 6\ndecoding = {{ max_length = 32 }}\n"))
+    assert with_echo(*run).code == 0
+    assert max_length_seen(project) == (32, 6)
+    assert with_echo(*run, "--set", "baseline.decoding.max_length=33", "--set", "baseline.batch_size=7").code == 0
+    assert max_length_seen(project) == (33, 7)
+
+
+def test_set_changes_the_one_step_that_it_names(with_echo: Command, project: Path) -> None:
+    settings = project / "lingolite.toml"
+    settings.write_text(settings.read_text() + "[defaults.evaluate.decoding]\nmax_length = 31\n")
+    change = ("--set", "shipped.decoding.max_length=40")
+    steps = {step["id"]: step for step in with_echo("run", "recipes/small.toml", "--json", *change).json["steps"]}
+    assert steps["baseline"]["result"]["decoding"]["max_length"] == 31
+    assert steps["shipped"]["result"]["decoding"]["max_length"] == 40
+
+
+@pytest.mark.parametrize(
+    ("argument", "message", "hint"),
+    [
+        ("basline.batch_size=3", "--set basline.batch_size: there is no step `basline`", "did you mean `baseline`?"),
+        ("baseline.batch_size", "--set baseline.batch_size: expected KEY=VALUE", "for example `--set seed=3`"),
+        ("=3", "--set =3: expected KEY=VALUE", "for example `--set seed=3`"),
+        ("baseline=3", "--set baseline: step `baseline` without a key", "for example `--set baseline.KEY=VALUE`"),
+        (
+            "baseline.batch_siz=3",
+            "recipes/small.toml: unknown key `steps[0] (id baseline).batch_siz` = 3",
+            "did you mean `batch_size`?",
+        ),
+        (
+            "baseline.batch_size=0",
+            "recipes/small.toml: `steps[0] (id baseline).batch_size`: expected `int` >= 1, not 0",
+            None,
+        ),
+        ("baseline.metrics.first=3", "--set baseline.metrics.first: `metrics` is a value, not a table", None),
+    ],
+    ids=["unknown step", "no value", "no key", "no key of the step", "unknown key", "range", "not a table"],
+)
+def test_a_wrong_set_is_named(with_echo: Command, project: Path, argument: str, message: str, hint: str | None) -> None:
+    outcome = with_echo("run", "recipes/small.toml", "--set", argument)
+    assert outcome == Outcome(2, "", f"error: {message}\n" + (f"\nhint: {hint}\n" if hint else ""))
+    assert not (project / "runs").exists()
