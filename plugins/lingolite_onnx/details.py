@@ -30,11 +30,15 @@ class GraphCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ExportDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The exporter's part of the manifest; holds no time and no path."""
+    """The exporter's part of the manifest; holds no time and no path.
+
+    `exact` says whether what lies between integer products is float64.
+    """
 
     opset_version: int
     max_seq_len: int
     weights: Literal["float32", "float16", "int8"]
+    exact: bool
     optimize: str
     graphs: tuple[str, ...]
     checks: tuple[GraphCheck, ...]

@@ -112,7 +112,7 @@ def _config(source: Artifact, details: ExportDetails, frame: SourceFrame, direct
         },
         decoding_steps=_decoding_steps(details),
         decoding_defaults=msgspec.to_builtins(source.manifest.decoding),
-        arithmetic=_ARITHMETIC[details.weights],
+        arithmetic=[*_ARITHMETIC[details.weights], *([_EXACT] if details.exact else [])],
         cpu_note=_CPU_NOTES[details.weights],
     )
 
@@ -174,6 +174,11 @@ _ARITHMETIC = {
         "a word's embedding is float32(q) * s_w of its row, times sqrt(d_model)",
     ],
 }
+
+_EXACT = (
+    "norms, attention and SwiGLU are computed in float64 and rounded to float32, so that every runtime gives the same "
+    "tokens, alone and in any batch"
+)
 
 _ANY_CPU = "the graphs compute in float32 and are right on every CPU"
 _CPU_NOTES = {

@@ -84,7 +84,13 @@ class OnnxExporter:
     def _write_graphs(self, weights: Weights, directory: Path, max_seq_len: int) -> None:
         weight_file = WeightFile(directory / WEIGHTS_FILE)
         for name, build in zip(GRAPHS["portable"], (build_encoder, build_decoder), strict=True):
-            model = build(weights, weight_file, num_positions=max_seq_len, opset_version=self._options.opset_version)
+            model = build(
+                weights,
+                weight_file,
+                num_positions=max_seq_len,
+                opset_version=self._options.opset_version,
+                is_exact=self._options.exact,
+            )
             write_model(model, directory / name)
 
     def _check_portable(self, weights: Weights, directory: Path, max_seq_len: int) -> GraphCheck:
@@ -103,6 +109,7 @@ class OnnxExporter:
             opset_version=self._options.opset_version,
             max_seq_len=max_seq_len,
             weights=weights.kind,
+            exact=self._options.exact and weights.has_int8,
             optimize=self._options.optimize,
             graphs=tuple(name for check in checks for name in GRAPHS[check.graph]),
             checks=checks,

@@ -12,7 +12,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from lingolite_onnx.weights import PROJECTION, Array, Matrix, Weights, rotary_tables
+from lingolite_cli.rotary import rotary_tables
+from lingolite_onnx.weights import PROJECTION, Array, Matrix, Weights
 
 _EPSILON = np.float32(1e-6)
 
@@ -37,7 +38,7 @@ class Reference:
         self._weights = weights
         self._rounding = rounding
         self._config = weights.config
-        self._cosines, self._sines = rotary_tables(self._config, self._config.max_seq_len)
+        self._cosines, self._sines = rotary_tables(self._config.head_dim, self._config.max_seq_len)
 
     def encode(self, source_ids: Array, source_mask: Array) -> Array:
         """[B, S, d_model] float32 from ids [B, S] and a mask [B, S] that is True on real tokens."""

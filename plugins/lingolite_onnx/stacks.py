@@ -9,9 +9,10 @@ import msgspec
 import onnx
 
 from lingolite_cli.architecture import ModelConfig
+from lingolite_cli.rotary import rotary_tables
 from lingolite_onnx.graph import GraphBuilder, Value, WeightFile
 from lingolite_onnx.layers import Layers, Rotation
-from lingolite_onnx.weights import Weights, rotary_tables
+from lingolite_onnx.weights import Weights
 
 
 class Interface(msgspec.Struct, frozen=True):
@@ -63,21 +64,21 @@ def decoder_interface(config: ModelConfig) -> Interface:
 
 
 def build_encoder(
-    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
+    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int, is_exact: bool
 ) -> onnx.ModelProto:
     """The graph of `encoder_interface`, for at most `num_positions` source tokens."""
     graph = GraphBuilder("encoder", weight_file)
-    _Encoder(Layers(graph, weights), num_positions).build()
+    _Encoder(Layers(graph, weights, is_exact=is_exact), num_positions).build()
     interface = encoder_interface(weights.config)
     return graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
 
 
 def build_decoder(
-    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
+    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int, is_exact: bool
 ) -> onnx.ModelProto:
     """The graph of `decoder_interface`, for at most `num_positions` target tokens."""
     graph = GraphBuilder("decoder", weight_file)
-    _Decoder(Layers(graph, weights), num_positions).build()
+    _Decoder(Layers(graph, weights, is_exact=is_exact), num_positions).build()
     interface = decoder_interface(weights.config)
     return graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
 
@@ -111,7 +112,7 @@ class _Encoder:
         graph = self._graph
         length = graph.op("Gather", self._sizes, graph.scalar_integer(1), axis=0)
         positions = graph.op("Range", graph.scalar_integer(0), length, graph.scalar_integer(1))
-        tables = rotary_tables(self._config, self._num_positions)
+        tables = rotary_tables(self._config.head_dim, self._num_positions)
         return self._layers.rotation(tables, positions, head_axis=1)
 
     def _by_batch(self, x: str, heads: int) -> str:
@@ -190,7 +191,7 @@ class _Decoder:
         """Tables [1, 1, D] of position P, the length of the past."""
         graph = self._graph
         length = graph.op("Shape", "past_value_0", start=2, end=3)
-        tables = rotary_tables(self._config, self._num_positions)
+        tables = rotary_tables(self._config.head_dim, self._num_positions)
         return self._layers.rotation(tables, length, head_axis=1)
 
     def _self_attention(self, x: str, layer: int, rotation: Rotation) -> str:

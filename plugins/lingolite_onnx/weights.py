@@ -139,17 +139,3 @@ class Weights:
             raise LingoLiteError(
                 f"the bundle has no tensor {key}", hint="its manifest and its weights are of different models"
             ) from None
-
-
-def rotary_tables(config: ModelConfig, num_positions: int) -> tuple[Array, Array]:
-    """Cosines and sines of rotary positions (Su et al. 2021, arXiv:2104.09864, eq. 34), base 10000.
-
-    Angles are float32 as in training; their cosines are taken in float64 so that every CPU rounds them alike.
-
-    Returns:
-        Two float32 tables [num_positions, head_dim / 2].
-    """
-    exponents = np.arange(0, config.head_dim, 2, dtype=np.float32) / np.float32(config.head_dim)
-    frequencies = (1.0 / np.power(10000.0, exponents.astype(np.float64))).astype(np.float32)
-    angles = np.outer(np.arange(num_positions, dtype=np.float32), frequencies).astype(np.float64)
-    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)

@@ -18,16 +18,6 @@ class TestCached(BackendContract):
 
 class TestInt8(BackendContract):
     plugin = "int8"
-    rounding = 0.5
-
-
-class TestOnnxInt8(BackendContract):
-    """Against the integers of torch; on its own it is held to more in `tests/lingolite_onnx`."""
-
-    plugin = "onnx"
-    routes = (("dynamic-int8", "onnx"),)
-    reference = "int8"
-    rounding = 0.5
 
 
 class TestDynamicInt8(QuantizerContract):
