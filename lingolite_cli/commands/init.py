@@ -33,7 +33,7 @@ def init(
     for name, template in targets.items():
         text = files("lingolite_cli").joinpath("templates", template).read_text(encoding="utf-8")
         for key, value in values.items():
-            text = text.replace(f"@{key}@", value)
+            text = text.replace(f"@{key}@", value.replace("\\", "\\\\").replace('"', '\\"'))
         write_atomic(directory / name, text.encode())
         console.print(f"wrote {directory / name}")
     console.note("next: put the bundle and the test set in place, then `lingolite run recipes/mobile.toml`")

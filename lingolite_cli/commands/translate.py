@@ -58,7 +58,7 @@ def translate(
     artifact = Artifact.open(adhoc.model_path(state, model))
     asked = {"beam_size": beam_size, "length_penalty": length_penalty, "n_best": n_best, "max_length": max_length}
     decoding = asked_decoding(artifact, asked)
-    lines = text if text else _read_lines(file)
+    lines = _typed(text) if text else _read_lines(file)
     # Lines that are typed in are answered one by one; a file or a pipe is sorted into batches.
     size = batch_size or (1 if text or (file is None and sys.stdin.isatty()) else 32)
     name = adhoc.backend_for(state, format=artifact.manifest.format, asked=backend)
@@ -69,6 +69,15 @@ def translate(
             console.warn(warning)
         translator = engine.translator(decoding, languages=parse_languages(languages), batch_size=size)
         _print_all(translator.translate(lines), console, n_best=decoding.n_best)
+
+
+def _typed(texts: list[str]) -> list[str]:
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # the shell passed bytes that are no text
+            raise LingoLiteError(f"{text!r}: not UTF-8", hint="check the terminal's encoding") from None
+    return texts
 
 
 def _read_lines(file: Path | None) -> Iterator[str]:
@@ -100,5 +109,10 @@ def _print_all(translations: Iterable[Translation], console: Console, *, n_best:
             sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
         else:
             texts = [alternative.text for alternative in found.alternatives] if n_best > 1 else [found.text]
-            sys.stdout.write("\t".join(texts) + "\n")
+            sys.stdout.write("\t".join(map(_on_one_line, texts)) + "\n")
         sys.stdout.flush()
+
+
+def _on_one_line(text: str) -> str:
+    """A model may write any byte; a line of output is one translation all the same."""
+    return text.translate({ord(character): " " for character in "\n\r\t"})

@@ -56,6 +56,7 @@ def test_a_plugin_shows_what_it_reads_and_its_options(with_echo: Command) -> Non
         "  accepts: bundle, bundle-fp16\n"
         "  requires: numpy\n"
         "  option skip_every = 0\n"
+        "  option suffix = ()\n"
         "  option gate = None\n"
     )
     assert with_echo("plugins", "check", "echo") == Outcome(

@@ -125,7 +125,7 @@ MISTAKES = {
     "unknown plugin option": (
         ('model = "half"', 'model = "half"\noptions = { skip = 3 }'),
         "steps[2] (id shipped), options of backend `echo`: unknown key `skip` = 3",
-        "known: gate, skip_every",
+        "known: gate, skip_every, suffix",
     ),
     "wrong type of plugin option": (
         ('model = "half"', 'model = "half"\noptions = { skip_every = 0.5 }'),

@@ -16,10 +16,12 @@ class EchoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         skip_every: leave out every so many-th token; 0 leaves out none.
-        gate: a file that is opened before the first sentence. A FIFO there makes the backend wait for its writer.
+        suffix: ids that follow the source.
+        gate: a file that is read before the first sentence. A FIFO there makes the backend wait until its writer goes.
     """
 
     skip_every: Annotated[int, Meta(ge=0)] = 0
+    suffix: tuple[int, ...] = ()
     gate: str | None = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,9 @@ class EchoBackend:
     def __init__(self, artifact: Artifact, *, options: EchoOptions, threads: int) -> None:
         self._vocab_size = artifact.manifest.model.vocab_size
         self._skip_every = options.skip_every
+        self._suffix = options.suffix
         if options.gate is not None:
+            print("waiting at the gate", file=sys.stderr, flush=True)
             Path(options.gate).read_bytes()
 
     def encode(self, source_ids: npt.NDArray[np.int64], source_mask: npt.NDArray[np.bool_]) -> Copying:
@@ -52,7 +55,7 @@ class EchoBackend:
         """Nothing is held."""
 
     def _target(self, ids: list[int]) -> list[int]:
-        body = ids[_BEFORE:-_AFTER]
+        body = [*ids[_BEFORE:-_AFTER], *self._suffix]
         if not self._skip_every:
             return body
         return [id for number, id in enumerate(body, start=1) if number % self._skip_every]

@@ -1,0 +1,111 @@
+"""`quantize`, `export`, `import` and `init`: commands that write a directory, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import Outcome, contents
+
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.settings import find_project
+
+Command = Callable[..., Outcome]
+
+
+def test_quantize_makes_an_artifact_and_says_how_small_it_is(lingolite: Command, project: Path) -> None:
+    outcome = lingolite("quantize", "--method", "fp16", "--out", "made/half")
+    assert outcome.code == 0
+    artifact = Artifact.open(project / "made" / "half")
+    source = Artifact.open(project / "model")
+    assert artifact.manifest.format == "bundle-fp16"
+    assert artifact.manifest.made_by.inputs == {"source": source.digest}
+    ratio = artifact.size_bytes / source.size_bytes
+    assert outcome.out == (
+        f"made/half: bundle-fp16, {artifact.size_bytes / 1e6:.2f} MB, "
+        f"{ratio:.3f} of the source's {source.size_bytes / 1e6:.2f} MB\n"
+    )
+
+
+def test_the_same_work_gives_the_same_bytes(lingolite: Command, project: Path) -> None:
+    for name in ("first", "second"):
+        assert lingolite("quantize", "--out", name).code == 0
+    assert contents(project / "first") == contents(project / "second")
+
+
+def test_what_exists_is_kept_unless_it_may_be_replaced(lingolite: Command, project: Path) -> None:
+    (project / "mine").mkdir()
+    (project / "mine" / "notes").write_text("precious")
+    before = contents(project)
+    outcome = lingolite("quantize", "--out", "mine")
+    assert outcome == Outcome(2, "", "error: mine exists\n\nhint: choose another place, or pass --overwrite\n")
+    assert contents(project) == before
+    assert lingolite("quantize", "--out", "mine", "--overwrite").code == 0
+    assert Artifact.open(project / "mine").manifest.format == "bundle-int8"
+    assert not (project / "mine" / "notes").exists()
+
+
+def test_export_makes_graphs_and_shows_their_checks(lingolite: Command, project: Path) -> None:
+    outcome = lingolite("export", "--out", "graphs", "--option", "test=false")
+    assert outcome.code == 0, outcome.err
+    artifact = Artifact.open(project / "graphs")
+    assert artifact.manifest.format == "onnx"
+    assert {Path(name).suffix for name in artifact.manifest.files} >= {".onnx", ".model"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("quantize", "--method", "int9", "--out", "x"), 2, "there is no quantizer called `int9`"),
+        (("quantize", "--option", "bits=4", "--out", "x"), 2, "unknown key `bits` = 4"),
+        (("export", "--format", "onxx", "--out", "x"), 2, "there is no exporter called `onxx`"),
+        (("quantize", "--model", "recipes", "--out", "x"), 2, "is not an artifact: it has no lingolite.json"),
+        (("quantize", "--out", "lingolite.toml/x"), 2, "cannot write to lingolite.toml"),
+        (("import", "none.pt", "--tokenizer", "model", "--out", "x"), 2, "none.pt"),
+        (("import", "test.tsv", "--tokenizer", "model", "--out", "x"), 2, "test.tsv"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_done_leaves_nothing(
+    lingolite: Command, project: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    before = contents(project)
+    outcome = lingolite(*arguments)
+    assert outcome.code == code, outcome.err
+    assert message in outcome.err
+    assert "Traceback" not in outcome.err
+    assert not (project / "x").exists()
+    after = {name: data for name, data in contents(project).items() if not name.startswith(".lingolite/")}
+    assert after == before
+
+
+def test_import_makes_a_bundle_of_a_checkpoint(
+    lingolite: Command, project: Path, existing_checkpoint: Path, small_tokenizer: Path
+) -> None:
+    outcome = lingolite("import", existing_checkpoint, "--tokenizer", small_tokenizer, "--out", "imported", "--json")
+    assert outcome.code == 0, outcome.err
+    artifact = Artifact.open(project / "imported")
+    assert outcome.json["digest"] == artifact.digest
+    assert artifact.manifest.languages == ("en", "da")
+    translated = lingolite("translate", "the cat", "--model", "imported", "--backend", "cached", "--max-length", "3")
+    assert translated.code == 0
+    assert len(translated.out.splitlines()) == 1
+
+
+def test_init_makes_a_project_whose_recipe_is_valid(lingolite: Command, project: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    outcome = lingolite("init", ".", "--model", "../project/model", "--test", "../project/test.tsv", cwd=new)
+    assert outcome.code == 0
+    assert outcome.out == "wrote lingolite.toml\nwrote recipes/mobile.toml\n"
+    checked = lingolite("recipes", "check", "recipes/mobile.toml", cwd=new)
+    assert checked.code == 0, checked.err
+    (new / "odd").mkdir()
+    assert lingolite("init", "odd", "--model", 'C:\\models\\"mine"', cwd=new).code == 0
+    assert find_project(new / "odd").settings.model == 'C:\\models\\"mine"'
+    before = contents(new)
+    again = lingolite("init", cwd=new)
+    assert again.code == 2
+    assert again.err == "error: lingolite.toml exists\n\nhint: nothing was written; choose another directory\n"
+    assert contents(new) == before

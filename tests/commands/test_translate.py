@@ -1,0 +1,177 @@
+"""`lingolite translate`: any text goes in, one line a sentence comes out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sentencepiece
+from command_line import Outcome, command, environment
+
+Command = Callable[..., Outcome]
+
+
+def test_arguments_a_file_and_stdin_are_the_same_text(with_echo: Command, project: Path) -> None:
+    lines = ["The boat sails at noon.", "", "She reads."]
+    (project / "in.txt").write_text("\n".join(lines))
+    expected = Outcome(0, "".join(f"{line}\n" for line in lines), "")
+    assert with_echo("translate", *lines) == expected
+    assert with_echo("translate", "--file", "in.txt") == expected
+    assert with_echo("translate", stdin="\n".join(lines).encode()) == expected
+    assert with_echo("translate", stdin="\r\n".join(lines).encode()) == expected
+
+
+def test_empty_lines_stay_in_their_place(with_echo: Command) -> None:
+    outcome = with_echo("translate", stdin=b"\nShe reads.\n\n \t\nThe boat.\n\n")
+    assert outcome == Outcome(0, "\nShe reads.\n\n\nThe boat.\n\n", "")
+
+
+def test_empty_input_gives_empty_output(with_echo: Command) -> None:
+    assert with_echo("translate", stdin=b"") == Outcome(0, "", "")
+
+
+def test_a_line_of_5000_words_is_cut_with_a_warning(with_echo: Command) -> None:
+    text = "She reads. " + "boat " * 5000
+    outcome = with_echo("translate", stdin=f"The boat.\n{text}\nThe gate.\n".encode())
+    assert outcome.code == 0
+    first, long, last = outcome.out.splitlines()
+    assert (first, last) == ("The boat.", "The gate.")
+    assert long.startswith("She reads. boat boat")
+    assert text.startswith(long)
+    warnings = outcome.err.splitlines()
+    assert len(warnings) == 1
+    assert warnings[0].startswith("warning: sentence 2 has ")
+    assert warnings[0].endswith(" tokens, more than the model reads: it was cut")
+
+
+def test_a_translation_that_has_no_room_is_marked(with_echo: Command) -> None:
+    outcome = with_echo("translate", "--max-length", "3", "The boat sails at noon.")
+    assert outcome.code == 0
+    assert outcome.err == "warning: sentence 1: the translation was stopped at --max-length\n"
+
+
+@pytest.mark.parametrize("text", ["<tgt>", "<s> a </s>", "<da> boat <pad>", "a<src>b", "<unk>"])
+def test_a_tag_that_is_typed_is_text(with_echo: Command, text: str) -> None:
+    """The backend repeats its source: a tag that had become a control token would be gone from the output."""
+    outcome = with_echo("translate", text, "--json")
+    assert outcome.json["text"] == text
+    # Ids below 8 are <pad>, <s>, </s>, <unk> and the tags; only the </s> that ends the hypothesis may be there.
+    assert [token for token in outcome.json["tokens"] if token < 8] == [2]
+
+
+def test_invalid_utf_8_is_refused_with_its_line(with_echo: Command, project: Path) -> None:
+    data = "The boat.\nbl\xe5\n".encode("latin-1")
+    (project / "latin.txt").write_bytes(data)
+    for name, outcome in {
+        "latin.txt": with_echo("translate", "--file", "latin.txt"),
+        "stdin": with_echo("translate", stdin=data),
+    }.items():
+        assert outcome.code == 2
+        assert outcome.err == (
+            f"error: {name}, line 2: not UTF-8: byte 2 is 0xe5\n\n"
+            "hint: convert it first, for example with `iconv -t utf-8`\n"
+        )
+    outcome = with_echo("translate", "bl\udce5")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "not UTF-8" in outcome.err
+
+
+def test_a_file_that_is_not_there_is_named(with_echo: Command) -> None:
+    outcome = with_echo("translate", "--file", "none.txt")
+    assert outcome == Outcome(2, "", "error: cannot read none.txt: No such file or directory\n")
+    outcome = with_echo("translate", "--file", "none.txt", "text")
+    assert outcome == Outcome(2, "", "error: both text and --file were given\n\nhint: pass one of them\n")
+
+
+def test_a_translation_is_one_line_whatever_the_model_writes(with_echo: Command, project: Path) -> None:
+    processor = sentencepiece.SentencePieceProcessor()
+    processor.Load(str(project / "model" / "tokenizer.model"))
+    newline, tab = processor.PieceToId("<0x0A>"), processor.PieceToId("<0x09>")
+    option = f"suffix=[{newline}, {tab}, {newline}]"
+    outcome = with_echo("translate", "--option", option, "She reads.", "The boat.")
+    assert outcome == Outcome(0, "She reads.   \nThe boat.   \n", "")
+    assert json.loads(with_echo("translate", "--option", option, "She reads.", "--json").out)["text"] == (
+        "She reads.\n\t\n"
+    )
+
+
+def test_json_has_a_document_a_line(with_echo: Command) -> None:
+    outcome = with_echo("translate", "She reads.", "", "--json")
+    first, second = map(json.loads, outcome.out.splitlines())
+    assert first["text"] == "She reads."
+    assert first["is_finished"] is True
+    assert first["tokens"][-1] == 2
+    assert (second["text"], second["tokens"]) == ("", [])
+
+
+def test_each_sentence_is_answered_before_the_next_is_read(project: Path, echo: Path) -> None:
+    process = subprocess.Popen(
+        command("translate", "--batch-size", "1"),
+        cwd=project,
+        env=environment([echo]),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process:
+        for sentence in ("The boat.", "The gate."):
+            process.stdin.write(f"{sentence}\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == f"{sentence}\n"
+        process.stdin.close()
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--backend", "onnx"), "backend `onnx` does not run format bundle"),
+        (("--backend", "ecko"), "there is no backend called `ecko`"),
+        (("--languages", "en-nl"), "the model does not know the language `nl`"),
+        (("--languages", "english"), "--languages english: expected two languages"),
+        (("--max-length", "49"), "max_length 49 is more than the 48 positions that the model has"),
+        (("--beam-size", "65"), "decoding: `beam_size`: expected `int` <= 64, not 65"),
+        (("--n-best", "2"), "n_best 2 is more than beam_size 1"),
+        (("--option", "skip"), "--option skip: expected KEY=VALUE"),
+        (("--option", "skip=1"), "options of backend `echo`: unknown key `skip` = 1"),
+        (("--device", "cuda"), "backend `echo` has no option device"),
+        (("--model", "nowhere"), "no such directory: "),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_wrong_option_is_refused_before_any_output(
+    with_echo: Command, arguments: tuple[str, ...], message: str
+) -> None:
+    outcome = with_echo("translate", "hello", *arguments)
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert message in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_without_a_project_a_model_must_be_named(with_echo: Command, tmp_path: Path, project: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    outcome = with_echo("translate", "hello", cwd=elsewhere)
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: no model: there is no --model, and no `model` in lingolite.toml\n")
+    outcome = with_echo("translate", "hello", "--model", project / "model", "--backend", "echo", cwd=elsewhere)
+    assert outcome == Outcome(0, "hello\n", "")
+
+
+def test_beams_and_n_best_are_options_of_the_command(lingolite: Command) -> None:
+    """With the real network: the alternatives of a beam are columns, best first."""
+    outcome = lingolite(
+        "translate", "She reads.", "--backend", "cached", "--beam-size", "3", "--n-best", "3", "--max-length", "6"
+    )
+    assert outcome.code == 0
+    (line,) = outcome.out.splitlines()
+    assert len(line.split("\t")) == 3
+    greedy = lingolite("translate", "She reads.", "--backend", "cached", "--max-length", "6", "--json").json
+    eager = lingolite("translate", "She reads.", "--backend", "eager", "--max-length", "6", "--json").json
+    assert greedy["tokens"] == eager["tokens"]
