@@ -32,7 +32,8 @@ class Backend(Protocol):
     """Runs a model one target token at a time. Made by `factory(artifact, options=OPTIONS, threads=N)`.
 
     The host owns search, batching and finished rows; a backend only computes logits. A state belongs to the
-    backend that made it.
+    backend that made it. An optional attribute `warnings`, a sequence of str, holds what users must know before they
+    trust results from this machine; commands print it and records keep it.
     """
 
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> State:
@@ -104,6 +105,14 @@ class TranslateBackend(Backend, Protocol):
         Returns:
             For each row its `n_best` hypotheses, best first.
         """
+
+
+class DiagnosingBackend(Backend, Protocol):
+    """A backend with the capability `diagnose`."""
+
+    @staticmethod
+    def diagnose() -> list[str]:
+        """What this machine does to the backend's results, a line each. No artifact is needed."""
 
 
 class Quantizer(Protocol):

@@ -43,7 +43,11 @@ class _Spec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BackendSpec(_Spec, frozen=True, kw_only=True):
-    """A backend: runs artifacts of the formats in `accepts`. Capabilities: `top_k`, `translate`."""
+    """A backend: runs artifacts of the formats in `accepts`.
+
+    Capabilities: `top_k` and `translate`, for engines that select or search themselves, and `diagnose`, for a static
+    method that tells `lingolite doctor` what this machine does to results.
+    """
 
     accepts: frozenset[str]
 

@@ -38,6 +38,7 @@ def lingolite_backends() -> list[BackendSpec]:
             factory="lingolite_onnx.backend:OnnxBackend",
             options=OnnxBackendOptions,
             accepts=frozenset({ONNX}),
+            capabilities=frozenset({"diagnose"}),
             requires=("onnxruntime",),
             install="pip install onnxruntime",
         )

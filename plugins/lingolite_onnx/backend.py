@@ -48,6 +48,11 @@ class OnnxBackend:
             provider=options.provider,
         )
 
+    @staticmethod
+    def diagnose() -> list[str]:
+        """What this machine does to int8 graphs, found out by computing."""
+        return [int8_is_exact(1).warning or "MatMulInteger is exact on this CPU, so int8 graphs can be measured here"]
+
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> State:
         """A state before the first target token.
 

@@ -41,6 +41,7 @@ def lingolite_backends() -> Iterable[BackendSpec]:
         factory="lingolite_torch.backends:Int8Backend",
         options=TorchOptions,
         accepts=frozenset({BUNDLE_INT8}),
+        capabilities=frozenset({"diagnose"}),
         requires=_REQUIRES,
         install=_INSTALL,
     )

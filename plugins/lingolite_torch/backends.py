@@ -157,10 +157,18 @@ class Int8Backend(CachedBackend):
     def __init__(self, artifact: Artifact, *, options: TorchOptions, threads: int) -> None:
         super().__init__(artifact, options=options, threads=threads)
         if self._device.type == "cpu" and not is_int_mm_exact():
-            self.warnings.append(
-                "the int8 kernel of PyTorch saturates on this CPU, so exact float32 sums take its place: "
-                "the same results, but slower; a CPU with VNNI or dot-product instructions avoids it"
-            )
+            self.warnings.append(_INEXACT)
+
+    @staticmethod
+    def diagnose() -> list[str]:
+        """What this machine does to int8 bundles, found out by computing."""
+        return ["torch._int_mm is exact on this CPU" if is_int_mm_exact() else _INEXACT]
+
+
+_INEXACT = (
+    "the int8 kernel of PyTorch saturates on this CPU, so exact float32 sums take its place: "
+    "the same results, but slower; a CPU with VNNI or dot-product instructions avoids it"
+)
 
 
 def _store_transposed(model: nn.Module) -> None:
