@@ -6,7 +6,8 @@ are in `steps`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -120,11 +121,22 @@ def _open_inputs(recipe: Recipe, path: str, root: Path) -> tuple[dict[str, Artif
     corpora: dict[str, CorpusSpec] = {}
     for name, table in recipe.inputs.items():
         reference = f"inputs.{name}"
+        where = f"{path}: {reference}"
         if "bundle" in table:
-            bundle = convert(table, ModelInput, where=f"{path}: {reference}").bundle
-            models[reference] = Artifact.open(root / bundle)
+            bundle = convert(table, ModelInput, where=where).bundle
+            with _located(where):
+                models[reference] = Artifact.open(root / bundle)
         else:
-            spec = convert(table, CorpusSpec, where=f"{path}: {reference}")
-            check_corpus_files(spec, root)
-            corpora[reference] = spec
+            corpora[reference] = convert(table, CorpusSpec, where=where)
+            with _located(where):
+                check_corpus_files(corpora[reference], root)
     return models, corpora
+
+
+@contextmanager
+def _located(where: str) -> Iterator[None]:
+    try:
+        yield
+    except LingoLiteError as error:
+        located = LingoLiteError(f"{where}: {error.message}", hint=error.hint, exit_code=error.exit_code)
+        raise located from error
