@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sacrebleu.metrics import CHRF
@@ -32,14 +32,6 @@ class Chrf(CorpusMetric):
             )
         )
         self._beta_squared = float(options.beta**2)
-
-    def details(self, result: Any) -> dict[str, float]:
-        """The orders and the beta that name the score: chrF2 or chrF2++."""
-        return {
-            "char_order": result.char_order,
-            "word_order": result.word_order,
-            "beta": result.beta,
-        }
 
     def from_statistics(self, totals: StatisticsArray) -> StatisticsArray:
         """[M] scores from [M, 3 · orders] sums: the F-score of precision and recall averaged over the orders

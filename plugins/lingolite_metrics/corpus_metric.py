@@ -51,9 +51,9 @@ class CorpusMetric(ABC):
     def from_statistics(self, totals: StatisticsArray) -> StatisticsArray:
         """[M] float64 corpus scores from [M, K] summed statistics, equal to sacreBLEU's to 1e-9."""
 
-    @abstractmethod
     def details(self, result: Any) -> dict[str, float]:
-        """Named parts of a score, from sacreBLEU's own result object."""
+        """Named parts of a score, from sacreBLEU's own result object; most metrics have none."""
+        return {}
 
     def _extract(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Any:
         if not hypotheses:
