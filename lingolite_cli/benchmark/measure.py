@@ -72,9 +72,12 @@ class WorkerProcess:
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(msgspec.json.encode(request) + b"\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
+        try:
+            self._process.stdin.write(msgspec.json.encode(request) + b"\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:  # it is gone already
+            line = b""
         if not line:
             code = self._process.wait()
             raise LingoLiteError(f"benchmark of {self.system.name}: its process died with exit code {code}")

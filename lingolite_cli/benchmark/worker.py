@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,7 @@ def main() -> None:
         except LingoLiteError as error:
             response = Failed(message=error.message, hint=error.hint, exit_code=int(error.exit_code))
         except Exception as error:
+            traceback.print_exc()
             response = Failed(message=f"{type(error).__name__}: {error}", hint=None, exit_code=int(ExitCode.BUG))
         answers.write(msgspec.json.encode(response) + b"\n")
         answers.flush()

@@ -1,0 +1,283 @@
+"""Measuring in worker processes: what is counted, what fails, and that nobody stays. No test looks at a clock."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from command_line import RECIPE, Outcome, command, environment, read_run, runs
+
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.benchmark.measure import System, WorkerProcess, Workload, _percentile, measure, start_worker
+from lingolite_cli.benchmark.protocol import Load, Loaded, Timed, Translate
+from lingolite_cli.console import Progress
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.recipe.record import BenchmarkResult
+from lingolite_cli.testing import SENTENCES
+from lingolite_cli.tokenizer import Tokenizer
+
+Command = Callable[..., Outcome]
+
+LANGUAGES = ("en", "da")
+
+
+@pytest.fixture
+def workers(echo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers find the distribution `lingolite-echo`."""
+    monkeypatch.setenv("PYTHONPATH", str(echo))
+
+
+def system(artifact: Artifact, name: str = "echo", *, backend: str = "echo", **options: object) -> System:
+    """A backend on an artifact, on one thread."""
+    load = Load(artifact=str(artifact.path), backend=backend, options=options, threads=1, blocked=[])
+    return System(name=name, load=load)
+
+
+def forced(length: int, sources: list[str], *, batch_size: int) -> Translate:
+    """A request for exactly `length` tokens a sentence."""
+    decoding = DecodingOptions(min_length=length, max_length=length)
+    return Translate(sources=sources, languages=LANGUAGES, decoding=decoding, batch_size=batch_size)
+
+
+class Counting(Progress):
+    """Counts turns."""
+
+    turns = 0
+
+    def advance(self, amount: int = 1) -> None:
+        self.turns += amount
+
+
+@pytest.mark.usefixtures("workers")
+def test_there_is_a_row_for_each_system_and_batch_size(tiny: Artifact) -> None:
+    workload = Workload(
+        sources=list(SENTENCES),
+        languages=LANGUAGES,
+        decoding=DecodingOptions(max_length=40),
+        batch_sizes=(1, 3),
+        lengths=(4, 11),
+        rounds=2,
+    )
+    progress = Counting()
+    measured, buckets = measure([system(tiny), system(tiny, "again", skip_every=2)], workload, progress=progress)
+    assert progress.turns == 2 * workload.num_turns == 2 * 2 * (2 + 2)
+    tokenizer = Tokenizer(tiny.tokenizer_path)
+    lengths = [len(tokenizer.encode(sentence)) for sentence in SENTENCES]
+    # `</s>` is a token that was made, too; the second system leaves out each second token.
+    expected = [sum(length + 1 for length in lengths), sum((length + 1) // 2 + 1 for length in lengths)]
+    for seen, num_tokens in zip(measured, expected, strict=True):
+        assert seen.load_seconds > 0
+        assert [row.batch_size for row in seen.rows] == [1, 3]
+        for row in seen.rows:
+            assert (row.num_sentences, row.num_tokens) == (7, num_tokens)
+            assert row.tokens_per_second > 0
+            assert row.spread >= 0
+        single, batched = seen.rows
+        assert single.latency_p50_ms is not None
+        assert single.latency_p95_ms is not None
+        assert 0 < single.latency_p50_ms <= single.latency_p95_ms
+        assert batched.latency_p50_ms is batched.latency_p95_ms is None
+    assert [(bucket.num_tokens, bucket.system) for bucket in buckets] == [
+        (4, "echo"),
+        (4, "again"),
+        (11, "echo"),
+        (11, "again"),
+    ]
+    for bucket in buckets:
+        assert bucket.milliseconds > 0
+        assert 0 < bucket.low <= bucket.ratio <= bucket.high
+        if bucket.system == "echo":
+            assert bucket.low == bucket.ratio == bucket.high == 1.0, "the first system is the measure"
+
+
+@pytest.mark.parametrize("backend", ["echo", "cached"])
+@pytest.mark.usefixtures("workers")
+def test_a_forced_length_is_made_exactly(tiny: Artifact, backend: str) -> None:
+    with start_worker(system(tiny, backend=backend)) as worker:
+        assert isinstance(worker.ask(worker.system.load), Loaded)
+        for length, batch_size in ((1, 1), (3, 1), (29, 1), (29, 4), (48, 7)):
+            timed = worker.ask(forced(length, list(SENTENCES), batch_size=batch_size))
+            assert isinstance(timed, Timed)
+            assert timed.num_tokens == length * len(SENTENCES)
+            assert len(timed.latencies_ms) == (len(SENTENCES) if batch_size == 1 else 0)
+            if sys.platform == "linux":
+                assert timed.peak_memory_mb is not None
+                assert timed.peak_memory_mb > 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "code"),
+    [
+        ({"backend": "ecko"}, "benchmark of echo: there is no backend called `ecko`", 2),
+        ({"options": {"skip": 1}}, "benchmark of echo: options of backend `echo`: unknown key `skip` = 1", 2),
+        ({"artifact": "nowhere"}, "benchmark of echo: no such directory: nowhere", 2),
+        ({"blocked": ["lingolite-echo"]}, "benchmark of echo: there is no backend called `echo`", 2),
+        ({"options": {"gate": "no such file"}}, "benchmark of echo: FileNotFoundError: ", 1),
+    ],
+    ids=["backend", "option", "artifact", "blocked", "crash"],
+)
+@pytest.mark.usefixtures("workers")
+def test_a_worker_that_fails_says_why(tiny: Artifact, changes: dict[str, object], message: str, code: int) -> None:
+    load = msgspec.structs.replace(system(tiny).load, **changes)
+    with start_worker(System(name="echo", load=load)) as worker:
+        with pytest.raises(LingoLiteError) as error:
+            worker.ask(load)
+        assert error.value.message.startswith(message)
+        assert error.value.exit_code == code
+        if "backend" not in message:
+            with pytest.raises(LingoLiteError):
+                worker.ask(load)
+
+
+def pid_of(worker: WorkerProcess) -> int:
+    """The worker's process."""
+    return worker._process.pid
+
+
+@pytest.mark.usefixtures("workers")
+def test_a_worker_that_dies_is_reported(tiny: Artifact) -> None:
+    with start_worker(system(tiny)) as worker:
+        worker.ask(worker.system.load)
+        os.kill(pid_of(worker), signal.SIGKILL)
+        for _ in range(2):
+            with pytest.raises(LingoLiteError, match="benchmark of echo: its process died with exit code -9"):
+                worker.ask(forced(3, ["She reads."], batch_size=1))
+
+
+@pytest.mark.parametrize("failure", [None, RuntimeError, KeyboardInterrupt])
+@pytest.mark.usefixtures("workers")
+def test_a_worker_ends_with_its_block(tiny: Artifact, failure: type[BaseException] | None) -> None:
+    def work() -> None:
+        with start_worker(system(tiny)) as worker:
+            pids.append(pid_of(worker))
+            os.kill(pids[0], 0)
+            if failure is not None:
+                raise failure
+
+    pids: list[int] = []
+    if failure is None:
+        work()
+    else:
+        with pytest.raises(failure):
+            work()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
+
+
+@pytest.mark.parametrize("values", [[3.0], [1.0, 2.0], [float(n) for n in range(1, 65)], [0.5] * 9 + [7.0]])
+@pytest.mark.parametrize("share", [0.5, 0.95])
+def test_percentiles_are_values_that_were_seen(values: list[float], share: float) -> None:
+    assert _percentile(values, share) == np.percentile(values, 100 * share, method="inverted_cdf")
+
+
+def test_no_process_outlives_a_benchmark_that_failed(project: Path, echo: Path) -> None:
+    """The first system is loaded and waiting when the second cannot be."""
+    recipe = RECIPE[: RECIPE.index("[[steps]]")] + (
+        '[[steps]]\nid = "speed"\nuses = "benchmark"\nsystems = [{ model = "inputs.model", backend = "echo" }, '
+        '{ model = "inputs.model", backend = "echo", options = { gate = "missing" }, name = "gated" }]\n'
+    )
+    (project / "recipes" / "speed.toml").write_text(recipe)
+    process = subprocess.Popen(
+        command("run", "recipes/speed.toml"),
+        cwd=project,
+        env=environment([echo]),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Traceback (most recent call last):" in error
+    assert error.splitlines()[-1].startswith("error: benchmark of gated: FileNotFoundError: ")
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    assert not (project / "runs").exists()
+
+
+def test_bench_shows_systems_side_by_side(with_echo: Command) -> None:
+    flags = ("--rounds", "1", "--num-sentences", "3", "--batch-sizes", "2", "--lengths", "5", "--json")
+    outcome = with_echo("bench", "--system", "echo", "--system", "echo@fp16", *flags)
+    assert outcome.code == 0, outcome.err
+    result = outcome.json
+    assert [(found["name"], found["artifact"]["format"]) for found in result["systems"]] == [
+        ("echo", "bundle"),
+        ("echo@fp16", "bundle-fp16"),
+    ]
+    assert [(row["batch_size"], row["num_sentences"]) for found in result["systems"] for row in found["rows"]] == [
+        (2, 3),
+        (2, 3),
+    ]
+    assert [bucket["num_tokens"] for bucket in result["buckets"]] == [5, 5]
+
+
+SPEED = (
+    RECIPE[: RECIPE.index("[[steps]]")]
+    + """
+[[steps]]
+id = "speed"
+uses = "benchmark"
+systems = [
+    { model = "inputs.model", backend = "echo" },
+    { model = "inputs.model", backend = "echo", name = "other" },
+]
+num_sentences = 3
+batch_sizes = [1]
+rounds = 1
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("budget", "broken"),
+    [
+        ("speedup_min = 0.000001\nlatency_p95_ms_max = 1e9\nload_seconds_max = 1e9\npeak_memory_mb_max = 1e9", []),
+        ("speedup_min = 1e9\nlatency_p95_ms_max = 1e9", ["speedup_min"]),
+        ("latency_p95_ms_max = 1e-9\nload_seconds_max = 1e-9", ["latency_p95_ms_max", "load_seconds_max"]),
+        ("peak_memory_mb_max = 0.1", ["peak_memory_mb_max"]),
+    ],
+    ids=["kept", "speed", "latency and load", "memory"],
+)
+def test_budgets_on_speed_fail_the_run(with_echo: Command, project: Path, budget: str, broken: list[str]) -> None:
+    (project / "recipes" / "speed.toml").write_text(f"{SPEED}[steps.budget]\n{budget}\n")
+    outcome = with_echo("run", "recipes/speed.toml")
+    assert outcome.code == (3 if broken else 0), outcome.err
+    result = read_run(runs(project)[0]).steps[0].result
+    assert isinstance(result, BenchmarkResult)
+    assert [found.name for found in result.systems] == ["echo (inputs.model)", "other"]
+    assert [verdict.budget for verdict in result.verdicts if verdict.breaks_run] == broken
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("rounds = 1", "rounds = 1\nbudget = { speed_min = 2 }"), ".budget.speed_min`: there is no such budget here"),
+        (
+            ("batch_sizes = [1]", "batch_sizes = [2]\nbudget = { latency_p95_ms_max = 9 }"),
+            ".batch_sizes`: a budget on latency needs batch size 1",
+        ),
+        (("rounds = 1", "lengths = [49]"), ".lengths`: 49 is more than the 48 positions"),
+        (("rounds = 1", "rounds = 0"), ".rounds`: expected `int` >= 1, not 0"),
+        (
+            ('backend = "echo" }', 'backend = "onnx" }'),
+            ".model`: `inputs.model` is of format bundle, and backend `onnx`",
+        ),
+    ],
+    ids=["budget", "latency", "length", "rounds", "format"],
+)
+def test_what_cannot_be_measured_is_refused(
+    with_echo: Command, project: Path, change: tuple[str, str], message: str
+) -> None:
+    assert change[0] in SPEED
+    (project / "recipes" / "speed.toml").write_text(SPEED.replace(*change, 1))
+    outcome = with_echo("run", "recipes/speed.toml")
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert not (project / "runs").exists()
