@@ -59,6 +59,10 @@ def _verdict_line(manifest: RunManifest) -> str:
     broken = [f"{step}.{verdict.budget}" for step, verdict in verdicts if verdict.breaks_run]
     if broken:
         return f"{status_text('fail')}: {len(broken)} of {len(verdicts)} budgets broken: {', '.join(broken)}"
+    allowed = [f"{step}.{verdict.budget}" for step, verdict in verdicts if verdict.allowed]
+    if allowed:
+        kept = f"{len(verdicts) - len(allowed)} of {len(verdicts)} budgets kept"
+        return f"{status_text('pass')}: {kept}, inconclusive but allowed: {', '.join(allowed)}"
     return f"{status_text('pass')}: all {len(verdicts)} budgets kept" if verdicts else "no budgets were set"
 
 

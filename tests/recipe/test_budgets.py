@@ -66,6 +66,11 @@ def test_an_inconclusive_verdict_fails_unless_it_is_allowed(with_echo: Command, 
     row = verdict_lines(outcome)["verify.bleu_drop_max"]
     assert ("inconclusive (allowed)" in row) is allow
     assert "inconclusive" in row
+    assert outcome.out.splitlines()[-1] == (
+        "pass: 1 of 2 budgets kept, inconclusive but allowed: verify.bleu_drop_max"
+        if allow
+        else "fail: 1 of 2 budgets broken: verify.bleu_drop_max"
+    )
 
 
 @pytest.mark.parametrize(
