@@ -127,7 +127,9 @@ def test_commands_refuse_a_damaged_model_before_any_work(
     assert outcome.out == ""
     with pytest.raises(LingoLiteError, match=message) as error:
         Artifact.open(project / "model")
-    assert outcome.err.startswith(f"error: {error.value.message.split(':')[0]}")
+    first = outcome.err.splitlines()[0]
+    assert first.startswith("error: ")
+    assert error.value.message.split(":")[0] in first
     assert "Traceback" not in outcome.err
     assert contents(project) == before
 

@@ -145,7 +145,8 @@ def changes(before: dict[str, Any] | None, now: dict[str, Any]) -> str:
     """What differs between two descriptions, in one line."""
     if before is None:
         return "never run here"
-    found = list(_differences(before, now, ""))
+    written = msgspec.json.decode(canonical_json(now))  # `before` was read from JSON, which knows no tuples
+    found = list(_differences(before, written, ""))
     return "; ".join(found[:3]) if found else "its entry is gone from the cache"
 
 

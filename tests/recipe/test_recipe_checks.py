@@ -195,8 +195,8 @@ def test_a_mistake_is_named_with_its_place_and_a_hint(
 @pytest.mark.parametrize(
     ("file", "message", "hint"),
     [
-        ("test.tsv", "no such file: {root}/test.tsv", "paths are relative to {root}"),
-        ("model", "no such directory: {root}/model", "an artifact is a directory; make one with "),
+        ("test.tsv", "inputs.test: no such file: {root}/test.tsv", "paths are relative to {root}"),
+        ("model", "inputs.model: no such directory: {root}/model", "an artifact is a directory; make one with "),
     ],
 )
 def test_a_missing_input_is_named(with_echo: Command, project: Path, file: str, message: str, hint: str) -> None:
@@ -204,7 +204,9 @@ def test_a_missing_input_is_named(with_echo: Command, project: Path, file: str, 
     before = contents(project)
     outcome = with_echo("run", "recipes/small.toml")
     assert outcome.code == 2
-    assert outcome.err.startswith(f"error: {message.format(root=project)}\n\nhint: {hint.format(root=project)}")
+    assert outcome.err.startswith(
+        f"error: recipes/small.toml: {message.format(root=project)}\n\nhint: {hint.format(root=project)}"
+    )
     assert contents(project) == before
 
 
