@@ -104,6 +104,29 @@ def test_a_reader_that_goes_away_is_no_error(project: Path) -> None:
     assert process.wait() == 0
 
 
+def test_a_reader_that_goes_away_ends_a_stream_of_translations(project: Path, echo: Path) -> None:
+    process = subprocess.Popen(
+        command("translate", "--batch-size", "1"),
+        cwd=project,
+        env=environment([echo]),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process.stdin, process.stderr:
+        process.stdin.write(b"She reads.\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"She reads.\n"
+        process.stdout.close()
+        process.stdin.write(b"The boat.\n")
+        process.stdin.flush()
+        assert process.stderr.read() == b""
+    assert process.wait() == 0
+
+
 def test_a_full_disk_is_reported_and_leaves_nothing_half_written(project: Path) -> None:
     """A limit on the size of files stands in for the disk: the system refuses the write in the same way."""
     (project / "lingolite.toml").write_text('schema = 1\nmodel = "model"\nthreads = 1\n')

@@ -39,6 +39,6 @@ def parse_languages(text: str | None) -> tuple[str, str] | None:
     return parts[0], parts[1]
 
 
-def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
-    """`--option KEY=VALUE`, with TOML values."""
-    return {key: parse_value(value) for key, value in parse_pairs(pairs, flag="--option").items()}
+def parse_options(pairs: Sequence[str] | None, *, flag: str = "--option") -> dict[str, Any]:
+    """`--option KEY=VALUE`, or that of another flag, with TOML values."""
+    return {key: parse_value(value) for key, value in parse_pairs(pairs, flag=flag).items()}

@@ -63,6 +63,9 @@ def state_of(context: typer.Context) -> State:
     return state
 
 
+_EXAMPLES = {"--budget": "bleu_drop_max=0.5", "--set": "baseline.batch_size=8"}
+
+
 def parse_pairs(pairs: Sequence[str] | None, *, flag: str) -> dict[str, str]:
     """`KEY=VALUE` arguments of a repeatable flag.
 
@@ -73,6 +76,8 @@ def parse_pairs(pairs: Sequence[str] | None, *, flag: str) -> dict[str, str]:
     for pair in pairs or ():
         key, sign, value = pair.partition("=")
         if not sign or not key:
-            raise LingoLiteError(f"{flag} {pair}: expected KEY=VALUE", hint=f"for example `{flag} seed=3`")
+            raise LingoLiteError(
+                f"{flag} {pair}: expected KEY=VALUE", hint=f"for example `{flag} {_EXAMPLES.get(flag, 'seed=3')}`"
+            )
         found[key] = value
     return found

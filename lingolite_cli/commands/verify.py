@@ -50,7 +50,7 @@ def verify(
         steps=[
             _evaluate(state, "reference", reference, reference_backend, max_samples),
             _evaluate(state, "candidate", candidate, candidate_backend, max_samples),
-            {**step, "budget": parse_options(budget), "allow_inconclusive": allow_inconclusive},
+            {**step, "budget": parse_options(budget, flag="--budget"), "allow_inconclusive": allow_inconclusive},
         ],
         threads=threads,
     )

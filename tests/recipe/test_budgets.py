@@ -88,6 +88,12 @@ def test_verify_judges_two_artifacts_without_a_recipe(with_echo: Command, projec
     broken = with_echo("verify", "half", "--budget", "size_ratio_max=0.7", "--json")
     assert broken.code == 3
     assert broken.json["verdicts"][0]["status"] == "fail"
+    unknown = with_echo("verify", "half", "--budget", "size=3")
+    assert unknown.code == 2
+    assert "`steps[2] (id verify).budget.size`: there is no such budget here" in unknown.err
+    assert with_echo("verify", "half", "--budget", "size") == Outcome(
+        2, "", "error: --budget size: expected KEY=VALUE\n\nhint: for example `--budget bleu_drop_max=0.5`\n"
+    )
 
 
 def max_length_seen(project: Path) -> tuple[int, int]:
@@ -127,8 +133,12 @@ def test_set_changes_the_one_step_that_it_names(with_echo: Command, project: Pat
     ("argument", "message", "hint"),
     [
         ("basline.batch_size=3", "--set basline.batch_size: there is no step `basline`", "did you mean `baseline`?"),
-        ("baseline.batch_size", "--set baseline.batch_size: expected KEY=VALUE", "for example `--set seed=3`"),
-        ("=3", "--set =3: expected KEY=VALUE", "for example `--set seed=3`"),
+        (
+            "baseline.batch_size",
+            "--set baseline.batch_size: expected KEY=VALUE",
+            "for example `--set baseline.batch_size=8`",
+        ),
+        ("=3", "--set =3: expected KEY=VALUE", "for example `--set baseline.batch_size=8`"),
         ("baseline=3", "--set baseline: step `baseline` without a key", "for example `--set baseline.KEY=VALUE`"),
         (
             "baseline.batch_siz=3",
