@@ -16,7 +16,7 @@ from lingolite_cli.recipe.record import BenchmarkResult, BenchmarkSystem
 from lingolite_cli.recipe.scope import PlannedStep, Scope
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 
-_BUDGETS = ("speedup_min", "latency_p95_ms_max", "load_seconds_max", "peak_memory_mb_max")
+BUDGETS = ("speedup_min", "latency_p95_ms_max", "load_seconds_max", "peak_memory_mb_max")
 
 
 def check(step: BenchmarkStep, scope: Scope) -> PlannedStep:
@@ -24,9 +24,9 @@ def check(step: BenchmarkStep, scope: Scope) -> PlannedStep:
     if not step.systems:
         raise scope.error(step, "systems", "there is nothing to measure", hint="name a model and a backend")
     for budget in step.budget:
-        if budget not in _BUDGETS:
+        if budget not in BUDGETS:
             raise scope.error(
-                step, f"budget.{budget}", "there is no such budget here", hint=did_you_mean(budget, _BUDGETS)
+                step, f"budget.{budget}", "there is no such budget here", hint=did_you_mean(budget, BUDGETS)
             )
     if "latency_p95_ms_max" in step.budget and 1 not in step.batch_sizes:
         raise scope.error(step, "batch_sizes", "a budget on latency needs batch size 1")

@@ -19,7 +19,7 @@ from lingolite_cli.recipe.translations import TRANSLATIONS_NAME, TranslationReco
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 
 _MB = 1e6
-_FIXED_BUDGETS = ("size_mb_max", "size_ratio_max", "parity_min", "exact_match_min")
+FIXED_BUDGETS = ("size_mb_max", "size_ratio_max", "parity_min", "exact_match_min")
 
 
 def check(step: VerifyStep, scope: Scope) -> PlannedStep:
@@ -63,7 +63,7 @@ def _same_metric(first: PluginChoice | None, second: PluginChoice) -> bool:
 
 
 def _check_budget(step: VerifyStep, scope: Scope, metrics: Sequence[PluginChoice]) -> None:
-    known = [*_FIXED_BUDGETS, *(f"{choice.loaded.spec.name}_drop_max" for choice in metrics)]
+    known = [*FIXED_BUDGETS, *(f"{choice.loaded.spec.name}_drop_max" for choice in metrics)]
     known += [_limit_name(choice) for choice in metrics]
     for name in step.budget:
         if name not in known:

@@ -1,0 +1,123 @@
+"""The README and the guides, held to the code: commands, options, keys and examples are tried."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import torch
+import typer
+
+from lingolite_cli.app import app
+from lingolite_cli.plugins.registry import load_registry
+from lingolite_cli.recipe import model as recipe_model
+from lingolite_cli.recipe.steps.benchmark import BUDGETS as BENCHMARK_BUDGETS
+from lingolite_cli.recipe.steps.verify import FIXED_BUDGETS
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[tuple[str, str]]:
+    """(document, command line) of every `lingolite …` in a shell block or in backquotes."""
+    found = []
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        lines = [line.split("#")[0] for block in blocks(text, "sh") for line in block.splitlines()]
+        spans = re.findall(r"`(lingolite [^`]*)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
+        for line in [*lines, *(span.replace("\n", " ") for span in spans)]:
+            found += [
+                (document.name, part.strip()) for part in line.split("&&") if part.strip().startswith("lingolite ")
+            ]
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize(("document", "line"), commands())
+def test_documented_command_exists_with_its_options(document: str, line: str) -> None:
+    command: Any = typer.main.get_command(app)
+    words = iter(shlex.split(line)[1:])
+    for word in words:
+        name = word.split("=")[0]
+        if name.startswith("-"):
+            options = [
+                option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
+            ]
+            assert name in options, f"{document}: `{line}`: {command.name} has no {name}"
+        elif hasattr(command, "commands"):
+            assert word in command.commands, f"{document}: `{line}`: there is no command {word}"
+            command = command.commands[word]
+
+
+@pytest.mark.parametrize(
+    "struct",
+    [
+        recipe_model.EvaluateStep,
+        recipe_model.QuantizeStep,
+        recipe_model.ExportStep,
+        recipe_model.VerifyStep,
+        recipe_model.BenchmarkStep,
+        recipe_model.ReportStep,
+    ],
+)
+def test_every_key_of_a_step_is_documented(struct: Any) -> None:
+    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    keys = [field.encode_name for field in msgspec.structs.fields(struct)]
+    assert [key for key in keys if f"`{key}`" not in text] == []
+
+
+def test_every_budget_is_documented() -> None:
+    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    assert [name for name in (*FIXED_BUDGETS, *BENCHMARK_BUDGETS) if f"`{name}`" not in text] == []
+
+
+def test_plugin_of_the_readme_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "lingolite_exact"
+    package.mkdir()
+    for block in blocks(README, "python"):
+        header = re.match(r"# lingolite_exact/(\S+?\.py)", block)
+        if header:
+            (package / header[1]).write_text(block, encoding="utf-8")
+    (project,) = blocks(README, "toml")
+    entry_point = re.search(r'^exact = "(.*)"$', project, flags=re.MULTILINE)
+    assert entry_point is not None
+    installed = tmp_path / "lingolite_exact-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: lingolite-exact\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text(f"[lingolite]\nexact = {entry_point[1]}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    loaded = load_registry().resolve("metric", "exact")
+
+    assert (loaded.origin.distribution, loaded.origin.version) == ("lingolite-exact", "1.0")
+    score = loaded.create().score(["a", "b", "c", "d"], [["a", "x", "c", "x"], ["y", "b", "y", "x"]])
+    assert score.value == 75.0
+
+
+def test_python_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes", target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    (block,) = (block for block in blocks(README, "python") if "from lingolite_cli import" in block)
+    names: dict[str, Any] = {
+        "source_ids": torch.tensor([[6, 4, 540, 270, 350, 2, 7, 5]]),
+        "target_ids": torch.tensor([[1]]),
+        "source_mask": torch.ones(1, 8, dtype=torch.bool),
+    }
+    exec(compile(block, "README.md", "exec"), names)
+
+    assert capsys.readouterr().out.startswith("Åbn filen\n")
+    assert names["logits"].shape == (1, 1, 8000)
+    assert names["scores"]["num_samples"] == 32
+    assert names["tokens"][0, 0] == 1
+    assert (tmp_path / "exported" / "decoder.onnx").is_file()
