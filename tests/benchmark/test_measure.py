@@ -152,6 +152,15 @@ def test_a_worker_that_dies_is_reported(tiny: Artifact) -> None:
                 worker.ask(forced(3, ["She reads."], batch_size=1))
 
 
+@pytest.mark.usefixtures("workers")
+def test_ctrl_c_is_left_to_the_measuring_process(tiny: Artifact) -> None:
+    """A terminal sends it to the whole group; a worker must neither die of it nor print a traceback."""
+    with start_worker(system(tiny)) as worker:
+        worker.ask(worker.system.load)
+        os.kill(pid_of(worker), signal.SIGINT)
+        assert isinstance(worker.ask(forced(3, ["She reads."], batch_size=1)), Timed)
+
+
 @pytest.mark.parametrize("failure", [None, RuntimeError, KeyboardInterrupt])
 @pytest.mark.usefixtures("workers")
 def test_a_worker_ends_with_its_block(tiny: Artifact, failure: type[BaseException] | None) -> None:
