@@ -47,7 +47,7 @@ def translate(
         backend: the backend; one that runs the artifact without it.
         languages: source and target language; those of the model without it.
         batch_size: most sentences in a batch.
-        threads: threads for the engine; one a core without it.
+        threads: threads for the engine; the project's without it.
         **decoding: `beam_size`, `length_penalty`, `max_length`, `min_length`.
 
     Returns:
@@ -88,7 +88,7 @@ def evaluate_model(
         metrics: names of metric plugins.
         max_samples: only the first so many sentences.
         tokenizer: the SentencePiece model of a `MobileTranslationModel`.
-        threads: threads for the engine; one a core without it.
+        threads: threads for the engine; the project's without it.
 
     Returns:
         The JSON of `lingolite eval`: `bleu`, `bleu_1` … `bleu_4`, `chrf`, `bp`, `sys_len`, `ref_len`,

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli.environment import available_cores
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.corpus import CorpusSpec
 from lingolite_cli.schema import convert, read_toml
@@ -33,7 +32,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         test: the corpus that `lingolite eval` uses when none is named.
         runs: where runs are written.
         cache: where finished steps are kept.
-        threads: threads for every engine; None is one a core.
+        threads: threads for every engine. One by default: small models gain little from more, lose much on a busy
+            machine, and give figures that machines of different size can be compared by.
         plugins: which plugins are not loaded.
         defaults: for each kind of step, keys that recipes and commands start from.
     """
@@ -44,7 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     test: CorpusSpec | None = None
     runs: str = "runs"
     cache: str = ".lingolite/cache"
-    threads: int | None = None
+    threads: int = 1
     plugins: PluginSettings = PluginSettings()
     defaults: dict[str, dict[str, Any]] = {}
 
@@ -69,7 +69,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def threads(self) -> int:
         """Threads for every engine."""
-        return self.settings.threads or available_cores()
+        return self.settings.threads
 
 
 def find_project(start: Path | None = None) -> Project:
@@ -92,6 +92,6 @@ def _read(path: Path) -> Settings:
     settings = convert(read_toml(path), Settings, where=str(path))
     if settings.schema != 1:
         raise LingoLiteError(f"{path}: schema is {settings.schema}; this version reads 1", hint="upgrade lingolite")
-    if settings.threads is not None and settings.threads < 1:
+    if settings.threads < 1:
         raise LingoLiteError(f"{path}: threads must be at least 1, not {settings.threads}")
     return settings
