@@ -16,7 +16,9 @@ Model = Annotated[Path | None, typer.Option(help="The artifact; the project's mo
 Out = Annotated[Path, typer.Option("--out", help="The directory to make.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads for the engine; the project's without it, 1 by default.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads for the engine; the project's without it, 1 by default.")
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps, for torch backends.")]
 Provider = Annotated[str | None, typer.Option(help="Execution provider, for ONNX Runtime.")]
 Languages = Annotated[str | None, typer.Option(metavar="SRC-TGT", help="Languages, such as en-da.")]
