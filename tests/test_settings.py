@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from lingolite_cli.environment import available_cores
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.corpus import CorpusSpec
 from lingolite_cli.settings import Settings, find_project
@@ -32,7 +31,7 @@ def test_without_settings_the_working_directory_is_the_project(tmp_path: Path) -
     project = find_project(tmp_path)
     assert (project.root, project.settings, project.settings_path) == (tmp_path, Settings(), None)
     assert project.cache_directory == tmp_path / ".lingolite" / "cache"
-    assert project.threads == available_cores()
+    assert project.threads == 1
 
 
 def test_all_keys_are_read(tmp_path: Path) -> None:
