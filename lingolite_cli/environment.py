@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import msgspec
 
@@ -41,19 +42,37 @@ def describe_environment(*, threads: int) -> Environment:
 
 
 def cpu_name() -> str:
-    """Brand of the CPU, or its microarchitecture where the system does not tell."""
+    """Brand of the CPU, or its microarchitecture where it does not tell."""
     from archspec.cpu import brand_string, host
 
-    return str(brand_string() or host().name)
+    cpuid = _cpuid()
+    return str((cpuid.brand_string() if cpuid else brand_string()) or host().name).strip()
 
 
 def cpu_features() -> list[str]:
     """Instruction sets that decide speed and the exactness of integer products, sorted."""
-    # Not `host()`: on a virtual machine that hides one feature it falls back to a generic model without the others.
     from archspec.cpu.detect import detected_info
 
+    # Not archspec's `host()`: where a virtual machine hides one feature it falls back to a generic CPU without others.
+    cpuid = _cpuid()
+    features = cpuid.features if cpuid else detected_info().features
     prefixes = ("avx", "sse4", "fma", "f16c", "amx", "asimd", "sve", "i8mm", "bf16", "fp16", "neon")
-    return sorted(name for name in detected_info().features if name.startswith(prefixes))
+    return sorted(name for name in features if name.startswith(prefixes))
+
+
+def _cpuid() -> Any:
+    """What x86's CPUID says to this very process: under an emulator the system's own tables are of another CPU.
+
+    None on other CPUs, and where the system forbids the instruction's detour through executable memory.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return None
+    from archspec.cpu.detect import CpuidInfoCollector
+
+    try:
+        return CpuidInfoCollector()
+    except OSError:
+        return None
 
 
 def package_versions(names: tuple[str, ...]) -> dict[str, str]:
