@@ -7,6 +7,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+from lingolite_cli.artifact import TOKENIZER_NAME
 from lingolite_cli.environment import cpu_features
 from lingolite_cli.errors import did_you_mean
 from lingolite_cli.evaluation.parity import Parity, measure_parity
@@ -41,7 +42,7 @@ def check(step: VerifyStep, scope: Scope) -> PlannedStep:
     _check_budget(step, scope, shared)
     return PlannedStep(
         step=step,
-        inputs=(step.reference, step.candidate, second.model),
+        inputs=(step.reference, step.candidate, second.model, first.model),
         plugins=(candidate.plugins[0], *shared),
         options={
             "evaluation": candidate.options,
@@ -163,11 +164,13 @@ def _parity(
     workspace: Workspace,
     reference_records: Sequence[TranslationRecord],
     candidate_records: Sequence[TranslationRecord],
-) -> tuple[Parity, list[str]]:
-    """Parity of the candidate, from its file alone, through its backend."""
+) -> tuple[Parity | None, list[str]]:
+    """Parity of the candidate, from its file alone, through its backend; None where the two spell text differently."""
     from lingolite_cli.tokenizer import Tokenizer
 
-    artifact = workspace.artifact(planned.inputs[2])
+    artifact, reference = workspace.artifact(planned.inputs[2]), workspace.artifact(planned.inputs[3])
+    if artifact.manifest.files[TOKENIZER_NAME] != reference.manifest.files[TOKENIZER_NAME]:
+        return None, ["parity was not measured: the two artifacts have different tokenizers"]
     evaluation = planned.options["evaluation"]
     with closing(workspace.create(planned.plugins[0], artifact, threads=workspace.threads)) as backend:
         parity = measure_parity(
@@ -188,15 +191,17 @@ def _judge(
     step: VerifyStep,
     planned: PlannedStep,
     differences: Sequence[MetricDifference],
-    parity: Parity,
+    parity: Parity | None,
     size_mb: float,
     size_ratio: float,
 ) -> list[Verdict]:
     measured: dict[str, Callable[[float], Verdict]] = {
         "size_mb_max": lambda limit: judge_max(size_mb, limit=limit, budget="size_mb_max", unit="MB"),
         "size_ratio_max": lambda limit: judge_max(size_ratio, limit=limit, budget="size_ratio_max"),
-        "parity_min": lambda limit: judge_min(parity.top1_agreement, limit=limit, budget="parity_min"),
-        "exact_match_min": lambda limit: judge_min(parity.exact_match, limit=limit, budget="exact_match_min"),
+        "parity_min": lambda limit: judge_min(parity and parity.top1_agreement, limit=limit, budget="parity_min"),
+        "exact_match_min": lambda limit: judge_min(
+            parity and parity.exact_match, limit=limit, budget="exact_match_min"
+        ),
     }
     for choice, difference in zip(planned.plugins[1:], differences, strict=True):
         measured[f"{difference.metric}_drop_max"] = partial(_judge_drop, step, choice, difference)
