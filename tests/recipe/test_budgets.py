@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from command_line import RECIPE, Outcome, read_run, runs
 
+from lingolite_cli.artifact import TOKENIZER_NAME, read_manifest, write_manifest
 from lingolite_cli.recipe.record import EvaluateResult, VerifyResult
 
 Command = Callable[..., Outcome]
@@ -158,3 +161,20 @@ def test_a_wrong_set_is_named(with_echo: Command, project: Path, argument: str, 
     outcome = with_echo("run", "recipes/small.toml", "--set", argument)
     assert outcome == Outcome(2, "", f"error: {message}\n" + (f"\nhint: {hint}\n" if hint else ""))
     assert not (project / "runs").exists()
+
+
+def test_parity_of_artifacts_with_different_tokenizers_is_not_measured_and_fails(
+    with_echo: Command, project: Path
+) -> None:
+    other = project / "other"
+    shutil.copytree(project / "model", other)
+    tokenizer = other / TOKENIZER_NAME
+    # One field more that SentencePiece does not know: it still loads, but need no longer be the same tokenizer.
+    tokenizer.write_bytes(tokenizer.read_bytes() + bytes([0xC0, 0x0C, 1]))
+    write_manifest(other, read_manifest(other))
+    backends = ["--reference-backend", "echo", "--candidate-backend", "echo"]
+    outcome = with_echo("verify", other, *backends, "--budget", "parity_min=0.5", "--json")
+    assert outcome.code == 3
+    result = msgspec.json.decode(outcome.out, type=VerifyResult)
+    assert (result.parity, [verdict.status for verdict in result.verdicts]) == (None, ["not measured"])
+    assert result.warnings == ["parity was not measured: the two artifacts have different tokenizers"]

@@ -198,9 +198,11 @@ def _judge(
     measured: dict[str, Callable[[float], Verdict]] = {
         "size_mb_max": lambda limit: judge_max(size_mb, limit=limit, budget="size_mb_max", unit="MB"),
         "size_ratio_max": lambda limit: judge_max(size_ratio, limit=limit, budget="size_ratio_max"),
-        "parity_min": lambda limit: judge_min(parity and parity.top1_agreement, limit=limit, budget="parity_min"),
+        "parity_min": lambda limit: judge_min(
+            parity.top1_agreement if parity else None, limit=limit, budget="parity_min"
+        ),
         "exact_match_min": lambda limit: judge_min(
-            parity and parity.exact_match, limit=limit, budget="exact_match_min"
+            parity.exact_match if parity else None, limit=limit, budget="exact_match_min"
         ),
     }
     for choice, difference in zip(planned.plugins[1:], differences, strict=True):
