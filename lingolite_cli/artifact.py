@@ -28,6 +28,7 @@ WEIGHTS_NAME = "model.safetensors"
 
 BUNDLE = "bundle"
 BUNDLE_FP16 = "bundle-fp16"
+BUNDLE_BF16 = "bundle-bf16"
 BUNDLE_INT8 = "bundle-int8"
 ONNX = "onnx"
 

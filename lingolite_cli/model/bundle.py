@@ -17,6 +17,7 @@ from torch import Tensor
 from lingolite_cli.architecture import ModelConfig
 from lingolite_cli.artifact import (
     BUNDLE,
+    BUNDLE_BF16,
     BUNDLE_FP16,
     BUNDLE_INT8,
     TOKENIZER_NAME,
@@ -34,7 +35,7 @@ from lingolite_cli.model.parameters import bundle_tensors, model_from_tensors
 from lingolite_cli.model.translation_model import MobileTranslationModel
 from lingolite_cli.tokenizer import Tokenizer
 
-FORMATS = (BUNDLE, BUNDLE_FP16, BUNDLE_INT8)
+FORMATS = (BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8)
 
 
 def import_checkpoint(
@@ -115,7 +116,7 @@ def load_bundle(path: str | Path) -> MobileTranslationModel:
     Half-precision weights are computed with in float32; int8 weights stay int8.
 
     Args:
-        path: a directory of format bundle, bundle-fp16 or bundle-int8.
+        path: a directory of format bundle, bundle-fp16, bundle-bf16 or bundle-int8.
 
     Raises:
         LingoLiteError: it is no bundle, or damaged.

@@ -165,6 +165,7 @@ def _decoding_steps(details: ExportDetails) -> list[str]:
 _ARITHMETIC = {
     "float32": ["float32 throughout"],
     "float16": ["weights are stored as float16 and cast to float32 in the graph; computation is float32"],
+    "bfloat16": ["weights are stored as bfloat16 and cast to float32 in the graph; computation is float32"],
     "int8": [
         "each quantized matrix is int8 with one float32 scale s_w for each output, symmetric, -127 to 127",
         "activations are quantized by row as they come: s_x = max(max|x|, 1e-30) / 127",
@@ -184,6 +185,7 @@ _ANY_CPU = "the graphs compute in float32 and are right on every CPU"
 _CPU_NOTES = {
     "float32": _ANY_CPU,
     "float16": _ANY_CPU,
+    "bfloat16": _ANY_CPU,
     "int8": "exact on ARM and on x86 with VNNI; on x86 without VNNI (before Cascade Lake, Zen 4) onnxruntime's "
     "MatMulInteger saturates in 16 bits (onnxruntime#14642) and translations are wrong: use the float or fp16 export "
     "there",

@@ -219,6 +219,6 @@ class Layers:
         return self.graph.constant(np.float64(value)) if self._is_exact else self.graph.scalar(value)
 
     def _as_float32(self, stored: str, matrix: Matrix) -> str:
-        if matrix.values.dtype == np.float16:
+        if matrix.values.dtype != np.float32:
             return self.graph.op("Cast", stored, to=TensorProto.FLOAT)
         return stored

@@ -1,4 +1,4 @@
-"""The weights of a bundle as numpy arrays: float32, float16, or int8 with a scale for each row.
+"""The weights of a bundle as numpy arrays: float32, float16, bfloat16, or int8 with a scale for each row.
 
 Owns reading `model.safetensors` and refusing what the ONNX graphs cannot carry. Imports no torch.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
+import ml_dtypes  # also teaches numpy the dtype bfloat16, which safetensors asks for by name
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -24,14 +25,15 @@ PROJECTION = "output_projection"
 """Name of the output projection, whichever matrix serves as such."""
 
 _SCALE = "_scale"
-_KINDS = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(np.int8))
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
+_KINDS = (*_FLOATS, np.dtype(np.int8))
 
 
 class Matrix(msgspec.Struct, frozen=True):
     """A weight matrix.
 
     Attributes:
-        values: [out, in] float32, float16 or int8.
+        values: [out, in] float32, float16, bfloat16 or int8.
         scale: [out] float32 when `values` are int8: row `i` stands for `values[i] * scale[i]`. None otherwise.
     """
 
@@ -90,11 +92,14 @@ class Weights:
         return any(name.endswith(_SCALE) for name in self._tensors)
 
     @property
-    def kind(self) -> Literal["float32", "float16", "int8"]:
+    def kind(self) -> Literal["float32", "float16", "bfloat16", "int8"]:
         """The smallest dtype that matrices are stored in."""
         if self.has_int8:
             return "int8"
-        return "float16" if self.projection.values.dtype == np.float16 else "float32"
+        dtype = self.projection.values.dtype
+        if dtype == np.float32:
+            return "float32"
+        return "float16" if dtype == np.float16 else "bfloat16"
 
     def matrix(self, name: str) -> Matrix:
         """The matrix `NAME.weight`.
@@ -108,7 +113,7 @@ class Weights:
         if values.dtype not in _KINDS or (values.dtype == np.int8) != (scale is not None):
             raise LingoLiteError(
                 f"{key} is {values.dtype} {'with' if scale is not None else 'without'} a scale",
-                hint="float32, float16, and int8 with one scale a row can be exported",
+                hint="float32, float16, bfloat16, and int8 with one scale a row can be exported",
             )
         if scale is None:
             return Matrix(values)

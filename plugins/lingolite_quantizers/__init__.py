@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lingolite_cli.artifact import BUNDLE, BUNDLE_FP16, BUNDLE_INT8
+from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT8
 from lingolite_cli.plugins.hookspecs import hookimpl
 from lingolite_cli.plugins.specs import QuantizerSpec
 
-_REQUIRES = ("numpy", "safetensors")
-_INSTALL = "pip install numpy safetensors"
+_REQUIRES = ("ml_dtypes", "numpy", "safetensors")
+_INSTALL = "pip install ml_dtypes numpy safetensors"
 
 
 @hookimpl
 def lingolite_quantizers() -> Iterable[QuantizerSpec]:
-    """The quantizers `dynamic-int8` and `fp16`."""
+    """The quantizers `dynamic-int8`, `fp16` and `bf16`."""
     yield QuantizerSpec(
         name="dynamic-int8",
         summary="int8 weights, one scale a row; activations are quantized as they come",
         factory="lingolite_quantizers.dynamic_int8:DynamicInt8",
-        accepts=frozenset({BUNDLE, BUNDLE_FP16}),
+        accepts=frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16}),
         produces=BUNDLE_INT8,
         requires=_REQUIRES,
         install=_INSTALL,
@@ -30,6 +30,15 @@ def lingolite_quantizers() -> Iterable[QuantizerSpec]:
         factory="lingolite_quantizers.fp16:Fp16",
         accepts=frozenset({BUNDLE}),
         produces=BUNDLE_FP16,
+        requires=_REQUIRES,
+        install=_INSTALL,
+    )
+    yield QuantizerSpec(
+        name="bf16",
+        summary="bfloat16 weights: half the size, the range of float32, computed with in float32",
+        factory="lingolite_quantizers.bf16:Bf16",
+        accepts=frozenset({BUNDLE}),
+        produces=BUNDLE_BF16,
         requires=_REQUIRES,
         install=_INSTALL,
     )

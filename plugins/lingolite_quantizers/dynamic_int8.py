@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lingolite_cli.artifact import BUNDLE, BUNDLE_FP16, BUNDLE_INT8, Artifact, Product, Quantization
+from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT8, Artifact, Product, Quantization
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.quantization import quantize_tensors
 from lingolite_quantizers.weights import read_weights, write_weights
@@ -27,7 +27,7 @@ class DynamicInt8:
         Raises:
             LingoLiteError: `source` is no float bundle, or a weight is infinite or not a number.
         """
-        tensors = read_weights(source, accepts=(BUNDLE, BUNDLE_FP16))
+        tensors = read_weights(source, accepts=(BUNDLE, BUNDLE_FP16, BUNDLE_BF16))
         floats = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
         write_weights(quantize_tensors(floats), directory)
         return Product(format=BUNDLE_INT8, quantization=Quantization("dynamic-int8"))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lingolite_cli.artifact import BUNDLE, BUNDLE_FP16, Artifact, Product, Quantization
-from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.plugins.specs import NoOptions
+from lingolite_quantizers.storage import narrow
 from lingolite_quantizers.weights import read_weights, write_weights
+
+_HINT = "quantize with bf16, which has the range of float32, or with dynamic-int8, which keeps scales in float32"
 
 
 class Fp16:
@@ -27,17 +27,6 @@ class Fp16:
             LingoLiteError: `source` is no float32 bundle, or a weight does not fit into float16.
         """
         tensors = read_weights(source, accepts=(BUNDLE,))
-        write_weights({name: _to_half(name, tensor) for name, tensor in tensors.items()}, directory)
+        halves = {name: narrow(name, tensor, np.float16, hint=_HINT) for name, tensor in tensors.items()}
+        write_weights(halves, directory)
         return Product(format=BUNDLE_FP16, quantization=Quantization("fp16"))
-
-
-def _to_half(name: str, tensor: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
-    with np.errstate(over="ignore"):
-        half = tensor.astype(np.float16)
-    if not np.isfinite(half).all():
-        largest = float(np.abs(tensor).max())
-        raise LingoLiteError(
-            f"`{name}` does not fit into float16: its largest magnitude is {largest:g}, the limit 65504",
-            hint="quantize with dynamic-int8, which keeps scales in float32",
-        )
-    return half

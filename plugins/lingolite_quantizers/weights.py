@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes  # noqa: F401  (teaches numpy the dtype bfloat16, which safetensors asks for by name)
 import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save

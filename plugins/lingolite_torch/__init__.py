@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lingolite_cli.artifact import BUNDLE, BUNDLE_FP16, BUNDLE_INT8
+from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT8
 from lingolite_cli.plugins.hookspecs import hookimpl
 from lingolite_cli.plugins.specs import BackendSpec
 from lingolite_torch.options import TorchOptions
 
-_FLOAT_BUNDLES = frozenset({BUNDLE, BUNDLE_FP16})
+_FLOAT_BUNDLES = frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16})
 _REQUIRES = ("torch", "safetensors")
 _INSTALL = "pip install torch safetensors"
 

@@ -7,12 +7,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import ml_dtypes
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 from lingolite_cli.artifact import (
     BUNDLE,
+    BUNDLE_BF16,
     BUNDLE_FP16,
     BUNDLE_INT8,
     TOKENIZER_NAME,
@@ -54,9 +56,11 @@ def fixture_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artif
         write_manifest(directory, manifest)
     bundle = Artifact.open(root / BUNDLE)
     halves = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
+    upper_halves = {name: tensor.astype(ml_dtypes.bfloat16) for name, tensor in tensors.items()}
     return {
         BUNDLE: bundle,
         BUNDLE_FP16: write_bundle(root / BUNDLE_FP16, bundle, halves, BUNDLE_FP16),
+        BUNDLE_BF16: write_bundle(root / BUNDLE_BF16, bundle, upper_halves, BUNDLE_BF16),
         BUNDLE_INT8: write_bundle(root / BUNDLE_INT8, bundle, quantized(tensors), BUNDLE_INT8),
     }
 

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from lingolite_cli.artifact import (
     BUNDLE,
+    BUNDLE_BF16,
     BUNDLE_FP16,
     BUNDLE_INT8,
     TOKENIZER_NAME,
@@ -52,7 +53,12 @@ def quantized(tensors: Tensors, *, keep: tuple[str, ...] = ()) -> Tensors:
 
 def write_bundle(path: Path, origin: Artifact, tensors: Tensors, format: str) -> Artifact:
     """A bundle like `origin` with other tensors."""
-    schemes = {BUNDLE: None, BUNDLE_FP16: Quantization("fp16"), BUNDLE_INT8: Quantization("dynamic-int8")}
+    schemes = {
+        BUNDLE: None,
+        BUNDLE_FP16: Quantization("fp16"),
+        BUNDLE_BF16: Quantization("bf16"),
+        BUNDLE_INT8: Quantization("dynamic-int8"),
+    }
     manifest = msgspec.structs.replace(origin.manifest, format=format, quantization=schemes[format], files={})
     with atomic_directory(path) as directory:
         (directory / TOKENIZER_NAME).write_bytes(origin.tokenizer_path.read_bytes())

@@ -22,6 +22,12 @@ class TestOnnxBackend(BackendContract):
     reference = "eager"
 
 
+class TestOnnxBackendOfBf16(BackendContract):
+    plugin = "onnx"
+    routes = (("bf16", "onnx"),)
+    reference = "cached"
+
+
 class TestOnnxBackendOfInt8(BackendContract):
     """Float64 between integer products leaves no rounding to chance: the logits are those of the PyTorch backend."""
 

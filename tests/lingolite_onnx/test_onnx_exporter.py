@@ -22,14 +22,14 @@ from lingolite_onnx.reference import Reference
 from lingolite_onnx.weights import Weights
 
 from lingolite_cli.architecture import PRESETS
-from lingolite_cli.artifact import BUNDLE, BUNDLE_FP16, BUNDLE_INT8, Artifact
+from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT8, Artifact
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.testing import tiny_bundle
 from lingolite_cli.testing.tiny import random_weights
 from tests.lingolite_onnx.onnx_bundles import export_to, needs_exact_int8, quantized, tensors_of, write_bundle
 
 GRAPHS = ("encoder.onnx", "decoder.onnx")
-FORMATS = (BUNDLE, BUNDLE_FP16, BUNDLE_INT8)
+FORMATS = (BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8)
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -52,6 +52,20 @@ def test_graphs_have_standard_operators_of_one_opset(exported: Any, format: str,
         model = onnx.load(artifact.path / name, load_external_data=False)
         assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", opset_version)]
         assert {node.domain for node in model.graph.node} == {""}
+
+
+@pytest.mark.parametrize("optimize", ["none", "onnxruntime"])
+def test_bfloat16_graphs_hold_bfloat16(exported: Any, fixture_bundles: dict[str, Artifact], optimize: str) -> None:
+    """Not the float32 that they are cast to."""
+    tensors = tensors_of(fixture_bundles[BUNDLE_BF16])
+    artifact = exported(BUNDLE_BF16, optimize=optimize)
+    name = "encoder_optimized.onnx" if optimize == "onnxruntime" else "encoder.onnx"
+    model = onnx.load(artifact.path / name)
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    assert stored["embedding"].data_type == onnx.TensorProto.BFLOAT16
+    found = onnx.numpy_helper.to_array(stored["embedding"])
+    np.testing.assert_array_equal(found.astype(np.float32), tensors["encoder.embedding.weight"].astype(np.float32))
+    assert artifact.manifest.details["weights"] == "bfloat16"
 
 
 def test_int8_graphs_multiply_uint8_by_int8(exported: Any) -> None:
@@ -85,7 +99,7 @@ def test_the_integers_are_those_of_the_bundle(exported: Any, fixture_bundles: di
     np.testing.assert_array_equal(stored["embedding"], tensors["encoder.embedding.weight"])
 
 
-@pytest.mark.parametrize(("format", "itemsize"), [(BUNDLE, 4), (BUNDLE_FP16, 2), (BUNDLE_INT8, 1)])
+@pytest.mark.parametrize(("format", "itemsize"), [(BUNDLE, 4), (BUNDLE_FP16, 2), (BUNDLE_BF16, 2), (BUNDLE_INT8, 1)])
 def test_every_weight_is_stored_once(
     exported: Any, fixture_bundles: dict[str, Artifact], format: str, itemsize: int
 ) -> None:

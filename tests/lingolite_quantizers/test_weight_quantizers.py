@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 from lingolite_quantizers import lingolite_quantizers
+from lingolite_quantizers.bf16 import Bf16
 from lingolite_quantizers.dynamic_int8 import DynamicInt8
 from lingolite_quantizers.fp16 import Fp16
+from lingolite_quantizers.storage import narrow
 from safetensors.numpy import load_file, save
 
 from lingolite_cli.artifact import WEIGHTS_NAME, Artifact, Product, Provenance, atomic_directory, derive_artifact
@@ -18,7 +21,7 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.quantization import quantize_rows
 
-QUANTIZERS = {"dynamic-int8": DynamicInt8, "fp16": Fp16}
+QUANTIZERS = {"dynamic-int8": DynamicInt8, "fp16": Fp16, "bf16": Bf16}
 
 
 def _quantize(name: str, source: Artifact, path: Path) -> Artifact:
@@ -83,9 +86,11 @@ def test_int8_bundles_hold_the_integers_of_every_matrix(existing_bundle, tmp_pat
 def test_manifests_say_what_was_done(existing_bundle, tmp_path):
     int8 = Artifact.open(_quantize("dynamic-int8", existing_bundle, tmp_path / "int8").path).manifest
     fp16 = Artifact.open(_quantize("fp16", existing_bundle, tmp_path / "fp16").path).manifest
+    bf16 = Artifact.open(_quantize("bf16", existing_bundle, tmp_path / "bf16").path).manifest
     assert (int8.format, int8.quantization.scheme) == ("bundle-int8", "dynamic-int8")
     assert (fp16.format, fp16.quantization.scheme) == ("bundle-fp16", "fp16")
-    assert int8.model == fp16.model == existing_bundle.manifest.model
+    assert (bf16.format, bf16.quantization.scheme) == ("bundle-bf16", "bf16")
+    assert int8.model == fp16.model == bf16.model == existing_bundle.manifest.model
 
 
 @pytest.mark.parametrize("name", QUANTIZERS)
@@ -104,14 +109,57 @@ def test_half_precision_is_the_nearest(existing_bundle, tmp_path):
         assert (np.abs(stored[name].astype(np.float64) - weight) <= gap / 2).all()
 
 
-def test_int8_can_start_from_half_precision(existing_bundle, tmp_path):
-    half = _quantize("fp16", existing_bundle, tmp_path / "fp16")
+def test_bfloat16_is_the_upper_half_of_float32_rounded_to_even(existing_bundle, tmp_path):
+    """Compared with integer arithmetic on the bits."""
+    stored = load_file(_quantize("bf16", existing_bundle, tmp_path / "bf16").weights_path)
+    ties = np.array([1 + 2**-8, 1 + 3 * 2**-8, -1 - 2**-8], np.float32)
+    stored["ties"] = narrow("ties", ties, ml_dtypes.bfloat16, hint="")
+    for name, weight in {**load_file(existing_bundle.weights_path), "ties": ties}.items():
+        bits = weight.view(np.uint32).astype(np.uint64)
+        rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+        assert stored[name].dtype == ml_dtypes.bfloat16
+        np.testing.assert_array_equal(stored[name].view(np.uint16), rounded.astype(np.uint16))
+
+
+@pytest.mark.parametrize("name", ["fp16", "bf16"])
+def test_two_bytes_a_weight_are_half_the_size(existing_bundle, tmp_path, name):
+    narrowed = _quantize(name, existing_bundle, tmp_path / name)
+    elements = sum(weight.size for weight in load_file(existing_bundle.weights_path).values())
+    before, after = (artifact.manifest.files[WEIGHTS_NAME].size_bytes for artifact in (existing_bundle, narrowed))
+    assert abs(before - after - 2 * elements) <= 256  # the header names other dtypes
+
+
+@pytest.mark.parametrize("half_precision", ["fp16", "bf16"])
+def test_int8_can_start_from_half_precision(existing_bundle, tmp_path, half_precision):
+    half = _quantize(half_precision, existing_bundle, tmp_path / "half")
     stored = load_file(_quantize("dynamic-int8", half, tmp_path / "int8").weights_path)
     name = "encoder.layers.0.ffn.up_proj.weight"
     integers, scale = quantize_rows(load_file(half.weights_path)[name].astype(np.float32))
     np.testing.assert_array_equal(stored[name], integers)
     np.testing.assert_array_equal(stored[f"{name}_scale"], scale)
     assert stored["encoder.final_norm.weight"].dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["fp16", "bf16"])
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_half_precision_refuses_weights_that_are_no_numbers(existing_bundle, tmp_path, name, value):
+    tensor = "encoder.final_norm.weight"
+    source = _with_weights(existing_bundle, tmp_path / "source", **{tensor: np.full(32, value, np.float32)})
+    with pytest.raises(LingoLiteError, match=f"`{tensor}` is infinite or not a number"):
+        _quantize(name, source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_bfloat16_has_the_range_of_float32_but_for_its_last_step(existing_bundle, tmp_path):
+    name = "encoder.final_norm.weight"
+    for value, fits in ((3.38e38, True), (3.4e38, False)):
+        source = _with_weights(existing_bundle, tmp_path / f"{value}", **{name: np.full(32, value, np.float32)})
+        if fits:
+            stored = load_file(_quantize("bf16", source, tmp_path / f"{value}-out").weights_path)
+            np.testing.assert_allclose(stored[name].astype(np.float64), value, rtol=2**-8)
+            continue
+        with pytest.raises(LingoLiteError, match=f"`{name}` does not fit into bfloat16"):
+            _quantize("bf16", source, tmp_path / f"{value}-out")
 
 
 def test_weights_too_large_for_half_precision_are_refused_by_name(existing_bundle, tmp_path):
@@ -139,6 +187,7 @@ def test_descriptors_name_what_the_classes_do(existing_bundle, tmp_path):
 
 
 def test_quantizing_imports_no_torch():
-    code = "import lingolite_quantizers.fp16, lingolite_quantizers.dynamic_int8, sys; print('torch' in sys.modules)"
+    modules = ", ".join(kind.__module__ for kind in QUANTIZERS.values())
+    code = f"import {modules}, sys; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lingolite_quantizers.bf16 import Bf16
 from lingolite_quantizers.dynamic_int8 import DynamicInt8
 from lingolite_quantizers.fp16 import Fp16
 from lingolite_torch import lingolite_backends
@@ -35,9 +36,9 @@ def int8_bundle(existing_bundle, tmp_path_factory):
     return _quantize(DynamicInt8, existing_bundle, tmp_path_factory.mktemp("q") / "int8")
 
 
-@pytest.fixture(scope="module")
-def fp16_bundle(existing_bundle, tmp_path_factory):
-    return _quantize(Fp16, existing_bundle, tmp_path_factory.mktemp("q") / "fp16")
+@pytest.fixture(scope="module", params=[Fp16, Bf16], ids=["fp16", "bf16"])
+def half_bundle(request, existing_bundle, tmp_path_factory):
+    return _quantize(request.param, existing_bundle, tmp_path_factory.mktemp("q") / "half")
 
 
 @pytest.fixture(params=BACKENDS)
@@ -141,14 +142,14 @@ def test_a_sentence_does_not_depend_on_its_batch_mates(name, backend, sources, e
         np.testing.assert_allclose(alone[0], together[row], atol=ROUNDING[name], rtol=0)
 
 
-def test_half_precision_bundles_are_computed_in_float32(fp16_bundle, existing_bundle, sources, expected):
+def test_half_precision_bundles_are_computed_in_float32(half_bundle, existing_bundle, sources, expected):
     logits = {}
-    for bundle in (fp16_bundle, existing_bundle):
+    for bundle in (half_bundle, existing_bundle):
         backend = CachedBackend(bundle, options=TorchOptions(), threads=1)
         logits[bundle] = _logits(backend, sources, expected["target_ids"])
-    assert logits[fp16_bundle].dtype == np.float32
-    difference = np.abs(logits[fp16_bundle] - logits[existing_bundle]).max()
-    assert 0 < difference < 0.05
+    assert logits[half_bundle].dtype == np.float32
+    difference = np.abs(logits[half_bundle] - logits[existing_bundle]).max()
+    assert 0 < difference < 0.2
 
 
 def test_an_artifact_of_another_format_is_refused(existing_bundle, int8_bundle):

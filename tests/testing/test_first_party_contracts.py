@@ -28,6 +28,10 @@ class TestFp16(QuantizerContract):
     plugin = "fp16"
 
 
+class TestBf16(QuantizerContract):
+    plugin = "bf16"
+
+
 class TestBleu(MetricContract):
     plugin = "bleu"
 
