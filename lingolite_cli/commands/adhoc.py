@@ -48,11 +48,18 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_job(state: State, job: Job, console: Console) -> tuple[list[StepRecord], Runner]:
-    """Check and run a job; the project's defaults are laid under its steps.
+    """Check and run a job.
 
     Returns:
         A record a step, and the runner, which knows where finished steps lie.
     """
+    runner = make_runner(state, job, console)
+    with runner.scratch():
+        return runner.execute(), runner
+
+
+def make_runner(state: State, job: Job, console: Console) -> Runner:
+    """Check a job, the project's defaults laid under its steps."""
     data: dict[str, Any] = {
         "name": job.command,
         "inputs": dict(job.inputs),
@@ -64,9 +71,7 @@ def run_job(state: State, job: Job, console: Console) -> tuple[list[StepRecord],
     recipe = convert(merge_defaults(data, state.project.settings.defaults), Recipe, where=where)
     plan = make_plan(recipe, path=where, project=state.project, registry=state.registry)
     host = state.registry.host
-    runner = Runner(plan, cache=state.cache, console=console, host=host, is_fresh=job.is_fresh)
-    with runner.scratch():
-        return runner.execute(), runner
+    return Runner(plan, cache=state.cache, console=console, host=host, is_fresh=job.is_fresh)
 
 
 def convert_and_publish(state: State, job: Job, console: Console, *, out: Path, overwrite: bool) -> StepRecord:
@@ -189,8 +194,18 @@ def backend_for(state: State, *, format: str, asked: str | None = None) -> str:
     Raises:
         LingoLiteError: none does, or the project's is not usable.
     """
-    if asked is not None:
-        return asked
+    found = asked or able_backend(state, format=format)
+    if found is None:
+        raise LingoLiteError(f"no backend runs format {format}", hint="`lingolite plugins list` shows the backends")
+    return found
+
+
+def able_backend(state: State, *, format: str) -> str | None:
+    """The project's backend if it runs `format`, or the first that does; None where none does.
+
+    Raises:
+        LingoLiteError: the project's backend is not usable.
+    """
     preferred = state.project.settings.defaults.get("evaluate", {}).get("backend")
     if preferred is not None:
         state.registry.resolve("backend", str(preferred))
@@ -202,9 +217,7 @@ def backend_for(state: State, *, format: str, asked: str | None = None) -> str:
     ]
     if preferred in able:
         return str(preferred)
-    if not able:
-        raise LingoLiteError(f"no backend runs format {format}", hint="`lingolite plugins list` shows the backends")
-    return able[0]
+    return able[0] if able else None
 
 
 def format_of(path: Path) -> str:

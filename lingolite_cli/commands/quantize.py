@@ -1,33 +1,77 @@
-"""`lingolite quantize`: a smaller artifact from a bundle."""
+"""`lingolite quantize`: a smaller artifact from a bundle, or all methods compared."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
+from lingolite_cli.artifact import canonical_json, write_atomic
 from lingolite_cli.commands import adhoc
-from lingolite_cli.commands.options import JsonFlag, Model, Options, Out, Overwrite, parse_options
+from lingolite_cli.commands.comparison import RESULTS_NAME, comparison_job, comparison_rows, show_comparison
+from lingolite_cli.commands.options import JsonFlag, Model, Options, Overwrite, parse_options
 from lingolite_cli.commands.show import show_conversion
-from lingolite_cli.commands.state import state_of
+from lingolite_cli.commands.state import State, state_of
+from lingolite_cli.console import Console
+from lingolite_cli.errors import LingoLiteError
+
+_COMPARE = "compare"
 
 
 def quantize(
     context: typer.Context,
-    out: Out,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The directory to make; for `compare`, where the results go.")
+    ] = None,
     model: Model = None,
-    method: Annotated[str, typer.Option(help="The quantizer.")] = "dynamic-int8",
+    method: Annotated[str, typer.Option(help="The quantizer; `compare` tries all of them.")] = "dynamic-int8",
+    max_samples: Annotated[
+        int | None, typer.Option(min=10, help="For `compare`: only the first so many sentences.")
+    ] = None,
     option: Options = None,
     overwrite: Overwrite = False,
     json: JsonFlag = False,
 ) -> None:
-    """Make a bundle smaller."""
+    """Make a bundle smaller, or compare all ways to do so."""
     state = state_of(context)
     console = state.console(json=json)
+    path = adhoc.model_path(state, model)
+    if method == _COMPARE:
+        if option:
+            raise LingoLiteError("--option goes to one quantizer", hint="name it with --method")
+        _compare(state, path, console, out=out, max_samples=max_samples, overwrite=overwrite)
+        return
+    if out is None:
+        raise LingoLiteError("--out is missing", hint="name the directory to make: --out DIR")
+    if max_samples is not None:
+        raise LingoLiteError("--max-samples is for --method compare", hint="quantizing reads no sentences")
     job = adhoc.Job(
         command="quantize",
-        inputs={"model": adhoc.model_input(adhoc.model_path(state, model))},
+        inputs={"model": adhoc.model_input(path)},
         steps=[{"id": "quantize", "uses": "quantize", "method": method, "options": parse_options(option)}],
     )
     record = adhoc.convert_and_publish(state, job, console, out=out, overwrite=overwrite)
     show_conversion(record.result, out, console)
+
+
+def _compare(
+    state: State, model: Path, console: Console, *, out: Path | None, max_samples: int | None, overwrite: bool
+) -> None:
+    if out is not None and (out / RESULTS_NAME).exists() and not overwrite:
+        raise LingoLiteError(f"{out / RESULTS_NAME} exists", hint="choose another place, or pass --overwrite")
+    inputs = {
+        "model": adhoc.model_input(model),
+        "test": adhoc.corpus_input(state, source=None, targets=[], languages=None),
+    }
+    job = comparison_job(state, inputs=inputs, format=adhoc.format_of(model), max_samples=max_samples)
+    outcome = adhoc.make_runner(state, job, console).run(state.project.runs_directory)
+    assert outcome.directory is not None
+    rows = comparison_rows(outcome.manifest)
+    results = {"environment": outcome.manifest.environment, "run": outcome.manifest.id, "rows": rows}
+    target = (out or outcome.directory) / RESULTS_NAME
+    write_atomic(target, msgspec.json.format(canonical_json(results), indent=2) + b"\n")
+    console.print_json(results)
+    show_comparison(rows, console)
+    console.print(f"results: {target}\nreport:  {outcome.directory / 'report.html'}")

@@ -65,7 +65,7 @@ def draw(manifest: RunManifest) -> dict[Key, list[Figure]]:
     with mpl.rc_context(_STYLE):
         found: dict[Key, list[Figure]] = {
             "quality": _quality(manifest),
-            "size": _sizes(manifest),
+            "size": [*_sizes(manifest), *_trade_off(manifest)],
             "speed": [
                 figure
                 for step, result in benchmarks(manifest)
@@ -104,6 +104,32 @@ def _sizes(manifest: RunManifest) -> list[Figure]:
     texts = [formats.megabytes(row.artifact.size_bytes) for row in rows]
     _bars(axes, [row.label for row in rows], [row.artifact.size_bytes / 1e6 for row in rows], texts=texts)
     return [_figure(canvas, "sizes", title="Size in MB", caption="Everything that is shipped, tokenizer included.")]
+
+
+def _trade_off(manifest: RunManifest) -> list[Figure]:
+    """Score against size, where at least three sizes were scored."""
+    systems = evaluations(manifest)
+    metrics = [name for _, result in systems for name in result.metrics]
+    if len({result.artifact.size_bytes for _, result in systems}) < 3 or not metrics:
+        return []
+    metric = "chrf" if "chrf" in metrics else metrics[0]
+    scored = [result for _, result in systems if metric in result.metrics]
+    canvas, axes = _canvas(6)
+    axes.grid(visible=True, axis="both")
+    axes.margins(x=0.3, y=0.2)
+    named: set[tuple[str, float]] = set()
+    for result in scored:
+        size_mb, score = result.artifact.size_bytes / 1e6, result.metrics[metric].value
+        label = result.artifact.scheme or "float32"
+        axes.plot(size_mb, score, "o", color=_SERIES[0], markersize=6)
+        if (label, round(score, 2)) not in named:  # the same weights in another format lie beside it
+            named.add((label, round(score, 2)))
+            axes.annotate(label, (size_mb, score), (0, 7), textcoords="offset points", ha="center", fontsize=8)
+    axes.set_xlabel("MB")
+    axes.set_ylabel(metric)
+    axes.set_xlim(left=0)
+    title = f"{metric} against size"
+    return [_figure(canvas, "trade-off", title=title, caption="Up and to the left is better.")]
 
 
 def _quality(manifest: RunManifest) -> list[Figure]:

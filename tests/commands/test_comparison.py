@@ -1,0 +1,65 @@
+"""`lingolite quantize --method compare`: every method, through every engine that runs it, in one table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import Outcome, contents, runs
+
+from lingolite_cli.artifact import Artifact
+
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def compared(lingolite: Command, project: Path, monkeypatch: pytest.MonkeyPatch) -> Outcome:
+    settings = (project / "lingolite.toml").read_text(encoding="utf-8").replace('backend = "echo"', 'backend = "onnx"')
+    quick = "\n[defaults.benchmark]\nrounds = 1\nnum_sentences = 2\n"
+    # One engine is enough to see the comparison, and starts no torch.
+    (project / "lingolite.toml").write_text(
+        settings.replace("[test]", '[plugins]\nblocked = ["torch"]\n\n[test]') + quick, encoding="utf-8"
+    )
+    return lingolite("quantize", "--method", "compare", "--max-samples", "10", "--out", "results", "--json")
+
+
+def test_every_method_that_can_run_is_a_row(compared: Outcome, project: Path) -> None:
+    assert compared.code == 0, compared.err
+    results = json.loads(compared.out)
+    assert results == json.loads((project / "results" / "quantization_results.json").read_text(encoding="utf-8"))
+    rows = {row["method"]: row for row in results["rows"]}
+    assert next(iter(rows)) == "none"
+    assert {"dynamic-int8", "fp16"} <= set(rows)
+    assert {row["backend"] for row in results["rows"]} == {"onnx"}
+    (run,) = runs(project, "quantization")
+    for method, row in rows.items():
+        artifact = Artifact.open(run / "artifacts" / f"{method}-onnx-files")
+        assert row["size_mb"] == pytest.approx(artifact.size_bytes / 1e6, rel=1e-12)
+        assert set(row["tokens_per_second"]) == {"1", "32"}
+        assert min(row["tokens_per_second"].values()) > 0
+    assert rows["none"]["size_ratio"] == rows["none"]["parity"] == 1.0
+    assert rows["dynamic-int8"]["size_ratio"] < rows["fp16"]["size_ratio"] < 1.0
+    assert "bleu against size" in (run / "report.html").read_text(encoding="utf-8")
+    (difference,) = rows["dynamic-int8"]["metrics"]
+    assert difference["metric"] == "bleu"
+    assert difference["low"] <= difference["delta"] <= difference["high"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--method", "compare", "--option", "a=1"], "--option goes to one quantizer"),
+        (["--method", "fp16"], "--out is missing"),
+        (["--method", "fp16", "--out", "x", "--max-samples", "10"], "--max-samples is for --method compare"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(
+    lingolite: Command, project: Path, arguments: list[str], message: str
+) -> None:
+    before = contents(project)
+    outcome = lingolite("quantize", *arguments)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert contents(project) == before
