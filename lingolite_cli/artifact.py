@@ -188,6 +188,28 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Refuse a place for a new artifact where something lies that it must not replace.
+
+    Args:
+        path: where the artifact shall be.
+        overwrite: another artifact, or an empty directory, may be replaced; nothing else ever is.
+
+    Raises:
+        LingoLiteError: something is there.
+    """
+    if not path.exists():
+        return
+    if not overwrite:
+        raise LingoLiteError(f"{path} exists", hint="choose another place, or pass --overwrite")
+    is_empty = path.is_dir() and not any(path.iterdir())
+    if not is_empty and not (path / MANIFEST_NAME).is_file():
+        raise LingoLiteError(
+            f"{path} is no artifact, so it is not replaced: it has no {MANIFEST_NAME}",
+            hint="choose another place, or remove it yourself",
+        )
+
+
 @contextmanager
 def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A temporary directory beside `path` that becomes `path` when the block ends, and vanishes when it fails.

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli.artifact import Artifact, atomic_directory, read_manifest
+from lingolite_cli.artifact import Artifact, atomic_directory, check_target, read_manifest
 from lingolite_cli.commands.state import State
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
@@ -80,8 +80,7 @@ def convert_and_publish(state: State, job: Job, console: Console, *, out: Path, 
     Raises:
         LingoLiteError: as the steps; or `out` exists, which is refused before any work.
     """
-    if out.exists() and not overwrite:
-        raise LingoLiteError(f"{out} exists", hint="choose another place, or pass --overwrite")
+    check_target(out, overwrite=overwrite)
     records, runner = run_job(state, job, console)
     publish_artifact(runner.finished(records[-1].id).artifact_path, out, overwrite=overwrite)
     return records[-1]

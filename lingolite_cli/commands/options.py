@@ -14,7 +14,7 @@ from lingolite_cli.schema import parse_value
 
 Model = Annotated[Path | None, typer.Option(help="The artifact; the project's model without it.")]
 Out = Annotated[Path, typer.Option("--out", help="The directory to make.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the artifact that is there.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads for the engine; the project's without it, 1 by default.")

@@ -26,6 +26,7 @@ from lingolite_cli.artifact import (
     Manifest,
     Provenance,
     atomic_directory,
+    check_target,
     sha256_file,
     write_manifest,
 )
@@ -61,11 +62,12 @@ def import_checkpoint(
         n_kv_heads: key/value heads.
         preset: preset that tells the heads instead.
         max_seq_len: positions.
-        overwrite: replace what is at `out`.
+        overwrite: replace an artifact at `out`.
 
     Raises:
         LingoLiteError: the checkpoint or tokenizer cannot be used, they do not fit, or `out` exists.
     """
+    check_target(Path(out), overwrite=overwrite)
     read = read_checkpoint(checkpoint, n_heads=n_heads, n_kv_heads=n_kv_heads, preset=preset, max_seq_len=max_seq_len)
     made_by = Provenance(operation="import", inputs={"checkpoint": sha256_file(Path(checkpoint))})
     return _write_bundle(
@@ -94,11 +96,12 @@ def save_bundle(
         path: the bundle's directory.
         tokenizer: a SentencePiece `.model` file, or a directory with exactly one.
         languages: languages of the model; by default those that have a tag in the tokenizer.
-        overwrite: replace what is at `path`.
+        overwrite: replace an artifact at `path`.
 
     Raises:
         LingoLiteError: the model is quantized, the tokenizer does not fit it, or `path` exists.
     """
+    check_target(Path(path), overwrite=overwrite)
     return _write_bundle(
         bundle_tensors(model),
         Path(path),

@@ -41,9 +41,29 @@ def test_what_exists_is_kept_unless_it_may_be_replaced(lingolite: Command, proje
     outcome = lingolite("quantize", "--out", "mine")
     assert outcome == Outcome(2, "", "error: mine exists\n\nhint: choose another place, or pass --overwrite\n")
     assert contents(project) == before
-    assert lingolite("quantize", "--out", "mine", "--overwrite").code == 0
-    assert Artifact.open(project / "mine").manifest.format == "bundle-int8"
-    assert not (project / "mine" / "notes").exists()
+    for _ in range(2):
+        assert lingolite("quantize", "--out", "made", "--overwrite").code == 0
+    assert Artifact.open(project / "made").manifest.format == "bundle-int8"
+
+
+@pytest.mark.parametrize(
+    "command", [("quantize",), ("import", "none.pt", "--tokenizer", "model")], ids=["quantize", "import"]
+)
+def test_what_is_no_artifact_is_never_replaced(lingolite: Command, project: Path, command: tuple[str, ...]) -> None:
+    (project / "mine").mkdir()
+    (project / "mine" / "notes").write_text("precious")
+    before = contents(project)
+    for out in ("mine", "test.tsv"):
+        outcome = lingolite(*command, "--out", out, "--overwrite")
+        assert outcome.code == 2
+        assert f"error: {out} is no artifact, so it is not replaced: it has no lingolite.json" in outcome.err
+    assert contents(project) == before
+
+
+def test_an_empty_directory_may_be_replaced(lingolite: Command, project: Path) -> None:
+    (project / "empty").mkdir()
+    assert lingolite("quantize", "--out", "empty", "--overwrite").code == 0
+    assert Artifact.open(project / "empty").manifest.format == "bundle-int8"
 
 
 def test_export_makes_graphs_and_shows_their_checks(lingolite: Command, project: Path) -> None:
