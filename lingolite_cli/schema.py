@@ -6,7 +6,7 @@ import re
 import sys
 import types
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -85,7 +85,7 @@ def _explain(message: str, data: Any, type_: Any, where: str) -> LingoLiteError:
     value = _value_at(data, path)
     shown = "" if isinstance(value, dict | list) else f", not {_toml(value)}"
     reason = re.sub(r", got `[^`]*`$", "", reason).replace("Object missing", "missing").replace("`null`", "nothing")
-    reason = re.sub(r"^Invalid value .*$", "invalid value", reason)
+    reason = re.sub(r"^Invalid (enum )?value .*$", "invalid value", reason).replace("`object`", "`table`")
     return LingoLiteError(
         f"{where}: `{_join(path, data)}`: {reason[:1].lower()}{reason[1:]}{shown}" if path else f"{where}: {reason}",
         hint=_choices(path, data, type_),
@@ -110,7 +110,15 @@ def _choices(path: Path_, data: Any, type_: Any) -> str | None:
             return did_you_mean(
                 str(_value_at(data, path)), [str(member.__struct_config__.tag) for member in _structs(parent)]
             )
-    return None
+    words = _words(_type_at(type_, path, data, tagged=False))
+    return did_you_mean(str(_value_at(data, path)), words) if words else None
+
+
+def _words(type_: Any) -> list[str]:
+    """Those that a literal, perhaps inside a union, allows."""
+    if get_origin(type_) is Literal:
+        return [str(word) for word in get_args(type_)]
+    return [word for member in get_args(type_) for word in _words(member)]
 
 
 def _split(path: str, data: Any, type_: Any) -> Path_:

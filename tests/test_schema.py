@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -16,6 +16,7 @@ from lingolite_cli.schema import convert, parse_value, read_toml
 class Wheel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     radius: Annotated[float, Meta(gt=0)]
     spokes: int = 32
+    tyre: Literal["tube", "solid"] | None = None
 
 
 class _Vehicle(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", kw_only=True):
@@ -82,7 +83,7 @@ def test_valid_data_become_structs() -> None:
         (
             {"name": "n", "spare": {"radius": 1.0, "colour": "red"}},
             'park.toml: unknown key `spare.colour` = "red"',
-            "known: radius, spokes",
+            "known: radius, spokes, tyre",
         ),
     ],
     ids=["top", "in a tagged union", "two lists deep", "far from every key"],
@@ -133,6 +134,12 @@ def test_a_misspelt_kind_is_answered_with_the_nearest() -> None:
     message, hint = refusal({"name": "n", "vehicles": [{"kind": "bycicle", "id": "red"}]})
     assert message == 'park.toml: `vehicles[0] (id red).kind`: invalid value, not "bycicle"'
     assert hint == "did you mean `bicycle`?"
+
+
+def test_a_misspelt_word_is_answered_with_the_nearest() -> None:
+    message, hint = refusal({"name": "n", "spare": {"radius": 1.0, "tyre": "tbe"}})
+    assert message == 'park.toml: `spare.tyre`: invalid value, not "tbe"'
+    assert hint == "did you mean `tube`?"
 
 
 def test_a_missing_kind_is_named() -> None:

@@ -10,7 +10,6 @@ import typer
 
 from lingolite_cli.commands.options import JsonFlag
 from lingolite_cli.commands.state import state_of
-from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.recipe.plan import make_plan, read_recipe
 
 app = typer.Typer(help="List, check and show recipes.", no_args_is_help=True, rich_markup_mode=None)
@@ -30,6 +29,8 @@ def list_(context: typer.Context, json: JsonFlag = False) -> None:
         recipe = read_recipe(path, state.project)
         found.append({"path": str(path), "name": recipe.name, "summary": recipe.summary})
     console.print_json(found)
+    if not found:
+        console.note(f"no recipes in {state.project.root / 'recipes'}; `lingolite init` writes one")
     for item in found:
         console.print(f"{item['path']}  {item['summary']}")
 
@@ -50,8 +51,6 @@ def show(context: typer.Context, recipe: Recipe, json: JsonFlag = False) -> None
     state = state_of(context)
     console = state.console(json=json)
     parsed = read_recipe(recipe, state.project)
-    if not parsed.steps:
-        raise LingoLiteError(f"{recipe} has no steps")
     console.print_json(parsed)
     for step in parsed.steps:
         console.print(f"{step.id}: {step.__struct_config__.tag}")

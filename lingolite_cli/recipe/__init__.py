@@ -1,1 +1,1 @@
-"""."""
+"""Recipes: what they say, whether that can be done, and doing it."""

@@ -38,7 +38,10 @@ def read_recipe(path: Path, project: Project, *, overrides: Mapping[str, str] | 
     merged = merge_defaults(data, project.settings.defaults)
     for key, text in (overrides or {}).items():
         _override(merged, key, parse_value(text))
-    return convert(merged, Recipe, where=str(path))
+    recipe = convert(merged, Recipe, where=str(path))
+    if not recipe.steps:
+        raise LingoLiteError(f"{path} has no steps", hint="`lingolite init` writes a recipe to start from")
+    return recipe
 
 
 def merge_defaults(data: dict[str, Any], defaults: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -5,7 +5,8 @@ Owns references between steps, plugin health, options and format compatibility. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from lingolite_cli.artifact import Artifact, Manifest
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.evaluation.corpus import CorpusSpec
 from lingolite_cli.plugins.registry import Loaded, Registry
-from lingolite_cli.recipe.model import Recipe, Step
+from lingolite_cli.recipe.model import BenchmarkStep, Recipe, Step, VerifyStep
 from lingolite_cli.schema import convert
 
 
@@ -100,6 +101,10 @@ class Scope:
         position = self._positions[step.id]
         return LingoLiteError(f"{self._where}: `steps[{position}] (id {step.id}).{key}`: {message}", hint=hint)
 
+    def place(self, step: Step, what: str) -> str:
+        """A table of a step, for the messages of `convert`."""
+        return f"{self._where}: steps[{self._positions[step.id]}] (id {step.id}), {what}"
+
     def artifact_format(self, step: Step, key: str, reference: str) -> str:
         """The format of the artifact that `reference` names."""
         if reference in self.models:
@@ -144,9 +149,17 @@ class Scope:
             located = self.error(step, key, error.message, hint=error.hint)
             located.exit_code = error.exit_code
             raise located from None
-        where = f"{self._where}: steps[{self._positions[step.id]}] (id {step.id}), options of {kind} `{name}`"
-        resolved = convert(dict(options), loaded.spec.options, where=where)
+        resolved = convert(dict(options), loaded.spec.options, where=self.place(step, f"options of {kind} `{name}`"))
         return PluginChoice(loaded, msgspec.to_builtins(resolved))
+
+    def check_budget(self, step: VerifyStep | BenchmarkStep, known: Sequence[str]) -> None:
+        """Refuse a budget on what the step does not measure, and a limit that nothing could break or keep."""
+        for name, limit in step.budget.items():
+            if name not in known:
+                message = "there is no such budget here"
+                raise self.error(step, f"budget.{name}", message, hint=did_you_mean(name, known))
+            if not math.isfinite(limit):
+                raise self.error(step, f"budget.{name}", f"{limit} is no limit", hint="give a finite number")
 
     def accepted(self, step: Step, choice: PluginChoice, *, format: str, reference: str) -> None:
         """Refuse an artifact format that the plugin does not read."""

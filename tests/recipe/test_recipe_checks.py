@@ -40,6 +40,36 @@ MISTAKES = {
         "`steps[3] (id verify).resamples`: expected `int` >= 100, not 5",
         None,
     ),
+    "no steps": (
+        (RECIPE[RECIPE.index("[inputs]") :], "steps = []\n"),
+        "recipes/wrong.toml has no steps",
+        "`lingolite init` writes a recipe to start from",
+    ),
+    "limit that is none": (
+        ("bleu_drop_max = 0.5", "bleu_drop_max = nan"),
+        "`steps[3] (id verify).budget.bleu_drop_max`: nan is no limit",
+        "give a finite number",
+    ),
+    "limit that nothing breaks": (
+        ("size_ratio_max = 0.9", "size_ratio_max = inf"),
+        "`steps[3] (id verify).budget.size_ratio_max`: inf is no limit",
+        "give a finite number",
+    ),
+    "more translations than are scored": (
+        ('uses = "evaluate"\nmetrics', 'uses = "evaluate"\ndecoding = { beam_size = 2, n_best = 2 }\nmetrics'),
+        "`steps[0] (id baseline).decoding.n_best`: the best translation alone is scored",
+        "leave n_best out",
+    ),
+    "wrong decoding": (
+        ('uses = "evaluate"\nmetrics', 'uses = "evaluate"\ndecoding = { beam_sise = 2 }\nmetrics'),
+        "recipes/wrong.toml: steps[0] (id baseline), decoding: unknown key `beam_sise` = 2",
+        "did you mean `beam_size`?",
+    ),
+    "table that is a number": (
+        ("[steps.budget]\nbleu_drop_max = 0.5\nsize_ratio_max = 0.9\n", "budget = 1\n"),
+        "`steps[3] (id verify).budget`: expected `table`, not 1",
+        None,
+    ),
     "no name": (('name = "small"\n', ""), "missing required field `name`", None),
     "other schema": (("schema = 1", "schema = 9"), "schema is 9; this version reads 1", None),
     "name that is a path": (

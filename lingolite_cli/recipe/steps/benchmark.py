@@ -9,7 +9,6 @@ from pathlib import Path
 from lingolite_cli.benchmark.measure import Measured, System, Workload, measure
 from lingolite_cli.benchmark.protocol import Load
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.errors import did_you_mean
 from lingolite_cli.evaluation.verdicts import Verdict, judge_max, judge_min
 from lingolite_cli.recipe.model import BenchmarkStep, BenchmarkSystemTable
 from lingolite_cli.recipe.record import BenchmarkResult, BenchmarkSystem
@@ -23,11 +22,7 @@ def check(step: BenchmarkStep, scope: Scope) -> PlannedStep:
     """Refuse unknown backends, formats that they do not read, lengths beyond the model, unknown budgets."""
     if not step.systems:
         raise scope.error(step, "systems", "there is nothing to measure", hint="name a model and a backend")
-    for budget in step.budget:
-        if budget not in BUDGETS:
-            raise scope.error(
-                step, f"budget.{budget}", "there is no such budget here", hint=did_you_mean(budget, BUDGETS)
-            )
+    scope.check_budget(step, BUDGETS)
     if "latency_p95_ms_max" in step.budget and 1 not in step.batch_sizes:
         raise scope.error(step, "batch_sizes", "a budget on latency needs batch size 1")
     scope.corpus(step, "corpus", step.corpus)

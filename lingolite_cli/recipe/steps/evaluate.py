@@ -73,7 +73,9 @@ def _decoding(step: EvaluateStep, scope: Scope, manifest: Manifest) -> DecodingO
         raise scope.error(
             step, "decoding.max_length", f"{asked} is more than the {positions} positions that the model has"
         )
-    return resolve_decoding(manifest, step.decoding, where=f"step `{step.id}`, decoding")
+    if step.decoding.get("n_best", 1) != 1:
+        raise scope.error(step, "decoding.n_best", "the best translation alone is scored", hint="leave n_best out")
+    return resolve_decoding(manifest, step.decoding, where=scope.place(step, "decoding"))
 
 
 def _languages(step: EvaluateStep, scope: Scope, corpus: CorpusSpec, manifest: Manifest) -> tuple[str, str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from lingolite_cli.artifact import TOKENIZER_NAME
 from lingolite_cli.environment import cpu_features
-from lingolite_cli.errors import did_you_mean
 from lingolite_cli.evaluation.parity import Parity, measure_parity
 from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict, judge_drop, judge_max, judge_min
 from lingolite_cli.plugins.interfaces import Score
@@ -39,7 +38,8 @@ def check(step: VerifyStep, scope: Scope) -> PlannedStep:
         )
     metrics = {choice.loaded.spec.name: choice for choice in reference.plugins[1:]}
     shared = [choice for choice in candidate.plugins[1:] if _same_metric(metrics.get(choice.loaded.spec.name), choice)]
-    _check_budget(step, scope, shared)
+    measured = (f"{choice.loaded.spec.name}_drop_max" for choice in shared)
+    scope.check_budget(step, [*FIXED_BUDGETS, *measured, *map(_limit_name, shared)])
     return PlannedStep(
         step=step,
         inputs=(step.reference, step.candidate, second.model, first.model),
@@ -61,14 +61,6 @@ def _text(step: EvaluateStep) -> str:
 
 def _same_metric(first: PluginChoice | None, second: PluginChoice) -> bool:
     return first is not None and first.options == second.options
-
-
-def _check_budget(step: VerifyStep, scope: Scope, metrics: Sequence[PluginChoice]) -> None:
-    known = [*FIXED_BUDGETS, *(f"{choice.loaded.spec.name}_drop_max" for choice in metrics)]
-    known += [_limit_name(choice) for choice in metrics]
-    for name in step.budget:
-        if name not in known:
-            raise scope.error(step, f"budget.{name}", "there is no such budget here", hint=did_you_mean(name, known))
 
 
 def _limit_name(choice: PluginChoice) -> str:
