@@ -45,7 +45,7 @@ def translate(
         texts: a sentence, or a sequence of sentences.
         model: an artifact; the project's model without it.
         backend: the backend; one that runs the artifact without it.
-        languages: source and target language; those of the model without it.
+        languages: source and target language; those of the project, or of the model, without it.
         batch_size: most sentences in a batch.
         threads: threads for the engine; the project's without it.
         **decoding: `beam_size`, `length_penalty`, `max_length`, `min_length`.
@@ -56,6 +56,10 @@ def translate(
     Raises:
         LingoLiteError: the artifact, backend, languages or decoding options cannot be used.
     """
+    if "n_best" in decoding:
+        raise LingoLiteError(
+            "translate returns the best translation alone", hint="`lingolite translate --n-best N` gives several"
+        )
     state = _state()
     artifact = model if isinstance(model, Artifact) else Artifact.open(adhoc.model_path(state, _path(model)))
     options = asked_decoding(artifact, decoding)
@@ -135,7 +139,7 @@ def export_full_model(
         out: the directory to make.
         format: name of the exporter.
         tokenizer: the SentencePiece model of a `MobileTranslationModel`.
-        overwrite: replace what is at `out`.
+        overwrite: replace an artifact at `out`.
         **options: the exporter's, such as `opset_version` and `max_seq_len`.
 
     Raises:

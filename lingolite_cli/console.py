@@ -112,7 +112,9 @@ class Console:
     def _rich(self, stream: Any) -> RichConsole:
         from rich.console import Console as RichConsole
 
-        width = None if stream.isatty() else int(os.environ.get("COLUMNS", "120"))
+        columns = os.environ.get("COLUMNS", "")
+        asked = int(columns) if columns.isdecimal() else 0
+        width = None if stream.isatty() else asked or 120
         return RichConsole(file=stream, width=width, highlight=False, soft_wrap=False)
 
 

@@ -48,6 +48,18 @@ def test_translate_refuses_what_the_command_refuses() -> None:
         lingolite_cli.translate("She reads.", beams=2)
     with pytest.raises(LingoLiteError, match="no such directory"):
         lingolite_cli.translate("She reads.", model="nowhere")
+    with pytest.raises(LingoLiteError, match='expected `int`, not "8"'):
+        lingolite_cli.translate("She reads.", max_length="8")
+    with pytest.raises(LingoLiteError, match="threads must be at least 1, not 0"):
+        lingolite_cli.translate("She reads.", threads=0)
+    with pytest.raises(LingoLiteError, match="batch_size must be at least 1, not 0"):
+        lingolite_cli.translate("She reads.", batch_size=0)
+
+
+@pytest.mark.usefixtures("here")
+def test_what_translate_could_not_return_is_not_asked_of_it() -> None:
+    with pytest.raises(LingoLiteError, match="returns the best translation alone"):
+        lingolite_cli.translate("She reads.", beam_size=2, n_best=2)
 
 
 def test_evaluate_model_gives_the_json_of_the_command(here: Path, lingolite: Command) -> None:

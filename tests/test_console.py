@@ -73,6 +73,15 @@ def test_a_table_is_as_wide_as_it_was_told_and_loses_no_word(
     assert [word for word in text.split() if word not in out] == []
 
 
+@pytest.mark.parametrize("columns", ["", "wide", "0", "-5"])
+def test_a_width_that_is_none_is_no_matter(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    Console().table(["name"], [["baseline"]])
+    assert "baseline" in capsys.readouterr().out
+
+
 def test_colour_is_for_terminals_only_and_not_with_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert status_text("fail") == "fail", "stdout is captured and no terminal"

@@ -12,6 +12,7 @@ from lingolite_cli.commands.state import State
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.recipe.decoding import resolve_decoding
+from lingolite_cli.settings import Project
 
 if TYPE_CHECKING:
     from lingolite_cli.decoding.translator import Translator
@@ -24,16 +25,17 @@ class Engine:
         warnings: what the backend says of this machine.
     """
 
-    def __init__(self, artifact: Artifact, backend: Any, capabilities: frozenset[str]) -> None:
+    def __init__(self, artifact: Artifact, backend: Any, *, capabilities: frozenset[str], project: Project) -> None:
         self._artifact = artifact
         self._backend = backend
         self._capabilities = capabilities
+        self._project_languages = project.settings.languages
         self.warnings: tuple[str, ...] = tuple(getattr(backend, "warnings", ()))
 
     def translator(
         self, decoding: DecodingOptions, *, languages: tuple[str, str] | None, batch_size: int
     ) -> Translator:
-        """A translator over this engine.
+        """A translator over this engine; without `languages`, from and to those of the project, or of the model.
 
         Raises:
             LingoLiteError: the languages are not given and the model has fewer than two, or does not know them.
@@ -42,6 +44,7 @@ class Engine:
         from lingolite_cli.tokenizer import Tokenizer
 
         known = self._artifact.manifest.languages
+        languages = languages or self._project_languages
         if languages is None and len(known) < 2:
             raise LingoLiteError("the model does not say its languages", hint="pass --languages SRC-TGT")
         return Translator(
@@ -76,6 +79,9 @@ def open_engine(
     Raises:
         LingoLiteError: the backend cannot be used, or does not run this format.
     """
+    threads = state.project.threads if threads is None else threads
+    if threads < 1:
+        raise LingoLiteError(f"threads must be at least 1, not {threads}")
     name = backend_for(state, format=artifact.manifest.format, asked=backend)
     loaded = state.registry.resolve("backend", name)
     if artifact.manifest.format not in loaded.spec.accepts:
@@ -83,8 +89,8 @@ def open_engine(
             f"backend `{name}` does not run format {artifact.manifest.format}",
             hint=f"it runs {', '.join(sorted(loaded.spec.accepts))}; make one with `lingolite export` or `quantize`",
         )
-    with closing(loaded.create(artifact, options=options, threads=threads or state.project.threads)) as made:
-        yield Engine(artifact, made, loaded.spec.capabilities)
+    with closing(loaded.create(artifact, options=options, threads=threads)) as made:
+        yield Engine(artifact, made, capabilities=loaded.spec.capabilities, project=state.project)
 
 
 def asked_decoding(artifact: Artifact, asked: Mapping[str, Any]) -> DecodingOptions:
@@ -95,8 +101,9 @@ def asked_decoding(artifact: Artifact, asked: Mapping[str, Any]) -> DecodingOpti
     """
     overrides = {key: value for key, value in asked.items() if value is not None}
     positions = artifact.manifest.model.max_seq_len
-    if overrides.get("max_length", 0) > positions:
+    options = resolve_decoding(artifact.manifest, overrides, where="decoding")
+    if options.max_length > positions:
         raise LingoLiteError(
-            f"max_length {overrides['max_length']} is more than the {positions} positions that the model has"
+            f"max_length {options.max_length} is more than the {positions} positions that the model has"
         )
-    return resolve_decoding(artifact.manifest, overrides, where="decoding")
+    return options

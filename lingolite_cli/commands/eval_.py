@@ -104,9 +104,12 @@ def _backend(state: State, path: Path, asked: str | None, *, no_cache: bool) -> 
 
 
 def _step(backend: str, model: str, *, metrics: str | None, **keys: Any) -> dict[str, Any]:
-    step = {"id": "evaluate", "uses": "evaluate", "model": model, "backend": backend}
-    if metrics:
-        step["metrics"] = [name.strip() for name in metrics.split(",") if name.strip()]  # type: ignore[assignment]
+    step: dict[str, Any] = {"id": "evaluate", "uses": "evaluate", "model": model, "backend": backend}
+    if metrics is not None:
+        names = [name.strip() for name in metrics.split(",") if name.strip()]
+        if not names:
+            raise LingoLiteError("--metrics names no metric", hint="for example `--metrics bleu,chrf`")
+        step["metrics"] = names
     return {**step, **{key: value for key, value in keys.items() if value is not None}}
 
 

@@ -19,7 +19,9 @@ def import_(
     preset: Annotated[str | None, typer.Option(help="tiny, small, medium or large, for a missing config.")] = None,
     n_heads: Annotated[int | None, typer.Option(min=1, help="Attention heads, for a missing config.")] = None,
     n_kv_heads: Annotated[int | None, typer.Option(min=1, help="Key/value heads; from the shapes without it.")] = None,
-    max_seq_len: Annotated[int | None, typer.Option(min=1, help="Positions, for a missing config.")] = None,
+    max_seq_len: Annotated[
+        int | None, typer.Option(min=1, help="Positions; those of the config, the preset, or 512, without it.")
+    ] = None,
     overwrite: Overwrite = False,
     json: JsonFlag = False,
 ) -> None:

@@ -69,7 +69,7 @@ class Translator:
         capabilities: those that the backend declares.
 
     Raises:
-        LingoLiteError: a language has no tag, or `min_length` is beyond the model's positions.
+        LingoLiteError: a language has no tag, `batch_size` is below 1, or `min_length` is beyond the model's positions.
     """
 
     def __init__(
@@ -86,6 +86,8 @@ class Translator:
     ) -> None:
         for language in languages:
             tokenizer.language_id(language)
+        if batch_size < 1:
+            raise LingoLiteError(f"batch_size must be at least 1, not {batch_size}")
         self.options = within_positions(options, model)
         self._backend = backend
         self._tokenizer = tokenizer

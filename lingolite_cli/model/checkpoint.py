@@ -81,11 +81,11 @@ def _load(path: Path) -> Mapping[str, Any]:
     except IsADirectoryError:
         raise LingoLiteError(f"{path} is a directory, not a checkpoint", hint="pass the .pt file") from None
     except Exception as error:  # a file that is no checkpoint can fail in any way
-        reason = str(error).strip().partition("\n")[0]
+        # Not the reason: torch's own words advise to read the file unsafely.
         raise LingoLiteError(
-            f"{path} is not a checkpoint that can be read safely: {reason}",
-            hint="a checkpoint holds tensors and plain values, written by torch.save; other objects are refused",
-        ) from None
+            f"{path} cannot be read as a checkpoint: it is damaged, or holds more than tensors and plain values",
+            hint="a checkpoint is written by torch.save; objects in it would run code when read, and are refused",
+        ) from error
     if not isinstance(content, Mapping):
         raise LingoLiteError(
             f"{path} holds a {type(content).__name__}, not a checkpoint",

@@ -188,6 +188,7 @@ def test_a_test_set_without_a_sentence_is_refused(with_echo: Command, project: P
         (("--target", "first.txt"), "--target without --source"),
         (("--source", "source.txt"), "line 1: 1 column where 2 are needed"),
         (("--source", "none.txt", "--target", "first.txt"), "no such file: "),
+        (("--metrics", " ,"), "--metrics names no metric"),
         (("--metrics", "belu"), "there is no metric called `belu`"),
         (("--max-length", "4000"), "4000 is more than the 48 positions"),
         (("--languages", "da-xx"), "which the model does not know"),

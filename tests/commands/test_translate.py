@@ -24,6 +24,15 @@ def test_arguments_a_file_and_stdin_are_the_same_text(with_echo: Command, projec
     assert with_echo("translate", stdin="\r\n".join(lines).encode()) == expected
 
 
+def test_the_languages_are_those_of_the_project(lingolite: Command, project: Path) -> None:
+    settings = (project / "lingolite.toml").read_text()
+    to_english = lingolite("translate", "She reads.", "--languages", "da-en", "--backend", "cached")
+    to_danish = lingolite("translate", "She reads.", "--backend", "cached")
+    assert to_english.out != to_danish.out
+    (project / "lingolite.toml").write_text(settings.replace('languages = ["en", "da"]', 'languages = ["da", "en"]', 1))
+    assert lingolite("translate", "She reads.", "--backend", "cached") == to_english
+
+
 def test_empty_lines_stay_in_their_place(with_echo: Command) -> None:
     outcome = with_echo("translate", stdin=b"\nShe reads.\n\n \t\nThe boat.\n\n")
     assert outcome == Outcome(0, "\nShe reads.\n\n\nThe boat.\n\n", "")

@@ -138,7 +138,7 @@ class _Stranger:
 
 
 def test_code_in_a_pickle_is_refused_and_not_run(content, save, capfd):
-    _refused(save({**content, "extra": _Stranger()}), "cannot be read safely|can be read safely")
+    _refused(save({**content, "extra": _Stranger()}), "objects|more than tensors")
     assert "never run" not in capfd.readouterr().out
 
 
@@ -160,10 +160,10 @@ def test_other_files_are_refused(tmp_path):
     _refused(tmp_path, "is a directory")
     for text in (b"", b"not a checkpoint\n", bytes(range(256)) * 4):
         (tmp_path / "file.pt").write_bytes(text)
-        _refused(tmp_path / "file.pt", "not a checkpoint that can be read safely")
+        _refused(tmp_path / "file.pt", "cannot be read as a checkpoint")
 
 
 def test_a_checkpoint_that_was_cut_short_is_refused(existing_checkpoint, tmp_path):
     data = existing_checkpoint.read_bytes()
     (tmp_path / "cut.pt").write_bytes(data[: len(data) // 2])
-    _refused(tmp_path / "cut.pt", "not a checkpoint that can be read safely")
+    _refused(tmp_path / "cut.pt", "cannot be read as a checkpoint")
