@@ -23,6 +23,7 @@ from lingolite_cli.commands import (
     quantize,
     recipes,
     run,
+    train,
     translate,
     verify,
 )
@@ -46,6 +47,7 @@ app.command("export")(export.export)
 app.command("verify")(verify.verify)
 app.command("bench")(bench.bench)
 app.command("translate")(translate.translate)
+app.command("train")(train.train)
 app.command("import")(import_.import_)
 app.command("init")(init.init)
 app.command("doctor")(doctor.doctor)

@@ -121,8 +121,8 @@ class Console:
 class Progress:
     """A bar that is not drawn."""
 
-    def advance(self, amount: int = 1) -> None:
-        """Count `amount` more finished."""
+    def advance(self, amount: int = 1, *, remark: str | None = None) -> None:
+        """Count `amount` more finished; `remark` stands where the rate else stands."""
 
     def track(self, items: Iterable[T]) -> Iterator[T]:
         """`items`, counted as they are taken."""
@@ -136,10 +136,10 @@ class _RichProgress(Progress):
         self._display = display
         self._task = task
 
-    def advance(self, amount: int = 1) -> None:
+    def advance(self, amount: int = 1, *, remark: str | None = None) -> None:
         self._display.advance(self._task, amount)
         speed = self._display.tasks[self._task].speed
-        self._display.update(self._task, rate=f"{speed:.1f}/s" if speed else "")
+        self._display.update(self._task, rate=remark or (f"{speed:.1f}/s" if speed else ""))
 
 
 def _paint(text: str, code: str) -> str:

@@ -17,6 +17,7 @@ from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.recipe import model as recipe_model
 from lingolite_cli.recipe.steps.benchmark import BUDGETS as BENCHMARK_BUDGETS
 from lingolite_cli.recipe.steps.verify import FIXED_BUDGETS
+from lingolite_cli.training.options import PairsSpec, ScratchOptions, TextOptions, TrainingOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -66,11 +67,19 @@ def test_documented_command_exists_with_its_options(document: str, line: str) ->
         recipe_model.ExportStep,
         recipe_model.VerifyStep,
         recipe_model.BenchmarkStep,
+        recipe_model.TrainStep,
         recipe_model.ReportStep,
     ],
 )
 def test_every_key_of_a_step_is_documented(struct: Any) -> None:
     text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    keys = [field.encode_name for field in msgspec.structs.fields(struct)]
+    assert [key for key in keys if f"`{key}`" not in text] == []
+
+
+@pytest.mark.parametrize("struct", [TrainingOptions, TextOptions, ScratchOptions, PairsSpec])
+def test_every_option_of_training_is_documented(struct: Any) -> None:
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     keys = [field.encode_name for field in msgspec.structs.fields(struct)]
     assert [key for key in keys if f"`{key}`" not in text] == []
 

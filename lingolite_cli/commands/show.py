@@ -15,6 +15,7 @@ from lingolite_cli.recipe.record import (
     QuantizeResult,
     RunManifest,
     StepResult,
+    TrainResult,
     VerifyResult,
 )
 from lingolite_cli.recipe.runner import Outcome, StepForecast
@@ -39,6 +40,8 @@ def show_run(outcome: Outcome, console: Console) -> None:
             show_verification(step.result, console)
         elif isinstance(step.result, BenchmarkResult):
             show_benchmark(step.result, console)
+        elif isinstance(step.result, TrainResult):
+            show_training(step.result, console)
     show_verdicts(manifest.verdicts, console)
     _show_end(outcome, console)
 
@@ -178,6 +181,29 @@ def show_benchmark(result: BenchmarkResult, console: Console) -> None:
             title="batch 1, every hypothesis forced to the length",
             right="target tokens,ms/sentence,ratio",
         )
+
+
+def show_training(result: TrainResult, console: Console) -> None:
+    """What was trained on, for how long, and what came of it."""
+    console.table(
+        ["text", "rows", "pairs", "short", "bad"],
+        [
+            [
+                text.name,
+                f"{text.num_rows:,}",
+                f"{text.num_pairs:,}",
+                f"{text.num_short:,}",
+                f"{sum(text.bad.values()):,}",
+            ]
+            for text in result.texts
+        ],
+        right="rows,pairs,short,bad",
+    )
+    dev = "" if result.dev_score is None else f", dev {result.metric} {result.dev_score:.3f}"
+    console.print(
+        f"{result.num_steps:,} steps, {result.num_tokens:,} target tokens, {result.minutes:.1f} min, ended by "
+        f"{result.ended_by}: loss {result.loss:.3f}; weights: {result.weights}{dev}"
+    )
 
 
 def show_conversion(result: StepResult, out: Path, console: Console) -> None:

@@ -55,7 +55,20 @@ def check_corpus_files(spec: CorpusSpec, root: Path) -> None:
     Raises:
         LingoLiteError: `tsv` and `source` are both given or neither is, or a file does not exist.
     """
-    for path in _paths(spec, root):
+    check_files(_paths(spec, root), root)
+
+
+def check_files(paths: Sequence[Path], root: Path) -> None:
+    """Refuse a path that is no file.
+
+    Args:
+        paths: of text.
+        root: what relative paths started from, for the hint.
+
+    Raises:
+        LingoLiteError: with the nearest name in its directory.
+    """
+    for path in paths:
         if not path.is_file():
             raise _missing(path, root)
 
@@ -164,7 +177,7 @@ def _refuse_blank(text: str, path: Path, *, number: int, what: str) -> None:
 
 def _read_lines(path: Path) -> list[str]:
     """The lines of a file, without their ends and without a byte order mark."""
-    data = _read_bytes(path)
+    data = read_bytes(path)
     offset = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
     raw = data[offset:].split(b"\n")
     if not raw[-1]:
@@ -183,7 +196,12 @@ def _read_lines(path: Path) -> list[str]:
     return lines
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """A file's content, decompressed where it is gzip.
+
+    Raises:
+        LingoLiteError: it cannot be read, is damaged or cut short.
+    """
     try:
         data = path.read_bytes()
         return gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data

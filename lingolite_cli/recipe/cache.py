@@ -58,6 +58,11 @@ class StepCache:
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    @property
+    def state_root(self) -> Path:
+        """Where work that takes long keeps its state, so that it can go on after it was killed."""
+        return self._root / "state"
+
     def find(self, key: str) -> CachedStep | None:
         """The entry for `key`, when it is whole."""
         directory = self._directory(key)

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from lingolite_cli.training.options import ScratchOptions, TextOptions, TrainingOptions
+
 Positive = Annotated[int, Meta(ge=1)]
 Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
@@ -103,13 +105,33 @@ class BenchmarkStep(_Step, tag="benchmark", frozen=True, kw_only=True):
     budget: dict[str, float] = {}
 
 
+class TrainStep(_Step, tag="train", frozen=True, kw_only=True):
+    """Train a bundle: on from `model`, or from scratch.
+
+    `data` are inputs with `pairs`; one that is named twice counts twice. `metric` scores the text `dev` through
+    `backend` at each checkpoint; `cross-entropy` needs no backend.
+    """
+
+    model: str | None = None
+    scratch: ScratchOptions | None = None
+    data: tuple[str, ...] = ("inputs.train",)
+    dev: str | None = None
+    dev_samples: Positive | None = None
+    metric: str = "chrf"
+    backend: str = "cached"
+    backend_options: dict[str, Any] = {}
+    languages: tuple[str, str] | None = None
+    text: TextOptions = TextOptions()
+    options: TrainingOptions = TrainingOptions()
+
+
 class ReportStep(_Step, tag="report", frozen=True, kw_only=True):
     """Write reports when the run ends."""
 
     reporters: tuple[str, ...] = ("html", "markdown")
 
 
-Step = EvaluateStep | QuantizeStep | ExportStep | VerifyStep | BenchmarkStep | ReportStep
+Step = EvaluateStep | QuantizeStep | ExportStep | VerifyStep | BenchmarkStep | TrainStep | ReportStep
 
 
 class Recipe(_Table, frozen=True, kw_only=True):

@@ -10,17 +10,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError, did_you_mean
-from lingolite_cli.evaluation.corpus import CorpusSpec, check_corpus_files
+from lingolite_cli.evaluation.corpus import CorpusSpec, check_corpus_files, check_files
 from lingolite_cli.plugins.registry import Registry
 from lingolite_cli.recipe.model import ModelInput, Recipe
 from lingolite_cli.recipe.scope import Plan, Scope
 from lingolite_cli.recipe.steps import KINDS
 from lingolite_cli.schema import convert, parse_value, read_toml
 from lingolite_cli.settings import Project
+from lingolite_cli.training.options import PairsSpec
 
 
 def read_recipe(path: Path, project: Project, *, overrides: Mapping[str, str] | None = None) -> Recipe:
@@ -91,8 +92,15 @@ def make_plan(recipe: Recipe, *, path: str, project: Project, registry: Registry
         LingoLiteError: with the recipe, the TOML path, the value and a hint; exit code 4 where a plugin is missing
             or broken.
     """
-    models, corpora = _open_inputs(recipe, path, project.root)
-    scope = Scope(where=path, registry=registry, models=models, corpora=corpora, positions=_positions(recipe, path))
+    inputs = _open_inputs(recipe, path, project.root)
+    scope = Scope(
+        where=path,
+        registry=registry,
+        models=inputs.models,
+        corpora=inputs.corpora,
+        pairs=inputs.pairs,
+        positions=_positions(recipe, path),
+    )
     for step in recipe.steps:
         kind = KINDS[str(step.__struct_config__.tag)]
         scope.steps[step.id] = kind.check(step, scope)
@@ -102,8 +110,9 @@ def make_plan(recipe: Recipe, *, path: str, project: Project, registry: Registry
         root=project.root,
         threads=recipe.threads or project.threads,
         blocked=tuple(sorted(registry.host.blocked)),
-        models=models,
-        corpora=corpora,
+        models=inputs.models,
+        corpora=inputs.corpora,
+        pairs=inputs.pairs,
         steps=tuple(scope.steps.values()),
     )
 
@@ -119,21 +128,30 @@ def _positions(recipe: Recipe, path: str) -> dict[str, int]:
     return positions
 
 
-def _open_inputs(recipe: Recipe, path: str, root: Path) -> tuple[dict[str, Artifact], dict[str, CorpusSpec]]:
-    models: dict[str, Artifact] = {}
-    corpora: dict[str, CorpusSpec] = {}
+class _Inputs(NamedTuple):
+    models: dict[str, Artifact]
+    corpora: dict[str, CorpusSpec]
+    pairs: dict[str, PairsSpec]
+
+
+def _open_inputs(recipe: Recipe, path: str, root: Path) -> _Inputs:
+    inputs = _Inputs({}, {}, {})
     for name, table in recipe.inputs.items():
         reference = f"inputs.{name}"
         where = f"{path}: {reference}"
         if "bundle" in table:
             bundle = convert(table, ModelInput, where=where).bundle
             with _located(where):
-                models[reference] = Artifact.open(root / bundle)
-        else:
-            corpora[reference] = convert(table, CorpusSpec, where=where)
+                inputs.models[reference] = Artifact.open(root / bundle)
+        elif "pairs" in table:
+            inputs.pairs[reference] = convert(table, PairsSpec, where=where)
             with _located(where):
-                check_corpus_files(corpora[reference], root)
-    return models, corpora
+                check_files(inputs.pairs[reference].paths(root), root)
+        else:
+            inputs.corpora[reference] = convert(table, CorpusSpec, where=where)
+            with _located(where):
+                check_corpus_files(inputs.corpora[reference], root)
+    return inputs
 
 
 @contextmanager

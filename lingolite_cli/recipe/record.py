@@ -16,6 +16,7 @@ from lingolite_cli.environment import Environment
 from lingolite_cli.evaluation.parity import Parity
 from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict
 from lingolite_cli.plugins.interfaces import Score
+from lingolite_cli.training.text import TextReport
 
 
 class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,13 +128,38 @@ class BenchmarkResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     verdicts: list[Verdict] = []
 
 
+class TrainResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="train"):
+    """A trained bundle.
+
+    `source` is None for a model from scratch. `minutes` counts every process that had a part, `loss` is that of the
+    last step, in nats a token with label smoothing. `weights` says which were chosen; `dev_score` is theirs by
+    `metric`. `metrics` is relative to the run's directory.
+    """
+
+    source: ArtifactSummary | None
+    artifact: ArtifactSummary
+    texts: list[TextReport]
+    num_steps: int
+    num_epochs: int
+    num_tokens: int
+    minutes: float
+    loss: float
+    ended_by: str
+    weights: str
+    metric: str | None
+    dev_score: float | None
+    metrics: str
+
+
 class ReportResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="report"):
     """Files that reporters shall write when the run ends, relative to the run's directory."""
 
     reporters: list[str]
 
 
-StepResult = EvaluateResult | QuantizeResult | ExportResult | VerifyResult | BenchmarkResult | ReportResult
+StepResult = (
+    EvaluateResult | QuantizeResult | ExportResult | VerifyResult | BenchmarkResult | TrainResult | ReportResult
+)
 
 
 class PluginUse(_Struct, frozen=True, kw_only=True):

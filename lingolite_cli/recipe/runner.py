@@ -25,11 +25,20 @@ from lingolite_cli.environment import describe_environment
 from lingolite_cli.plugins.manager import PluginHost
 from lingolite_cli.recipe.cache import CachedStep, Entry, StepCache, changes, step_key, sweep_partial
 from lingolite_cli.recipe.keys import describe_work
-from lingolite_cli.recipe.record import EvaluateResult, PluginUse, ReportResult, RunManifest, StepRecord, StepResult
+from lingolite_cli.recipe.record import (
+    EvaluateResult,
+    PluginUse,
+    ReportResult,
+    RunManifest,
+    StepRecord,
+    StepResult,
+    TrainResult,
+)
 from lingolite_cli.recipe.scope import Plan, PlannedStep
 from lingolite_cli.recipe.steps import KINDS
 from lingolite_cli.recipe.translations import TRANSLATIONS_NAME
 from lingolite_cli.recipe.workspace import Workspace
+from lingolite_cli.training.metrics import METRICS_NAME
 
 MANIFEST_NAME = "manifest.json"
 
@@ -70,7 +79,7 @@ class Runner:
         self._console = console
         self._host = host
         self._is_fresh = is_fresh
-        self._workspace = Workspace(plan, console)
+        self._workspace = Workspace(plan, console, state_root=cache.state_root, is_fresh=is_fresh)
         self._digests: dict[str, str] = {}
         self._scratch: Path | None = None
 
@@ -119,7 +128,7 @@ class Runner:
         return self._workspace.finished[step]
 
     def _read_inputs(self) -> None:
-        for reference in (*self._plan.models, *self._plan.corpora):
+        for reference in (*self._plan.models, *self._plan.corpora, *self._plan.pairs):
             self._digests[reference] = self._workspace.input_digest(reference)
 
     def _forecast(self, planned: PlannedStep) -> StepForecast:
@@ -216,6 +225,8 @@ class Runner:
         plain = _with_paths(msgspec.to_builtins(result), paths)
         if isinstance(result, EvaluateResult):
             plain["translations"] = f"translations/{step}.jsonl"
+        if isinstance(result, TrainResult):
+            plain["metrics"] = f"training/{step}.jsonl"
         placed: StepResult = msgspec.convert(plain, StepResult)
         return placed
 
@@ -240,10 +251,10 @@ class Runner:
         for step, cached in self._workspace.finished.items():
             if cached.artifact_path is not None:
                 _link_tree(cached.artifact_path, directory / "artifacts" / step)
-            translations = cached.directory / TRANSLATIONS_NAME
-            if translations.is_file():
-                (directory / "translations").mkdir(exist_ok=True)
-                _link(translations, directory / "translations" / f"{step}.jsonl")
+            for name, folder in ((TRANSLATIONS_NAME, "translations"), (METRICS_NAME, "training")):
+                if (cached.directory / name).is_file():
+                    (directory / folder).mkdir(exist_ok=True)
+                    _link(cached.directory / name, directory / folder / f"{step}.jsonl")
         write_atomic(directory / MANIFEST_NAME, msgspec.json.format(canonical_json(manifest), indent=2) + b"\n")
         for planned in self._plan.steps:
             if isinstance(self._workspace.finished[planned.step.id].entry.result, ReportResult):

@@ -18,6 +18,7 @@ from lingolite_cli.evaluation.corpus import CorpusSpec
 from lingolite_cli.plugins.registry import Loaded, Registry
 from lingolite_cli.recipe.model import BenchmarkStep, Recipe, Step, VerifyStep
 from lingolite_cli.schema import convert
+from lingolite_cli.training.options import PairsSpec
 
 
 class PluginChoice(msgspec.Struct, frozen=True):
@@ -36,7 +37,8 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
         plugins: what it uses.
         options: what else decides its outcome, as plain values for the cache key.
         produces: the format of the artifact that it makes, if it makes one.
-        origin: the "inputs.NAME" that the artifact comes from in the end.
+        origin: the "inputs.NAME" that the artifact comes from in the end, or the step that made it from nothing.
+        manifest: of an artifact that was made from nothing: its sizes and languages, as far as they are known.
         summary: one line for `--plan`.
         is_cacheable: False for timings and reports.
     """
@@ -47,6 +49,7 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any] = {}
     produces: str | None = None
     origin: str | None = None
+    manifest: Manifest | None = None
     summary: str
     is_cacheable: bool = True
 
@@ -66,6 +69,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     blocked: tuple[str, ...]
     models: dict[str, Artifact]
     corpora: dict[str, CorpusSpec]
+    pairs: dict[str, PairsSpec]
     steps: tuple[PlannedStep, ...]
 
 
@@ -77,6 +81,7 @@ class Scope:
         registry: the plugins.
         models: open artifacts, by "inputs.NAME".
         corpora: text inputs, by "inputs.NAME".
+        pairs: inputs to train on, by "inputs.NAME".
         positions: where each step of the recipe stands.
     """
 
@@ -87,11 +92,13 @@ class Scope:
         registry: Registry,
         models: dict[str, Artifact],
         corpora: dict[str, CorpusSpec],
+        pairs: dict[str, PairsSpec],
         positions: Mapping[str, int],
     ) -> None:
         self.registry = registry
         self.models = models
         self.corpora = corpora
+        self.pairs = pairs
         self.steps: dict[str, PlannedStep] = {}
         self._where = where
         self._positions = positions
@@ -117,12 +124,15 @@ class Scope:
         raise self._unknown(step, key, reference, [*self.models, *self._makers()])
 
     def manifest(self, step: Step, key: str, reference: str) -> Manifest:
-        """The manifest of the input that the artifact `reference` comes from: its sizes, languages and defaults."""
+        """The manifest of what the artifact `reference` comes from: its sizes, languages and defaults."""
         self.artifact_format(step, key, reference)
-        return self.models[self.origin(reference)].manifest
+        origin = self.origin(reference)
+        manifest = self.models[origin].manifest if origin in self.models else self.steps[origin].manifest
+        assert manifest is not None, f"{origin} makes artifacts from nothing and does not say what they are"
+        return manifest
 
     def origin(self, reference: str) -> str:
-        """The "inputs.NAME" that an artifact comes from; `reference` is known to name one."""
+        """The "inputs.NAME" or step that an artifact comes from; `reference` is known to name an artifact."""
         return reference if reference in self.models else self.steps[reference].origin or reference
 
     def corpus(self, step: Step, key: str, reference: str) -> CorpusSpec:
@@ -130,6 +140,19 @@ class Scope:
         if reference not in self.corpora:
             raise self._unknown(step, key, reference, list(self.corpora))
         return self.corpora[reference]
+
+    def training_text(self, step: Step, key: str, reference: str) -> PairsSpec:
+        """The input with `pairs` that `reference` names."""
+        if reference in self.corpora:
+            raise self.error(
+                step,
+                key,
+                f"`{reference}` is text to evaluate on",
+                hint='text to train on is named { pairs = "FILE.tsv" } or { pairs = ["FILE.en", "FILE.da"] }',
+            )
+        if reference not in self.pairs:
+            raise self._unknown(step, key, reference, list(self.pairs))
+        return self.pairs[reference]
 
     def earlier(self, step: Step, key: str, reference: str, uses: str) -> PlannedStep:
         """The earlier step that `reference` names, which must be of kind `uses`."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
-from lingolite_cli.artifact import Artifact
+from lingolite_cli.artifact import Artifact, canonical_json, sha256_file
 from lingolite_cli.console import Console
 from lingolite_cli.evaluation.corpus import Corpus, read_corpus
 from lingolite_cli.recipe.cache import CachedStep
@@ -18,11 +20,15 @@ class Workspace:
     Args:
         plan: what is run.
         console: where progress is shown.
+        state_root: where work that takes long keeps its state, so that it can go on after it was killed.
+        is_fresh: such a state is not to be used.
     """
 
-    def __init__(self, plan: Plan, console: Console) -> None:
+    def __init__(self, plan: Plan, console: Console, *, state_root: Path, is_fresh: bool = False) -> None:
         self.plan = plan
         self.console = console
+        self.state_root = state_root
+        self.is_fresh = is_fresh
         self.finished: dict[str, CachedStep] = {}
         self._corpora: dict[str, Corpus] = {}
 
@@ -56,9 +62,17 @@ class Workspace:
         """Digest of what `reference` names: an artifact, a text, or a finished step's whole outcome."""
         if reference in self.plan.corpora:
             return self.corpus(reference).digest
+        if reference in self.plan.pairs:
+            return self._pairs_digest(reference)
         if reference in self.plan.models or self.finished[reference].artifact_path is not None:
             return self.artifact(reference).digest
         return self.finished[reference].entry.digest
+
+    def _pairs_digest(self, reference: str) -> str:
+        """Of the files as they are: what is good in them is found when they are trained on."""
+        spec = self.plan.pairs[reference]
+        files = [sha256_file(path) for path in spec.paths(self.plan.root)]
+        return hashlib.sha256(canonical_json({"files": files, "short_share": spec.short_share})).hexdigest()
 
     def create(self, choice: PluginChoice, *arguments: Any, **keywords: Any) -> Any:
         """Make the object behind a planned plugin."""

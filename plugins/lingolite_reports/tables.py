@@ -20,6 +20,7 @@ from lingolite_cli.recipe.record import (
     QuantizeResult,
     RunManifest,
     StepRecord,
+    TrainResult,
     VerifyResult,
 )
 from lingolite_reports import formats
@@ -76,7 +77,7 @@ def artifacts(manifest: RunManifest) -> list[ArtifactRow]:
     makers = {
         step.result.artifact.digest: step.id
         for step in manifest.steps
-        if isinstance(step.result, QuantizeResult | ExportResult)
+        if isinstance(step.result, QuantizeResult | ExportResult | TrainResult)
     }
     rows: dict[str, ArtifactRow] = {}
     for artifact in _mentioned(manifest.steps):
@@ -90,6 +91,8 @@ def _mentioned(steps: Iterable[StepRecord]) -> Iterable[ArtifactSummary]:
         match step.result:
             case QuantizeResult() | ExportResult() as made:
                 yield from (made.source, made.artifact)
+            case TrainResult() as trained:
+                yield from ((trained.source, trained.artifact) if trained.source else (trained.artifact,))
             case EvaluateResult() as evaluated:
                 yield evaluated.artifact
             case VerifyResult() as verified:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from lingolite_cli.recipe.record import StepResult
 from lingolite_cli.recipe.scope import PlannedStep, Scope
-from lingolite_cli.recipe.steps import benchmark, evaluate, export, quantize, report, verify
+from lingolite_cli.recipe.steps import benchmark, evaluate, export, quantize, report, train, verify
 from lingolite_cli.recipe.workspace import Workspace
 
 
@@ -28,5 +28,6 @@ KINDS: Mapping[str, StepKind] = {
     "export": export,
     "verify": verify,
     "benchmark": benchmark,
+    "train": train,
     "report": report,
 }

@@ -1,0 +1,98 @@
+"""`lingolite train`: the training steps of a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from lingolite_cli.commands.adhoc import publish_artifact
+from lingolite_cli.commands.options import JsonFlag, Overwrite
+from lingolite_cli.commands.show import show_training
+from lingolite_cli.commands.state import State, parse_pairs, state_of
+from lingolite_cli.console import Console
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.recipe.model import Recipe, TrainStep
+from lingolite_cli.recipe.plan import make_plan, read_recipe
+from lingolite_cli.recipe.record import TrainResult
+from lingolite_cli.recipe.runner import Runner
+from lingolite_cli.recipe.scope import Plan
+from lingolite_cli.recipe.steps.train import state_directory
+from lingolite_cli.recipe.workspace import Workspace
+
+
+def train(
+    context: typer.Context,
+    recipe: Annotated[Path, typer.Argument(help="A recipe with a `train` step.")],
+    out: Annotated[Path | None, typer.Option("--out", help="The bundle to make; without it, see the run.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint; an error where there is none.")
+    ] = False,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="End after so many minutes of training, resumed ones included.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="STEP.KEY=VALUE", help="Change one value of the recipe; repeatable."),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Train anew, whatever was trained before.")] = False,
+    overwrite: Overwrite = False,
+    json: JsonFlag = False,
+) -> None:
+    """Run the `train` steps of a recipe, and no others. A training that was killed goes on from its checkpoint."""
+    state = state_of(context)
+    console = state.console(json=json)
+    if resume and fresh:
+        raise LingoLiteError("--resume and --fresh contradict each other", hint="pass one of them")
+    if out is not None and out.exists() and not overwrite:
+        raise LingoLiteError(f"{out} exists", hint="choose another place, or pass --overwrite")
+    training = _training(read_recipe(recipe, state.project, overrides=parse_pairs(set_, flag="--set")), recipe)
+    plan = make_plan(_limited(training, max_minutes), path=str(recipe), project=state.project, registry=state.registry)
+    if resume:
+        _check_resumable(plan, state, console)
+    runner = Runner(plan, cache=state.cache, console=console, host=state.registry.host, is_fresh=fresh)
+    outcome = runner.run(state.project.runs_directory)
+    if out is not None:
+        publish_artifact(runner.finished(plan.steps[-1].step.id).artifact_path, out, overwrite=overwrite)
+    results = [step.result for step in outcome.manifest.steps if isinstance(step.result, TrainResult)]
+    console.print_json(outcome.manifest)
+    for result in results:
+        show_training(result, console)
+    made = out if out is not None or outcome.directory is None else outcome.directory / results[-1].artifact.path
+    console.print(f"bundle: {made}")
+
+
+def _training(recipe: Recipe, path: Path) -> Recipe:
+    """The recipe without its other steps."""
+    steps = tuple(step for step in recipe.steps if isinstance(step, TrainStep))
+    if not steps:
+        raise LingoLiteError(f"{path} has no step of kind train", hint='add one: uses = "train"')
+    return msgspec.structs.replace(recipe, steps=steps)
+
+
+def _limited(recipe: Recipe, max_minutes: float | None) -> Recipe:
+    """The recipe with this time limit in each of its steps, which are all trainings."""
+    if max_minutes is None:
+        return recipe
+    if max_minutes <= 0:
+        raise LingoLiteError(f"--max-minutes must be more than 0, not {max_minutes:g}")
+    steps = tuple(
+        msgspec.structs.replace(step, options=msgspec.structs.replace(step.options, max_minutes=max_minutes))
+        for step in recipe.steps
+        if isinstance(step, TrainStep)
+    )
+    return msgspec.structs.replace(recipe, steps=steps)
+
+
+def _check_resumable(plan: Plan, state: State, console: Console) -> None:
+    """Refuse to resume where the first training has no checkpoint."""
+    from lingolite_cli.training.checkpoint import has_checkpoint
+
+    directory = state_directory(plan.steps[0], Workspace(plan, console, state_root=state.cache.state_root))
+    if not has_checkpoint(directory):
+        raise LingoLiteError(
+            f"there is no checkpoint to resume step `{plan.steps[0].step.id}` from",
+            hint="other text, options or seed make another training; start this one without --resume",
+        )

@@ -1,0 +1,1 @@
+"""Training: pre-training, fine-tuning and their data, optimization, checkpoints and outcome."""

@@ -1,0 +1,139 @@
+"""A whole training: from a bundle or from nothing, and from text files, to a bundle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import torch
+
+from lingolite_cli.architecture import ModelConfig
+from lingolite_cli.artifact import Artifact, Provenance, write_manifest
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.model import MobileTranslationModel, load_model, save_bundle
+from lingolite_cli.tokenizer import Tokenizer
+from lingolite_cli.training.examples import examples_of, read_examples
+from lingolite_cli.training.options import TextOptions, TrainingOptions
+from lingolite_cli.training.text import Text, TextReport
+from lingolite_cli.training.trainer import Outcome, Status, Trainer
+from lingolite_cli.training.validation import mean_cross_entropy
+from lingolite_cli.training.vocabulary import train_tokenizer
+
+
+class DevText(msgspec.Struct, frozen=True):
+    """Sources and one reference each, for the cross-entropy."""
+
+    sources: list[str]
+    references: list[str]
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """What is trained, on what, and how.
+
+    Attributes:
+        source: the bundle to start from; None for fresh random weights.
+        config: the model's sizes; those of `source` where there is one.
+        languages: source and target language.
+        known_languages: all languages of the model.
+        texts: to train on.
+        text: which pairs are good.
+        options: of the training.
+        seed: of initial weights, batches and dropout.
+        threads: for torch.
+        directory: for checkpoints, and for the tokenizer of a model that starts from nothing.
+        score: the score of a bundle on the dev text, or the text itself for its cross-entropy; None without one.
+        higher_is_better: of that score.
+        observe: told after every step.
+        report: told what each text had, before the first step.
+    """
+
+    source: Artifact | None
+    config: ModelConfig
+    languages: tuple[str, str]
+    known_languages: tuple[str, ...]
+    texts: Sequence[Text]
+    text: TextOptions
+    options: TrainingOptions
+    seed: int
+    threads: int
+    directory: Path
+    score: Callable[[Artifact], float] | DevText | None
+    higher_is_better: bool
+    observe: Callable[[Status], None]
+    report: Callable[[list[TextReport]], None]
+
+
+def train(session: Session, out: Path, *, made_by: Provenance) -> tuple[Artifact, Outcome]:
+    """Train, and write the bundle `out`.
+
+    Raises:
+        LingoLiteError: text or checkpoint cannot be used, or the loss is not finite.
+    """
+    torch.set_num_threads(session.threads)
+    tokenizer = _tokenizer(session)
+    model = _model(session)
+    examples, reports = read_examples(
+        session.texts,
+        Tokenizer(tokenizer),
+        languages=session.languages,
+        positions=session.config.max_seq_len,
+        options=session.text,
+    )
+    session.report(reports)
+    trainer = Trainer(
+        model,
+        examples,
+        directory=session.directory,
+        options=session.options,
+        seed=session.seed,
+        score=_score(session, tokenizer),
+        higher_is_better=session.higher_is_better,
+        observe=session.observe,
+    )
+    outcome = trainer.run()
+    bundle = save_bundle(model, out, tokenizer=tokenizer, languages=session.known_languages)
+    decoding = session.source.manifest.decoding if session.source else DecodingOptions()
+    manifest = msgspec.structs.replace(bundle.manifest, made_by=made_by, decoding=decoding)
+    return Artifact(out, write_manifest(out, manifest)), outcome
+
+
+def _tokenizer(session: Session) -> Path:
+    """The source's; or one trained on the texts, which a resumed training finds again."""
+    if session.source is not None:
+        return session.source.tokenizer_path
+    path = session.directory / "tokenizer.model"
+    if not path.is_file():
+        unfinished = path.with_suffix(".partial")
+        train_tokenizer(
+            session.texts, unfinished, languages=session.known_languages, vocab_size=session.config.vocab_size
+        )
+        os.replace(unfinished, path)
+    return path
+
+
+def _model(session: Session) -> MobileTranslationModel:
+    if session.source is None:
+        torch.manual_seed(session.seed)
+        return MobileTranslationModel.from_config(session.config)
+    manifest = msgspec.structs.replace(session.source.manifest, model=session.config)
+    return load_model(Artifact(session.source.path, manifest))
+
+
+def _score(session: Session, tokenizer: Path) -> Callable[[MobileTranslationModel], float] | None:
+    if session.score is None:
+        return None
+    if isinstance(session.score, DevText):
+        dev = examples_of(
+            session.score.sources,
+            session.score.references,
+            Tokenizer(tokenizer),
+            languages=session.languages,
+            positions=session.config.max_seq_len,
+        )
+        return lambda model: mean_cross_entropy(model, dev)
+    score, path = session.score, session.directory / "dev-bundle"
+    return lambda model: score(
+        save_bundle(model, path, tokenizer=tokenizer, languages=session.known_languages, overwrite=True)
+    )

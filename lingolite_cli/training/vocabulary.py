@@ -1,0 +1,64 @@
+"""SentencePiece training in the format that `lingolite_cli.tokenizer` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import sentencepiece
+
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from lingolite_cli.training.text import BadRows, Text, good_pairs, read_rows
+
+_MAX_SENTENCES = 1_000_000
+
+
+def train_tokenizer(texts: Iterable[Text], path: Path, *, languages: Sequence[str], vocab_size: int) -> Path:
+    """Train a unigram model (Kudo 2018, arXiv:1804.10959) with byte fallback on both sides of the texts.
+
+    Args:
+        texts: to learn from.
+        path: the `.model` file to write.
+        languages: each gets a tag.
+        vocab_size: pieces, control tokens and bytes included.
+
+    Raises:
+        LingoLiteError: the text has too few different pieces for `vocab_size`, or it is too small for the bytes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("wb") as stream:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=_sentences(dict.fromkeys(text.paths for text in texts)),
+                model_writer=stream,
+                model_type="unigram",
+                vocab_size=vocab_size,
+                character_coverage=1.0,
+                byte_fallback=True,
+                pad_id=PAD_ID,
+                bos_id=BOS_ID,
+                eos_id=EOS_ID,
+                unk_id=UNK_ID,
+                user_defined_symbols=["<src>", "<tgt>", *(f"<{language}>" for language in languages)],
+                input_sentence_size=_MAX_SENTENCES,
+                shuffle_input_sentence=True,
+                num_threads=1,
+                minloglevel=2,
+            )
+    except RuntimeError as error:
+        path.unlink(missing_ok=True)
+        reason = str(error).strip().splitlines()[-1]
+        raise LingoLiteError(
+            f"cannot make a tokenizer of {vocab_size} pieces from this text: {reason}",
+            hint="set another vocab_size; 256 pieces are bytes",
+        ) from None
+    return path
+
+
+def _sentences(texts: Iterable[tuple[Path, ...]]) -> Iterator[str]:
+    """Both sides of every good pair; what is wrong with the others is reported when they are read to train on."""
+    for paths in texts:
+        for pair in good_pairs(read_rows(paths), BadRows(is_refused=False)):
+            yield pair.source
+            yield pair.target
