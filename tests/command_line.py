@@ -119,6 +119,14 @@ def run_command(
     return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
+def install_distribution(source: Path, target: Path) -> Path:
+    """Build the distribution in `source` with pip, install it into `target`, and return that."""
+    options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+    pip = [sys.executable, "-m", "pip", "install", *options, "--target", str(target), str(source)]
+    subprocess.run(pip, check=True, capture_output=True)
+    return target
+
+
 def read_run(directory: Path) -> RunManifest:
     """The manifest of a run, decoded strictly."""
     return msgspec.json.decode((directory / "manifest.json").read_bytes(), type=RunManifest)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sentencepiece
-from command_line import RECIPE, SETTINGS, Outcome
+from command_line import RECIPE, SETTINGS, Outcome, install_distribution
 
 from lingolite_cli.app import main
 from lingolite_cli.artifact import Artifact
@@ -85,11 +84,7 @@ def install_plugin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
         root = tmp_path_factory.mktemp(name)
         # setuptools builds in the source tree, which shall stay as it is.
         source = shutil.copytree(THIRD_PARTY / name, root / "source")
-        options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
-        target = root / "site"
-        pip = [sys.executable, "-m", "pip", "install", *options, "--target", str(target), str(source)]
-        subprocess.run(pip, check=True, capture_output=True)
-        return target
+        return install_distribution(source, root / "site")
 
     return install
 

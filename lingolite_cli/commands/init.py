@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 from lingolite_cli.artifact import write_atomic
 from lingolite_cli.commands.options import Languages, parse_languages
 from lingolite_cli.commands.state import state_of
+from lingolite_cli.commands.templates import fill_template
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.settings import SETTINGS_NAME
 
@@ -26,14 +26,12 @@ def init(
     console = state_of(context).console()
     pair = parse_languages(languages) or ("en", "da")
     values = {"model": model, "test": test, "source": pair[0], "target": pair[1]}
+    quoted = {key: value.replace("\\", "\\\\").replace('"', '\\"') for key, value in values.items()}
     targets = {SETTINGS_NAME: "lingolite.toml", "recipes/mobile.toml": "mobile.toml"}
     for name in targets:
         if (directory / name).exists():
             raise LingoLiteError(f"{directory / name} exists", hint="nothing was written; choose another directory")
     for name, template in targets.items():
-        text = files("lingolite_cli").joinpath("templates", template).read_text(encoding="utf-8")
-        for key, value in values.items():
-            text = text.replace(f"@{key}@", value.replace("\\", "\\\\").replace('"', '\\"'))
-        write_atomic(directory / name, text.encode())
+        write_atomic(directory / name, fill_template(template, quoted))
         console.print(f"wrote {directory / name}")
     console.note("next: put the bundle and the test set in place, then `lingolite run recipes/mobile.toml`")

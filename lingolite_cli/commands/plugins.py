@@ -8,13 +8,15 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from lingolite_cli.commands.new_plugin import new
 from lingolite_cli.commands.options import JsonFlag
 from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
 from lingolite_cli.plugins.registry import Entry, Health, Loaded
 
-app = typer.Typer(help="List, show and check plugins.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="List, show, check and begin plugins.", no_args_is_help=True, rich_markup_mode=None)
+app.command("new")(new)
 
 
 @app.command("list")

@@ -1,0 +1,84 @@
+"""`lingolite plugins new`: a small package with a plugin that works, to be changed into one's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lingolite_cli.artifact import atomic_directory
+from lingolite_cli.commands.state import state_of
+from lingolite_cli.commands.templates import fill_template
+from lingolite_cli.errors import LingoLiteError
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+class Kind(str, Enum):
+    """Kinds of plugin that there is a template for."""
+
+    METRIC = "metric"
+    BACKEND = "backend"
+
+
+_DEPENDENCIES = {
+    Kind.METRIC: ("lingolite", "msgspec", "numpy"),
+    Kind.BACKEND: ("lingolite", "msgspec", "torch"),
+}
+
+
+def new(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="What users shall write, such as `--metrics NAME`.")],
+    kind: Annotated[Kind, typer.Option(help="What the plugin is.")],
+    out: Annotated[Path | None, typer.Option("--out", help="The directory to make; lingolite-NAME without it.")] = None,
+) -> None:
+    """Write a package with a plugin that works, and a test that holds it to its contract."""
+    state = state_of(context)
+    console = state.console()
+    if not _NAME.fullmatch(name):
+        raise LingoLiteError(
+            f"`{name}` cannot be the name of a plugin", hint="use small letters, digits and single hyphens: word-order"
+        )
+    taken = [entry for entry in state.registry.of_kind(kind.value) if entry.name == name]
+    if taken:
+        raise LingoLiteError(
+            f"there is a {kind.value} called `{name}` already, of {taken[0].origin.distribution}",
+            hint="choose another name: of two plugins with one name neither is used",
+        )
+    target = out or Path(f"lingolite-{name}")
+    if target.exists():
+        raise LingoLiteError(f"{target} exists", hint="choose another place with --out")
+    with atomic_directory(target) as directory:
+        for path, data in _files(name, kind).items():
+            (directory / path).parent.mkdir(exist_ok=True)
+            (directory / path).write_bytes(data)
+    for path in _files(name, kind):
+        console.print(f"wrote {target / path}")
+    console.note(f'next: `cd {target}`, `pip install -e ".[test]"`, `lingolite plugins check {name}`, `pytest`')
+
+
+def _files(name: str, kind: Kind) -> Mapping[str, bytes]:
+    """The package's files by their path in it."""
+    package = f"lingolite_{name.replace('-', '_')}"
+    words = "".join(part.capitalize() for part in name.split("-"))
+    values = {
+        "name": name,
+        "kind": kind.value,
+        "package": package,
+        "words": words,
+        "class": f"{words}{kind.value.capitalize()}",  # never the name of something imported, such as `Score`
+        "dependencies": ", ".join(f'"{dependency}"' for dependency in _DEPENDENCIES[kind]),
+    }
+    templates = {
+        "pyproject.toml": "plugin-pyproject.toml.in",
+        "README.md": "plugin-README.md.in",
+        f"{package}/__init__.py": f"plugin-{kind.value}-init.py.in",
+        f"{package}/{kind.value}.py": f"plugin-{kind.value}.py.in",
+        f"tests/test_{package}.py": f"plugin-{kind.value}-test.py.in",
+    }
+    return {path: fill_template(template, values) for path, template in templates.items()}
