@@ -219,7 +219,7 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         overwrite: replace what is at `path`; otherwise that is an error, raised before the block runs.
 
     Raises:
-        LingoLiteError: `path` exists, or its parent cannot be written.
+        LingoLiteError: `path` exists, its parent cannot be written, or somebody removed the temporary directory.
     """
     if path.exists() and not overwrite:
         raise LingoLiteError(f"{path} exists", hint="choose another place, or pass --overwrite")
@@ -233,6 +233,13 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         yield temporary
         _fsync_tree(temporary)
         _replace_directory(temporary, path)
+    except FileNotFoundError as error:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        raise LingoLiteError(
+            f"{path.parent} was removed while something was written there", hint="run the same command again"
+        ) from error
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

@@ -193,6 +193,25 @@ def test_what_exists_is_not_overwritten_unasked(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
+def test_a_directory_that_is_removed_while_it_is_written_is_named(tmp_path: Path) -> None:
+    target = tmp_path / "cache" / "made"
+
+    def removed() -> None:
+        with atomic_directory(target) as directory:
+            shutil.rmtree(target.parent)
+            (directory / "file").write_text("late")
+
+    with pytest.raises(LingoLiteError, match="cache was removed while something was written there"):
+        removed()
+    assert not target.parent.exists()
+
+
+def test_a_file_that_is_missing_inside_is_no_removed_directory(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), atomic_directory(tmp_path / "made"):
+        (tmp_path / "no such file").read_text()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_place_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a directory")
     with pytest.raises(LingoLiteError, match="cannot write to"), atomic_directory(tmp_path / "file" / "made"):

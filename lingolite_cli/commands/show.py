@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lingolite_cli.console import Console, status_text
 from lingolite_cli.evaluation.verdicts import Verdict
@@ -217,4 +218,17 @@ def show_conversion(result: StepResult, out: Path, console: Console) -> None:
     )
     if isinstance(result, ExportResult):
         for name, value in result.details.items():
-            console.print(f"  {name}: {value}")
+            console.print(f"  {name}: {_plain(value)}")
+
+
+def _plain(value: Any) -> str:
+    """A value of a plugin's own details for people: without brackets, and what is None in a table left out."""
+    if isinstance(value, list | tuple):
+        tables = any(isinstance(part, dict) for part in value)
+        return ("; " if tables else ", ").join(map(_plain, value))
+    if isinstance(value, dict):
+        parts = {
+            key: "+".join(map(str, part)) if isinstance(part, list | tuple) else part for key, part in value.items()
+        }
+        return ", ".join(f"{key} {part}" for key, part in parts.items() if part is not None)
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from lingolite_cli.artifact import check_target
 from lingolite_cli.commands.adhoc import publish_artifact
 from lingolite_cli.commands.options import JsonFlag, Overwrite
 from lingolite_cli.commands.show import show_training
@@ -46,8 +47,8 @@ def train(
     console = state.console(json=json)
     if resume and fresh:
         raise LingoLiteError("--resume and --fresh contradict each other", hint="pass one of them")
-    if out is not None and out.exists() and not overwrite:
-        raise LingoLiteError(f"{out} exists", hint="choose another place, or pass --overwrite")
+    if out is not None:
+        check_target(out, overwrite=overwrite)
     training = _training(read_recipe(recipe, state.project, overrides=parse_pairs(set_, flag="--set")), recipe)
     plan = make_plan(_limited(training, max_minutes), path=str(recipe), project=state.project, registry=state.registry)
     if resume:

@@ -160,7 +160,8 @@ class Runner:
         cached = self._cache.find(key) if key and not self._is_fresh else None
         status: Literal["cached", "done"] = "cached" if cached else "done"
         if cached is None:
-            self._console.note(f"{planned.step.id}: {planned.uses}: {planned.summary}")
+            kind = "" if planned.step.id == planned.uses else f"{planned.uses}: "
+            self._console.note(f"{planned.step.id}: {kind}{planned.summary}")
             cached = self._work(planned, key)
         if key:
             self._cache.remember(self._plan.recipe.name, planned.step.id, description)

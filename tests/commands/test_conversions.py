@@ -72,6 +72,10 @@ def test_export_makes_graphs_and_shows_their_checks(lingolite: Command, project:
     artifact = Artifact.open(project / "graphs")
     assert artifact.manifest.format == "onnx"
     assert {Path(name).suffix for name in artifact.manifest.files} >= {".onnx", ".model"}
+    details = dict(line.strip().split(": ", 1) for line in outcome.out.splitlines()[1:])
+    assert details["graphs"] == "encoder.onnx, decoder.onnx"
+    assert details["exact"] == "false", "the graphs are float"
+    assert details["checks"] == "graph portable, checked_by onnx.checker+onnxruntime"
 
 
 @pytest.mark.parametrize(
