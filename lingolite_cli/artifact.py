@@ -30,6 +30,7 @@ BUNDLE = "bundle"
 BUNDLE_FP16 = "bundle-fp16"
 BUNDLE_BF16 = "bundle-bf16"
 BUNDLE_INT8 = "bundle-int8"
+BUNDLE_INT4 = "bundle-int4"
 ONNX = "onnx"
 
 
@@ -41,10 +42,14 @@ class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Quantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the weights were made smaller: the scheme, and the matrices that stayed in float."""
+    """How the weights were made smaller: the scheme, and the matrices that stayed in float.
+
+    `int8_tensors` are those that a scheme of fewer bits gave 8.
+    """
 
     scheme: str
     float_tensors: tuple[str, ...] = ()
+    int8_tensors: tuple[str, ...] = ()
 
 
 class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

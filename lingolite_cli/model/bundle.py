@@ -19,6 +19,7 @@ from lingolite_cli.artifact import (
     BUNDLE,
     BUNDLE_BF16,
     BUNDLE_FP16,
+    BUNDLE_INT4,
     BUNDLE_INT8,
     TOKENIZER_NAME,
     WEIGHTS_NAME,
@@ -32,11 +33,11 @@ from lingolite_cli.artifact import (
 )
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.model.checkpoint import read_checkpoint
-from lingolite_cli.model.parameters import bundle_tensors, model_from_tensors
+from lingolite_cli.model.parameters import bundle_tensors, dequantized_groups, model_from_tensors
 from lingolite_cli.model.translation_model import MobileTranslationModel
 from lingolite_cli.tokenizer import Tokenizer
 
-FORMATS = (BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8)
+FORMATS = (BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8, BUNDLE_INT4)
 
 
 def import_checkpoint(
@@ -116,10 +117,11 @@ def save_bundle(
 def load_bundle(path: str | Path) -> MobileTranslationModel:
     """The model of a bundle, in eval mode on the CPU.
 
-    Half-precision weights are computed with in float32; int8 weights stay int8.
+    Half-precision weights are computed with in float32; int8 weights stay int8; int4 weights, which save room and not
+    work, become the float32 that they stand for.
 
     Args:
-        path: a directory of format bundle, bundle-fp16, bundle-bf16 or bundle-int8.
+        path: a directory of format bundle, bundle-fp16, bundle-bf16, bundle-int8 or bundle-int4.
 
     Raises:
         LingoLiteError: it is no bundle, or damaged.
@@ -135,10 +137,10 @@ def load_model(artifact: Artifact) -> MobileTranslationModel:
             f"{artifact.path} has the format {manifest.format}, not one of {', '.join(FORMATS)}",
             hint="torch runs bundles; pass the bundle that this artifact was made from",
         )
-    tensors = {
-        name: tensor.float() if tensor.is_floating_point() else tensor
-        for name, tensor in _read_tensors(artifact.weights_path).items()
-    }
+    tensors = _read_tensors(artifact.weights_path)
+    if manifest.format == BUNDLE_INT4:
+        tensors = dequantized_groups(manifest.model, tensors)
+    tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     return model_from_tensors(manifest.model, tensors, where=str(artifact.weights_path))
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lingolite_cli.architecture import ModelConfig
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.group_quantization import ZERO_POINT_SUFFIX, is_grouped, read_grouped
 from lingolite_cli.model.int8 import install_int8_layers
 from lingolite_cli.model.translation_model import MobileTranslationModel
 from lingolite_cli.quantization import SCALE_SUFFIX
@@ -71,6 +72,22 @@ def model_from_tensors(config: ModelConfig, tensors: Mapping[str, Tensor], *, wh
     model.load_state_dict(state, assign=True)
     model.tie_weights()
     return model.eval()
+
+
+def dequantized_groups(config: ModelConfig, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a bundle with each matrix that is stored by groups as the float32 that it stands for.
+
+    Raises:
+        LingoLiteError: the parts of such a matrix do not fit one another or the configuration.
+    """
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    result = dict(tensors)
+    for name, shape in tensor_shapes(config).items():
+        if is_grouped(arrays, name):
+            result[name] = torch.from_numpy(read_grouped(arrays, name, columns=shape[1]).dequantized())
+            del result[name + SCALE_SUFFIX]
+            result.pop(name + ZERO_POINT_SUFFIX, None)
+    return result
 
 
 def check_tensors(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], *, where: str) -> None:

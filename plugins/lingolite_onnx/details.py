@@ -37,7 +37,7 @@ class ExportDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     opset_version: int
     max_seq_len: int
-    weights: Literal["float32", "float16", "bfloat16", "int8"]
+    weights: Literal["float32", "float16", "bfloat16", "int8", "int4"]
     exact: bool
     optimize: str
     graphs: tuple[str, ...]

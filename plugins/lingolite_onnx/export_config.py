@@ -87,7 +87,7 @@ def _config(source: Artifact, details: ExportDetails, frame: SourceFrame, direct
         opset_version=details.opset_version,
         weights=details.weights,
         max_seq_len=details.max_seq_len,
-        files=_files(directory),
+        files=_files(directory, operators=_OPERATORS.get(details.weights, "standard operators")),
         model={
             "vocab_size": model.vocab_size,
             "d_model": model.d_model,
@@ -117,11 +117,11 @@ def _config(source: Artifact, details: ExportDetails, frame: SourceFrame, direct
     )
 
 
-def _files(directory: Path) -> dict[str, str]:
-    """What each file of the artifact is."""
+def _files(directory: Path, *, operators: str) -> dict[str, str]:
+    """What each file of the artifact is; `operators` are those of the graphs."""
     known = {
-        "encoder.onnx": "graph of standard operators, run once a sentence",
-        "decoder.onnx": "graph of standard operators, run once a target token",
+        "encoder.onnx": f"graph of {operators}, run once a sentence",
+        "decoder.onnx": f"graph of {operators}, run once a target token",
         "encoder_optimized.onnx": "the encoder with ONNX Runtime's fused operators",
         "decoder_optimized.onnx": "the decoder with ONNX Runtime's fused operators",
         "weights.bin": "weights of all graphs; keep it beside them under this name",
@@ -166,6 +166,13 @@ _ARITHMETIC = {
     "float32": ["float32 throughout"],
     "float16": ["weights are stored as float16 and cast to float32 in the graph; computation is float32"],
     "bfloat16": ["weights are stored as bfloat16 and cast to float32 in the graph; computation is float32"],
+    "int4": [
+        "each quantized matrix is unsigned integers of 4 bits, or of 8 where the quantizer was told so, in groups "
+        "along its inputs; each group has a float32 scale and may have an integer zero point, otherwise 8 or 128",
+        "a weight is (q - zero_point) * scale in float32; activations and products are float32 (MatMulNBits with "
+        "accuracy_level 1)",
+        "a word's embedding is a row of such weights (GatherBlockQuantized), times sqrt(d_model)",
+    ],
     "int8": [
         "each quantized matrix is int8 with one float32 scale s_w for each output, symmetric, -127 to 127",
         "activations are quantized by row as they come: s_x = max(max|x|, 1e-30) / 127",
@@ -175,6 +182,8 @@ _ARITHMETIC = {
         "a word's embedding is float32(q) * s_w of its row, times sqrt(d_model)",
     ],
 }
+
+_OPERATORS = {"int4": "standard operators and two that only ONNX Runtime has, MatMulNBits and GatherBlockQuantized"}
 
 _EXACT = (
     "norms, attention and SwiGLU are computed in float64 and rounded to float32, so that every runtime gives the same "
@@ -186,6 +195,7 @@ _CPU_NOTES = {
     "float32": _ANY_CPU,
     "float16": _ANY_CPU,
     "bfloat16": _ANY_CPU,
+    "int4": _ANY_CPU,
     "int8": "exact on ARM and on x86 with VNNI; on x86 without VNNI (before Cascade Lake, Zen 4) onnxruntime's "
     "MatMulInteger saturates in 16 bits (onnxruntime#14642) and translations are wrong: use the float or fp16 export "
     "there",

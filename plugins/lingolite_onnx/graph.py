@@ -20,6 +20,8 @@ from lingolite_cli import __version__
 from lingolite_onnx.weights import Array
 
 WEIGHTS_FILE = "weights.bin"
+RUNTIME_DOMAIN = "com.microsoft"
+"""The domain of operators that only ONNX Runtime has."""
 
 EXTERNAL_FROM_BYTES = 1024
 _ALIGNMENT = 64
@@ -80,7 +82,7 @@ def external_tensor(name: str, array: Array, *, location: str, offset: int, leng
 
 
 class GraphBuilder:
-    """One graph of standard operators. Methods that add a node return the names of its outputs.
+    """One graph, of standard operators unless a node names a domain. Methods that add a node return its outputs' names.
 
     Args:
         name: the graph's name.
@@ -141,6 +143,8 @@ class GraphBuilder:
     def model(self, inputs: Sequence[Value], outputs: Sequence[Value], *, opset_version: int) -> onnx.ModelProto:
         """The finished model; its weights stay in their file."""
         opset = helper.make_opsetid("", opset_version)
+        uses_runtime = any(node.domain == RUNTIME_DOMAIN for node in self._nodes)
+        opsets = [opset, helper.make_opsetid(RUNTIME_DOMAIN, 1)] if uses_runtime else [opset]
         graph = helper.make_graph(
             self._nodes,
             self._name,
@@ -150,7 +154,7 @@ class GraphBuilder:
         )
         return helper.make_model(
             graph,
-            opset_imports=[opset],
+            opset_imports=opsets,
             ir_version=helper.find_min_ir_version_for([opset]),
             producer_name="lingolite",
             producer_version=__version__,

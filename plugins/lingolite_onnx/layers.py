@@ -1,4 +1,4 @@
-"""The parts of the model as standard ONNX operators: linear maps, norms, rotary positions, attention, SwiGLU.
+"""The parts of the model as ONNX operators: linear maps, norms, rotary positions, attention, SwiGLU.
 
 Hidden states are [N, d_model] throughout, where N counts tokens: B·S in the encoder, B in the decoder, which
 reads one token a call. B batch, S source, P past, H heads, K key/value heads, G = H / K, D head_dim.
@@ -13,8 +13,9 @@ import numpy as np
 from onnx import TensorProto
 
 from lingolite_cli.architecture import ModelConfig
-from lingolite_onnx.graph import GraphBuilder
-from lingolite_onnx.weights import PROJECTION, Array, Matrix, Weights, concatenate
+from lingolite_cli.group_quantization import GroupedMatrix
+from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder
+from lingolite_onnx.weights import PROJECTION, Array, Matrix, Weights, can_join, concatenate
 
 MASKED = -1e30
 """Added to the score of a padding key: its weight becomes 0, and a row of nothing but padding stays finite."""
@@ -25,6 +26,8 @@ SUMS = ".sums"
 JOINT = "+"
 
 _EPSILON = 1e-6
+_FLOAT32 = 1
+"""`accuracy_level` of MatMulNBits: activations stay as they are. Above 1 they are rounded by blocks."""
 
 
 class Rows(msgspec.Struct, frozen=True):
@@ -67,16 +70,18 @@ class Layers:
     def linear(self, x: str, *names: str) -> str:
         """[N, sum of out]: the products of x [N, in] with several matrices side by side.
 
-        Matrices of one dtype become one matrix, because one large product is faster than several small ones.
+        Matrices stored alike become one matrix, because one large product is faster than several small ones.
         """
         matrices = tuple(self.weights.matrix(name) for name in names)
-        if len({matrix.values.dtype for matrix in matrices}) == 1:
+        if can_join(matrices):
             return self.product(x, concatenate(matrices), name=JOINT.join(names))
         products = [self.product(x, matrix, name=name) for matrix, name in zip(matrices, names, strict=True)]
         return self.graph.op("Concat", *products, axis=-1)
 
-    def product(self, x: str, matrix: Matrix, *, name: str) -> str:
-        """[N, out] from x [N, in]; the matrix is stored [in, out]."""
+    def product(self, x: str, matrix: Matrix | GroupedMatrix, *, name: str) -> str:
+        """[N, out] from x [N, in]; a matrix that is not grouped is stored [in, out]."""
+        if isinstance(matrix, GroupedMatrix):
+            return self._grouped_product(x, matrix, name=name)
         stored = self.graph.constant(np.ascontiguousarray(matrix.values.T), name)
         if matrix.scale is not None:
             return self._integer_product(x, stored, matrix.scale, name=name)
@@ -90,6 +95,9 @@ class Layers:
         look words up by column.
         """
         graph, matrix = self.graph, self.weights.projection
+        if isinstance(matrix, GroupedMatrix):
+            self._grouped_product(x, matrix, name=PROJECTION, output="logits")
+            return
         stored = graph.constant(matrix.values, "embedding" if self.config.tie_embeddings else PROJECTION)
         if matrix.scale is not None:
             transposed = graph.op("Transpose", stored, perm=[1, 0])
@@ -99,24 +107,75 @@ class Layers:
 
     def embedding(self, ids: str, stack: str) -> str:
         """[N, d_model] float32 from ids [N], times sqrt(d_model)."""
-        graph, matrix = self.graph, self.weights.embedding(stack)
-        stored = graph.constant(matrix.values, "embedding")
-        rows = graph.op("Gather", stored, ids, axis=0)
+        matrix = self.weights.embedding(stack)
+        rows = self._grouped_rows(ids, matrix) if isinstance(matrix, GroupedMatrix) else self._rows_of(ids, matrix)
+        return self.graph.op("Mul", rows, self.graph.scalar(np.sqrt(self.config.d_model)))
+
+    def _rows_of(self, ids: str, matrix: Matrix) -> str:
+        """[N, in] float32, rows of a matrix."""
+        graph = self.graph
+        rows = graph.op("Gather", graph.constant(matrix.values, "embedding"), ids, axis=0)
         if matrix.values.dtype != np.float32:
             rows = graph.op("Cast", rows, to=TensorProto.FLOAT)
         if matrix.scale is not None:
             scales = graph.op("Gather", graph.constant(matrix.scale, "embedding.scale"), ids, axis=0)
             rows = graph.op("Mul", rows, graph.op("Unsqueeze", scales, graph.integers(1)))
-        return graph.op("Mul", rows, graph.scalar(np.sqrt(self.config.d_model)))
+        return rows
+
+    def _grouped_rows(self, ids: str, matrix: GroupedMatrix) -> str:
+        """[N, in] float32, rows of a grouped matrix by ONNX Runtime's own operator."""
+        return self.graph.op(
+            "GatherBlockQuantized",
+            self.graph.constant(matrix.packed, "embedding"),
+            ids,
+            *self._groups(matrix, "embedding"),
+            domain=RUNTIME_DOMAIN,
+            gather_axis=0,
+            quantize_axis=1,
+            block_size=matrix.group_size,
+            bits=matrix.bits,
+        )
+
+    def _grouped_product(self, x: str, matrix: GroupedMatrix, *, name: str, output: str | None = None) -> str:
+        """[N, out] by ONNX Runtime's own operator, in float32."""
+        blocks = matrix.packed.reshape(*matrix.scale.shape, -1)
+        return self.graph.op(
+            "MatMulNBits",
+            x,
+            self.graph.constant(blocks, f"{name}.blocks"),
+            *self._groups(matrix, name),
+            name=output,
+            domain=RUNTIME_DOMAIN,
+            K=matrix.columns,
+            N=len(matrix.packed),
+            bits=matrix.bits,
+            block_size=matrix.group_size,
+            accuracy_level=_FLOAT32,
+        )
+
+    def _groups(self, matrix: GroupedMatrix, name: str) -> list[str]:
+        """Scales, and zero points where there are some; without them ONNX Runtime takes the middle, too."""
+        parts = [self.graph.constant(matrix.scale, f"{name}.scale")]
+        if matrix.zero_point is not None:
+            parts.append(self.graph.constant(matrix.zero_point, f"{name}.zero_point"))
+        return parts
 
     def norm(self, x: str, name: str) -> str:
-        """RMSNorm of x [N, d_model], in the pattern that ONNX Runtime knows how to fuse in float32."""
-        graph, x = self.graph, self._exact(x)
-        square = graph.op("Pow", x, self._scalar(2.0))
+        """RMSNorm of x [N, d_model]."""
+        graph = self.graph
+        gains = graph.constant(self.weights.norm(name), name)
+        if self._is_exact:
+            # Written so that no fusion knows it: ONNX Runtime 1.24 puts a float32 norm in the place of a float64 one.
+            x = self._exact(x)
+            inverse = graph.op("Div", self._exact(gains), self._root_mean(graph.op("Mul", x, x)))
+            return self._rounded(graph.op("Mul", x, inverse))
+        root = self._root_mean(graph.op("Pow", x, graph.scalar(2.0)))
+        return graph.op("Mul", graph.op("Div", x, root), gains)
+
+    def _root_mean(self, square: str) -> str:
+        graph = self.graph
         mean = graph.op("ReduceMean", square, graph.integers(-1), keepdims=1)
-        root = graph.op("Sqrt", graph.op("Add", mean, self._scalar(_EPSILON)))
-        gains = self._exact(graph.constant(self.weights.norm(name), name))
-        return self._rounded(graph.op("Mul", graph.op("Div", x, root), gains))
+        return graph.op("Sqrt", graph.op("Add", mean, self._scalar(_EPSILON)))
 
     def rotation(self, tables: tuple[Array, Array], positions: str, *, head_axis: int) -> Rotation:
         """The rows of `tables` [max_seq_len, D/2] at `positions`, with an axis for heads put in."""

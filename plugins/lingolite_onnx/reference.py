@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from lingolite_cli.group_quantization import GroupedMatrix
 from lingolite_cli.rotary import rotary_tables
 from lingolite_onnx.weights import PROJECTION, Array, Matrix, Weights
 
@@ -67,7 +68,7 @@ class Reference:
         return self._product(self._norm(x, "decoder.final_norm"), PROJECTION, self._weights.projection)
 
     def _embed(self, stack: str, ids: Array) -> Array:
-        embedding = self._weights.embedding(stack)
+        embedding = _ungrouped(self._weights.embedding(stack))
         rows = embedding.values[ids].astype(np.float32)
         if embedding.scale is not None:
             rows = rows * embedding.scale[ids][..., None]
@@ -113,12 +114,13 @@ class Reference:
     def _linear(self, x: Array, name: str) -> Array:
         return self._product(x, name, self._weights.matrix(name))
 
-    def _product(self, x: Array, name: str, matrix: Matrix) -> Array:
+    def _product(self, x: Array, name: str, stored: Matrix | GroupedMatrix) -> Array:
         """[..., out] float32 from x [..., in] float32; in integers when the matrix is int8.
 
         Sums of int8 products are taken in float64, where they are exact (below 2^53), because numpy multiplies
         integer matrices slowly.
         """
+        matrix = _ungrouped(stored)
         if matrix.scale is None:
             return x @ matrix.values.astype(np.float32).T
         largest = np.max(np.abs(x), axis=-1, keepdims=True)
@@ -127,6 +129,11 @@ class Reference:
         sums = integers @ matrix.values.astype(np.float64).T
         product: Array = (sums.astype(np.float32) * scale) * matrix.scale
         return product
+
+
+def _ungrouped(matrix: Matrix | GroupedMatrix) -> Matrix:
+    """A grouped matrix as the float32 that it stands for."""
+    return Matrix(matrix.dequantized()) if isinstance(matrix, GroupedMatrix) else matrix
 
 
 def _softmax(scores: Array) -> Array:

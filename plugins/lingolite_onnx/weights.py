@@ -1,4 +1,5 @@
-"""The weights of a bundle as numpy arrays: float32, float16, bfloat16, or int8 with a scale for each row.
+"""The weights of a bundle as numpy arrays: float32, float16, bfloat16, int8 with a scale for each row, or
+4- and 8-bit integers by groups.
 
 Owns reading `model.safetensors` and refusing what the ONNX graphs cannot carry. Imports no torch.
 """
@@ -18,6 +19,7 @@ import safetensors.numpy
 from lingolite_cli.architecture import ModelConfig
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.group_quantization import GroupedMatrix, is_grouped, read_grouped
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -46,11 +48,33 @@ class Matrix(msgspec.Struct, frozen=True):
         return self.scale is not None
 
 
-def concatenate(matrices: tuple[Matrix, ...]) -> Matrix:
-    """Matrices of one dtype as one, along their outputs; rows, and so integers and scales, stay as they are."""
-    values = np.concatenate([matrix.values for matrix in matrices])
-    scales = [matrix.scale for matrix in matrices if matrix.scale is not None]
-    return Matrix(values, np.concatenate(scales) if scales else None)
+def can_join(matrices: tuple[Matrix | GroupedMatrix, ...]) -> bool:
+    """Whether matrices are stored in the same way, so that `concatenate` takes them."""
+    return len({_layout(matrix) for matrix in matrices}) == 1
+
+
+def concatenate(matrices: tuple[Matrix | GroupedMatrix, ...]) -> Matrix | GroupedMatrix:
+    """Matrices as one, along their outputs; rows, and so integers and scales, stay as they are."""
+    plain = [matrix for matrix in matrices if isinstance(matrix, Matrix)]
+    if plain:
+        return Matrix(*(_joined([getattr(matrix, name) for matrix in plain]) for name in ("values", "scale")))
+    grouped = [matrix for matrix in matrices if isinstance(matrix, GroupedMatrix)]
+    packed, scale, zero_point = (
+        _joined([getattr(matrix, name) for matrix in grouped]) for name in ("packed", "scale", "zero_point")
+    )
+    return GroupedMatrix(bits=grouped[0].bits, packed=packed, scale=scale, zero_point=zero_point)
+
+
+def _joined(arrays: list[Array | None]) -> Any:
+    """None if the parts are None: `can_join` says that then all are."""
+    present = [array for array in arrays if array is not None]
+    return np.concatenate(present) if present else None
+
+
+def _layout(matrix: Matrix | GroupedMatrix) -> tuple[object, ...]:
+    if isinstance(matrix, Matrix):
+        return (matrix.values.dtype,)
+    return (matrix.bits, matrix.group_size, matrix.zero_point is None)
 
 
 class Weights:
@@ -89,25 +113,35 @@ class Weights:
     @property
     def has_int8(self) -> bool:
         """Whether any matrix is int8."""
-        return any(name.endswith(_SCALE) for name in self._tensors)
+        return any(tensor.dtype == np.int8 for tensor in self._tensors.values())
 
     @property
-    def kind(self) -> Literal["float32", "float16", "bfloat16", "int8"]:
+    def has_groups(self) -> bool:
+        """Whether any matrix is stored by groups, for ONNX Runtime's own operators."""
+        return any(is_grouped(self._tensors, name) for name in self._tensors)
+
+    @property
+    def kind(self) -> Literal["float32", "float16", "bfloat16", "int8", "int4"]:
         """The smallest dtype that matrices are stored in."""
+        if self.has_groups:
+            return "int4"
         if self.has_int8:
             return "int8"
-        dtype = self.projection.values.dtype
+        dtype = self._tensor(f"{self._projection_name}.weight").dtype
         if dtype == np.float32:
             return "float32"
         return "float16" if dtype == np.float16 else "bfloat16"
 
-    def matrix(self, name: str) -> Matrix:
+    def matrix(self, name: str) -> Matrix | GroupedMatrix:
         """The matrix `NAME.weight`.
 
         Raises:
             LingoLiteError: it is missing, or of a dtype or scale that the graphs cannot carry.
         """
         key = f"{name}.weight"
+        if is_grouped(self._tensors, key):
+            columns = self.config.d_ff if name.endswith(".down_proj") else self.config.d_model
+            return read_grouped(self._tensors, key, columns=columns)
         values = self._tensor(key)
         scale = self._tensors.get(key + _SCALE)
         if values.dtype not in _KINDS or (values.dtype == np.int8) != (scale is not None):
@@ -128,14 +162,18 @@ class Weights:
         """[d_model] float32 gains of the RMSNorm `NAME`."""
         return self._tensor(f"{name}.weight").astype(np.float32)
 
-    def embedding(self, stack: str) -> Matrix:
+    def embedding(self, stack: str) -> Matrix | GroupedMatrix:
         """The embedding [V, d_model] of `encoder` or `decoder`."""
         return self.matrix("encoder.embedding" if self.config.tie_embeddings else f"{stack}.embedding")
 
     @property
-    def projection(self) -> Matrix:
+    def projection(self) -> Matrix | GroupedMatrix:
         """The output projection [V, d_model]."""
-        return self.matrix("encoder.embedding" if self.config.tie_embeddings else "decoder.lm_head")
+        return self.matrix(self._projection_name)
+
+    @property
+    def _projection_name(self) -> str:
+        return "encoder.embedding" if self.config.tie_embeddings else "decoder.lm_head"
 
     def _tensor(self, key: str) -> Array:
         try:

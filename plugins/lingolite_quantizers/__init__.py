@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT8
+from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8
 from lingolite_cli.plugins.hookspecs import hookimpl
 from lingolite_cli.plugins.specs import QuantizerSpec
+from lingolite_quantizers.options import Int4Options
 
 _REQUIRES = ("ml_dtypes", "numpy", "safetensors")
 _INSTALL = "pip install ml_dtypes numpy safetensors"
@@ -14,7 +15,7 @@ _INSTALL = "pip install ml_dtypes numpy safetensors"
 
 @hookimpl
 def lingolite_quantizers() -> Iterable[QuantizerSpec]:
-    """The quantizers `dynamic-int8`, `fp16` and `bf16`."""
+    """The quantizers `dynamic-int8`, `fp16`, `bf16` and `int4`."""
     yield QuantizerSpec(
         name="dynamic-int8",
         summary="int8 weights, one scale a row; activations are quantized as they come",
@@ -39,6 +40,16 @@ def lingolite_quantizers() -> Iterable[QuantizerSpec]:
         factory="lingolite_quantizers.bf16:Bf16",
         accepts=frozenset({BUNDLE}),
         produces=BUNDLE_BF16,
+        requires=_REQUIRES,
+        install=_INSTALL,
+    )
+    yield QuantizerSpec(
+        name="int4",
+        summary="4-bit weights, one scale a group; computed with in float32",
+        factory="lingolite_quantizers.int4:Int4",
+        options=Int4Options,
+        accepts=frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16}),
+        produces=BUNDLE_INT4,
         requires=_REQUIRES,
         install=_INSTALL,
     )

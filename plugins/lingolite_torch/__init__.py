@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT8
+from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8
 from lingolite_cli.plugins.hookspecs import hookimpl
 from lingolite_cli.plugins.specs import BackendSpec
 from lingolite_torch.options import TorchOptions
 
-_FLOAT_BUNDLES = frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16})
+_FLOAT_COMPUTED = frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT4})
 _REQUIRES = ("torch", "safetensors")
 _INSTALL = "pip install torch safetensors"
 
@@ -22,7 +22,7 @@ def lingolite_backends() -> Iterable[BackendSpec]:
         summary="PyTorch, float32, no cache: reads the whole prefix at each step; the reference",
         factory="lingolite_torch.backends:EagerBackend",
         options=TorchOptions,
-        accepts=_FLOAT_BUNDLES,
+        accepts=_FLOAT_COMPUTED,
         requires=_REQUIRES,
         install=_INSTALL,
     )
@@ -31,7 +31,7 @@ def lingolite_backends() -> Iterable[BackendSpec]:
         summary="PyTorch, float32, with a KV cache",
         factory="lingolite_torch.backends:CachedBackend",
         options=TorchOptions,
-        accepts=_FLOAT_BUNDLES,
+        accepts=_FLOAT_COMPUTED,
         requires=_REQUIRES,
         install=_INSTALL,
     )

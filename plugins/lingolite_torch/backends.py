@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT8, Artifact
+from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8, Artifact
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import KVCache, LayerCache, load_model
 from lingolite_cli.model.int8 import is_int_mm_exact
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class _TorchBackend:
     """What the backends share: the model, its device, and reading a batch of sources."""
 
-    accepts: tuple[str, ...] = (BUNDLE, BUNDLE_FP16, BUNDLE_BF16)
+    accepts: tuple[str, ...] = (BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT4)
 
     def __init__(self, artifact: Artifact, *, options: TorchOptions, threads: int) -> None:
         if artifact.manifest.format not in self.accepts:

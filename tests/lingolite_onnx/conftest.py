@@ -16,6 +16,7 @@ from lingolite_cli.artifact import (
     BUNDLE,
     BUNDLE_BF16,
     BUNDLE_FP16,
+    BUNDLE_INT4,
     BUNDLE_INT8,
     TOKENIZER_NAME,
     WEIGHTS_NAME,
@@ -27,7 +28,7 @@ from lingolite_cli.artifact import (
 )
 from lingolite_cli.model.checkpoint import read_checkpoint
 from lingolite_cli.testing import tiny_tokenizer
-from tests.lingolite_onnx.onnx_bundles import Tensors, export_to, quantized, write_bundle
+from tests.lingolite_onnx.onnx_bundles import Tensors, export_to, grouped, quantized, write_bundle
 
 DATA = Path(__file__).parent.parent / "data" / "existing-checkpoint"
 
@@ -62,6 +63,7 @@ def fixture_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artif
         BUNDLE_FP16: write_bundle(root / BUNDLE_FP16, bundle, halves, BUNDLE_FP16),
         BUNDLE_BF16: write_bundle(root / BUNDLE_BF16, bundle, upper_halves, BUNDLE_BF16),
         BUNDLE_INT8: write_bundle(root / BUNDLE_INT8, bundle, quantized(tensors), BUNDLE_INT8),
+        BUNDLE_INT4: write_bundle(root / BUNDLE_INT4, bundle, grouped(tensors, group_size=16), BUNDLE_INT4),
     }
 
 

@@ -18,6 +18,7 @@ from lingolite_cli.artifact import (
     BUNDLE,
     BUNDLE_BF16,
     BUNDLE_FP16,
+    BUNDLE_INT4,
     BUNDLE_INT8,
     TOKENIZER_NAME,
     WEIGHTS_NAME,
@@ -28,6 +29,7 @@ from lingolite_cli.artifact import (
     derive_artifact,
     write_manifest,
 )
+from lingolite_cli.group_quantization import quantize_groups
 
 Tensors: TypeAlias = dict[str, npt.NDArray[Any]]
 
@@ -51,6 +53,19 @@ def quantized(tensors: Tensors, *, keep: tuple[str, ...] = ()) -> Tensors:
     return result
 
 
+def grouped(tensors: Tensors, *, group_size: int, is_symmetric: bool = True, embedding_bits: int = 4) -> Tensors:
+    """Matrices by groups, as the quantizer `int4` stores them; its integers have a test of their own."""
+    result: Tensors = {}
+    for name, tensor in tensors.items():
+        if "norm" in name:
+            result[name] = tensor
+            continue
+        bits = embedding_bits if "embedding" in name or "lm_head" in name else 4
+        matrix = quantize_groups(tensor, bits=bits, group_size=group_size, is_symmetric=is_symmetric)
+        result |= matrix.tensors(name)
+    return result
+
+
 def write_bundle(path: Path, origin: Artifact, tensors: Tensors, format: str) -> Artifact:
     """A bundle like `origin` with other tensors."""
     schemes = {
@@ -58,6 +73,7 @@ def write_bundle(path: Path, origin: Artifact, tensors: Tensors, format: str) ->
         BUNDLE_FP16: Quantization("fp16"),
         BUNDLE_BF16: Quantization("bf16"),
         BUNDLE_INT8: Quantization("dynamic-int8"),
+        BUNDLE_INT4: Quantization("int4"),
     }
     manifest = msgspec.structs.replace(origin.manifest, format=format, quantization=schemes[format], files={})
     with atomic_directory(path) as directory:

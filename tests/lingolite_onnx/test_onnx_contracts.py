@@ -28,6 +28,12 @@ class TestOnnxBackendOfBf16(BackendContract):
     reference = "cached"
 
 
+class TestOnnxBackendOfInt4(BackendContract):
+    plugin = "onnx"
+    routes = (("int4", "onnx"),)
+    reference = "cached"
+
+
 class TestOnnxBackendOfInt8(BackendContract):
     """Float64 between integer products leaves no rounding to chance: the logits are those of the PyTorch backend."""
 

@@ -22,14 +22,15 @@ from lingolite_onnx.reference import Reference
 from lingolite_onnx.weights import Weights
 
 from lingolite_cli.architecture import PRESETS
-from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT8, Artifact
+from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8, Artifact
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.testing import tiny_bundle
 from lingolite_cli.testing.tiny import random_weights
 from tests.lingolite_onnx.onnx_bundles import export_to, needs_exact_int8, quantized, tensors_of, write_bundle
 
 GRAPHS = ("encoder.onnx", "decoder.onnx")
-FORMATS = (BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8)
+STANDARD = (BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8)
+FORMATS = (*STANDARD, BUNDLE_INT4)
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -44,7 +45,7 @@ def test_equal_exports_have_equal_bytes(
         assert (second.path / name).read_bytes() == (first.path / name).read_bytes()
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", STANDARD)
 @pytest.mark.parametrize("opset_version", [18, 20])
 def test_graphs_have_standard_operators_of_one_opset(exported: Any, format: str, opset_version: int) -> None:
     artifact = exported(format, opset_version=opset_version)

@@ -15,7 +15,7 @@ from lingolite_onnx.options import OnnxBackendOptions
 from lingolite_onnx.reference import Reference
 from lingolite_onnx.weights import Weights
 
-from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT8, Artifact
+from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8, Artifact
 from lingolite_cli.tokenizer import BOS_ID, EOS_ID
 from tests.lingolite_onnx.onnx_bundles import needs_exact_int8
 
@@ -78,7 +78,12 @@ def test_the_numpy_reference_agrees_with_the_public_code(
 
 @pytest.mark.parametrize(
     ("format", "share"),
-    [(BUNDLE_FP16, 0.01), (BUNDLE_BF16, 0.05), pytest.param(BUNDLE_INT8, 0.15, marks=needs_exact_int8)],
+    [
+        (BUNDLE_FP16, 0.01),
+        (BUNDLE_BF16, 0.05),
+        (BUNDLE_INT4, 0.8),
+        pytest.param(BUNDLE_INT8, 0.15, marks=needs_exact_int8),
+    ],
 )
 def test_smaller_weights_stay_near_the_public_code(
     exported: Any, expected: dict[str, Array], format: str, share: float

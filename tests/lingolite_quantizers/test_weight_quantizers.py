@@ -7,26 +7,32 @@ import sys
 from pathlib import Path
 
 import ml_dtypes
+import msgspec
 import numpy as np
 import pytest
 from lingolite_quantizers import lingolite_quantizers
 from lingolite_quantizers.bf16 import Bf16
 from lingolite_quantizers.dynamic_int8 import DynamicInt8
 from lingolite_quantizers.fp16 import Fp16
+from lingolite_quantizers.int4 import Int4
+from lingolite_quantizers.options import Int4Options
 from lingolite_quantizers.storage import narrow
 from safetensors.numpy import load_file, save
 
 from lingolite_cli.artifact import WEIGHTS_NAME, Artifact, Product, Provenance, atomic_directory, derive_artifact
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.group_quantization import quantize_groups
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.quantization import quantize_rows
 
-QUANTIZERS = {"dynamic-int8": DynamicInt8, "fp16": Fp16, "bf16": Bf16}
+QUANTIZERS = {"dynamic-int8": DynamicInt8, "fp16": Fp16, "bf16": Bf16, "int4": Int4}
+OPTIONS = {"int4": Int4Options(group_size=16)}  # divides the 48 columns of `down_proj`
 
 
-def _quantize(name: str, source: Artifact, path: Path) -> Artifact:
+def _quantize(name: str, source: Artifact, path: Path, options: msgspec.Struct | None = None) -> Artifact:
     with atomic_directory(path) as directory:
-        product = QUANTIZERS[name](options=NoOptions()).quantize(source, directory)
+        chosen = options or OPTIONS.get(name, NoOptions())
+        product = QUANTIZERS[name](options=chosen).quantize(source, directory)
         return derive_artifact(source, path, product, Provenance(operation="quantize"), directory=directory)
 
 
@@ -55,14 +61,15 @@ def test_rows_of_any_magnitude_stay_in_range(magnitude):
     assert np.abs(integers * scale.astype(np.float64) - weight).max() <= scale.max()
 
 
+@pytest.mark.parametrize("quantizer", ["dynamic-int8", "int4"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_weights_that_are_no_numbers_are_refused_by_name(existing_bundle, tmp_path, value):
+def test_weights_that_are_no_numbers_are_refused_by_name(existing_bundle, tmp_path, value, quantizer):
     name = "decoder.layers.1.cross_attn.v_proj.weight"
     weight = load_file(existing_bundle.weights_path)[name]
     weight[2, 3] = value
     source = _with_weights(existing_bundle, tmp_path / "source", **{name: weight})
     with pytest.raises(LingoLiteError, match=f"`{name}`.*infinite or not a number"):
-        _quantize("dynamic-int8", source, tmp_path / "out")
+        _quantize(quantizer, source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -169,6 +176,44 @@ def test_weights_too_large_for_half_precision_are_refused_by_name(existing_bundl
         _quantize("fp16", source, tmp_path / "out")
     assert "dynamic-int8" in raised.value.hint
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("embedding_bits", [4, 8])
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_int4_bundles_hold_packed_groups_of_every_matrix(existing_bundle, tmp_path, symmetric, embedding_bits):
+    options = Int4Options(group_size=16, symmetric=symmetric, embedding_bits=embedding_bits)
+    artifact = _quantize("int4", existing_bundle, tmp_path / "int4", options)
+    stored = load_file(artifact.weights_path)
+    for name, weight in load_file(existing_bundle.weights_path).items():
+        if weight.ndim == 1:
+            np.testing.assert_array_equal(stored.pop(name), weight)
+            continue
+        bits = embedding_bits if "embedding" in name else 4
+        expected = quantize_groups(weight, bits=bits, group_size=16, is_symmetric=symmetric).tensors(name)
+        assert expected[name].nbytes == weight.size * bits // 8
+        for key, array in expected.items():
+            found = stored.pop(key)
+            assert found.dtype == array.dtype
+            np.testing.assert_array_equal(found, array)
+    assert stored == {}
+    quantization = Artifact.open(artifact.path).manifest.quantization
+    assert quantization.scheme == "int4"
+    assert quantization.int8_tensors == (("encoder.embedding.weight",) if embedding_bits == 8 else ())
+
+
+def test_a_group_that_does_not_divide_a_matrix_is_refused_by_name(existing_bundle, tmp_path):
+    with pytest.raises(
+        LingoLiteError, match=r"`.*down_proj.weight`: groups of 32 do not divide its rows of 48"
+    ) as raised:
+        _quantize("int4", existing_bundle, tmp_path / "out", Int4Options(group_size=32))
+    assert "16" in raised.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_group_sizes_that_runtimes_lack_are_refused():
+    for options in ({"group_size": 24}, {"embedding_bits": 2}, {"groupsize": 32}):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(options, Int4Options)
 
 
 @pytest.mark.parametrize("name", QUANTIZERS)

@@ -6,17 +6,29 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 from lingolite_quantizers.bf16 import Bf16
 from lingolite_quantizers.dynamic_int8 import DynamicInt8
 from lingolite_quantizers.fp16 import Fp16
+from lingolite_quantizers.int4 import Int4
+from lingolite_quantizers.options import Int4Options
 from lingolite_torch import lingolite_backends
 from lingolite_torch.backends import CachedBackend, EagerBackend, Int8Backend
 from lingolite_torch.options import TorchOptions
+from safetensors.numpy import load_file, save
 
-from lingolite_cli.artifact import Artifact, Provenance, atomic_directory, derive_artifact
+from lingolite_cli.artifact import (
+    BUNDLE,
+    WEIGHTS_NAME,
+    Artifact,
+    Product,
+    Provenance,
+    atomic_directory,
+    derive_artifact,
+)
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import apply_dynamic_quantization, int8, load_bundle
 from lingolite_cli.plugins.specs import NoOptions
@@ -25,9 +37,9 @@ BACKENDS = {"eager": EagerBackend, "cached": CachedBackend, "int8": Int8Backend}
 ROUNDING = {"eager": 1e-5, "cached": 1e-4, "int8": 1e-3}
 
 
-def _quantize(quantizer, source: Artifact, path: Path) -> Artifact:
+def _quantize(quantizer, source: Artifact, path: Path, options: msgspec.Struct | None = None) -> Artifact:
     with atomic_directory(path) as directory:
-        product = quantizer(options=NoOptions()).quantize(source, directory)
+        product = quantizer(options=options or NoOptions()).quantize(source, directory)
         return derive_artifact(source, path, product, Provenance(operation="quantize"), directory=directory)
 
 
@@ -150,6 +162,45 @@ def test_half_precision_bundles_are_computed_in_float32(half_bundle, existing_bu
     assert logits[half_bundle].dtype == np.float32
     difference = np.abs(logits[half_bundle] - logits[existing_bundle]).max()
     assert 0 < difference < 0.2
+
+
+@pytest.mark.parametrize(("symmetric", "embedding_bits"), [(True, 4), (False, 8)])
+def test_int4_bundles_are_computed_as_the_floats_that_they_stand_for(
+    existing_bundle, sources, expected, tmp_path, symmetric, embedding_bits
+):
+    """The same logits, bit by bit, as a float bundle whose weights were rounded here, one group at a time."""
+    options = Int4Options(group_size=16, symmetric=symmetric, embedding_bits=embedding_bits)
+    int4 = _quantize(Int4, existing_bundle, tmp_path / "int4", options)
+    floats = load_file(existing_bundle.weights_path)
+    for name, weight in floats.items():
+        if weight.ndim == 2:
+            bits = embedding_bits if "embedding" in name else 4
+            groups = [_rounded(group, bits, is_symmetric=symmetric) for group in weight.reshape(-1, 16)]
+            floats[name] = np.stack(groups).reshape(weight.shape)
+    with atomic_directory(tmp_path / "floats") as directory:
+        (directory / WEIGHTS_NAME).write_bytes(save(floats))
+        made_by = Provenance(operation="test")
+        rounded = derive_artifact(
+            existing_bundle, tmp_path / "floats", Product(format=BUNDLE), made_by, directory=directory
+        )
+    for kind in (EagerBackend, CachedBackend):
+        want, found = (
+            _logits(kind(bundle, options=TorchOptions(), threads=1), sources, expected["target_ids"])
+            for bundle in (rounded, int4)
+        )
+        np.testing.assert_array_equal(found, want)
+
+
+def _rounded(group: np.ndarray, bits: int, *, is_symmetric: bool) -> np.ndarray:
+    """[16] float32 as multiples of a float32 scale."""
+    if is_symmetric:
+        scale = group[np.abs(group).argmax()] / np.float32(-(2 ** (bits - 1)))
+        return np.rint(group / scale).clip(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) * scale
+    steps = np.float32(2**bits - 1)
+    low, high = min(group.min(), np.float32(0)), max(group.max(), np.float32(0))
+    scale = high / steps - low / steps
+    zero_point = np.rint(-low / scale)
+    return ((np.rint(group / scale) + zero_point).clip(0, steps) - zero_point) * scale
 
 
 def test_an_artifact_of_another_format_is_refused(existing_bundle, int8_bundle):

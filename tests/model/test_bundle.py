@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lingolite_quantizers.int4 import Int4
+from lingolite_quantizers.options import Int4Options
 from safetensors.numpy import load_file
 from safetensors.torch import load, save
 
-from lingolite_cli.artifact import WEIGHTS_NAME, Artifact, write_manifest
+from lingolite_cli.artifact import WEIGHTS_NAME, Artifact, Provenance, atomic_directory, derive_artifact, write_manifest
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import (
     MobileTranslationModel,
@@ -140,6 +142,30 @@ def test_weights_that_do_not_fit_the_manifest_are_refused(existing_bundle, tmp_p
         load_bundle(_rewrite(existing_bundle, tmp_path / "dropped", drop))
     with pytest.raises(LingoLiteError, match=r"`encoder.final_norm.weight` .* is torch.int64"):
         load_bundle(_rewrite(existing_bundle, tmp_path / "integers", integers))
+
+
+def test_groups_that_do_not_fit_the_configuration_are_refused(tiny, tmp_path):
+    with atomic_directory(tmp_path / "int4") as directory:
+        product = Int4(options=Int4Options(symmetric=True)).quantize(tiny, directory)
+        int4 = derive_artifact(tiny, tmp_path / "int4", product, Provenance(operation="test"), directory=directory)
+    name = "encoder.layers.0.ffn.down_proj.weight"
+
+    def halve(tensors):
+        return {**tensors, name: tensors[name][:, ::2].contiguous()}
+
+    def cut(tensors):
+        return {**tensors, name: tensors[name][:-1], f"{name}_scale": tensors[f"{name}_scale"][:-1]}
+
+    def bare(tensors):
+        return {key: tensor for key, tensor in tensors.items() if key != f"{name}_scale"}
+
+    assert load_bundle(int4.path).encoder.embedding.weight.dtype == torch.float32
+    with pytest.raises(LingoLiteError, match=f"the parts of `{name}`, a matrix with 64 columns, do not fit"):
+        load_bundle(_rewrite(int4, tmp_path / "halved", halve))
+    with pytest.raises(LingoLiteError, match=rf"mis-shaped: {name} \[31, 64\] instead of \[32, 64\]"):
+        load_bundle(_rewrite(int4, tmp_path / "cut", cut))
+    with pytest.raises(LingoLiteError, match=f"mis-shaped: {name}"):
+        load_bundle(_rewrite(int4, tmp_path / "bare", bare))
 
 
 def test_a_damaged_bundle_is_refused(existing_bundle, tmp_path):

@@ -32,6 +32,15 @@ class TestBf16(QuantizerContract):
     plugin = "bf16"
 
 
+class TestInt4(QuantizerContract):
+    plugin = "int4"
+
+
+class TestSymmetricInt4(QuantizerContract):
+    plugin = "int4"
+    options: ClassVar = {"symmetric": True, "group_size": 16, "embedding_bits": 8}
+
+
 class TestBleu(MetricContract):
     plugin = "bleu"
 

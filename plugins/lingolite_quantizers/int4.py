@@ -1,0 +1,59 @@
+"""The quantizer `int4`: 4-bit weights by groups; activations and arithmetic stay in float32.
+
+The integers are those of `lingolite_cli.group_quantization`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, Artifact, Product, Quantization
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.group_quantization import quantize_groups
+from lingolite_quantizers.options import Int4Options
+from lingolite_quantizers.weights import read_weights, write_weights
+
+_EMBEDDINGS = ("encoder.embedding.weight", "decoder.embedding.weight", "decoder.lm_head.weight")
+
+
+class Int4:
+    """Quantizes every matrix of a bundle to 4 bits, the embeddings to 4 or 8; norms stay in float32."""
+
+    def __init__(self, *, options: Int4Options) -> None:
+        self.options = options
+
+    def quantize(self, source: Artifact, directory: Path) -> Product:
+        """Write the packed weights of `source` into `directory`.
+
+        Raises:
+            LingoLiteError: `source` is no float bundle, the group size does not divide the rows of a matrix, or a
+                weight is infinite or not a number.
+        """
+        tensors = read_weights(source, accepts=(BUNDLE, BUNDLE_FP16, BUNDLE_BF16))
+        stored: dict[str, npt.NDArray[Any]] = {}
+        for name, tensor in tensors.items():
+            stored |= self._stored(name, tensor.astype(np.float32))
+        write_weights(stored, directory)
+        has_8_bits = self.options.embedding_bits == 8
+        int8_tensors = tuple(name for name in _EMBEDDINGS if has_8_bits and name in tensors)
+        return Product(format=BUNDLE_INT4, quantization=Quantization("int4", int8_tensors=int8_tensors))
+
+    def _stored(self, name: str, tensor: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[Any]]:
+        """What a bundle holds for a tensor: a vector as it is, a matrix as packed integers, scales and zero points."""
+        if tensor.ndim != 2:
+            return {name: tensor}
+        options = self.options
+        try:
+            matrix = quantize_groups(
+                tensor,
+                bits=options.embedding_bits if name in _EMBEDDINGS else 4,
+                group_size=options.group_size,
+                is_symmetric=options.symmetric,
+            )
+        except LingoLiteError as error:
+            raise LingoLiteError(f"cannot quantize `{name}`: {error.message}", hint=error.hint) from None
+        return matrix.tensors(name)
