@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,7 @@ def list_(context: typer.Context, json: JsonFlag = False) -> None:
         if path.name.endswith(".lock.toml"):
             continue
         recipe = read_recipe(path, state.project)
-        found.append({"path": str(path), "name": recipe.name, "summary": recipe.summary})
+        found.append({"path": os.path.relpath(path), "name": recipe.name, "summary": recipe.summary})
     console.print_json(found)
     if not found:
         console.note(f"no recipes in {state.project.root / 'recipes'}; `lingolite init` writes one")
