@@ -90,7 +90,7 @@ def eval_(
         translations = runner.finished("evaluate").directory / TRANSLATIONS_NAME
         write_atomic(save_translations, translations.read_bytes())
     console.print_json(report)
-    show_evaluations([result], console)
+    show_evaluations(records[-1:], console)
 
 
 def _backend(state: State, path: Path, asked: str | None, *, no_cache: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from lingolite_cli.recipe.record import (
     ExportResult,
     QuantizeResult,
     RunManifest,
+    StepRecord,
     StepResult,
     TrainResult,
     VerifyResult,
@@ -35,7 +36,7 @@ def show_run(outcome: Outcome, console: Console) -> None:
     """The outcome of a run: scores, speed, verdicts, and where its files are."""
     manifest = outcome.manifest
     console.print_json(manifest)
-    show_evaluations([step.result for step in manifest.steps if isinstance(step.result, EvaluateResult)], console)
+    show_evaluations(manifest.steps, console)
     for step in manifest.steps:
         if isinstance(step.result, VerifyResult):
             show_verification(step.result, console)
@@ -67,29 +68,48 @@ def _verdict_line(manifest: RunManifest) -> str:
     if allowed:
         kept = f"{len(verdicts) - len(allowed)} of {len(verdicts)} budgets kept"
         return f"{status_text('pass')}: {kept}, inconclusive but allowed: {', '.join(allowed)}"
-    return f"{status_text('pass')}: all {len(verdicts)} budgets kept" if verdicts else "no budgets were set"
+    if not verdicts:
+        return "no budgets were set"
+    kept = "1 budget kept" if len(verdicts) == 1 else f"all {len(verdicts)} budgets kept"
+    return f"{status_text('pass')}: {kept}"
 
 
-def show_evaluations(results: Sequence[EvaluateResult], console: Console) -> None:
-    """Scores of each system, and the signatures below."""
+def show_evaluations(steps: Sequence[StepRecord], console: Console) -> None:
+    """Scores of each evaluation, and the signatures below; where there are several, with the ids of their steps."""
+    results = {step.id: step.result for step in steps if isinstance(step.result, EvaluateResult)}
     if not results:
         return
-    names = list(dict.fromkeys(name for result in results for name in result.metrics))
-    rows = []
-    for result in results:
-        scores = [f"{result.metrics[name].value:.2f}" if name in result.metrics else "" for name in names]
-        artifact = result.artifact
-        label = f"{artifact.format} ({artifact.scheme})" if artifact.scheme else artifact.format
-        rows.append([result.backend, label, f"{artifact.size_bytes / 1e6:.2f}", str(result.num_samples), *scores])
-    console.table(["backend", "artifact", "MB", "sentences", *names], rows, right=",".join(["MB", "sentences", *names]))
-    signatures = {name: score.signature for result in results for name, score in result.metrics.items()}
-    for name, signature in signatures.items():
-        console.print(f"{name}: {signature}")
-    for result in results:
+    names = list(dict.fromkeys(name for result in results.values() for name in result.metrics))
+    columns = ["step", "backend", "artifact", "MB", "sentences", *names]
+    rows = [_evaluation_row(id, result, names) for id, result in results.items()]
+    if len(rows) == 1:
+        columns, rows = columns[1:], [rows[0][1:]]
+    console.table(columns, rows, right=",".join(["MB", "sentences", *names]))
+    _show_signatures(results, console)
+    for result in results.values():
         for warning in result.warnings:
             console.warn(warning)
         if result.num_truncated:
             console.warn(f"{result.backend}: {result.num_truncated} sources were longer than the model and were cut")
+
+
+def _evaluation_row(id: str, result: EvaluateResult, names: Sequence[str]) -> list[str]:
+    artifact = result.artifact
+    label = f"{artifact.format} ({artifact.scheme})" if artifact.scheme else artifact.format
+    scores = [f"{result.metrics[name].value:.2f}" if name in result.metrics else "" for name in names]
+    return [id, result.backend, label, f"{artifact.size_bytes / 1e6:.2f}", str(result.num_samples), *scores]
+
+
+def _show_signatures(results: Mapping[str, EvaluateResult], console: Console) -> None:
+    """One line a metric; a line for each signature where steps scored it differently: such do not compare."""
+    steps: dict[str, dict[str, list[str]]] = {}
+    for id, result in results.items():
+        for name, score in result.metrics.items():
+            steps.setdefault(name, {}).setdefault(score.signature, []).append(id)
+    for name, signatures in steps.items():
+        for signature, ids in signatures.items():
+            whose = f" of {', '.join(ids)}" if len(signatures) > 1 else ""
+            console.print(f"{name}{whose}: {signature}")
 
 
 def show_verification(result: VerifyResult, console: Console) -> None:

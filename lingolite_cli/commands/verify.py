@@ -12,7 +12,7 @@ from lingolite_cli.commands.options import JsonFlag, Languages, Model, Threads, 
 from lingolite_cli.commands.show import show_evaluations, show_verdicts, show_verification
 from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.errors import ExitCode
-from lingolite_cli.recipe.record import EvaluateResult, VerifyResult
+from lingolite_cli.recipe.record import VerifyResult
 
 
 def verify(
@@ -58,7 +58,7 @@ def verify(
     result = records[-1].result
     assert isinstance(result, VerifyResult)
     console.print_json(result)
-    show_evaluations([record.result for record in records if isinstance(record.result, EvaluateResult)], console)
+    show_evaluations(records, console)
     show_verification(result, console)
     show_verdicts([("", verdict) for verdict in result.verdicts], console)
     if any(verdict.breaks_run for verdict in result.verdicts):

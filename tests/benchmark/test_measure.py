@@ -273,13 +273,14 @@ def test_budgets_on_speed_fail_the_run(with_echo: Command, project: Path, budget
             ".batch_sizes`: a budget on latency needs batch size 1",
         ),
         (("rounds = 1", "lengths = [49]"), ".lengths`: 49 is more than the 48 positions"),
+        (("batch_sizes = [1]", "batch_sizes = []"), ".batch_sizes`: there is nothing to measure"),
         (("rounds = 1", "rounds = 0"), ".rounds`: expected `int` >= 1, not 0"),
         (
             ('backend = "echo" }', 'backend = "onnx" }'),
             ".model`: `inputs.model` is of format bundle, and backend `onnx`",
         ),
     ],
-    ids=["budget", "latency", "length", "rounds", "format"],
+    ids=["budget", "latency", "length", "no batch size", "rounds", "format"],
 )
 def test_what_cannot_be_measured_is_refused(
     with_echo: Command, project: Path, change: tuple[str, str], message: str

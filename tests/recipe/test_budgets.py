@@ -46,6 +46,16 @@ def test_kept_budgets_exit_0(with_echo: Command) -> None:
     assert outcome.out.splitlines()[-1] == "pass: all 2 budgets kept"
 
 
+def test_scores_stand_beside_their_steps_and_signatures_that_differ_too(with_echo: Command) -> None:
+    shared = with_echo("run", "recipes/small.toml").out
+    assert [line.split()[:2] for line in shared.splitlines()[3:5]] == [["baseline", "echo"], ["shipped", "echo"]]
+    assert shared.count("\nbleu: nrefs:1|") == 1
+    option = "shipped.metric_options.exact={lowercase = true}"
+    differing = with_echo("run", "recipes/small.toml", "--set", option).out
+    assert "\nexact of baseline: exact|case:mixed|" in differing
+    assert "\nexact of shipped: exact|case:lc|" in differing
+
+
 def test_a_worse_candidate_breaks_the_budget_on_quality(with_echo: Command, project: Path) -> None:
     outcome = with_echo("run", "recipes/small.toml", "--set", "shipped.options.skip_every=4")
     assert outcome.code == 3

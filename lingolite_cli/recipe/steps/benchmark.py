@@ -22,6 +22,8 @@ def check(step: BenchmarkStep, scope: Scope) -> PlannedStep:
     """Refuse unknown backends, formats that they do not read, lengths beyond the model, unknown budgets."""
     if not step.systems:
         raise scope.error(step, "systems", "there is nothing to measure", hint="name a model and a backend")
+    if not step.batch_sizes:
+        raise scope.error(step, "batch_sizes", "there is nothing to measure", hint="name one at least, such as 1")
     scope.check_budget(step, BUDGETS)
     if "latency_p95_ms_max" in step.budget and 1 not in step.batch_sizes:
         raise scope.error(step, "batch_sizes", "a budget on latency needs batch size 1")
