@@ -9,9 +9,10 @@ import typer
 
 from lingolite_cli.commands.show import show_forecast, show_run
 from lingolite_cli.commands.state import parse_pairs, state_of
-from lingolite_cli.errors import ExitCode
+from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.recipe.plan import make_plan, read_recipe
 from lingolite_cli.recipe.runner import Runner
+from lingolite_cli.training.launch import num_processes
 
 
 def run(
@@ -26,6 +27,10 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print the run's manifest as JSON.")] = False,
 ) -> None:
     """Run a recipe: evaluate, quantize, export, verify, report. Exits 3 when a budget is broken."""
+    if num_processes() > 1:
+        raise LingoLiteError(
+            "a recipe is run by one process, not by torchrun", hint="`torchrun … -m lingolite_cli train RECIPE` trains"
+        )
     state = state_of(context)
     console = state.console(json=json)
     overrides = parse_pairs(set_, flag="--set")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import msgspec
@@ -15,6 +16,7 @@ from lingolite_cli.commands.show import show_training
 from lingolite_cli.commands.state import State, parse_pairs, state_of
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.recipe.cache import FollowerCache
 from lingolite_cli.recipe.model import Recipe, TrainStep
 from lingolite_cli.recipe.plan import make_plan, read_recipe
 from lingolite_cli.recipe.record import TrainResult
@@ -22,6 +24,7 @@ from lingolite_cli.recipe.runner import Runner
 from lingolite_cli.recipe.scope import Plan
 from lingolite_cli.recipe.steps.train import state_directory
 from lingolite_cli.recipe.workspace import Workspace
+from lingolite_cli.training.launch import rank
 
 
 def train(
@@ -53,6 +56,9 @@ def train(
     plan = make_plan(_limited(training, max_minutes), path=str(recipe), project=state.project, registry=state.registry)
     if resume:
         _check_resumable(plan, state, console)
+    if rank() > 0:
+        _follow(plan, state, is_fresh=fresh)
+        return
     runner = Runner(plan, cache=state.cache, console=console, host=state.registry.host, is_fresh=fresh)
     outcome = runner.run(state.project.runs_directory)
     if out is not None:
@@ -85,6 +91,15 @@ def _limited(recipe: Recipe, max_minutes: float | None) -> Recipe:
         if isinstance(step, TrainStep)
     )
     return msgspec.structs.replace(recipe, steps=steps)
+
+
+def _follow(plan: Plan, state: State, *, is_fresh: bool) -> None:
+    """Work along with process 0 of torchrun, which alone writes and reports."""
+    with TemporaryDirectory(prefix="lingolite-") as name:
+        cache = FollowerCache(state.project.cache_directory, elsewhere=Path(name))
+        host = state.registry.host
+        with Runner(plan, cache=cache, console=Console(quiet=True), host=host, is_fresh=is_fresh).scratch() as runner:
+            runner.execute()
 
 
 def _check_resumable(plan: Plan, state: State, console: Console) -> None:

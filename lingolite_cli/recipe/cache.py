@@ -111,6 +111,27 @@ class StepCache:
         return self._root / "last" / recipe / f"{step}.json"
 
 
+class FollowerCache(StepCache):
+    """The cache as a process sees it that works along with another: it reads there, and writes elsewhere.
+
+    Args:
+        root: the cache of the process that is followed.
+        elsewhere: where this one's entries go.
+    """
+
+    def __init__(self, root: Path, *, elsewhere: Path) -> None:
+        super().__init__(root)
+        self._elsewhere = StepCache(elsewhere)
+
+    def store(self, key: str, work: Callable[[Path], StepResult]) -> CachedStep:
+        """As of any cache, but elsewhere."""
+        return self._elsewhere.store(key, work)
+
+    def remember(self, recipe: str, step: str, description: dict[str, Any]) -> None:
+        """Elsewhere too."""
+        self._elsewhere.remember(recipe, step, description)
+
+
 def _describe(directory: Path, result: StepResult) -> Entry:
     names = sorted(file.name for file in directory.iterdir() if file.is_file() and file.name != ENTRY_NAME)
     files = {name: sha256_file(directory / name) for name in names}

@@ -58,21 +58,28 @@ def has_checkpoint(directory: Path) -> bool:
 
 
 def write_checkpoint(
-    directory: Path, model: MobileTranslationModel, optimizer: torch.optim.Optimizer, position: Position
+    directory: Path,
+    model: MobileTranslationModel,
+    optimizer: torch.optim.Optimizer,
+    position: Position,
+    *,
+    random_states: Sequence[Tensor],
 ) -> None:
-    """Write the whole state, random states included."""
+    """Write the whole state, with the random state of each process."""
     state = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "position": msgspec.to_builtins(position),
-        "random": torch.get_rng_state(),
+        "random": list(random_states),
         "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
     _write(directory / CHECKPOINT_NAME, state)
 
 
-def read_checkpoint_into(directory: Path, model: MobileTranslationModel, optimizer: torch.optim.Optimizer) -> Position:
-    """Restore the whole state, random states included.
+def read_checkpoint_into(
+    directory: Path, model: MobileTranslationModel, optimizer: torch.optim.Optimizer, *, rank: int = 0
+) -> Position:
+    """Restore the whole state, with the random state of process `rank` if there was such a process.
 
     Raises:
         LingoLiteError: the checkpoint is damaged, or of another model.
@@ -83,7 +90,8 @@ def read_checkpoint_into(directory: Path, model: MobileTranslationModel, optimiz
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         position = msgspec.convert(state["position"], Position)
-        torch.set_rng_state(state["random"])
+        if rank < len(state["random"]):
+            torch.set_rng_state(state["random"][rank])
         if len(state["cuda_random"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state["cuda_random"])
     except (RuntimeError, KeyError, ValueError) as error:

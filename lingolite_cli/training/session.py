@@ -16,6 +16,7 @@ from lingolite_cli.model import MobileTranslationModel, load_model, save_bundle
 from lingolite_cli.tokenizer import Tokenizer
 from lingolite_cli.training.examples import examples_of, read_examples
 from lingolite_cli.training.options import TextOptions, TrainingOptions
+from lingolite_cli.training.processes import Processes, joined
 from lingolite_cli.training.text import Text, TextReport
 from lingolite_cli.training.trainer import Outcome, Status, Trainer
 from lingolite_cli.training.validation import mean_cross_entropy
@@ -72,7 +73,12 @@ def train(session: Session, out: Path, *, made_by: Provenance) -> tuple[Artifact
         LingoLiteError: text or checkpoint cannot be used, or the loss is not finite.
     """
     torch.set_num_threads(session.threads)
-    tokenizer = _tokenizer(session)
+    with joined(session.options.device) as processes:
+        return _train(session, out, made_by=made_by, processes=processes)
+
+
+def _train(session: Session, out: Path, *, made_by: Provenance, processes: Processes) -> tuple[Artifact, Outcome]:
+    tokenizer = _tokenizer(session, processes)
     model = _model(session)
     examples, reports = read_examples(
         session.texts,
@@ -91,6 +97,7 @@ def train(session: Session, out: Path, *, made_by: Provenance) -> tuple[Artifact
         score=_score(session, tokenizer),
         higher_is_better=session.higher_is_better,
         observe=session.observe,
+        processes=processes,
     )
     outcome = trainer.run()
     bundle = save_bundle(model, out, tokenizer=tokenizer, languages=session.known_languages)
@@ -99,17 +106,18 @@ def train(session: Session, out: Path, *, made_by: Provenance) -> tuple[Artifact
     return Artifact(out, write_manifest(out, manifest)), outcome
 
 
-def _tokenizer(session: Session) -> Path:
+def _tokenizer(session: Session, processes: Processes) -> Path:
     """The source's; or one trained on the texts, which a resumed training finds again."""
     if session.source is not None:
         return session.source.tokenizer_path
     path = session.directory / "tokenizer.model"
-    if not path.is_file():
+    if processes.is_first and not path.is_file():
         unfinished = path.with_suffix(".partial")
         train_tokenizer(
             session.texts, unfinished, languages=session.known_languages, vocab_size=session.config.vocab_size
         )
         os.replace(unfinished, path)
+    processes.agree(None)  # it is there for all
     return path
 
 

@@ -18,7 +18,6 @@ from torch import Tensor
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import MobileTranslationModel
 from lingolite_cli.model.parameters import bundle_tensors
-from lingolite_cli.tokenizer import PAD_ID
 from lingolite_cli.training.checkpoint import (
     Position,
     forget_weights,
@@ -39,6 +38,7 @@ from lingolite_cli.training.optimization import (
     uses_bfloat16,
 )
 from lingolite_cli.training.options import TrainingOptions
+from lingolite_cli.training.processes import Processes, local_device
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +84,7 @@ class Trainer:
         score: the score of a model on the dev text, if there is one.
         higher_is_better: of that score.
         observe: told after every step.
+        processes: all that train this model together.
     """
 
     def __init__(
@@ -97,12 +98,14 @@ class Trainer:
         score: Callable[[MobileTranslationModel], float] | None = None,
         higher_is_better: bool = True,
         observe: Callable[[Status], None] = lambda status: None,
+        processes: Processes | None = None,
     ) -> None:
         if options.max_steps is None and options.max_minutes is None and (options.patience is None or score is None):
             raise LingoLiteError(
                 "nothing would end this training", hint="set max_steps, max_minutes, or patience with a dev text"
             )
-        self._device = find_device(options.device)
+        self._processes = processes or Processes()
+        self._device = find_device(local_device(options.device))
         self._model = model.to(self._device)
         self._examples = examples
         self._directory = directory
@@ -137,10 +140,14 @@ class Trainer:
 
     def _start(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(self._seed)
+        torch.manual_seed(self._seed + self._processes.rank)
         if has_checkpoint(self._directory):
-            self._position = read_checkpoint_into(self._directory, self._model, self._optimizer)
-        self._metrics.cut_after(self._position.step)
+            self._position = read_checkpoint_into(
+                self._directory, self._model, self._optimizer, rank=self._processes.rank
+            )
+        if self._processes.is_first:
+            self._metrics.cut_after(self._position.step)
+        self._processes.agree(None)
 
     def _ended_by(self) -> str | None:
         options, position = self._options, self._position
@@ -167,15 +174,16 @@ class Trainer:
             epoch, start = epoch + 1, 0
 
     def _step(self, batches: Iterator[tuple[Position, Ints]], clock: _Clock) -> None:
-        """One step of the optimizer on `accumulate` batches: the mean over all of their tokens."""
-        taken = [next(batches) for _ in range(self._options.accumulate)]
-        group = [self._examples.batch(indices) for _, indices in taken]
-        num_tokens = sum(int((batch.labels != PAD_ID).sum()) for batch in group)
+        """One step of the optimizer on `accumulate` batches a process: the mean over all of their tokens."""
+        taken = [next(batches) for _ in range(self._options.accumulate * self._processes.size)]
+        num_tokens = sum(int(self._examples.target_lengths[indices].sum()) for _, indices in taken)
         step = self._position.step + 1
         rate = learning_rate(step, self._options)
         self._model.train()
         self._optimizer.zero_grad(set_to_none=True)
-        loss = sum(self._backward(batch, num_tokens) for batch in group)
+        own = self._processes.share([indices for _, indices in taken])
+        loss = self._processes.sum(sum(self._backward(self._examples.batch(indices), num_tokens) for indices in own))
+        self._processes.sum_gradients(self._model.parameters())
         if not math.isfinite(loss):
             raise LingoLiteError(
                 f"the loss is {loss} at step {step}", hint="lower learning_rate, or lengthen warmup_steps"
@@ -192,7 +200,7 @@ class Trainer:
             epoch=after.epoch,
             next_batch=after.next_batch,
             tokens=self._position.tokens + num_tokens,
-            seconds=clock.seconds,
+            seconds=self._processes.agree(clock.seconds),
             loss=loss,
         )
         self._report(clock, rate=rate, norm=float(norm))
@@ -208,6 +216,8 @@ class Trainer:
         return loss.item()
 
     def _report(self, clock: _Clock, *, rate: float, norm: float) -> None:
+        if not self._processes.is_first:
+            return
         position = self._position
         if position.step % self._options.log_every == 0 or position.step == 1:
             self._metrics.add(
@@ -247,7 +257,7 @@ class Trainer:
     def _check(self, clock: _Clock) -> None:
         """Score the dev text, and write a checkpoint."""
         position = self._position
-        score = None if self._score is None else self._score(self._model.eval())
+        score = self._agreed_score()
         is_best = score is not None and self._is_better(score)
         kept = (*position.kept, position.step)[-self._options.average :]
         self._position = msgspec.structs.replace(
@@ -256,15 +266,26 @@ class Trainer:
             best_step=position.step if is_best else position.best_step,
             best_score=score if is_best and score is not None else position.best_score,
             checks_since_best=0 if is_best else position.checks_since_best + 1,
-            seconds=clock.seconds,
+            seconds=self._processes.agree(clock.seconds),
         )
-        needed = {*kept, self._position.best_step}
+        states = self._processes.gather(torch.get_rng_state())
+        if self._processes.is_first:
+            self._write_checkpoint(states)
+            if score is not None:
+                self._metrics.add(step=position.step, dev_score=score)
+            self._observe(self._status(clock, dev_score=score, is_checkpoint=True))
+
+    def _write_checkpoint(self, random_states: list[Tensor]) -> None:
+        position = self._position
         write_weights(self._directory, position.step, bundle_tensors(self._model))
-        write_checkpoint(self._directory, self._model, self._optimizer, self._position)
-        forget_weights(self._directory, but=sorted(needed))
-        if score is not None:
-            self._metrics.add(step=position.step, dev_score=score)
-        self._observe(self._status(clock, dev_score=score, is_checkpoint=True))
+        write_checkpoint(self._directory, self._model, self._optimizer, position, random_states=random_states)
+        forget_weights(self._directory, but=sorted({*position.kept, position.best_step}))
+
+    def _agreed_score(self) -> float | None:
+        """The dev text's score of the weights as they are, which process 0 finds."""
+        if self._score is None:
+            return None
+        return self._processes.agree(self._score(self._model.eval()) if self._processes.is_first else 0.0)
 
     def _is_better(self, score: float) -> bool:
         return self._position.best_step == 0 or self._sign * (score - self._position.best_score) > 0
@@ -275,14 +296,15 @@ class Trainer:
         Without a dev text it is the mean, and without averaging the last.
         """
         position = self._position
+        self._processes.agree(None)  # the weights are on disk
         is_averaged = self._options.average > 1 and len(position.kept) > 1
         weights, score = "last", None
         if is_averaged:
             weights = f"mean of {len(position.kept)}"
             self._load(mean_weights(self._directory, position.kept))
         if self._score is not None:
-            score = self._score(self._model.eval()) if is_averaged else position.best_score
-            if not is_averaged or not self._is_better(score):
+            score = self._agreed_score() if is_averaged else position.best_score
+            if not is_averaged or score is None or not self._is_better(score):
                 weights = "last" if position.best_step == position.step else f"best (step {position.best_step})"
                 score = position.best_score
                 self._load(read_weights(self._directory, position.best_step))

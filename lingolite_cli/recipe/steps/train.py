@@ -25,6 +25,7 @@ from lingolite_cli.recipe.record import TrainResult
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.schema import convert
+from lingolite_cli.training.launch import rank
 from lingolite_cli.training.metrics import METRICS_NAME
 from lingolite_cli.training.options import TrainingOptions
 from lingolite_cli.training.text import Text, TextReport
@@ -140,7 +141,7 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> TrainRes
     assert isinstance(step, TrainStep)
     source = workspace.artifact(step.model) if step.model else None
     state = state_directory(planned, workspace)
-    if workspace.is_fresh:
+    if workspace.is_fresh and rank() == 0:
         shutil.rmtree(state, ignore_errors=True)
     state.mkdir(parents=True, exist_ok=True)
     languages = (planned.options["languages"][0], planned.options["languages"][1])
@@ -243,6 +244,8 @@ def _score(
 
 
 def _warn(reports: list[TextReport], workspace: Workspace) -> None:
+    if rank() > 0:
+        return
     for report in reports:
         workspace.console.note(f"{report.name}: {report.num_pairs:,} of {report.num_rows:,} rows to train on")
         if report.bad:

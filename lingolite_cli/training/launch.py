@@ -1,0 +1,15 @@
+"""What torchrun tells a process by its environment. Imports nothing heavy: commands ask before anything else."""
+
+from __future__ import annotations
+
+import os
+
+
+def num_processes() -> int:
+    """How many processes torchrun started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def rank() -> int:
+    """The number of this process; 0 without torchrun."""
+    return int(os.environ.get("RANK", "0"))
