@@ -1,6 +1,7 @@
 """The exporter `onnx`: two graphs of standard operators over one file of weights, checked before they are handed over.
 
-Owns the order of work; the graphs are made in `lingolite_onnx.stacks`.
+Owns the order of work; the graphs are made in `lingolite_onnx.stacks`. Only int4 bundles need two operators of ONNX
+Runtime's own besides.
 """
 
 from __future__ import annotations
