@@ -73,10 +73,10 @@ def evaluate_model(
     model: Model,
     *,
     source: str | Path,
-    targets: Sequence[str | Path] = (),
+    targets: str | Path | Sequence[str | Path] = (),
     languages: tuple[str, str] | None = None,
     backend: str | None = None,
-    metrics: Sequence[str] = ("bleu", "chrf"),
+    metrics: str | Sequence[str] = ("bleu", "chrf"),
     max_samples: int | None = None,
     tokenizer: str | Path | None = None,
     threads: int | None = None,
@@ -86,10 +86,10 @@ def evaluate_model(
     Args:
         model: an artifact or its path; or a float `MobileTranslationModel`, with `tokenizer`.
         source: sources, one a line; or, without `targets`, a TSV file of sources and references.
-        targets: files of references, one a line.
+        targets: a file of references, one a line, or several.
         languages: source and target language; those of the model without it.
         backend: the backend; where it reads another format, the model is converted first.
-        metrics: names of metric plugins.
+        metrics: name of a metric plugin, or several.
         max_samples: only the first so many sentences.
         tokenizer: the SentencePiece model of a `MobileTranslationModel`.
         threads: threads for the engine; the project's without it.
@@ -103,7 +103,7 @@ def evaluate_model(
     """
     state = _state()
     corpus = adhoc.corpus_input(
-        state, source=Path(source), targets=[Path(target) for target in targets], languages=languages
+        state, source=Path(source), targets=[Path(target) for target in _listed(targets)], languages=languages
     )
     with _on_disk(model, tokenizer) as path:
         format = adhoc.format_of(path)
@@ -114,7 +114,7 @@ def evaluate_model(
         job = adhoc.Job(
             command="evaluate_model",
             inputs={"model": adhoc.model_input(path), "test": corpus},
-            steps=[*lead.steps, {**step, **limits, "metrics": list(metrics)}],
+            steps=[*lead.steps, {**step, **limits, "metrics": list(_listed(metrics))}],
             threads=threads,
         )
         records, _ = adhoc.run_job(state, job, state.console())
@@ -158,6 +158,11 @@ def export_full_model(
 
 def _state() -> State:
     return State(is_verbose=False, is_quiet=True, no_plugin=())
+
+
+def _listed(values: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
+    """One value as a list of one: a string is a sequence too, of letters that nobody means."""
+    return [values] if isinstance(values, str | Path) else values
 
 
 def _path(model: str | Path | None) -> Path | None:

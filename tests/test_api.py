@@ -62,6 +62,16 @@ def test_what_translate_could_not_return_is_not_asked_of_it() -> None:
         lingolite_cli.translate("She reads.", beam_size=2, n_best=2)
 
 
+@pytest.mark.usefixtures("here")
+def test_one_metric_and_one_file_need_no_list(project: Path) -> None:
+    lines = (project / "test.tsv").read_text().splitlines()[:4]
+    (project / "source.txt").write_text("".join(f"{line.split(chr(9))[0]}\n" for line in lines))
+    for targets in ("source.txt", Path("source.txt"), ["source.txt"]):
+        report = lingolite_cli.evaluate_model("model", source="source.txt", targets=targets, metrics="chrf")
+        assert list(report["signatures"]) == ["chrf"]
+        assert report["num_samples"] == 4
+
+
 def test_evaluate_model_gives_the_json_of_the_command(here: Path, lingolite: Command) -> None:
     report = lingolite_cli.evaluate_model("model", source="test.tsv", max_samples=4)
     command = lingolite("eval", "--source", "test.tsv", "--max-samples", "4", "--metrics", "bleu,chrf", "--json").json

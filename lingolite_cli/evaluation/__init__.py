@@ -1,1 +1,1 @@
-"""."""
+"""Corpora, statistics over them, and verdicts on what was measured."""

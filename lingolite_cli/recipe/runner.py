@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from lingolite_cli.artifact import Artifact, atomic_directory, canonical_json, write_atomic
+from lingolite_cli.artifact import atomic_directory, canonical_json, write_atomic
 from lingolite_cli.console import Console
 from lingolite_cli.environment import describe_environment
 from lingolite_cli.plugins.manager import PluginHost
@@ -298,9 +298,3 @@ def describe_result(result: StepResult) -> str:
         return "".join(f", {name} {score.value:.2f}" for name, score in result.metrics.items())
     artifact = getattr(result, "artifact", None)
     return f", {artifact.format}, {artifact.size_bytes / 1e6:.2f} MB" if artifact is not None else ""
-
-
-def open_result_artifact(cached: CachedStep) -> Artifact:
-    """The artifact of a finished step."""
-    assert cached.artifact_path is not None
-    return Artifact.open(cached.artifact_path, verify=False)
