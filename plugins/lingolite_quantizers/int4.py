@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, Artifact, Product, Quantization
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.group_quantization import quantize_groups
+from lingolite_cli.group_quantization import GROUP_SIZES, GroupedMatrix, quantize_groups
 from lingolite_quantizers.options import Int4Options
 from lingolite_quantizers.weights import read_weights, write_weights
 
@@ -46,14 +46,18 @@ class Int4:
         """What a bundle holds for a tensor: a vector as it is, a matrix as packed integers, scales and zero points."""
         if tensor.ndim != 2:
             return {name: tensor}
-        options = self.options
         try:
-            matrix = quantize_groups(
-                tensor,
-                bits=options.embedding_bits if name in _EMBEDDINGS else 4,
-                group_size=options.group_size,
-                is_symmetric=options.symmetric,
-            )
+            matrix = self._rounded(name, tensor)
         except LingoLiteError as error:
             raise LingoLiteError(f"cannot quantize `{name}`: {error.message}", hint=error.hint) from None
         return matrix.tensors(name)
+
+    def _rounded(self, name: str, matrix: npt.NDArray[np.float32]) -> GroupedMatrix:
+        """8 bits lose so little that they get the largest groups and no zero points."""
+        options = self.options
+        if name in _EMBEDDINGS and options.embedding_bits == 8:
+            fitting = [size for size in GROUP_SIZES if matrix.shape[1] % size == 0]
+            return quantize_groups(
+                matrix, bits=8, group_size=max(fitting, default=options.group_size), is_symmetric=True
+            )
+        return quantize_groups(matrix, bits=4, group_size=options.group_size, is_symmetric=options.symmetric)

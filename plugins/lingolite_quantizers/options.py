@@ -15,7 +15,7 @@ class Int4Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             room, 4 bytes a group. It must divide the rows of every matrix.
         symmetric: store no zero points, which take half a byte a group; a group's range is then as wide to both sides.
         embedding_bits: 4 or 8, of the embeddings and the output projection. In a small model the embedding in 4 bits
-            costs as much quality as all other matrices together.
+            costs as much quality as all other matrices together. In 8 bits it is symmetric, in groups of up to 128.
     """
 
     group_size: Literal[16, 32, 64, 128] = 32

@@ -174,8 +174,10 @@ def test_int4_bundles_are_computed_as_the_floats_that_they_stand_for(
     floats = load_file(existing_bundle.weights_path)
     for name, weight in floats.items():
         if weight.ndim == 2:
-            bits = embedding_bits if "embedding" in name else 4
-            groups = [_rounded(group, bits, is_symmetric=symmetric) for group in weight.reshape(-1, 16)]
+            if "embedding" in name and embedding_bits == 8:  # in the largest group that divides 32 columns
+                groups = [_rounded(group, 8, is_symmetric=True) for group in weight.reshape(-1, 32)]
+            else:
+                groups = [_rounded(group, 4, is_symmetric=symmetric) for group in weight.reshape(-1, 16)]
             floats[name] = np.stack(groups).reshape(weight.shape)
     with atomic_directory(tmp_path / "floats") as directory:
         (directory / WEIGHTS_NAME).write_bytes(save(floats))
@@ -192,7 +194,7 @@ def test_int4_bundles_are_computed_as_the_floats_that_they_stand_for(
 
 
 def _rounded(group: np.ndarray, bits: int, *, is_symmetric: bool) -> np.ndarray:
-    """[16] float32 as multiples of a float32 scale."""
+    """A group of float32 as multiples of a float32 scale."""
     if is_symmetric:
         scale = group[np.abs(group).argmax()] / np.float32(-(2 ** (bits - 1)))
         return np.rint(group / scale).clip(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) * scale
