@@ -16,7 +16,8 @@ from lingolite_cli.errors import LingoLiteError, did_you_mean
 
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = 0, 1, 2, 3
 _FIXED = {"<pad>": PAD_ID, "<s>": BOS_ID, "</s>": EOS_ID, "<unk>": UNK_ID}
-_FRAME_LENGTH = 5
+FRAME_LENGTH = 5
+"""Control tokens around a source, in the way that `Tokenizer.encode_source` puts them."""
 
 
 class SourceIds(msgspec.Struct, frozen=True):
@@ -33,7 +34,7 @@ class SourceIds(msgspec.Struct, frozen=True):
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing inside the frame."""
-        return self.num_tokens == _FRAME_LENGTH
+        return self.num_tokens == FRAME_LENGTH
 
 
 class Tokenizer:
@@ -82,16 +83,16 @@ class Tokenizer:
         Raises:
             LingoLiteError: a language has no tag, or there is no room for a token of text.
         """
-        if max_length <= _FRAME_LENGTH:
+        if max_length <= FRAME_LENGTH:
             raise LingoLiteError(
-                f"a model with {max_length} positions cannot read a source: the frame alone takes {_FRAME_LENGTH}",
+                f"a model with {max_length} positions cannot read a source: the frame alone takes {FRAME_LENGTH}",
                 hint="choose a model with more positions",
             )
         prefix = [self._src, self.language_id(languages[0])]
         suffix = [EOS_ID, self._tgt, self.language_id(languages[1])]
         body = self.encode(text)
-        room = max_length - _FRAME_LENGTH
-        return SourceIds([*prefix, *body[:room], *suffix], len(body) + _FRAME_LENGTH)
+        room = max_length - FRAME_LENGTH
+        return SourceIds([*prefix, *body[:room], *suffix], len(body) + FRAME_LENGTH)
 
     def encode(self, text: str) -> list[int]:
         """Ids of plain text, without a frame and without a control token."""

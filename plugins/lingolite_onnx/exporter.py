@@ -14,6 +14,7 @@ import onnxruntime as ort
 from lingolite_cli.artifact import ONNX as ONNX_FORMAT
 from lingolite_cli.artifact import Artifact, Product
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.tokenizer import FRAME_LENGTH
 from lingolite_onnx.checks import check_models, check_run
 from lingolite_onnx.details import ExportDetails, GraphCheck
 from lingolite_onnx.export_config import source_frame, write_export_config
@@ -75,10 +76,11 @@ class OnnxExporter:
     def _positions(self, source: Artifact) -> int:
         """Rows of the rotary tables."""
         limit, wanted = source.manifest.model.max_seq_len, self._options.max_seq_len
-        if wanted is not None and not 1 <= wanted <= limit:
+        if wanted is not None and not FRAME_LENGTH < wanted <= limit:
             raise LingoLiteError(
-                f"cannot export max_seq_len {wanted}: the model has {limit} positions",
-                hint=f"pass --max-seq-len with 1 to {limit}, or leave it out",
+                f"cannot export max_seq_len {wanted}: the model has {limit} positions, and the frame around a source "
+                f"takes {FRAME_LENGTH}",
+                hint=f"pass --max-seq-len with {FRAME_LENGTH + 1} to {limit}, or leave it out",
             )
         return wanted or limit
 
