@@ -59,6 +59,8 @@ def quantize(
 def _compare(
     state: State, model: Path, console: Console, *, out: Path | None, max_samples: int | None, overwrite: bool
 ) -> None:
+    if out is not None and out.exists() and not out.is_dir():
+        raise LingoLiteError(f"{out} is a file", hint=f"name a directory: {RESULTS_NAME} is written into it")
     if out is not None and (out / RESULTS_NAME).exists() and not overwrite:
         raise LingoLiteError(f"{out / RESULTS_NAME} exists", hint="choose another place, or pass --overwrite")
     inputs = {

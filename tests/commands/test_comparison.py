@@ -51,11 +51,12 @@ def test_every_method_that_can_run_is_a_row(compared: Outcome, project: Path) ->
     ("arguments", "message"),
     [
         (["--method", "compare", "--option", "a=1"], "--option goes to one quantizer"),
+        (["--method", "compare", "--out", "test.tsv"], "test.tsv is a file"),
         (["--method", "fp16"], "--out is missing"),
         (["--method", "fp16", "--out", "x", "--max-samples", "10"], "--max-samples is for --method compare"),
     ],
 )
-def test_options_that_would_be_ignored_are_refused(
+def test_options_that_could_not_be_followed_are_refused_before_any_work(
     lingolite: Command, project: Path, arguments: list[str], message: str
 ) -> None:
     before = contents(project)
