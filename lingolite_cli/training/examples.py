@@ -6,6 +6,7 @@ Shapes: N pairs, B rows of a batch, S and T its longest source and target.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -193,8 +194,8 @@ class _Reader:
         self._max_tokens = max_tokens
         self._options = options
         self._known: dict[Text, range] = {}
-        self.sources: list[list[int]] = []
-        self.targets: list[list[int]] = []
+        self.sources: list[array[int]] = []  # a tenth of what lists of numbers take
+        self.targets: list[array[int]] = []
         self.shares: list[float] = []
         self._num_short = 0
         self.members: list[int] = []
@@ -229,8 +230,8 @@ class _Reader:
         if source.is_truncated or len(target) > self._max_tokens:
             bad.add("over-long", pair.where)
             return
-        self.sources.append(source.ids)
-        self.targets.append(target)
+        self.sources.append(array("i", source.ids))
+        self.targets.append(array("i", target))
         is_short = len(pair.source.split()) <= self._options.short_words
         self._num_short += is_short
         self.shares.append(short_share if is_short else 1.0)

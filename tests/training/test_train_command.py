@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import subprocess
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,6 +116,38 @@ def test_overfit_is_translated_exactly(lingolite: Callable[..., Outcome], projec
     sources = "".join(f"{source}\n" for source, _ in lines).encode()
     translated = lingolite("translate", "--model", "made", "--backend", "cached", stdin=sources)
     assert translated.out.splitlines() == [target for _, target in lines]
+
+
+@pytest.mark.slow
+def test_200_real_pairs_are_learnt_by_heart(lingolite: Callable[..., Outcome], project: Path) -> None:
+    """200 sentences of the starter's dev text that have few words, each translated exactly in the end.
+
+    In NFKC, since that is what SentencePiece makes of text: it writes three dots where a target has an ellipsis.
+    """
+    rows = (ROOT / "recipes" / "starter-en-da" / "dev.en-da.tsv").read_text(encoding="utf-8").splitlines()
+    pairs = {
+        source: target
+        for source, target, *_ in (row.split("\t") for row in rows)
+        if len(source.split()) <= 9 and unicodedata.is_normalized("NFKC", target)
+    }
+    kept = list(pairs.items())[:200]
+    assert len(kept) == 200
+    (project / "train.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in kept), encoding="utf-8")
+    options = {
+        "checkpoint_every": 150, "max_steps": 900, "learning_rate": 4e-3, "warmup_steps": 60, "label_smoothing": 0.0,
+        "dropout": 0.0, "batch_tokens": 1024,
+    }  # fmt: skip
+    changes = [f"--set=train.options.{key}={value}" for key, value in options.items()]
+    changes += ["--set=train.metric=chrf", "--set=train.scratch.vocab_size=600"]
+    changes += [
+        f"--set=train.scratch.architecture.{key}={value}"
+        for key, value in {"d_model": 96, "n_encoder_layers": 2, "n_decoder_layers": 2, "d_ff": 192}.items()
+    ]
+    assert lingolite("train", "learn.toml", *changes, "--out", "made").code == 0
+
+    stdin = "".join(f"{source}\n" for source, _ in kept).encode()
+    translated = lingolite("translate", "--model", "made", "--backend", "cached", stdin=stdin)
+    assert translated.out.splitlines() == [target for _, target in kept]
 
 
 def test_killed_process_resumes_by_itself(lingolite: Callable[..., Outcome], project: Path, tmp_path: Path) -> None:
