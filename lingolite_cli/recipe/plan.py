@@ -20,7 +20,7 @@ from lingolite_cli.recipe.model import ModelInput, Recipe
 from lingolite_cli.recipe.scope import Plan, Scope
 from lingolite_cli.recipe.steps import KINDS
 from lingolite_cli.schema import convert, parse_value, read_toml
-from lingolite_cli.settings import Project
+from lingolite_cli.settings import SETTINGS_NAME, Project
 from lingolite_cli.training.options import PairsSpec
 
 
@@ -46,7 +46,17 @@ def read_recipe(path: Path, project: Project, *, overrides: Mapping[str, str] | 
 
 
 def merge_defaults(data: dict[str, Any], defaults: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """`data` of a recipe with each step laid over the defaults of its kind."""
+    """`data` of a recipe with each step laid over the defaults of its kind.
+
+    Raises:
+        LingoLiteError: there are defaults for a kind of step that does not exist.
+    """
+    for kind in defaults:
+        if kind not in KINDS:
+            raise LingoLiteError(
+                f"{SETTINGS_NAME}: unknown key `defaults.{kind}`: there is no such kind of step",
+                hint=did_you_mean(kind, KINDS),
+            )
     steps = data.get("steps")
     if not isinstance(steps, list):
         return data

@@ -265,6 +265,17 @@ def test_refusing_a_recipe_loads_nothing_heavy(project: Path, echo: Path) -> Non
     assert done.stdout == "2\n"
 
 
+@pytest.mark.parametrize("arguments", [("eval",), ("recipes", "check", "recipes/small.toml")], ids=["eval", "recipe"])
+def test_defaults_for_no_kind_of_step_are_refused(
+    with_echo: Command, project: Path, arguments: tuple[str, ...]
+) -> None:
+    settings = (project / "lingolite.toml").read_text()
+    (project / "lingolite.toml").write_text(settings.replace("[defaults.evaluate]", "[defaults.evaluat]"))
+    outcome = with_echo(*arguments)
+    message = "error: lingolite.toml: unknown key `defaults.evaluat`: there is no such kind of step\n"
+    assert outcome == Outcome(2, "", f"{message}\nhint: did you mean `evaluate`?\n")
+
+
 def test_a_valid_recipe_is_checked_without_running(with_echo: Command, project: Path) -> None:
     before = contents(project)
     outcome = with_echo("recipes", "check", "recipes/small.toml")
