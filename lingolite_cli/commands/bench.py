@@ -26,7 +26,9 @@ def bench(
             help="A backend, on the model as it is or quantized by METHOD first; repeatable. Ratios are to the first.",
         ),
     ] = None,
-    source: Annotated[Path | None, typer.Option(help="Sources, one a line; the project's test set without it.")] = None,
+    source: Annotated[
+        Path | None, typer.Option(help="Sources, one a line or in a .tsv; the project's test set without it.")
+    ] = None,
     languages: Languages = None,
     num_sentences: Annotated[int, typer.Option(min=1, help="Sentences drawn from the text.")] = 64,
     batch_sizes: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1,32",
@@ -40,7 +42,7 @@ def bench(
     console = state.console(json=json)
     path = adhoc.model_path(state, model)
     corpus = (
-        {"source": str(source.resolve())}
+        {"tsv" if _is_tsv(source) else "source": str(source.resolve())}
         if source
         else adhoc.corpus_input(state, source=None, targets=[], languages=None)
     )
@@ -69,6 +71,11 @@ def bench(
     assert isinstance(result, BenchmarkResult)
     console.print_json(result)
     show_benchmark(result, console)
+
+
+def _is_tsv(path: Path) -> bool:
+    """Whether sources are a column of the file and not its lines; here no references tell."""
+    return path.name.endswith((".tsv", ".tsv.gz"))
 
 
 def _systems(state: State, path: Path, names: list[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
