@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from io import TextIOWrapper
@@ -89,6 +90,7 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             # Text is UTF-8 wherever it comes from and goes to, whatever the locale says.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end is an interruption, with its tidying up
     sys.exit(_outcome(sys.argv[1:]))
 
 

@@ -150,11 +150,12 @@ def test_what_a_living_process_is_writing_is_not_swept(gated: Path, echo: Path) 
         assert set(writing) < set(half_written(gated))
 
 
-def test_ctrl_c_exits_130_and_leaves_nothing_half_written(gated: Path, echo: Path) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_exits_130_and_leaves_nothing_half_written(gated: Path, echo: Path, ending: signal.Signals) -> None:
     arguments = ("run", "recipes/small.toml")
     with closed_gate(gated), started(gated, *arguments, plugins=[echo]) as process:
         read_until(process.stderr, "waiting at the gate")
-        rest = kill(process, signal.SIGINT)
+        rest = kill(process, ending)
         assert process.returncode == 130
     assert rest.split("\n")[-2:] == ["interrupted; finished steps are kept", ""]
     assert "Traceback" not in rest
