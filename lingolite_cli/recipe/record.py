@@ -16,6 +16,7 @@ from lingolite_cli.environment import Environment
 from lingolite_cli.evaluation.parity import Parity
 from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict
 from lingolite_cli.plugins.interfaces import Score
+from lingolite_cli.training.metrics import CurvePoint
 from lingolite_cli.training.text import TextReport
 
 
@@ -133,7 +134,7 @@ class TrainResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="tra
 
     `source` is None for a model from scratch. `minutes` counts every process that had a part, `loss` is that of the
     last step, in nats a token with label smoothing. `weights` says which were chosen; `dev_score` is theirs by
-    `metric`. `metrics` is relative to the run's directory.
+    `metric`. `metrics` is relative to the run's directory; `curve` is what it says, thinned for a drawing.
     """
 
     source: ArtifactSummary | None
@@ -149,6 +150,7 @@ class TrainResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="tra
     metric: str | None
     dev_score: float | None
     metrics: str
+    curve: list[CurvePoint] = []
 
 
 class ReportResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="report"):

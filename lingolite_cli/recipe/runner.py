@@ -38,7 +38,7 @@ from lingolite_cli.recipe.scope import Plan, PlannedStep
 from lingolite_cli.recipe.steps import KINDS
 from lingolite_cli.recipe.translations import TRANSLATIONS_NAME
 from lingolite_cli.recipe.workspace import Workspace
-from lingolite_cli.training.metrics import METRICS_NAME
+from lingolite_cli.training.metrics import EVENTS_NAME, METRICS_NAME
 
 MANIFEST_NAME = "manifest.json"
 
@@ -256,6 +256,8 @@ class Runner:
                 if (cached.directory / name).is_file():
                     (directory / folder).mkdir(exist_ok=True)
                     _link(cached.directory / name, directory / folder / f"{step}.jsonl")
+            if (cached.directory / EVENTS_NAME).is_dir():
+                _link_tree(cached.directory / EVENTS_NAME, directory / "training" / step)
         write_atomic(directory / MANIFEST_NAME, msgspec.json.format(canonical_json(manifest), indent=2) + b"\n")
         for planned in self._plan.steps:
             if isinstance(self._workspace.finished[planned.step.id].entry.result, ReportResult):

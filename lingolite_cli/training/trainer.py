@@ -29,12 +29,13 @@ from lingolite_cli.training.checkpoint import (
     write_weights,
 )
 from lingolite_cli.training.examples import Batch, Examples, Ints, epoch_batches
-from lingolite_cli.training.metrics import METRICS_NAME, MetricsFile
+from lingolite_cli.training.metrics import Measurements
 from lingolite_cli.training.optimization import (
     cross_entropy,
     find_device,
     learning_rate,
     make_optimizer,
+    reduced_precision,
     uses_bfloat16,
 )
 from lingolite_cli.training.options import TrainingOptions
@@ -117,7 +118,7 @@ class Trainer:
         self._is_bfloat16 = uses_bfloat16(options, self._device)
         self._optimizer = make_optimizer(model, options)
         self._position = Position()
-        self._metrics = MetricsFile(directory / METRICS_NAME)
+        self._measurements = Measurements(directory)
 
     def run(self) -> Outcome:
         """Train until something ends it, from the last checkpoint where there is one.
@@ -136,6 +137,7 @@ class Trainer:
                 checked = self._position.step
         if checked != self._position.step:
             self._check(clock)
+        self._measurements.close()
         return self._finish(ended_by)
 
     def _start(self) -> None:
@@ -146,7 +148,7 @@ class Trainer:
                 self._directory, self._model, self._optimizer, rank=self._processes.rank
             )
         if self._processes.is_first:
-            self._metrics.cut_after(self._position.step)
+            self._measurements.start_after(self._position.step)
         self._processes.agree(None)
 
     def _ended_by(self) -> str | None:
@@ -208,7 +210,7 @@ class Trainer:
     def _backward(self, batch: Batch, num_tokens: int) -> float:
         """Add the gradient of a batch's share of the step's mean loss; returns the share."""
         batch = batch.to(self._device)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._is_bfloat16):
+        with reduced_precision(self._device, is_bfloat16=self._is_bfloat16):
             logits = self._model(batch.source_ids, batch.decoder_ids)
         smoothing = self._options.label_smoothing
         loss: Tensor = cross_entropy(logits, batch.labels, label_smoothing=smoothing) / num_tokens
@@ -220,7 +222,7 @@ class Trainer:
             return
         position = self._position
         if position.step % self._options.log_every == 0 or position.step == 1:
-            self._metrics.add(
+            self._measurements.add(
                 step=position.step,
                 epoch=position.epoch,
                 loss=position.loss,
@@ -272,7 +274,7 @@ class Trainer:
         if self._processes.is_first:
             self._write_checkpoint(states)
             if score is not None:
-                self._metrics.add(step=position.step, dev_score=score)
+                self._measurements.add(step=position.step, dev_score=score)
             self._observe(self._status(clock, dev_score=score, is_checkpoint=True))
 
     def _write_checkpoint(self, random_states: list[Tensor]) -> None:

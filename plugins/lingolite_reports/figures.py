@@ -20,6 +20,7 @@ from lingolite_cli.recipe.record import BenchmarkResult, RunManifest
 from lingolite_reports import formats
 from lingolite_reports.sections import Key
 from lingolite_reports.tables import artifacts, benchmarks, evaluations, verifications
+from lingolite_reports.trainings import trainings
 
 _INK, _MUTED, _LINE = "#010101", "#020202", "#030303"
 _SERIES = ("#040401", "#040402", "#040403", "#040404", "#040405")
@@ -64,6 +65,7 @@ def draw(manifest: RunManifest) -> dict[Key, list[Figure]]:
     """The figures of each section that has some."""
     with mpl.rc_context(_STYLE):
         found: dict[Key, list[Figure]] = {
+            "training": _training_curves(manifest),
             "quality": _quality(manifest),
             "size": [*_sizes(manifest), *_trade_off(manifest)],
             "speed": [
@@ -130,6 +132,26 @@ def _trade_off(manifest: RunManifest) -> list[Figure]:
     axes.set_xlim(left=0)
     title = f"{metric} against size"
     return [_figure(canvas, "trade-off", title=title, caption="Up and to the left is better.")]
+
+
+def _training_curves(manifest: RunManifest) -> list[Figure]:
+    """The loss of each training by step, and below it the score of the dev text."""
+    figures = []
+    for step, result in trainings(manifest):
+        curves = {"loss": [(point.step, point.loss) for point in result.curve if point.loss is not None]}
+        if result.metric is not None:
+            scores = [(point.step, point.dev_score) for point in result.curve if point.dev_score is not None]
+            curves[f"dev {result.metric}"] = scores
+        curves = {name: points for name, points in curves.items() if points}
+        for name, points in curves.items():
+            canvas, axes = _canvas(5)
+            axes.grid(visible=True, axis="both")
+            axes.plot(*zip(*points, strict=True), "-" if name == "loss" else "o-", color=_SERIES[0], linewidth=1.4)
+            axes.set_xlabel("step")
+            caption = "Nats a token, with label smoothing." if name == "loss" else "At each checkpoint."
+            title = f"{step}: {name}"
+            figures.append(_figure(canvas, f"curve-{step}-{name.split()[0]}", title=title, caption=caption))
+    return figures
 
 
 def _quality(manifest: RunManifest) -> list[Figure]:

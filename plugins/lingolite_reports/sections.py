@@ -30,9 +30,10 @@ from lingolite_reports.tables import (
     systems_table,
     verifications,
 )
+from lingolite_reports.trainings import texts_table, trainings_table
 from lingolite_reports.word_diff import Span, word_diff
 
-Key = Literal["budgets", "quality", "size", "speed", "sentences", "steps", "provenance"]
+Key = Literal["budgets", "training", "quality", "size", "speed", "sentences", "steps", "provenance"]
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -80,7 +81,7 @@ class Report(msgspec.Struct, frozen=True):
 def compose(manifest: RunManifest) -> Report:
     """The report of a run. Sections with nothing to show are left out."""
     status, verdict = _verdict(manifest)
-    sections = [_budgets(manifest), _quality(manifest), _size(manifest), _speed(manifest)]
+    sections = [_budgets(manifest), _training(manifest), _quality(manifest), _size(manifest), _speed(manifest)]
     sections += [_sentences(manifest), _steps(manifest), _provenance(manifest)]
     return Report(
         title=manifest.name,
@@ -163,6 +164,10 @@ def _section(key: Key, heading: str, tables: list[Table | None], *, notes: list[
 
 def _budgets(manifest: RunManifest) -> Section:
     return _section("budgets", "Budgets", [budgets_table(manifest)])
+
+
+def _training(manifest: RunManifest) -> Section:
+    return _section("training", "Training", [trainings_table(manifest), texts_table(manifest)])
 
 
 def _quality(manifest: RunManifest) -> Section:

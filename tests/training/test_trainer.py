@@ -195,3 +195,23 @@ def test_bfloat16_learns_too(model: MobileTranslationModel, examples: Examples, 
     train(model, examples, tmp_path, options=options, observe=lambda status: losses.append(status.loss))
     assert losses[-1] < 0.8 * losses[0]
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_events_continue_where_the_checkpoint_stands(
+    model: MobileTranslationModel, examples: Examples, tmp_path: Path
+) -> None:
+    """What TensorBoard itself reads: each step once, with the figures of the lines."""
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    killed = deepcopy(model)
+    with pytest.raises(Killed):
+        train(killed, examples, tmp_path, observe=kill_at(6))
+    train(killed, examples, tmp_path)
+
+    events = EventAccumulator(str(tmp_path / "events"))
+    events.Reload()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    shown = {event.step: event.value for event in events.Scalars("training/loss")}
+    assert [event.step for event in events.Scalars("training/loss")] == list(range(1, 13))
+    assert shown == pytest.approx({line["step"]: line["loss"] for line in lines})

@@ -26,7 +26,7 @@ from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.schema import convert
 from lingolite_cli.training.launch import rank
-from lingolite_cli.training.metrics import METRICS_NAME
+from lingolite_cli.training.metrics import EVENTS_NAME, METRICS_NAME, training_curve
 from lingolite_cli.training.options import TrainingOptions
 from lingolite_cli.training.text import Text, TextReport
 
@@ -172,6 +172,8 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> TrainRes
         )
         artifact, outcome = train(session, directory / ARTIFACT_NAME, made_by=_provenance(planned, workspace))
     shutil.copyfile(state / METRICS_NAME, directory / METRICS_NAME)
+    if (state / EVENTS_NAME).is_dir():
+        shutil.copytree(state / EVENTS_NAME, directory / EVENTS_NAME)
     position = outcome.position
     return TrainResult(
         source=summarize_artifact(source) if source else None,
@@ -187,6 +189,7 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> TrainRes
         metric=step.metric if step.dev else None,
         dev_score=outcome.dev_score,
         metrics="",
+        curve=training_curve(state / METRICS_NAME),
     )
 
 
