@@ -30,6 +30,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         model: the artifact that commands use when none is named.
         languages: source and target language of the project.
         test: the corpus that `lingolite eval` uses when none is named.
+        dev: the corpus that `lingolite quantize` calibrates on when none is named; never the test set, which must stay
+            unseen.
         runs: where runs are written.
         cache: where finished steps are kept.
         threads: threads for every engine. One by default: small models gain little from more, lose much on a busy
@@ -42,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model: str | None = None
     languages: tuple[str, str] | None = None
     test: CorpusSpec | None = None
+    dev: CorpusSpec | None = None
     runs: str = "runs"
     cache: str = ".lingolite/cache"
     threads: int = 1

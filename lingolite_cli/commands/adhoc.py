@@ -16,6 +16,7 @@ from lingolite_cli.artifact import Artifact, atomic_directory, check_target, rea
 from lingolite_cli.commands.state import State
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
+from lingolite_cli.evaluation.corpus import CorpusSpec
 from lingolite_cli.plugins.registry import Health, Registry
 from lingolite_cli.recipe.model import Recipe
 from lingolite_cli.recipe.plan import make_plan, merge_defaults
@@ -144,16 +145,25 @@ def corpus_input(
             "no test set: there is no --source, and no [test] in lingolite.toml",
             hint="pass --source FILE --target FILE",
         )
-    plain: dict[str, Any] = {key: value for key, value in msgspec.to_builtins(test).items() if value}
+    plain = project_corpus(state, test)
+    return {**plain, "languages": list(languages)} if languages else plain
+
+
+def project_corpus(state: State, spec: CorpusSpec) -> dict[str, Any]:
+    """A text of lingolite.toml as a recipe's input: its paths absolute."""
+    plain: dict[str, Any] = {key: value for key, value in msgspec.to_builtins(spec).items() if value}
     root = state.project.root
     for key in ("tsv", "source"):
         if key in plain:
             plain[key] = str(root / plain[key])
     if "references" in plain:
         plain["references"] = [str(root / path) for path in plain["references"]]
-    if languages:
-        plain["languages"] = list(languages)
     return plain
+
+
+def is_tsv(path: Path) -> bool:
+    """Whether sources are a column of a file and not its lines, where no references tell."""
+    return path.name.endswith((".tsv", ".tsv.gz"))
 
 
 def lead_to(registry: Registry, *, backend: str, format: str, reference: str = MODEL, prefix: str = "") -> Conversion:
@@ -169,7 +179,7 @@ def lead_to(registry: Registry, *, backend: str, format: str, reference: str = M
         names = [
             entry.name
             for entry in registry.of_kind(kind)
-            if entry.health is Health.OK and format in _spec(entry).accepts and _spec(entry).produces in accepts
+            if entry.health is Health.OK and _leads(_spec(entry), format, accepts)
         ]
         if names:
             produces = registry.resolve(kind, names[0]).spec.produces
@@ -185,6 +195,11 @@ def lead_to(registry: Registry, *, backend: str, format: str, reference: str = M
 
 def _spec(entry: Any) -> Any:
     return entry.spec
+
+
+def _leads(spec: Any, format: str, accepts: frozenset[str]) -> bool:
+    """Whether a plugin leads there with the artifact alone."""
+    return format in spec.accepts and spec.produces in accepts and not getattr(spec, "needs", None)
 
 
 def backend_for(state: State, *, format: str, asked: str | None = None) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lingolite_cli.commands import adhoc
+from lingolite_cli.commands.calibration import is_calibrated, quantize_step, required_calibration
 from lingolite_cli.commands.options import JsonFlag, Languages, Model, parse_languages
 from lingolite_cli.commands.show import show_benchmark
 from lingolite_cli.commands.state import State, state_of
@@ -42,12 +43,13 @@ def bench(
     console = state.console(json=json)
     path = adhoc.model_path(state, model)
     corpus = (
-        {"tsv" if _is_tsv(source) else "source": str(source.resolve())}
+        {"tsv" if adhoc.is_tsv(source) else "source": str(source.resolve())}
         if source
         else adhoc.corpus_input(state, source=None, targets=[], languages=None)
     )
     pair = parse_languages(languages)
-    steps, systems = _systems(state, path, system or ["eager", "cached", "int8", "onnx", "onnx@dynamic-int8"])
+    names = system or ["eager", "cached", "int8", "onnx", "onnx@dynamic-int8"]
+    steps, systems = _systems(state, path, names)
     benchmark = {
         "id": "bench",
         "uses": "benchmark",
@@ -63,6 +65,7 @@ def bench(
         inputs={
             "model": adhoc.model_input(path),
             "test": {**corpus, "languages": list(pair)} if pair else corpus,
+            **_calibration(state, names),
         },
         steps=[*steps, benchmark],
     )
@@ -73,11 +76,6 @@ def bench(
     show_benchmark(result, console)
 
 
-def _is_tsv(path: Path) -> bool:
-    """Whether sources are a column of the file and not its lines; here no references tell."""
-    return path.name.endswith((".tsv", ".tsv.gz"))
-
-
 def _systems(state: State, path: Path, names: list[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The conversions that the systems need, each once, and the systems."""
     steps: list[dict[str, Any]] = []
@@ -86,16 +84,22 @@ def _systems(state: State, path: Path, names: list[str]) -> tuple[list[dict[str,
         backend, _, method = name.partition("@")
         reference, format = adhoc.MODEL, adhoc.format_of(path)
         if method:
-            produces = state.registry.resolve("quantizer", method).spec.produces
-            step = {"id": f"s{position}-quantize", "uses": "quantize", "method": method, "model": reference}
-            steps.append(step)
-            reference, format = str(step["id"]), produces
+            steps.append(quantize_step(state, id=f"s{position}-quantize", method=method, model=reference))
+            reference = str(steps[-1]["id"])
+            format = state.registry.resolve("quantizer", method).spec.produces
         lead = adhoc.lead_to(
             state.registry, backend=backend, format=format, reference=reference, prefix=f"s{position}-"
         )
         steps += lead.steps
         systems.append({"name": name, "model": lead.reference, "backend": backend})
     return steps, systems
+
+
+def _calibration(state: State, names: list[str]) -> dict[str, dict[str, Any]]:
+    """The input that quantizers calibrate on, where a system's does."""
+    methods = [method for name in names if (method := name.partition("@")[2])]
+    calibrated = [method for method in methods if is_calibrated(state, method)]
+    return required_calibration(state, None, method=calibrated[0]) if calibrated else {}
 
 
 def _numbers(text: str, *, flag: str) -> list[int]:

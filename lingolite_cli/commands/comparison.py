@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from lingolite_cli.commands import adhoc
+from lingolite_cli.commands.calibration import quantize_step
 from lingolite_cli.commands.state import State
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError
@@ -44,15 +45,31 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     exact_match: float | None
 
 
-def comparison_job(state: State, *, inputs: dict[str, Any], format: str, max_samples: int | None) -> adhoc.Job:
-    """The recipe: each method that reads `format`, through each backend that runs what it made."""
+def comparison_job(
+    state: State, *, inputs: dict[str, Any], format: str, max_samples: int | None
+) -> tuple[adhoc.Job, dict[str, str]]:
+    """The recipe: each method that reads `format`, through each backend that runs what it made.
+
+    Returns:
+        The recipe, and why each method is not in it that needs text which `inputs` do not have.
+    """
+    left_out: dict[str, str] = {}
     steps: list[dict[str, Any]] = []
     candidates = _candidates_of(state, steps, method=_BASELINE, model=adhoc.MODEL, format=format)
     for entry in state.registry.of_kind("quantizer"):
         spec: Any = entry.spec
-        if entry.health is Health.OK and format in spec.accepts:
-            steps.append({"id": entry.name, "uses": "quantize", "method": entry.name, "model": adhoc.MODEL})
+        if entry.health is not Health.OK or format not in spec.accepts:
+            continue
+        if spec.needs <= inputs.keys():
+            steps.append(quantize_step(state, id=entry.name, method=entry.name))
             candidates += _candidates_of(state, steps, method=entry.name, model=entry.name, format=spec.produces)
+        else:
+            left_out[entry.name] = f"no text for {' and '.join(sorted(spec.needs - inputs.keys()))} is named"
+    if len(candidates) < 2:
+        raise LingoLiteError(
+            f"there is nothing to compare: no quantizer that can be used here reads format {format}",
+            hint=next((f"`{method}`: {why}" for method, why in left_out.items()), "`lingolite plugins list` shows all"),
+        )
     limits = {} if max_samples is None else {"max_samples": max_samples}
     for candidate in candidates:
         evaluation = {"id": candidate.id, "uses": "evaluate", "model": candidate.model, "backend": candidate.backend}
@@ -61,7 +78,7 @@ def comparison_job(state: State, *, inputs: dict[str, Any], format: str, max_sam
     systems = [{"name": c.id, "model": c.model, "backend": c.backend} for c in candidates]
     steps.append({"id": "speed", "uses": "benchmark", "systems": systems})
     steps.append({"id": "report", "uses": "report"})
-    return adhoc.Job(command="quantization", inputs=inputs, steps=steps)
+    return adhoc.Job(command="quantization", inputs=inputs, steps=steps), left_out
 
 
 def _candidates_of(

@@ -99,7 +99,7 @@ def _show(entry: Entry, console: Console, *, is_verbose: bool) -> None:
     spec: Any = entry.spec
     if spec is not None:
         console.print(f"  {spec.summary}")
-        for key in ("accepts", "capabilities", "requires"):
+        for key in ("accepts", "needs", "capabilities", "requires"):
             if getattr(spec, key, None):
                 console.print(f"  {key}: {', '.join(sorted(getattr(spec, key)))}")
         if getattr(spec, "produces", None):
@@ -125,7 +125,9 @@ def _plain(entry: Entry) -> dict[str, Any]:
     if spec is None:
         return plain
     described = {
-        key: sorted(getattr(spec, key)) for key in ("accepts", "capabilities", "requires") if hasattr(spec, key)
+        key: sorted(getattr(spec, key))
+        for key in ("accepts", "needs", "capabilities", "requires")
+        if hasattr(spec, key)
     }
     options = [field.encode_name for field in msgspec.structs.fields(spec.options)]
     return {**plain, "summary": spec.summary, **described, "options": options}

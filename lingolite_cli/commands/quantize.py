@@ -10,6 +10,15 @@ import typer
 
 from lingolite_cli.artifact import canonical_json, write_atomic
 from lingolite_cli.commands import adhoc
+from lingolite_cli.commands.calibration import (
+    CALIBRATION,
+    Texts,
+    calibration_input,
+    is_calibrated,
+    quantize_step,
+    required_calibration,
+    say_which,
+)
 from lingolite_cli.commands.comparison import RESULTS_NAME, comparison_job, comparison_rows, show_comparison
 from lingolite_cli.commands.options import JsonFlag, Model, Options, Overwrite, parse_options
 from lingolite_cli.commands.show import show_conversion
@@ -27,6 +36,12 @@ def quantize(
     ] = None,
     model: Model = None,
     method: Annotated[str, typer.Option(help="The quantizer; `compare` tries all of them.")] = "dynamic-int8",
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="Text for methods that calibrate, one sentence a line or in a .tsv; the project's dev set without it."
+        ),
+    ] = None,
     max_samples: Annotated[
         int | None, typer.Option(min=10, help="For `compare`: only the first so many sentences.")
     ] = None,
@@ -41,37 +56,59 @@ def quantize(
     if method == _COMPARE:
         if option:
             raise LingoLiteError("--option goes to one quantizer", hint="name it with --method")
-        _compare(state, path, console, out=out, max_samples=max_samples, overwrite=overwrite)
+        _compare(state, path, calibration, console, out=out, max_samples=max_samples, overwrite=overwrite)
         return
     if out is None:
         raise LingoLiteError("--out is missing", hint="name the directory to make: --out DIR")
     if max_samples is not None:
         raise LingoLiteError("--max-samples is for --method compare", hint="quantizing reads no sentences")
-    job = adhoc.Job(
-        command="quantize",
-        inputs={"model": adhoc.model_input(path)},
-        steps=[{"id": "quantize", "uses": "quantize", "method": method, "options": parse_options(option)}],
-    )
+    texts = _texts(state, method, calibration)
+    say_which(state, texts, calibration, console)
+    step = {**quantize_step(state, id="quantize", method=method), "options": parse_options(option)}
+    job = adhoc.Job(command="quantize", inputs={"model": adhoc.model_input(path), **texts}, steps=[step])
     record = adhoc.convert_and_publish(state, job, console, out=out, overwrite=overwrite)
     show_conversion(record.result, out, console)
 
 
+def _texts(state: State, method: str, calibration: Path | None) -> Texts:
+    """What the method reads besides the model."""
+    if is_calibrated(state, method):
+        return required_calibration(state, calibration, method=method)
+    if calibration is not None:
+        raise LingoLiteError(f"`{method}` calibrates nothing", hint="leave out --calibration")
+    return {}
+
+
 def _compare(
-    state: State, model: Path, console: Console, *, out: Path | None, max_samples: int | None, overwrite: bool
+    state: State,
+    model: Path,
+    calibration: Path | None,
+    console: Console,
+    *,
+    out: Path | None,
+    max_samples: int | None,
+    overwrite: bool,
 ) -> None:
     if out is not None and out.exists() and not out.is_dir():
         raise LingoLiteError(f"{out} is a file", hint=f"name a directory: {RESULTS_NAME} is written into it")
     if out is not None and (out / RESULTS_NAME).exists() and not overwrite:
         raise LingoLiteError(f"{out / RESULTS_NAME} exists", hint="choose another place, or pass --overwrite")
+    texts = calibration_input(state, calibration)
     inputs = {
         "model": adhoc.model_input(model),
         "test": adhoc.corpus_input(state, source=None, targets=[], languages=None),
+        **texts,
     }
-    job = comparison_job(state, inputs=inputs, format=adhoc.format_of(model), max_samples=max_samples)
+    job, left_out = comparison_job(state, inputs=inputs, format=adhoc.format_of(model), max_samples=max_samples)
+    if any(CALIBRATION in step for step in job.steps):
+        say_which(state, texts, calibration, console)
+    for method, why in left_out.items():
+        console.warn(f"`{method}` is left out: {why}")
     outcome = adhoc.make_runner(state, job, console).run(state.project.runs_directory)
     assert outcome.directory is not None
     rows = comparison_rows(outcome.manifest)
-    results = {"environment": outcome.manifest.environment, "run": outcome.manifest.id, "rows": rows}
+    run = {"environment": outcome.manifest.environment, "run": outcome.manifest.id}
+    results = {**run, "rows": rows, "left_out": left_out}
     target = (out or outcome.directory) / RESULTS_NAME
     write_atomic(target, msgspec.json.format(canonical_json(results), indent=2) + b"\n")
     console.print_json(results)

@@ -5,9 +5,9 @@ B batch, S source length, V vocabulary, K statistics, N sentences.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     FloatArray: TypeAlias = npt.NDArray[np.float32]
     StatisticsArray: TypeAlias = npt.NDArray[np.float64]
 
+T = TypeVar("T")
 State: TypeAlias = Any  # a backend's own: the host passes it back and never looks inside
 
 
@@ -120,6 +121,41 @@ class Quantizer(Protocol):
 
     def quantize(self, source: Artifact, directory: Path) -> Product:
         """Write the files of the new artifact into `directory`, tokenizer and manifest excepted."""
+
+
+class Tracker(Protocol):
+    """Shows how far a long piece of work is."""
+
+    def __call__(self, items: Iterable[T], *, total: int) -> Iterator[T]:
+        """`items`, counted as they are taken; there will be `total`."""
+
+
+def untracked(items: Iterable[T], *, total: int) -> Iterator[T]:
+    """A tracker that shows nothing."""
+    return iter(items)
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """Text for a quantizer to run the model on, so that it sees what activations are like.
+
+    Attributes:
+        sources: at least one sentence, in the order of the corpus; none is blank.
+        languages: source and target language, both known to the model.
+        threads: for the engine that the model is run with.
+        track: shows the user how far it is.
+    """
+
+    sources: tuple[str, ...]
+    languages: tuple[str, str]
+    threads: int = 1
+    track: Tracker = untracked
+
+
+class CalibratedQuantizer(Protocol):
+    """A quantizer with `needs={"calibration"}`."""
+
+    def quantize(self, source: Artifact, directory: Path, *, calibration: Calibration) -> Product:
+        """As of any `Quantizer`. The host records what the calibration text was."""
 
 
 class Exporter(Protocol):

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 API_VERSION = 1
+QUANTIZER_NEEDS = frozenset({"calibration", "training"})
 
 
 class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,10 +54,21 @@ class BackendSpec(_Spec, frozen=True, kw_only=True):
 
 
 class QuantizerSpec(_Spec, frozen=True, kw_only=True):
-    """A quantizer: makes an artifact of format `produces` from one of `accepts`."""
+    """A quantizer: makes an artifact of format `produces` from one of `accepts`.
+
+    `needs` names the data that it reads besides: `calibration`, text to run the model on, or `training`, parallel text
+    to train it on.
+    """
 
     accepts: frozenset[str]
     produces: str
+    needs: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        unknown = sorted(self.needs - QUANTIZER_NEEDS)
+        if unknown:
+            known = ", ".join(sorted(QUANTIZER_NEEDS))
+            raise ValueError(f"quantizer `{self.name}` needs `{unknown[0]}`, which is none of {known}")
 
 
 class ExporterSpec(_Spec, frozen=True, kw_only=True):

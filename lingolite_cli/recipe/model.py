@@ -48,10 +48,15 @@ class EvaluateStep(_Step, tag="evaluate", frozen=True, kw_only=True):
 
 
 class QuantizeStep(_Step, tag="quantize", frozen=True, kw_only=True):
-    """Make an artifact smaller."""
+    """Make an artifact smaller.
+
+    `calibration` names the text for methods that need to see the model at work; of its columns only the sources are
+    used.
+    """
 
     model: str = "inputs.model"
     method: str = "dynamic-int8"
+    calibration: str | None = None
     options: dict[str, Any] = {}
 
 

@@ -64,11 +64,12 @@ class EvaluateResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="
 
 
 class QuantizeResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="quantize"):
-    """A smaller artifact."""
+    """A smaller artifact. `calibration` is the text that the method was given to run the model on, if any."""
 
     method: str
     source: ArtifactSummary
     artifact: ArtifactSummary
+    calibration: CorpusSummary | None = None
 
 
 class ExportResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="export"):

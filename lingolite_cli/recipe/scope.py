@@ -141,6 +141,25 @@ class Scope:
             raise self._unknown(step, key, reference, list(self.corpora))
         return self.corpora[reference]
 
+    def languages(self, step: Step, key: str, reference: str, manifest: Manifest) -> tuple[str, str]:
+        """Source and target language of a text input: its own, or the two that the model knows."""
+        corpus, known = self.corpus(step, key, reference), manifest.languages
+        if corpus.languages is None:
+            if len(known) != 2:
+                raise self.error(
+                    step, key, f"`{reference}` does not say its languages, and the model knows {len(known)}"
+                )
+            return known[0], known[1]
+        for language in corpus.languages:
+            if language not in known:
+                raise self.error(
+                    step,
+                    key,
+                    f"`{reference}` is in `{language}`, which the model does not know",
+                    hint=f"the model knows {', '.join(known)}",
+                )
+        return corpus.languages
+
     def training_text(self, step: Step, key: str, reference: str) -> PairsSpec:
         """The input with `pairs` that `reference` names."""
         if reference in self.corpora:
@@ -200,7 +219,9 @@ class Scope:
         for kind, verb in (("exporter", "export"), ("quantizer", "quantize")):
             for entry in self.registry.of_kind(kind):
                 spec: Any = entry.spec
-                if spec is not None and format in spec.accepts and spec.produces in accepts:
+                if spec is None or getattr(spec, "needs", None):
+                    continue
+                if format in spec.accepts and spec.produces in accepts:
                     key = "format" if kind == "exporter" else "method"
                     return f'add a step before it: uses = "{verb}", {key} = "{spec.name}"'
         return None

@@ -14,7 +14,7 @@ from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.testing.contract import ArtifactContract, contents
 from lingolite_cli.testing.forward import framed_sources
-from lingolite_cli.testing.routes import convert, registry
+from lingolite_cli.testing.routes import conversion, convert, registry
 
 
 class ConversionContract(ArtifactContract):
@@ -53,8 +53,7 @@ class ConversionContract(ArtifactContract):
 
     def test_tokenizer_and_manifest_are_left_to_the_host(self, artifact: Artifact, tmp_path: Path) -> None:
         plugin = self.loaded().create(options=self.options)
-        work = plugin.quantize if self.kind == "quantizer" else plugin.export
-        product = work(artifact, tmp_path)
+        product = conversion(self.loaded(), plugin)(artifact, tmp_path)
         assert isinstance(product, Product)
         assert not {TOKENIZER_NAME, MANIFEST_NAME} & {path.name for path in tmp_path.iterdir()}
 

@@ -5,14 +5,15 @@ Owns routes: names of quantizers and exporters, applied one after the other to t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from lingolite_cli.artifact import BUNDLE, Artifact, Provenance, atomic_directory, derive_artifact
+from lingolite_cli.artifact import BUNDLE, Artifact, Product, Provenance, atomic_directory, derive_artifact
+from lingolite_cli.plugins.interfaces import Calibration
 from lingolite_cli.plugins.registry import Health, Loaded, Registry, load_registry
-from lingolite_cli.testing.tiny import tiny_bundle
+from lingolite_cli.testing.tiny import LANGUAGES, SENTENCES, tiny_bundle
 
 if TYPE_CHECKING:
     from lingolite_cli.plugins.specs import ExporterSpec, QuantizerSpec
@@ -49,7 +50,12 @@ def shortest_routes(formats: Iterable[str]) -> dict[str, Route]:
     return {format: reached[format] for format in sorted(formats) if format in reached}
 
 
-def _converters() -> Iterator[QuantizerSpec | ExporterSpec]:
+def _converters() -> list[QuantizerSpec | ExporterSpec]:
+    """Those that work on an artifact alone first: they are quicker."""
+    return sorted(_healthy(), key=lambda spec: len(getattr(spec, "needs", ())))
+
+
+def _healthy() -> Iterator[QuantizerSpec | ExporterSpec]:
     for kind in ("quantizer", "exporter"):
         for entry in registry().of_kind(kind):
             if entry.health is Health.OK:
@@ -67,10 +73,19 @@ def follow(route: Route, root: Path) -> Artifact:
     return convert(converter(route[-1]), follow(route[:-1], root), path)
 
 
+def conversion(plugin: Loaded, made: Any) -> Callable[[Artifact, Path], Product]:
+    """What a quantizer or exporter does, with the text that it needs besides."""
+    if plugin.kind == "exporter":
+        export: Callable[[Artifact, Path], Product] = made.export
+        return export
+    texts = {"calibration": Calibration(sources=SENTENCES, languages=LANGUAGES)}
+    return partial(made.quantize, **{need: texts[need] for need in plugin.spec.needs})
+
+
 def convert(plugin: Loaded, source: Artifact, path: Path, *, options: dict[str, Any] | None = None) -> Artifact:
     """Make an artifact at `path` from `source`, with a quantizer or exporter."""
     made = plugin.create(options=options)
-    work = made.quantize if plugin.kind == "quantizer" else made.export
+    work = conversion(plugin, made)
     provenance = Provenance(operation=plugin.spec.name, options=options or {}, inputs={"source": source.digest})
     with atomic_directory(path) as directory:
         derive_artifact(source, path, work(source, directory), provenance, directory=directory)

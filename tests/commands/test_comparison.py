@@ -47,6 +47,24 @@ def test_every_method_that_can_run_is_a_row(compared: Outcome, project: Path) ->
     assert difference["low"] <= difference["delta"] <= difference["high"]
 
 
+def test_methods_that_calibrate_are_compared_where_they_have_text(with_echo: Command, project: Path) -> None:
+    block = '[plugins]\nblocked = ["torch", "onnx", "quantizers"]\n\n[test]'
+    settings = project / "lingolite.toml"
+    quick = "\n[defaults.benchmark]\nrounds = 1\nnum_sentences = 2\n"
+    settings.write_text(settings.read_text(encoding="utf-8").replace("[test]", block) + quick, encoding="utf-8")
+    arguments = ("quantize", "--method", "compare", "--max-samples", "10", "--json")
+    (project / "one.en").write_text("One sentence.\n", encoding="utf-8")
+    left_out = with_echo(*arguments)
+    assert left_out.code == 2
+    assert "there is nothing to compare" in left_out.err
+    assert "`recall`: no text for calibration is named" in left_out.err
+    calibrated = with_echo(*arguments, "--calibration", "one.en")
+    assert calibrated.code == 0, calibrated.err
+    assert f"calibrating on {project / 'one.en'}\n" in calibrated.err
+    assert [row["method"] for row in calibrated.json["rows"]] == ["none", "recall"]
+    assert calibrated.json["left_out"] == {}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lingolite_cli.artifact import Artifact, Product, Provenance, derive_artifact
@@ -28,9 +28,22 @@ def check_conversion(step: QuantizeStep | ExportStep, scope: Scope, *, kind: str
 
 
 def convert_artifact(
-    source: Artifact, convert: Callable[[Artifact, Path], Product], planned: PlannedStep, directory: Path
+    source: Artifact,
+    convert: Callable[[Artifact, Path], Product],
+    planned: PlannedStep,
+    directory: Path,
+    *,
+    texts: Mapping[str, str] | None = None,
 ) -> Artifact:
-    """Let a plugin write its files, and finish them as an artifact in the step's directory."""
+    """Let a plugin write its files, and finish them as an artifact in the step's directory.
+
+    Args:
+        source: what it is made from.
+        convert: the plugin's work.
+        planned: the step.
+        directory: the step's.
+        texts: digests of what the plugin read besides, by what it was read for; the manifest keeps them.
+    """
     choice = planned.plugins[0]
     target = directory / ARTIFACT_NAME
     target.mkdir()
@@ -40,13 +53,13 @@ def convert_artifact(
             f"{choice.loaded.kind} `{choice.loaded.spec.name}` made {product.format}, not {planned.produces}",
             exit_code=ExitCode.PLUGIN,
         )
-    return derive_artifact(source, target, product, _provenance(choice, source), directory=target)
+    return derive_artifact(source, target, product, _provenance(choice, source, texts or {}), directory=target)
 
 
-def _provenance(choice: PluginChoice, source: Artifact) -> Provenance:
+def _provenance(choice: PluginChoice, source: Artifact, texts: Mapping[str, str]) -> Provenance:
     verb = {"quantizer": "quantize", "exporter": "export"}[choice.loaded.kind]
     return Provenance(
         operation=f"{verb} {choice.loaded.spec.name}",
         options=choice.options,
-        inputs={"source": source.digest},
+        inputs={"source": source.digest, **texts},
     )

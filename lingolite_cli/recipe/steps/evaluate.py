@@ -13,7 +13,7 @@ import msgspec
 from lingolite_cli.artifact import Manifest
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import ExitCode, LingoLiteError
-from lingolite_cli.evaluation.corpus import Corpus, CorpusSpec
+from lingolite_cli.evaluation.corpus import Corpus
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.recipe.decoding import resolve_decoding
 from lingolite_cli.recipe.model import EvaluateStep
@@ -36,7 +36,7 @@ def check(step: EvaluateStep, scope: Scope) -> PlannedStep:
     manifest = scope.manifest(step, "model", step.model)
     options = {
         "decoding": msgspec.to_builtins(_decoding(step, scope, manifest)),
-        "languages": list(_languages(step, scope, corpus, manifest)),
+        "languages": list(scope.languages(step, "corpus", step.corpus, manifest)),
         "batch_size": step.batch_size,
         "max_batch_tokens": step.max_batch_tokens,
         "max_samples": step.max_samples,
@@ -76,25 +76,6 @@ def _decoding(step: EvaluateStep, scope: Scope, manifest: Manifest) -> DecodingO
     if step.decoding.get("n_best", 1) != 1:
         raise scope.error(step, "decoding.n_best", "the best translation alone is scored", hint="leave n_best out")
     return resolve_decoding(manifest, step.decoding, where=scope.place(step, "decoding"))
-
-
-def _languages(step: EvaluateStep, scope: Scope, corpus: CorpusSpec, manifest: Manifest) -> tuple[str, str]:
-    known = manifest.languages
-    if corpus.languages is None:
-        if len(known) != 2:
-            raise scope.error(
-                step, "corpus", f"`{step.corpus}` does not say its languages, and the model knows {len(known)}"
-            )
-        return known[0], known[1]
-    for language in corpus.languages:
-        if language not in known:
-            raise scope.error(
-                step,
-                "corpus",
-                f"`{step.corpus}` is in `{language}`, which the model does not know",
-                hint=f"the model knows {', '.join(known)}",
-            )
-    return corpus.languages[0], corpus.languages[1]
 
 
 def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> EvaluateResult:

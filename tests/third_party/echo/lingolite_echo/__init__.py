@@ -1,4 +1,4 @@
-"""A backend that repeats its source, and a metric that counts exact matches: descriptors only."""
+"""A backend that repeats its source, a metric that counts exact matches, a quantizer that reads: descriptors only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from lingolite_cli.plugins.hookspecs import hookimpl
-from lingolite_cli.plugins.specs import BackendSpec, MetricSpec
+from lingolite_cli.plugins.specs import BackendSpec, MetricSpec, QuantizerSpec
 
 
 class EchoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,5 +57,21 @@ def lingolite_metrics() -> list[MetricSpec]:
             options=ExactOptions,
             requires=("numpy",),
             capabilities=frozenset({"sentence_statistics"}),
+        )
+    ]
+
+
+@hookimpl
+def lingolite_quantizers() -> list[QuantizerSpec]:
+    """The quantizer `recall`."""
+    return [
+        QuantizerSpec(
+            name="recall",
+            summary="half precision, and the text that it was given",
+            factory="lingolite_echo.recall:Recall",
+            accepts=frozenset({"bundle"}),
+            produces="bundle-fp16",
+            needs=frozenset({"calibration"}),
+            requires=("numpy",),
         )
     ]
