@@ -10,27 +10,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lingolite_cli.api import evaluate_model, export_full_model, translate
-    from lingolite_cli.model import MobileTranslationModel, apply_dynamic_quantization, load_bundle, save_bundle
+    from lingolite_cli.model import (
+        MobileTranslationModel,
+        apply_dynamic_quantization,
+        convert_qat_model,
+        load_bundle,
+        prepare_model_for_qat,
+        save_bundle,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
     "MobileTranslationModel",
     "apply_dynamic_quantization",
+    "convert_qat_model",
     "evaluate_model",
     "export_full_model",
     "load_bundle",
+    "prepare_model_for_qat",
     "save_bundle",
     "translate",
 ]
 
-_MODEL_NAMES = {"MobileTranslationModel", "apply_dynamic_quantization", "load_bundle", "save_bundle"}
+_API_NAMES = {"evaluate_model", "export_full_model", "translate"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "lingolite_cli.model" if name in _MODEL_NAMES else "lingolite_cli.api"
+    module = "lingolite_cli.api" if name in _API_NAMES else "lingolite_cli.model"
     return getattr(import_module(module), name)
 
 

@@ -13,6 +13,7 @@ import torch
 import typer
 
 from lingolite_cli.app import app
+from lingolite_cli.artifact import Artifact, Quantization
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.recipe import model as recipe_model
 from lingolite_cli.recipe.steps.benchmark import BUDGETS as BENCHMARK_BUDGETS
@@ -130,3 +131,19 @@ def test_python_of_the_readme_runs(
     assert names["scores"]["num_samples"] == 32
     assert names["tokens"][0, 0] == 1
     assert (tmp_path / "exported" / "decoder.onnx").is_file()
+
+
+def test_training_loop_of_the_guide_makes_an_int8_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Artifact
+) -> None:
+    (tmp_path / "model").symlink_to(tiny.path, target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    guide = (ROOT / "docs" / "quantization.md").read_text(encoding="utf-8")
+    (block,) = (block for block in blocks(guide, "python") if "convert_qat_model" in block)
+    source, labels = torch.tensor([[6, 4, 31, 2, 7, 5]]), torch.tensor([[40, 9, 2]])
+    names: dict[str, Any] = {"batches": [(source, torch.tensor([[1, 40, 9]]), labels)] * 3}
+    exec(compile(block, "docs/quantization.md", "exec"), names)
+
+    manifest = Artifact.open("model-int8").manifest
+    assert manifest.format == "bundle-int8"
+    assert manifest.quantization == Quantization("qat-int8")

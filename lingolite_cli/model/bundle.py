@@ -26,6 +26,7 @@ from lingolite_cli.artifact import (
     Artifact,
     Manifest,
     Provenance,
+    Quantization,
     atomic_directory,
     check_target,
     sha256_file,
@@ -33,7 +34,7 @@ from lingolite_cli.artifact import (
 )
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.model.checkpoint import read_checkpoint
-from lingolite_cli.model.parameters import bundle_tensors, dequantized_groups, model_from_tensors
+from lingolite_cli.model.parameters import dequantized_groups, model_from_tensors, stored_tensors
 from lingolite_cli.model.translation_model import MobileTranslationModel
 from lingolite_cli.tokenizer import Tokenizer
 
@@ -90,26 +91,27 @@ def save_bundle(
     languages: Sequence[str] | None = None,
     overwrite: bool = False,
 ) -> Artifact:
-    """Write a float model, such as one that was just trained, as a bundle.
+    """Write a model, such as one that was just trained, as a bundle.
 
     Args:
-        model: with float weights; a quantized one is made from a bundle by a quantizer.
+        model: with float weights, or with int8 ones, which make a bundle of format bundle-int8.
         path: the bundle's directory.
         tokenizer: a SentencePiece `.model` file, or a directory with exactly one.
         languages: languages of the model; by default those that have a tag in the tokenizer.
         overwrite: replace an artifact at `path`.
 
     Raises:
-        LingoLiteError: the model is quantized, the tokenizer does not fit it, or `path` exists.
+        LingoLiteError: the tokenizer does not fit the model, or `path` exists.
     """
     check_target(Path(path), overwrite=overwrite)
     return _write_bundle(
-        bundle_tensors(model),
+        stored_tensors(model),
         Path(path),
         config=model.config,
         tokenizer=find_tokenizer(tokenizer),
         languages=languages,
         made_by=Provenance(operation="save"),
+        quantization=model.quantization,
         overwrite=overwrite,
     )
 
@@ -141,7 +143,9 @@ def load_model(artifact: Artifact) -> MobileTranslationModel:
     if manifest.format == BUNDLE_INT4:
         tensors = dequantized_groups(manifest.model, tensors)
     tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    return model_from_tensors(manifest.model, tensors, where=str(artifact.weights_path))
+    model = model_from_tensors(manifest.model, tensors, where=str(artifact.weights_path))
+    model.quantization = manifest.quantization if manifest.format == BUNDLE_INT8 else None
+    return model
 
 
 def find_tokenizer(path: str | Path) -> Path:
@@ -172,6 +176,7 @@ def _write_bundle(
     languages: Sequence[str] | None,
     made_by: Provenance,
     overwrite: bool,
+    quantization: Quantization | None = None,
 ) -> Artifact:
     known = Tokenizer(tokenizer)
     if known.vocab_size != config.vocab_size:
@@ -185,7 +190,13 @@ def _write_bundle(
                 f"the tokenizer has no tag for the language `{language}`",
                 hint=did_you_mean(language, known.languages),
             )
-    manifest = Manifest(format=BUNDLE, model=config, languages=tuple(languages or known.languages), made_by=made_by)
+    manifest = Manifest(
+        format=BUNDLE_INT8 if quantization else BUNDLE,
+        model=config,
+        languages=tuple(languages or known.languages),
+        made_by=made_by,
+        quantization=quantization,
+    )
     with atomic_directory(path, overwrite=overwrite) as directory:
         (directory / WEIGHTS_NAME).write_bytes(save(dict(tensors)))
         shutil.copyfile(tokenizer, directory / TOKENIZER_NAME)

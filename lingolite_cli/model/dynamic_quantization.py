@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 
+from lingolite_cli.artifact import Quantization
 from lingolite_cli.model.parameters import bundle_tensors, model_from_tensors
 from lingolite_cli.model.translation_model import MobileTranslationModel
 from lingolite_cli.quantization import quantize_tensors
@@ -26,4 +27,6 @@ def apply_dynamic_quantization(model: MobileTranslationModel) -> MobileTranslati
     """
     floats = {name: tensor.numpy().copy() for name, tensor in bundle_tensors(model).items()}
     quantized = {name: torch.from_numpy(array) for name, array in quantize_tensors(floats).items()}
-    return model_from_tensors(model.config, quantized, where="the quantized model")
+    made = model_from_tensors(model.config, quantized, where="the quantized model")
+    made.quantization = Quantization("dynamic-int8")
+    return made

@@ -6,7 +6,7 @@ the sums are exact; the weights are the integers of `lingolite_cli.quantization`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable
 from functools import cache
 
 import torch
@@ -109,16 +109,27 @@ def install_int8_layers(model: nn.Module, tensor_names: Iterable[str]) -> None:
     """
     suffix = ".weight" + SCALE_SUFFIX
     quantized = {name.removesuffix(suffix) for name in tensor_names if name.endswith(suffix)}
+    replace_layers(model, quantized, _int8_kind)
+    if quantized:
+        set_compute_dtype(model, torch.float64)
+
+
+def replace_layers(model: nn.Module, names: Container[str], make: Callable[[nn.Module], nn.Module]) -> None:
+    """Put what `make` gives for it into the place of each layer of `names`; a layer of two names stays one."""
     replaced: dict[nn.Module, nn.Module] = {}
     for name, module in list(model.named_modules(remove_duplicate=False)):
-        if name in quantized:
-            replacement = replaced.setdefault(module, _int8_kind(module))
+        if name in names:
+            if module not in replaced:
+                replaced[module] = make(module)
             parent, _, child = name.rpartition(".")
-            setattr(model.get_submodule(parent), child, replacement)
-    if replaced:
-        for module in model.modules():
-            if isinstance(module, Inexact):
-                module.compute_dtype = torch.float64
+            setattr(model.get_submodule(parent), child, replaced[module])
+
+
+def set_compute_dtype(model: nn.Module, dtype: torch.dtype) -> None:
+    """Let every `Inexact` layer of a model compute in `dtype`."""
+    for module in model.modules():
+        if isinstance(module, Inexact):
+            module.compute_dtype = dtype
 
 
 def _int8_kind(module: nn.Module) -> nn.Module:

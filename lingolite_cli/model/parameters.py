@@ -34,15 +34,36 @@ def bundle_tensors(model: MobileTranslationModel) -> dict[str, Tensor]:
     Raises:
         LingoLiteError: the model is quantized.
     """
+    check_float(model)
     state = model.state_dict()
-    shapes = tensor_shapes(model.config)
-    quantized = [name for name in shapes if not state[name].is_floating_point()]
+    return {name: state[name].detach().to("cpu", torch.float32).contiguous() for name in tensor_shapes(model.config)}
+
+
+def stored_tensors(model: MobileTranslationModel) -> dict[str, Tensor]:
+    """As `bundle_tensors`, and for a quantized model its integers and scales."""
+    copies = TIED_COPIES if model.config.tie_embeddings else ()
+    tensors = {
+        name: tensor.detach().cpu() for name, tensor in model.state_dict().items() if not name.startswith(copies)
+    }
+    return {
+        name: (tensor.float() if tensor.is_floating_point() else tensor).contiguous()
+        for name, tensor in tensors.items()
+    }
+
+
+def check_float(model: MobileTranslationModel) -> None:
+    """Refuse a quantized model.
+
+    Raises:
+        LingoLiteError: naming one of its quantized tensors.
+    """
+    state = model.state_dict()
+    quantized = [name for name in tensor_shapes(model.config) if not state[name].is_floating_point()]
     if quantized:
         raise LingoLiteError(
             f"the model's weights are already quantized, such as `{quantized[0]}`",
             hint="start from the float model that it was made from",
         )
-    return {name: state[name].detach().to("cpu", torch.float32).contiguous() for name in shapes}
 
 
 def model_from_tensors(config: ModelConfig, tensors: Mapping[str, Tensor], *, where: str) -> MobileTranslationModel:

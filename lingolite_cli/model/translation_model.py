@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lingolite_cli.architecture import ModelConfig
+from lingolite_cli.artifact import Quantization
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model.cache import CacheError, LayerCache
 from lingolite_cli.model.transformer import TransformerDecoder, TransformerEncoder, check_length
@@ -26,9 +27,15 @@ class MobileTranslationModel(nn.Module):
 
     Args: the fields of `ModelConfig`, with its defaults.
 
+    Attributes:
+        config: the sizes.
+        quantization: how int8 weights came about; None for float weights.
+
     Raises:
         LingoLiteError: the sizes do not fit together.
     """
+
+    quantization: Quantization | None = None
 
     def __init__(
         self,

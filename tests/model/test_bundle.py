@@ -13,7 +13,15 @@ from lingolite_quantizers.options import Int4Options
 from safetensors.numpy import load_file
 from safetensors.torch import load, save
 
-from lingolite_cli.artifact import WEIGHTS_NAME, Artifact, Provenance, atomic_directory, derive_artifact, write_manifest
+from lingolite_cli.artifact import (
+    WEIGHTS_NAME,
+    Artifact,
+    Provenance,
+    Quantization,
+    atomic_directory,
+    derive_artifact,
+    write_manifest,
+)
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import (
     MobileTranslationModel,
@@ -125,9 +133,13 @@ def test_a_bundle_is_replaced_only_on_request(existing_checkpoint, small_tokeniz
     import_checkpoint(existing_checkpoint, small_tokenizer, tmp_path / "out", overwrite=True)
 
 
-def test_a_quantized_model_is_not_saved_as_a_float_bundle(small_model, small_tokenizer, tmp_path):
-    with pytest.raises(LingoLiteError, match="already quantized"):
-        save_bundle(apply_dynamic_quantization(small_model), tmp_path / "out", tokenizer=small_tokenizer)
+def test_a_quantized_model_is_saved_as_an_int8_bundle(small_model, small_tokenizer, tmp_path):
+    quantized = apply_dynamic_quantization(small_model)
+    bundle = save_bundle(quantized, tmp_path / "out", tokenizer=small_tokenizer)
+    assert (bundle.manifest.format, bundle.manifest.quantization) == ("bundle-int8", Quantization("dynamic-int8"))
+    loaded = load_bundle(bundle.path).state_dict()
+    assert loaded.keys() == quantized.state_dict().keys()
+    assert all(torch.equal(tensor, loaded[name]) for name, tensor in quantized.state_dict().items())
 
 
 def test_weights_that_do_not_fit_the_manifest_are_refused(existing_bundle, tmp_path):
