@@ -11,7 +11,17 @@ import msgspec
 
 from lingolite_cli import __version__
 
-PACKAGES = ("torch", "onnx", "onnxruntime", "numpy", "sentencepiece", "sacrebleu", "safetensors", "msgspec")
+PACKAGES = (
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "ctranslate2",
+    "numpy",
+    "sentencepiece",
+    "sacrebleu",
+    "safetensors",
+    "msgspec",
+)
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

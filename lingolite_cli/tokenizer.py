@@ -68,6 +68,11 @@ class Tokenizer:
         return int(self._processor.GetPieceSize())
 
     @property
+    def pieces(self) -> list[str]:
+        """All pieces, control tokens included, in the order of their ids; no two are the same."""
+        return [str(self._processor.IdToPiece(id)) for id in range(self.vocab_size)]
+
+    @property
     def languages(self) -> tuple[str, ...]:
         """Languages with a tag, in the order of their ids."""
         return self._languages

@@ -95,6 +95,8 @@ def _columns(rows: list[list[str]]) -> str:
 
 def _show(entry: Entry, console: Console, *, is_verbose: bool) -> None:
     console.print(f"{entry.kind} {entry.name}: {entry.health.value}" + (f": {entry.reason}" if entry.reason else ""))
+    if entry.health is Health.UNAVAILABLE and entry.spec is not None and entry.spec.install:
+        console.print(f"  install: {entry.spec.install}")
     console.print(f"  from {entry.origin.distribution} {entry.origin.version} ({entry.origin.module})")
     spec: Any = entry.spec
     if spec is not None:

@@ -134,10 +134,12 @@ def show_verification(result: VerifyResult, console: Console) -> None:
         right=f"{result.reference},{result.candidate},difference",
     )
     if result.parity is not None:
-        console.print(
-            f"parity: {result.parity.top1_agreement:.2%} of {result.parity.num_tokens:,} tokens ranked first when "
-            f"forced, {result.parity.exact_match:.1%} of sentences token for token the same"
+        forced = (
+            "not by logits, for this backend gives none"
+            if result.parity.top1_agreement is None
+            else f"{result.parity.top1_agreement:.2%} of {result.parity.num_tokens:,} tokens ranked first when forced"
         )
+        console.print(f"parity: {forced}, {result.parity.exact_match:.1%} of sentences token for token the same")
     console.print(f"size: {result.size_mb:.2f} MB, {result.size_ratio:.3f} of {result.reference}")
 
 

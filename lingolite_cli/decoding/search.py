@@ -14,11 +14,11 @@ from lingolite_cli.decoding.hypothesis import Hypothesis
 from lingolite_cli.decoding.options import DecodingOptions
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import Backend, BoolArray, IntArray, TranslateBackend
+    from lingolite_cli.plugins.interfaces import AnyBackend, Backend, BoolArray, IntArray, TranslateBackend
 
 
 def search(
-    backend: Backend,
+    backend: AnyBackend,
     source_ids: IntArray,
     source_mask: BoolArray,
     *,
@@ -39,15 +39,16 @@ def search(
         For each row its `n_best` hypotheses, best first.
 
     Raises:
-        LingoLiteError: the backend computed NaN.
+        LingoLiteError: the backend computed NaN, or its own search has no such option.
     """
     if "translate" in capabilities:
         return cast("TranslateBackend", backend).translate(source_ids, source_mask, options)
-    state = backend.encode(source_ids, source_mask)
+    stepping = cast("Backend", backend)
+    state = stepping.encode(source_ids, source_mask)
     find = greedy_search if options.beam_size == 1 else beam_search
     return find(
-        backend,
-        continuations(backend, capabilities),
+        stepping,
+        continuations(stepping, capabilities),
         state,
         num_sentences=len(source_ids),
         options=options,

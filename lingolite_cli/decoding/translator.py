@@ -19,7 +19,7 @@ from lingolite_cli.errors import LingoLiteError
 
 if TYPE_CHECKING:
     from lingolite_cli.architecture import ModelConfig
-    from lingolite_cli.plugins.interfaces import Backend
+    from lingolite_cli.plugins.interfaces import AnyBackend
     from lingolite_cli.tokenizer import SourceIds, Tokenizer
 
 WINDOW_BATCHES = 16
@@ -74,7 +74,7 @@ class Translator:
 
     def __init__(
         self,
-        backend: Backend,
+        backend: AnyBackend,
         tokenizer: Tokenizer,
         model: ModelConfig,
         languages: tuple[str, str],

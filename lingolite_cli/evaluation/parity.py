@@ -25,18 +25,29 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How far the candidate follows the reference's own hypotheses.
 
     Attributes:
-        top1_agreement: share of tokens, `</s>` included, that the candidate ranks first when it is fed the
-            reference's hypothesis up to there (teacher forcing).
         exact_match: share of sentences whose hypothesis is token for token the same in free running.
-        num_tokens: tokens compared.
+        num_tokens: tokens of the reference's hypotheses, `</s>` included.
+        top1_agreement: share of these tokens that the candidate ranks first when it is fed the reference's hypothesis
+            up to there (teacher forcing). None for a candidate whose engine gives no logits.
         max_logit_margin: the largest margin (candidate's best logit minus its logit of the reference's token)
-            at a disagreement; 0 when there is none.
+            at a disagreement; 0 when there is none. None as above.
     """
 
-    top1_agreement: float
     exact_match: float
     num_tokens: int
-    max_logit_margin: float
+    top1_agreement: float | None = None
+    max_logit_margin: float | None = None
+
+
+def compare_hypotheses(reference_tokens: Sequence[Tokens], candidate_tokens: Sequence[Tokens]) -> Parity:
+    """What can be said of a candidate whose engine gives no logits, from both systems' own hypotheses.
+
+    Args:
+        reference_tokens: the reference's N hypotheses, as `Translation.tokens`.
+        candidate_tokens: the candidate's.
+    """
+    same = [reference == own for reference, own in zip(reference_tokens, candidate_tokens, strict=True)]
+    return Parity(exact_match=sum(same) / len(same), num_tokens=sum(map(len, reference_tokens)))
 
 
 def measure_parity(
@@ -89,11 +100,9 @@ def measure_parity(
             "parity cannot be measured: the reference's translations hold no token",
             hint="choose a corpus with text in it",
         )
-    same = [reference == own for reference, own in zip(reference_tokens, candidate_tokens, strict=True)]
-    return Parity(
+    return msgspec.structs.replace(
+        compare_hypotheses(reference_tokens, candidate_tokens),
         top1_agreement=num_agreed / num_tokens,
-        exact_match=sum(same) / len(same),
-        num_tokens=num_tokens,
         max_logit_margin=max_margin,
     )
 

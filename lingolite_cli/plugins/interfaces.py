@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 State: TypeAlias = Any  # a backend's own: the host passes it back and never looks inside
+AnyBackend: TypeAlias = "Backend | TranslateBackend"
 
 
 class Backend(Protocol):
@@ -90,8 +91,12 @@ class TopKBackend(Backend, Protocol):
         """
 
 
-class TranslateBackend(Backend, Protocol):
-    """A backend with the capability `translate`: an engine that searches by itself."""
+class TranslateBackend(Protocol):
+    """A backend with the capability `translate`: an engine that searches by itself. Made as a `Backend` is.
+
+    Such an engine need not stop after each token. One that gives `encode`, `step` and `select` all the same declares
+    the capability `step` besides; of the others parity by logits is not measured, and the contracts skip it visibly.
+    """
 
     def translate(
         self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions
@@ -101,11 +106,17 @@ class TranslateBackend(Backend, Protocol):
         Args:
             source_ids: as in `encode`.
             source_mask: as in `encode`.
-            options: every field is to be obeyed.
+            options: every field is to be obeyed, or refused.
 
         Returns:
             For each row its `n_best` hypotheses, best first.
+
+        Raises:
+            LingoLiteError: the engine has no such search; the message names the field.
         """
+
+    def close(self) -> None:
+        """Free what the backend holds. It is not used again."""
 
 
 class DiagnosingBackend(Backend, Protocol):

@@ -46,11 +46,17 @@ class _Spec(msgspec.Struct, frozen=True, kw_only=True):
 class BackendSpec(_Spec, frozen=True, kw_only=True):
     """A backend: runs artifacts of the formats in `accepts`.
 
-    Capabilities: `top_k` and `translate`, for engines that select or search themselves, and `diagnose`, for a static
-    method that tells `lingolite doctor` what this machine does to results.
+    Capabilities: `top_k` and `translate`, for engines that select or search themselves; `step`, for those of the latter
+    that also give logits token by token, as all other backends do; and `diagnose`, for a static method that tells
+    `lingolite doctor` what this machine does to results.
     """
 
     accepts: frozenset[str]
+
+    @property
+    def gives_logits(self) -> bool:
+        """Whether the engine can be driven token by token, so that its logits are seen and targets can be forced."""
+        return "translate" not in self.capabilities or "step" in self.capabilities
 
 
 class QuantizerSpec(_Spec, frozen=True, kw_only=True):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeAlias, cast
 
 import numpy as np
 import pytest
@@ -11,17 +12,21 @@ import pytest
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.decoding.batching import pad
 from lingolite_cli.decoding.continuations import top_k
+from lingolite_cli.decoding.hypothesis import length_penalty
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
+from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.testing.contract import ArtifactContract, artifacts_root, contents
 from lingolite_cli.testing.forward import all_logits, arbitrary_targets, framed_sources, plain_greedy, step_all
 from lingolite_cli.testing.routes import Route, converter, follow, registry
+from lingolite_cli.tokenizer import EOS_ID
 
 if TYPE_CHECKING:
     from lingolite_cli.decoding.hypothesis import Hypothesis
     from lingolite_cli.plugins.interfaces import Backend, FloatArray, TopKBackend
 
 _Tokens: TypeAlias = list[tuple[int, ...]]
+_Arguments = ParamSpec("_Arguments")
 
 CLOSE_SHARE = 0.25
 """Of the sentences. A scale of activations that depends on the batch moves all of them; an unlucky last bit, a few."""
@@ -38,6 +43,19 @@ _SELECTIONS = pytest.mark.parametrize(
 )
 
 
+def _by_logits(test: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
+    """A test that drives a backend token by token; it is skipped for engines that only search by themselves."""
+
+    @wraps(test)
+    def run(*arguments: _Arguments.args, **keywords: _Arguments.kwargs) -> None:
+        contract = cast("BackendContract", arguments[0])
+        if not contract.loaded().spec.gives_logits:
+            pytest.skip(f"backend `{contract.plugin}` searches by itself and gives no logits")
+        test(*arguments, **keywords)
+
+    return run
+
+
 class BackendContract(ArtifactContract):
     """Everything that the host relies on in a backend.
 
@@ -46,8 +64,9 @@ class BackendContract(ArtifactContract):
         rounding: for a backend that rounds activations to integers, where a difference in the last bit can move a
             value by a whole step: how far the logits of such a sentence may be apart. `CLOSE_SHARE` of the sentences
             must keep to `tolerance`, and of the translations to each token. 0 for other backends.
-        reference: a backend whose logits this one must give with the same weights, or None.
-        reference_tolerance: largest absolute difference to them.
+        reference: a backend whose logits this one must give with the same weights, or None; an engine that gives no
+            logits is held to its translations.
+        reference_tolerance: largest absolute difference to its logits, or to its scores.
     """
 
     kind = "backend"
@@ -56,12 +75,12 @@ class BackendContract(ArtifactContract):
     reference: ClassVar[str | None] = None
     reference_tolerance: ClassVar[float] = 1e-3
 
-    def open(self, artifact: Artifact) -> Backend:
-        """A new backend over `artifact`, on one thread."""
-        return cast("Backend", self.loaded().create(artifact, options=self.options, threads=1))
+    def open(self, artifact: Artifact) -> Any:
+        """A new backend over `artifact`, on one thread: a `Backend` or, without logits, a `TranslateBackend`."""
+        return self.loaded().create(artifact, options=self.options, threads=1)
 
     @pytest.fixture
-    def backend(self, artifact: Artifact) -> Iterator[Backend]:
+    def backend(self, artifact: Artifact) -> Iterator[Any]:
         """The backend under test."""
         backend = self.open(artifact)
         yield backend
@@ -74,6 +93,7 @@ class BackendContract(ArtifactContract):
             route = route[:-1]
         return follow(route, artifacts_root(tmp_path_factory))
 
+    @_by_logits
     def test_logits_have_the_shape_and_type_of_the_interface(self, backend: Backend, artifact: Artifact) -> None:
         sources = framed_sources(artifact)
         logits = all_logits(backend, sources, arbitrary_targets(artifact, rows=len(sources), length=3))
@@ -82,6 +102,7 @@ class BackendContract(ArtifactContract):
         assert logits.shape == (len(sources), 3, artifact.manifest.model.vocab_size)
         assert np.isfinite(logits).all()
 
+    @_by_logits
     def test_arguments_are_left_as_they_were(self, backend: Backend, artifact: Artifact) -> None:
         source_ids, source_mask = pad(framed_sources(artifact))
         ids, mask = source_ids.copy(), source_mask.copy()
@@ -92,12 +113,14 @@ class BackendContract(ArtifactContract):
         np.testing.assert_array_equal(source_mask, mask)
         np.testing.assert_array_equal(tokens, fed)
 
+    @_by_logits
     def test_the_same_call_gives_the_same_bits(self, backend: Backend, artifact: Artifact) -> None:
         sources = framed_sources(artifact)
         targets = arbitrary_targets(artifact, rows=len(sources), length=4)
         first = all_logits(backend, sources, targets)
         np.testing.assert_array_equal(all_logits(backend, sources, targets), first)
 
+    @_by_logits
     def test_a_sentence_alone_and_in_a_batch_has_the_same_logits(self, backend: Backend, artifact: Artifact) -> None:
         sources = framed_sources(artifact)
         targets = arbitrary_targets(artifact, rows=len(sources), length=5)
@@ -105,6 +128,7 @@ class BackendContract(ArtifactContract):
         alone = [all_logits(backend, [source], targets[[row]])[0] for row, source in enumerate(sources)]
         self._assert_same(np.stack(alone), together)
 
+    @_by_logits
     def test_padding_changes_nothing(self, backend: Backend, artifact: Artifact) -> None:
         sources = framed_sources(artifact)
         targets = arbitrary_targets(artifact, rows=len(sources), length=5)
@@ -113,10 +137,12 @@ class BackendContract(ArtifactContract):
         padded = backend.encode(np.pad(ids, wider), np.pad(mask, wider))
         self._assert_same(step_all(backend, padded, targets), all_logits(backend, sources, targets))
 
+    @_by_logits
     def test_a_source_of_one_token_can_be_read(self, backend: Backend, artifact: Artifact) -> None:
         logits = all_logits(backend, [[7]], arbitrary_targets(artifact, rows=1, length=3))
         assert np.isfinite(logits).all()
 
+    @_by_logits
     def test_all_positions_of_the_model_can_be_used(self, backend: Backend, artifact: Artifact) -> None:
         positions = artifact.manifest.model.max_seq_len
         source = np.resize(framed_sources(artifact)[0], positions).tolist()
@@ -124,6 +150,7 @@ class BackendContract(ArtifactContract):
         assert np.isfinite(logits).all()
 
     @_SELECTIONS
+    @_by_logits
     def test_selected_rows_go_on_as_if_they_had_been_alone(
         self, backend: Backend, artifact: Artifact, rows: tuple[int, ...]
     ) -> None:
@@ -138,6 +165,7 @@ class BackendContract(ArtifactContract):
         fresh = all_logits(backend, [sources[row] for row in rows], np.concatenate([before[list(rows)], after], axis=1))
         self._assert_same(went_on, fresh[:, 3:])
 
+    @_by_logits
     def test_rows_can_be_selected_before_the_first_step(self, backend: Backend, artifact: Artifact) -> None:
         sources = framed_sources(artifact)[:3]
         targets = arbitrary_targets(artifact, rows=4, length=2)
@@ -145,6 +173,7 @@ class BackendContract(ArtifactContract):
         fresh = all_logits(backend, [sources[row] for row in (2, 0, 0, 1)], targets)
         self._assert_same(step_all(backend, state, targets), fresh)
 
+    @_by_logits
     def test_two_states_of_a_backend_do_not_disturb_each_other(self, backend: Backend, artifact: Artifact) -> None:
         one, other = framed_sources(artifact)[:3], framed_sources(artifact)[3:5]
         targets = arbitrary_targets(artifact, rows=3, length=3)
@@ -155,6 +184,7 @@ class BackendContract(ArtifactContract):
             backend.step(states[1], tokens[:2])
         self._assert_same(np.stack(mixed, axis=1), all_logits(backend, one, targets))
 
+    @_by_logits
     def test_two_backends_in_one_process_do_not_disturb_each_other(self, artifact: Artifact) -> None:
         sources = framed_sources(artifact)[:2]
         targets = arbitrary_targets(artifact, rows=2, length=3)
@@ -169,10 +199,11 @@ class BackendContract(ArtifactContract):
     def test_an_artifact_is_only_read(self, artifact: Artifact) -> None:
         before = contents(artifact)
         backend = self.open(artifact)
-        search(backend, *pad(framed_sources(artifact)[:1]), options=GREEDY)
+        self._search(backend, framed_sources(artifact)[:1], GREEDY)
         backend.close()
         assert contents(artifact) == before
 
+    @_by_logits
     def test_greedy_search_takes_the_largest_logits(self, backend: Backend, artifact: Artifact) -> None:
         batch = pad(framed_sources(artifact))
         found = search(backend, *batch, options=GREEDY)
@@ -184,12 +215,53 @@ class BackendContract(ArtifactContract):
         self, backend: Backend, artifact: Artifact, decoding: DecodingOptions
     ) -> None:
         sources = framed_sources(artifact)
-        together = search(backend, *pad(sources), options=decoding)
-        alone = [search(backend, *pad([source]), options=decoding)[0] for source in sources]
+        together = self._search(backend, sources, decoding)
+        alone = [self._search(backend, [source], decoding)[0] for source in sources]
         self._assert_same_tokens(_tokens(together), _tokens(alone))
 
     @_SEARCHES
+    def test_hypotheses_keep_to_the_options(self, backend: Any, artifact: Artifact, decoding: DecodingOptions) -> None:
+        for hypotheses in self._search(backend, framed_sources(artifact), decoding):
+            assert len(hypotheses) == len({hypothesis.tokens for hypothesis in hypotheses}) == decoding.n_best
+            assert _scores(hypotheses) == sorted(_scores(hypotheses), reverse=True)
+            for hypothesis in hypotheses:
+                tokens = hypothesis.tokens
+                assert hypothesis.is_finished == (tokens[-1] == EOS_ID)
+                assert hypothesis.is_finished or len(tokens) == decoding.max_length
+                assert decoding.min_length < len(tokens) <= decoding.max_length
+                assert EOS_ID not in tokens[:-1]
+                penalty = length_penalty(len(tokens), decoding.length_penalty)
+                assert hypothesis.score == pytest.approx(hypothesis.log_probability / penalty)
+
+    def test_two_backends_in_one_process_translate_as_one_alone(self, artifact: Artifact) -> None:
+        sources = framed_sources(artifact)[:2]
+        first = self.open(artifact)
+        alone = _tokens(self._search(first, sources, GREEDY))
+        second = self.open(artifact)
+        assert _tokens(self._search(second, sources, GREEDY)) == alone
+        second.close()
+        assert _tokens(self._search(first, sources, GREEDY)) == alone
+        first.close()
+
+    @_SEARCHES
+    def test_an_engines_own_search_finds_what_the_reference_finds(
+        self, backend: Any, artifact: Artifact, decoding: DecodingOptions, request: pytest.FixtureRequest
+    ) -> None:
+        self._skip_without("translate")
+        reference = self._open_reference(request)
+        sources = framed_sources(artifact)
+        found = self._search(backend, sources, decoding, capabilities=frozenset({"translate"}))
+        expected = search(reference, *pad(sources), options=decoding)
+        reference.close()
+        self._assert_same_tokens(_tokens(found), _tokens(expected))
+        for one, other in zip(found, expected, strict=True):
+            if _tokens([one]) == _tokens([other]):
+                tolerance = max(self.reference_tolerance, self.rounding)
+                np.testing.assert_allclose(_scores(one), _scores(other), rtol=0, atol=tolerance)
+
+    @_SEARCHES
     @pytest.mark.parametrize("capability", ["top_k", "translate"])
+    @_by_logits
     def test_a_capability_of_searching_changes_no_token(
         self, backend: Backend, artifact: Artifact, decoding: DecodingOptions, capability: str
     ) -> None:
@@ -199,6 +271,7 @@ class BackendContract(ArtifactContract):
         self._assert_same_tokens(_tokens(own), _tokens(search(backend, *batch, options=decoding)))
 
     @pytest.mark.parametrize("k", [1, 2, 9, 10_000])
+    @_by_logits
     def test_top_k_gives_the_best_log_probabilities(self, backend: Backend, artifact: Artifact, k: int) -> None:
         self._skip_without("top_k")
         tokens = arbitrary_targets(artifact, rows=3, length=1)[:, 0]
@@ -216,19 +289,41 @@ class BackendContract(ArtifactContract):
         np.testing.assert_allclose(np.take_along_axis(by_id, ids, axis=1), found, rtol=0, atol=self.tolerance)
         assert all(len(set(row)) == len(row) for row in ids.tolist())
 
+    @_by_logits
     def test_logits_are_those_of_the_reference(
         self, backend: Backend, artifact: Artifact, request: pytest.FixtureRequest
     ) -> None:
-        if self.reference is None:
-            pytest.skip("the contract names no `reference` backend")
-        origin = request.getfixturevalue("reference_artifact")
-        reference: Backend = registry().resolve("backend", self.reference).create(origin, threads=1)
+        reference = self._open_reference(request)
         sources = framed_sources(artifact)
         targets = arbitrary_targets(artifact, rows=len(sources), length=6)
         expected = all_logits(reference, sources, targets)
         reference.close()
         found = all_logits(backend, sources, targets)
         self._assert_same(found, expected, tolerance=self.reference_tolerance)
+
+    def _search(
+        self,
+        backend: Any,
+        sources: list[list[int]],
+        decoding: DecodingOptions,
+        *,
+        capabilities: frozenset[str] = frozenset(),
+    ) -> list[list[Hypothesis]]:
+        """The host's search, or that of an engine that has only its own; what it refuses is skipped, with its words."""
+        if not self.loaded().spec.gives_logits:
+            capabilities = frozenset({"translate"})
+        try:
+            return search(backend, *pad(sources), options=decoding, capabilities=capabilities)
+        except LingoLiteError as refusal:
+            if "translate" not in capabilities:
+                raise
+            pytest.skip(refusal.message)
+
+    def _open_reference(self, request: pytest.FixtureRequest) -> Backend:
+        if self.reference is None:
+            pytest.skip("the contract names no `reference` backend")
+        origin = request.getfixturevalue("reference_artifact")
+        return cast("Backend", registry().resolve("backend", self.reference).create(origin, threads=1))
 
     def _assert_same(self, found: FloatArray, expected: FloatArray, *, tolerance: float | None = None) -> None:
         """Compare logits, sentence by sentence along the first axis."""
@@ -251,3 +346,7 @@ class BackendContract(ArtifactContract):
 
 def _tokens(found: list[list[Hypothesis]]) -> list[_Tokens]:
     return [[hypothesis.tokens for hypothesis in hypotheses] for hypotheses in found]
+
+
+def _scores(hypotheses: list[Hypothesis]) -> list[float]:
+    return [hypothesis.score for hypothesis in hypotheses]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from lingolite_cli.artifact import MANIFEST_NAME, TOKENIZER_NAME, Artifact, Prod
 from lingolite_cli.decoding.batching import pad
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
+from lingolite_cli.plugins.registry import Loaded
 from lingolite_cli.testing.contract import ArtifactContract, contents
 from lingolite_cli.testing.forward import framed_sources
 from lingolite_cli.testing.routes import conversion, convert, registry
@@ -58,17 +58,23 @@ class ConversionContract(ArtifactContract):
         assert not {TOKENIZER_NAME, MANIFEST_NAME} & {path.name for path in tmp_path.iterdir()}
 
     def test_an_installed_backend_translates_with_it(self, made: Artifact) -> None:
-        backend = _backend_for(made)
-        found = search(backend, *pad(framed_sources(made)), options=DecodingOptions(max_length=12))
+        loaded = _backend_for(made)
+        backend = loaded.create(made, threads=1)
+        found = search(
+            backend,
+            *pad(framed_sources(made)),
+            options=DecodingOptions(max_length=12),
+            capabilities=loaded.spec.capabilities,
+        )
         backend.close()
         assert all(np.isfinite(hypotheses[0].score) for hypotheses in found)
         assert len({hypotheses[0].tokens for hypotheses in found}) > 1
 
 
-def _backend_for(artifact: Artifact) -> Any:
+def _backend_for(artifact: Artifact) -> Loaded:
     """The first backend that runs this format; skips the test when there is none."""
     for name in registry().names("backend"):
         loaded = registry().resolve("backend", name)
         if artifact.manifest.format in loaded.spec.accepts:
-            return loaded.create(artifact, threads=1)
+            return loaded
     pytest.skip(f"no installed backend runs the format `{artifact.manifest.format}`")

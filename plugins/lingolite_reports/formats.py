@@ -46,8 +46,10 @@ def signed(value: float) -> str:
     return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", MINUS)
 
 
-def percent(share: float) -> str:
+def percent(share: float | None) -> str:
     """A share in [0, 1] as per cent; only what is whole reads 100 %."""
+    if share is None:
+        return NOTHING
     text = f"{100 * share:.1f}"
     return "99.9 %" if text == "100.0" and share < 1 else f"{text.removesuffix('.0')} %"
 
@@ -57,8 +59,8 @@ def ratio(value: float) -> str:
     return f"{value:.2f}×"
 
 
-def milliseconds(value: float | None) -> str:
-    """A time in ms, without its unit."""
+def optional(value: float | None) -> str:
+    """As `significant`, where there may be nothing to tell: a time in ms without its unit, a margin of logits."""
     return NOTHING if value is None else significant(value)
 
 

@@ -131,8 +131,10 @@ def _verification_line(result: VerifyResult) -> str:
     for difference in result.differences:
         values = f"{formats.score(difference.reference)} → {formats.score(difference.candidate)}"
         parts.append(f"{difference.metric} {values} ({formats.signed(difference.delta)})")
-    if result.parity is not None:
+    if result.parity is not None and result.parity.top1_agreement is not None:
         parts.append(f"{formats.percent(result.parity.top1_agreement)} of tokens agree")
+    elif result.parity is not None:
+        parts.append(f"{formats.percent(result.parity.exact_match)} of sentences are the same")
     return f"{result.candidate} against {result.reference}: {', '.join(parts)}"
 
 

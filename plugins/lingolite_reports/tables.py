@@ -213,7 +213,7 @@ def parity_table(manifest: RunManifest) -> Table | None:
             formats.percent(result.parity.top1_agreement),
             formats.percent(result.parity.exact_match),
             f"{result.parity.num_tokens:,}",
-            formats.significant(result.parity.max_logit_margin),
+            formats.optional(result.parity.max_logit_margin),
         ]
         for _, result in verifications(manifest)
         if result.parity is not None
@@ -295,8 +295,8 @@ def speed_table(result: BenchmarkResult, *, step: str) -> Table:
             formats.significant(row.tokens_per_second),
             formats.ratio(row.tokens_per_second / first[row.batch_size]),
             formats.percent(row.spread),
-            formats.milliseconds(row.latency_p50_ms),
-            formats.milliseconds(row.latency_p95_ms),
+            formats.optional(row.latency_p50_ms),
+            formats.optional(row.latency_p95_ms),
             formats.significant(system.load_seconds),
             formats.NOTHING if system.peak_memory_mb is None else formats.significant(system.peak_memory_mb),
         ]
@@ -322,7 +322,7 @@ def buckets_table(result: BenchmarkResult, *, step: str) -> Table | None:
         [
             bucket.system,
             str(bucket.num_tokens),
-            formats.milliseconds(bucket.milliseconds),
+            formats.optional(bucket.milliseconds),
             formats.ratio(bucket.ratio),
             f"{formats.ratio(bucket.low)} to {formats.ratio(bucket.high)}",
         ]

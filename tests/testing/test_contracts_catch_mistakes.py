@@ -13,13 +13,15 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from lingolite_cli.artifact import BUNDLE, BUNDLE_INT8, MANIFEST_NAME, WEIGHTS_NAME, Artifact, Product, Quantization
+from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
+from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.plugins.manager import Origin
 from lingolite_cli.plugins.registry import Loaded, load_registry
 from lingolite_cli.plugins.specs import BackendSpec, MetricSpec, QuantizerSpec
 from lingolite_cli.testing import BackendContract, MetricContract, QuantizerContract
-from lingolite_cli.testing.backend_contract import BEAM, GREEDY
+from lingolite_cli.testing.backend_contract import BEAM, GREEDY, LATE
 from lingolite_cli.testing.routes import follow
 
 
@@ -155,7 +157,7 @@ class Candidate(BackendContract):
             summary="",
             factory="",
             accepts=frozenset({BUNDLE}),
-            capabilities=frozenset({"top_k", "translate"}),
+            capabilities=frozenset({"top_k", "translate", "step"}),
         )
         self.loaded = lambda: Here("backend", spec, made)  # type: ignore[method-assign]
 
@@ -200,6 +202,88 @@ def test_a_backend_with_a_mistake_fails(artifact: Artifact, made: type, test: st
     fails(getattr(contract, test), backend=contract.open(artifact), artifact=artifact, **arguments)
     right = Candidate(Right)
     getattr(right, test)(backend=right.open(artifact), artifact=artifact, **arguments)
+
+
+class Engine:
+    """An engine that only searches by itself: it has no `step`."""
+
+    def __init__(self, artifact: Artifact, *, options: Any, threads: int) -> None:
+        self.inner = Right(artifact, options=options, threads=threads)
+
+    def translate(self, source_ids, source_mask, options):
+        return self.inner.translate(source_ids, source_mask, options)
+
+    def close(self):
+        self.inner.close()
+
+
+class IgnoresTheLengthPenalty(Engine):
+    def translate(self, source_ids, source_mask, options):
+        return super().translate(source_ids, source_mask, msgspec.structs.replace(options, length_penalty=0.0))
+
+
+class ReturnsOneHypothesis(Engine):
+    def translate(self, source_ids, source_mask, options):
+        return [hypotheses[:1] for hypotheses in super().translate(source_ids, source_mask, options)]
+
+
+class IgnoresTheMinimum(Engine):
+    def translate(self, source_ids, source_mask, options):
+        return super().translate(source_ids, source_mask, msgspec.structs.replace(options, min_length=0))
+
+
+class RefusesAMinimum(Engine):
+    def translate(self, source_ids, source_mask, options):
+        if options.min_length:
+            raise LingoLiteError("no min_length here")
+        return super().translate(source_ids, source_mask, options)
+
+
+class EngineCandidate(Candidate):
+    """The contract of an engine without logits."""
+
+    reference = "cached"
+
+    def __init__(self, made: type) -> None:
+        spec = BackendSpec(
+            name="here", summary="", factory="", accepts=frozenset({BUNDLE}), capabilities=frozenset({"translate"})
+        )
+        self.loaded = lambda: Here("backend", spec, made)  # type: ignore[method-assign]
+
+
+OWN_SEARCH = "test_an_engines_own_search_finds_what_the_reference_finds"
+
+
+@pytest.mark.parametrize(
+    ("made", "test", "decoding"),
+    [
+        (IgnoresTheLengthPenalty, OWN_SEARCH, BEAM),
+        (IgnoresTheLengthPenalty, "test_hypotheses_keep_to_the_options", BEAM),
+        (ReturnsOneHypothesis, OWN_SEARCH, BEAM),
+        (ReturnsOneHypothesis, "test_hypotheses_keep_to_the_options", BEAM),
+        (IgnoresTheMinimum, OWN_SEARCH, LATE),
+    ],
+)
+def test_an_engine_with_a_mistake_fails(
+    artifact: Artifact, made: type, test: str, decoding: DecodingOptions, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    monkeypatch.setattr(request, "getfixturevalue", {"reference_artifact": artifact}.__getitem__)
+    arguments: dict[str, Any] = {"artifact": artifact, "decoding": decoding}
+    if test == OWN_SEARCH:
+        arguments["request"] = request
+    contract = EngineCandidate(made)
+    fails(getattr(contract, test), backend=contract.open(artifact), **arguments)
+    right = EngineCandidate(Engine)
+    getattr(right, test)(backend=right.open(artifact), **arguments)
+
+
+def test_what_an_engine_cannot_do_is_skipped_with_the_reason(artifact: Artifact) -> None:
+    contract = EngineCandidate(RefusesAMinimum)
+    with pytest.raises(pytest.skip.Exception, match="`here` searches by itself and gives no logits"):
+        contract.test_padding_changes_nothing(backend=None, artifact=artifact)
+    with pytest.raises(pytest.skip.Exception, match="no min_length here"):
+        contract.test_hypotheses_keep_to_the_options(backend=contract.open(artifact), artifact=artifact, decoding=LATE)
 
 
 def test_a_backend_that_writes_into_its_artifact_fails(artifact: Artifact) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lingolite_cli.artifact import TOKENIZER_NAME
 from lingolite_cli.environment import cpu_features
-from lingolite_cli.evaluation.parity import Parity, measure_parity
+from lingolite_cli.evaluation.parity import Parity, compare_hypotheses, measure_parity
 from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict, judge_drop, judge_max, judge_min
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
@@ -40,6 +40,13 @@ def check(step: VerifyStep, scope: Scope) -> PlannedStep:
     shared = [choice for choice in candidate.plugins[1:] if _same_metric(metrics.get(choice.loaded.spec.name), choice)]
     measured = (f"{choice.loaded.spec.name}_drop_max" for choice in shared)
     scope.check_budget(step, [*FIXED_BUDGETS, *measured, *map(_limit_name, shared)])
+    if "parity_min" in step.budget and not candidate.plugins[0].loaded.spec.gives_logits:
+        raise scope.error(
+            step,
+            "budget.parity_min",
+            f"backend `{second.backend}` searches by itself and gives no logits to compare",
+            hint="exact_match_min compares whole translations",
+        )
     return PlannedStep(
         step=step,
         inputs=(step.reference, step.candidate, second.model, first.model),
@@ -157,12 +164,19 @@ def _parity(
     reference_records: Sequence[TranslationRecord],
     candidate_records: Sequence[TranslationRecord],
 ) -> tuple[Parity | None, list[str]]:
-    """Parity of the candidate, from its file alone, through its backend; None where the two spell text differently."""
+    """Parity of the candidate, from its file alone, through its backend; None where the two spell text differently.
+
+    Of an engine that gives no logits only whole translations are compared.
+    """
     from lingolite_cli.tokenizer import Tokenizer
 
     artifact, reference = workspace.artifact(planned.inputs[2]), workspace.artifact(planned.inputs[3])
     if artifact.manifest.files[TOKENIZER_NAME] != reference.manifest.files[TOKENIZER_NAME]:
         return None, ["parity was not measured: the two artifacts have different tokenizers"]
+    reference_tokens = [tuple(record.tokens) for record in reference_records]
+    candidate_tokens = [tuple(record.tokens) for record in candidate_records]
+    if not planned.plugins[0].loaded.spec.gives_logits:
+        return compare_hypotheses(reference_tokens, candidate_tokens), []
     evaluation = planned.options["evaluation"]
     with closing(workspace.create(planned.plugins[0], artifact, threads=workspace.threads)) as backend:
         parity = measure_parity(
@@ -171,8 +185,8 @@ def _parity(
             artifact.manifest.model,
             [record.source for record in reference_records],
             (evaluation["languages"][0], evaluation["languages"][1]),
-            reference_tokens=[tuple(record.tokens) for record in reference_records],
-            candidate_tokens=[tuple(record.tokens) for record in candidate_records],
+            reference_tokens=reference_tokens,
+            candidate_tokens=candidate_tokens,
             batch_size=evaluation["batch_size"],
             max_batch_tokens=evaluation["max_batch_tokens"],
         )

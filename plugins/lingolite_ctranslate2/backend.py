@@ -1,0 +1,140 @@
+"""The backend `ctranslate2`: CTranslate2's engine, which searches by itself and gives no logits.
+
+Owns how the host's decoding options become CTranslate2's, and its results the host's hypotheses. B batch, S source.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import ctranslate2
+
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.decoding.hypothesis import Hypothesis, scored
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.tokenizer import EOS_ID, Tokenizer
+from lingolite_ctranslate2.options import CTranslate2Options
+
+if TYPE_CHECKING:
+    from lingolite_cli.plugins.interfaces import BoolArray, IntArray
+
+_DEVICE = "cpu"
+_POOL_ONLY = 1e-30
+"""A length penalty that changes no score (n to this power is 1 in float32) and yet is not 0: with 0 CTranslate2 ends a
+search at the first finished top beam, otherwise when `beam_size` hypotheses have ended, as LingoLite does."""
+
+
+class CTranslate2Backend:
+    """Runs an artifact of format `ctranslate2`; see `lingolite_cli.plugins.interfaces.TranslateBackend`.
+
+    Args:
+        artifact: made by the exporter `ctranslate2`.
+        options: compute type and parallel parts.
+        threads: threads of all parallel parts together.
+
+    Raises:
+        LingoLiteError: the compute type is not for this CPU, there are fewer threads than parts, or CTranslate2 cannot
+            read the model.
+    """
+
+    def __init__(self, artifact: Artifact, *, options: CTranslate2Options, threads: int) -> None:
+        compute_type = _compute_type(options, artifact)
+        if options.inter_threads > threads:
+            raise LingoLiteError(
+                f"inter_threads {options.inter_threads} is more than the {threads} threads to share",
+                hint=f"pass --threads {options.inter_threads}, or a smaller inter_threads",
+            )
+        self._pieces = Tokenizer(artifact.tokenizer_path).pieces
+        self._ids = {piece: id for id, piece in enumerate(self._pieces)}
+        self._num_parts = options.inter_threads
+        try:
+            self._translator: Any = ctranslate2.Translator(
+                str(artifact.path),
+                device=_DEVICE,
+                compute_type=compute_type,
+                inter_threads=options.inter_threads,
+                intra_threads=threads // options.inter_threads,
+            )
+        except (RuntimeError, ValueError) as error:
+            raise LingoLiteError(
+                f"CTranslate2 {ctranslate2.__version__} cannot open {artifact.path}: {error}",
+                hint="export the bundle again",
+                exit_code=ExitCode.PLUGIN,
+            ) from None
+
+    def translate(
+        self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions
+    ) -> list[list[Hypothesis]]:
+        """Search with CTranslate2, to the tokens of the host's search.
+
+        CTranslate2 is asked for the log-probabilities of the `beam_size` best hypotheses that ended, and the length
+        penalty is applied to these here, so that it is GNMT's and not CTranslate2's n^α. The best hypothesis is
+        exact. When more of them end at the last step than the beam has room for, CTranslate2 keeps the most probable,
+        so that lower ranks of `n_best` may differ.
+
+        Where `min_length` keeps `</s>` out, CTranslate2 shares its probability among the other tokens: greedy tokens
+        are the same, scores are higher.
+
+        Args:
+            source_ids: [B, S] int64, padded on the right.
+            source_mask: [B, S] bool, True on real tokens.
+            options: all but `min_length` together with beams.
+
+        Raises:
+            LingoLiteError: `min_length` together with beams, or CTranslate2 computed NaN.
+        """
+        if options.beam_size > 1 and options.min_length > 0:
+            raise LingoLiteError(
+                f"backend `ctranslate2` has no min_length ({options.min_length}) for beams: CTranslate2 spreads the "
+                "probability of the end over the other tokens, and so ranks beams by other scores",
+                hint="leave out min_length, or pass beam_size 1, or take another backend",
+            )
+        results = self._translator.translate_batch(
+            [[self._pieces[id] for id in row[mask]] for row, mask in zip(source_ids, source_mask, strict=True)],
+            max_batch_size=-(-len(source_ids) // self._num_parts),
+            beam_size=options.beam_size,
+            num_hypotheses=options.beam_size,
+            length_penalty=_POOL_ONLY,
+            max_input_length=0,
+            max_decoding_length=options.max_length,
+            min_decoding_length=options.min_length,
+            return_end_token=True,
+            return_scores=True,
+        )
+        return [self._hypotheses(result, options) for result in results]
+
+    def close(self) -> None:
+        """Free the model."""
+        self._translator.unload_model()
+
+    def _hypotheses(self, result: Any, options: DecodingOptions) -> list[Hypothesis]:
+        found = [
+            self._hypothesis(pieces, log_probability, alpha=options.length_penalty)
+            for pieces, log_probability in zip(result.hypotheses, result.scores, strict=True)
+        ]
+        return sorted(found, key=lambda hypothesis: -hypothesis.score)[: options.n_best]
+
+    def _hypothesis(self, pieces: list[str], log_probability: float, *, alpha: float) -> Hypothesis:
+        if math.isnan(log_probability):
+            raise LingoLiteError(
+                "CTranslate2 computed NaN instead of scores",
+                hint="check the weights, or try another backend: `lingolite plugins list`",
+                exit_code=ExitCode.PLUGIN,
+            )
+        tokens = tuple(self._ids[piece] for piece in pieces)
+        return scored(tokens, log_probability, alpha=alpha, is_finished=tokens[-1] == EOS_ID)
+
+
+def _compute_type(options: CTranslate2Options, artifact: Artifact) -> str:
+    """What to ask of CTranslate2, which for `default` would warn about half-precision weights on every load."""
+    if options.compute_type == "default":
+        return "int8" if artifact.manifest.details.get("weights") == "int8" else "float32"
+    supported = ctranslate2.get_supported_compute_types(_DEVICE)
+    if options.compute_type not in supported:
+        raise LingoLiteError(
+            f"CTranslate2 has no compute type {options.compute_type} on this CPU",
+            hint=f"choose one of {', '.join(sorted(supported))}, or leave it out",
+        )
+    return options.compute_type

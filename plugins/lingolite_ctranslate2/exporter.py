@@ -1,0 +1,50 @@
+"""The exporter `ctranslate2`: a bundle as a model directory that CTranslate2 reads.
+
+Owns the files; which array goes where is the business of `lingolite_ctranslate2.specification`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ctranslate2
+import msgspec
+
+from lingolite_cli.artifact import Artifact, Product
+from lingolite_cli.plugins.specs import NoOptions
+from lingolite_cli.tokenizer import Tokenizer
+from lingolite_ctranslate2.options import FORMAT
+from lingolite_ctranslate2.specification import transformer_spec
+from lingolite_ctranslate2.weights import Kind, Weights
+
+
+class ExportDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The exporter's part of the manifest: what matrices are stored in, and by which CTranslate2."""
+
+    weights: Kind
+    ctranslate2_version: str
+
+
+class CTranslate2Exporter:
+    """Writes `model.bin`, `config.json` and `shared_vocabulary.json`.
+
+    The directory is a whole CTranslate2 model: `ctranslate2.Translator(DIRECTORY)` opens it without LingoLite.
+
+    Args:
+        options: there are none.
+    """
+
+    def __init__(self, *, options: NoOptions) -> None:
+        """It has no options."""
+
+    def export(self, source: Artifact, directory: Path) -> Product:
+        """Export a bundle into `directory`.
+
+        Raises:
+            LingoLiteError: CTranslate2 cannot carry the bundle.
+        """
+        weights = Weights.read(source)
+        spec = transformer_spec(weights, source.manifest.model, Tokenizer(source.tokenizer_path).pieces)
+        spec.save(str(directory))
+        details = ExportDetails(weights=weights.kind, ctranslate2_version=ctranslate2.__version__)
+        return Product(format=FORMAT, details=msgspec.to_builtins(details))

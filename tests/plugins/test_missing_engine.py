@@ -1,0 +1,29 @@
+"""A plugin whose engine is an extra that is not installed: what users are told."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import lingolite_ctranslate2
+import pytest
+
+from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.plugins import registry
+from lingolite_cli.plugins.manager import LoadedModule, Origin, PluginHost
+from lingolite_cli.plugins.registry import Health, Registry
+
+
+def test_a_missing_engine_is_unavailable_with_the_command_that_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "find_spec", lambda name: None if name == "ctranslate2" else object())
+    specs: list[tuple[str, Any]] = [("backend", spec) for spec in lingolite_ctranslate2.lingolite_backends()]
+    specs += [("exporter", spec) for spec in lingolite_ctranslate2.lingolite_exporters()]
+    module = LoadedModule(Origin("ctranslate2", "lingolite", "1", "lingolite_ctranslate2"), tuple(specs))
+    plugins = Registry(cast("PluginHost", SimpleNamespace(modules=[module])))
+    assert [(entry.health, entry.reason) for entry in plugins.entries] == [
+        (Health.UNAVAILABLE, "needs ctranslate2")
+    ] * 2
+    with pytest.raises(LingoLiteError, match="backend `ctranslate2` cannot be used: unavailable") as error:
+        plugins.resolve("backend", "ctranslate2")
+    assert error.value.hint == 'run `pip install "lingolite[ctranslate2]"`'
+    assert error.value.exit_code == ExitCode.PLUGIN
