@@ -27,6 +27,7 @@ from lingolite_cli.commands import (
     train,
     translate,
     verify,
+    verify_lock,
 )
 from lingolite_cli.commands.state import State
 from lingolite_cli.console import Console
@@ -46,6 +47,7 @@ app.command("eval")(eval_.eval_)
 app.command("quantize")(quantize.quantize)
 app.command("export")(export.export)
 app.command("verify")(verify.verify)
+app.command("verify-lock")(verify_lock.verify_lock)
 app.command("bench")(bench.bench)
 app.command("translate")(translate.translate)
 app.command("train")(train.train)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lingolite_cli.commands import locking
 from lingolite_cli.commands.show import show_forecast, show_run
 from lingolite_cli.commands.state import parse_pairs, state_of
 from lingolite_cli.errors import ExitCode, LingoLiteError
@@ -24,6 +25,12 @@ def run(
         typer.Option("--set", metavar="STEP.KEY=VALUE", help="Change one value of the recipe; repeatable."),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Do every step again, cached or not.")] = False,
+    lock: Annotated[
+        bool, typer.Option("--lock", help="Afterwards write RECIPE.lock.toml: what was run, and what came out.")
+    ] = False,
+    locked: Annotated[
+        bool, typer.Option("--locked", help="Refuse any difference from RECIPE.lock.toml, before and after the run.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the run's manifest as JSON.")] = False,
 ) -> None:
     """Run a recipe: evaluate, quantize, export, verify, report. Exits 3 when a budget is broken."""
@@ -31,6 +38,8 @@ def run(
         raise LingoLiteError(
             "a recipe is run by one process, not by torchrun", hint="`torchrun … -m lingolite_cli train RECIPE` trains"
         )
+    if lock and locked:
+        raise LingoLiteError("--lock and --locked contradict each other", hint="--lock writes, --locked compares")
     state = state_of(context)
     console = state.console(json=json)
     overrides = parse_pairs(set_, flag="--set")
@@ -40,7 +49,14 @@ def run(
     if plan:
         show_forecast(runner.forecast(), console)
         return
+    lock_file = locking.read_lock(recipe) if locked else None
+    if lock_file is not None:
+        locking.check_plan(lock_file, checked, recipe=recipe, console=console)
     outcome = runner.run(state.project.runs_directory)
     show_run(outcome, console)
+    if lock_file is not None:
+        locking.check_outcome(lock_file, checked, outcome.manifest, recipe=recipe)
     if outcome.manifest.status == "broken budget":
         raise typer.Exit(ExitCode.BUDGET_BROKEN)
+    if lock:
+        locking.write(checked, outcome.manifest, recipe=recipe, console=console)

@@ -55,7 +55,7 @@ def check_corpus_files(spec: CorpusSpec, root: Path) -> None:
     Raises:
         LingoLiteError: `tsv` and `source` are both given or neither is, or a file does not exist.
     """
-    check_files(_paths(spec, root), root)
+    check_files(corpus_paths(spec, root), root)
 
 
 def check_files(paths: Sequence[Path], root: Path) -> None:
@@ -89,7 +89,7 @@ def read_corpus(spec: CorpusSpec, *, name: str, root: Path, max_samples: int | N
     if max_samples is not None and max_samples < 1:
         raise LingoLiteError(f"max_samples must be at least 1, not {max_samples}")
     check_corpus_files(spec, root)
-    first, *others = _paths(spec, root)
+    first, *others = corpus_paths(spec, root)
     if spec.tsv is not None:
         sources, references = _read_tsv(first)
     else:
@@ -107,7 +107,12 @@ def read_corpus(spec: CorpusSpec, *, name: str, root: Path, max_samples: int | N
     )
 
 
-def _paths(spec: CorpusSpec, root: Path) -> list[Path]:
+def corpus_paths(spec: CorpusSpec, root: Path) -> list[Path]:
+    """The files of a corpus: sources or the TSV file, then references.
+
+    Raises:
+        LingoLiteError: `tsv` and `source` are both given or neither is.
+    """
     if spec.tsv is not None and (spec.source is not None or spec.references):
         other = "source" if spec.source is not None else "references"
         raise LingoLiteError(

@@ -1,0 +1,119 @@
+"""`lingolite verify-lock`: a recipe's lock against this machine and what it has made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.commands.options import JsonFlag
+from lingolite_cli.commands.state import state_of
+from lingolite_cli.console import Console, status_text
+from lingolite_cli.environment import cpu_features
+from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.recipe.lock import (
+    Lock,
+    LockedStep,
+    cpu_drift,
+    describe_plan,
+    outcome_drift,
+    plan_drift,
+    read_lock,
+    with_outcomes,
+)
+from lingolite_cli.recipe.plan import make_plan, read_recipe
+from lingolite_cli.recipe.record import RunManifest
+from lingolite_cli.recipe.runner import MANIFEST_NAME
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What was compared, how it differs if it does, and what another CPU may make of it."""
+
+    what: str
+    differences: list[str]
+    elsewhere: str
+
+    @property
+    def status(self) -> str:
+        """As a verdict's."""
+        return "fail" if self.differences else "pass"
+
+
+def verify_lock(
+    context: typer.Context,
+    recipe: Annotated[Path, typer.Argument(help="The recipe whose lock is checked.")],
+    run: Annotated[Path | None, typer.Option("--run", help="The run to check; without it, the last one.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Check a lock against the inputs, packages and artifacts of this machine. Exits 3 when something differs."""
+    state = state_of(context)
+    console = state.console(json=json)
+    lock = read_lock(recipe)
+    plan = make_plan(
+        read_recipe(recipe, state.project), path=str(recipe), project=state.project, registry=state.registry
+    )
+    now = describe_plan(plan)
+    drifts = [str(drift) for drift in plan_drift(lock, now)]
+    findings = [Finding(what="inputs, packages, options", differences=drifts, elsewhere="the same")]
+    directory = run or _last_run(state.project.runs_directory / lock.recipe)
+    if directory is not None:
+        findings += _outcome_findings(lock, now, directory)
+    _show(findings, lock, directory, console)
+    if any(finding.status == "fail" for finding in findings):
+        raise typer.Exit(ExitCode.BUDGET_BROKEN)
+
+
+def _last_run(directory: Path) -> Path | None:
+    """Run ids begin with their time."""
+    return max((path.parent for path in directory.glob(f"*/{MANIFEST_NAME}")), default=None)
+
+
+def _outcome_findings(lock: Lock, now: Lock, directory: Path) -> list[Finding]:
+    manifest = _read_manifest(directory)
+    if [step.id for step in manifest.steps] != [step.id for step in now.steps]:
+        raise LingoLiteError(f"{directory} is a run of other steps", hint="name another one: --run DIR")
+    for step in lock.steps:
+        if step.artifact:
+            Artifact.open(directory / "artifacts" / step.id)  # each file against its digest
+    drifts = outcome_drift(lock, with_outcomes(now, manifest), is_same_cpu=not cpu_drift(lock, cpu_features()))
+    found = []
+    for step in lock.steps:
+        if step.artifact or step.metrics:
+            own = [str(drift) for drift in drifts if drift.what.startswith(f"step `{step.id}`,")]
+            what = f"{step.id}: {', '.join(step.metrics) or 'artifact'}"
+            found.append(Finding(what=what, differences=own, elsewhere=_elsewhere(step)))
+    return found
+
+
+def _read_manifest(directory: Path) -> RunManifest:
+    path = directory / MANIFEST_NAME
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=RunManifest)
+    except OSError as error:
+        raise LingoLiteError(f"cannot read {path}: {error.strerror}", hint="name a run: --run DIR") from None
+    except msgspec.DecodeError as error:
+        raise LingoLiteError(f"{path} is no manifest of a run: {error}", hint="name a run: --run DIR") from None
+
+
+def _elsewhere(step: LockedStep) -> str:
+    """What can be expected of this step on another CPU."""
+    if step.uses == "train" or "data" in step.options or "calibration" in step.options:
+        return "not the same: the model is run, and float sums follow the CPU's instructions"
+    if step.artifact:
+        return "the same bytes, if what it was made from is the same"
+    tolerance = max(metric.tolerance for metric in step.metrics.values())
+    return f"within {tolerance:g}; the same where all products are exact integers"
+
+
+def _show(findings: list[Finding], lock: Lock, directory: Path | None, console: Console) -> None:
+    cpu = [str(drift) for drift in cpu_drift(lock, cpu_features())]
+    console.print_json({"findings": findings, "run": directory and str(directory), "cpu": cpu})
+    rows = [[finding.what, status_text(finding.status), finding.elsewhere] for finding in findings]
+    console.table(["what", "here", "on another CPU"], rows)
+    for difference in (difference for finding in findings for difference in finding.differences):
+        console.print(f"differs: {difference}")
+    console.print(f"run: {directory}" if directory else f"no run of {lock.recipe} here: no outcome was checked")
+    console.print("CPU: " + ("the instruction sets of the lock" if not cpu else "; ".join(cpu)))
