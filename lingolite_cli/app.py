@@ -15,6 +15,7 @@ import typer
 from lingolite_cli import __version__
 from lingolite_cli.commands import (
     bench,
+    compare,
     doctor,
     eval_,
     export,
@@ -48,6 +49,7 @@ app.command("quantize")(quantize.quantize)
 app.command("export")(export.export)
 app.command("verify")(verify.verify)
 app.command("verify-lock")(verify_lock.verify_lock)
+app.command("compare")(compare.compare)
 app.command("bench")(bench.bench)
 app.command("translate")(translate.translate)
 app.command("train")(train.train)

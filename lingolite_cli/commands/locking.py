@@ -7,14 +7,15 @@ from pathlib import Path
 from lingolite_cli.console import Console
 from lingolite_cli.environment import cpu_features
 from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.recipe.drift import Drift
 from lingolite_cli.recipe.lock import (
-    Drift,
     Lock,
     cpu_drift,
     describe_plan,
     outcome_drift,
     plan_drift,
     read_lock,
+    say,
     with_outcomes,
     write_lock,
 )
@@ -63,4 +64,4 @@ def write(plan: Plan, manifest: RunManifest, *, recipe: Path, console: Console) 
 
 
 def _listed(message: str, drifts: list[Drift]) -> str:
-    return "\n  ".join((message, *map(str, drifts)))
+    return "\n  ".join((message, *map(say, drifts)))

@@ -22,11 +22,11 @@ from lingolite_cli.recipe.lock import (
     outcome_drift,
     plan_drift,
     read_lock,
+    say,
     with_outcomes,
 )
 from lingolite_cli.recipe.plan import make_plan, read_recipe
-from lingolite_cli.recipe.record import RunManifest
-from lingolite_cli.recipe.runner import MANIFEST_NAME
+from lingolite_cli.recipe.runs import last_run, read_run
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,9 +56,9 @@ def verify_lock(
         read_recipe(recipe, state.project), path=str(recipe), project=state.project, registry=state.registry
     )
     now = describe_plan(plan)
-    drifts = [str(drift) for drift in plan_drift(lock, now)]
+    drifts = [say(drift) for drift in plan_drift(lock, now)]
     findings = [Finding(what="inputs, packages, options", differences=drifts, elsewhere="the same")]
-    directory = run or _last_run(state.project.runs_directory / lock.recipe)
+    directory = run or last_run(state.project.runs_directory / lock.recipe)
     if directory is not None:
         findings += _outcome_findings(lock, now, directory)
     _show(findings, lock, directory, console)
@@ -66,13 +66,8 @@ def verify_lock(
         raise typer.Exit(ExitCode.BUDGET_BROKEN)
 
 
-def _last_run(directory: Path) -> Path | None:
-    """Run ids begin with their time."""
-    return max((path.parent for path in directory.glob(f"*/{MANIFEST_NAME}")), default=None)
-
-
 def _outcome_findings(lock: Lock, now: Lock, directory: Path) -> list[Finding]:
-    manifest = _read_manifest(directory)
+    manifest = read_run(directory)
     if [step.id for step in manifest.steps] != [step.id for step in now.steps]:
         raise LingoLiteError(f"{directory} is a run of other steps", hint="name another one: --run DIR")
     for step in lock.steps:
@@ -82,20 +77,10 @@ def _outcome_findings(lock: Lock, now: Lock, directory: Path) -> list[Finding]:
     found = []
     for step in lock.steps:
         if step.artifact or step.metrics:
-            own = [str(drift) for drift in drifts if drift.what.startswith(f"step `{step.id}`,")]
+            own = [say(drift) for drift in drifts if drift.what.startswith(f"step `{step.id}`,")]
             what = f"{step.id}: {', '.join(step.metrics) or 'artifact'}"
             found.append(Finding(what=what, differences=own, elsewhere=_elsewhere(step)))
     return found
-
-
-def _read_manifest(directory: Path) -> RunManifest:
-    path = directory / MANIFEST_NAME
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=RunManifest)
-    except OSError as error:
-        raise LingoLiteError(f"cannot read {path}: {error.strerror}", hint="name a run: --run DIR") from None
-    except msgspec.DecodeError as error:
-        raise LingoLiteError(f"{path} is no manifest of a run: {error}", hint="name a run: --run DIR") from None
 
 
 def _elsewhere(step: LockedStep) -> str:
@@ -109,7 +94,7 @@ def _elsewhere(step: LockedStep) -> str:
 
 
 def _show(findings: list[Finding], lock: Lock, directory: Path | None, console: Console) -> None:
-    cpu = [str(drift) for drift in cpu_drift(lock, cpu_features())]
+    cpu = [say(drift) for drift in cpu_drift(lock, cpu_features())]
     console.print_json({"findings": findings, "run": directory and str(directory), "cpu": cpu})
     rows = [[finding.what, status_text(finding.status), finding.elsewhere] for finding in findings]
     console.table(["what", "here", "on another CPU"], rows)

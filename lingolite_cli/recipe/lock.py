@@ -18,6 +18,7 @@ from lingolite_cli.artifact import sha256_file, write_atomic
 from lingolite_cli.environment import PACKAGES, cpu_features, package_versions
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.corpus import corpus_paths
+from lingolite_cli.recipe.drift import Drift, compare, compare_tables
 from lingolite_cli.recipe.record import (
     EvaluateResult,
     ExportResult,
@@ -84,19 +85,6 @@ class Lock(_Struct, frozen=True, kw_only=True):
     packages: dict[str, str]
     inputs: dict[str, dict[str, str]]
     steps: list[LockedStep]
-
-
-class Drift(msgspec.Struct, frozen=True):
-    """One difference: what it is of, what the lock says, and what there is; None for nothing."""
-
-    what: str
-    locked: str | None
-    seen: str | None
-
-    def __str__(self) -> str:
-        if self.seen is None:
-            return f"{self.what}: gone; locked {self.locked}"
-        return f"{self.what}: {self.seen}, " + ("not in the lock" if self.locked is None else f"locked {self.locked}")
 
 
 def lock_path(recipe: Path) -> Path:
@@ -205,16 +193,16 @@ def _plain(value: Any) -> Any:
 
 def plan_drift(lock: Lock, now: Lock) -> list[Drift]:
     """What would make this another run than the locked one. The CPU is not a part of it: see `cpu_drift`."""
-    found = list(_compare("recipe", lock.recipe, now.recipe))
-    found += _compare("seed", lock.seed, now.seed)
-    found += _compare("threads", lock.threads, now.threads)
-    found += _compare("Python", lock.python, now.python)
-    found += _compare_tables("package", lock.packages, now.packages)
+    found = list(compare("recipe", lock.recipe, now.recipe))
+    found += compare("seed", lock.seed, now.seed)
+    found += compare("threads", lock.threads, now.threads)
+    found += compare("Python", lock.python, now.python)
+    found += compare_tables("package", lock.packages, now.packages)
     for name in dict.fromkeys((*lock.inputs, *now.inputs)):
-        found += _compare_tables(f"input `{name}`, file", lock.inputs.get(name, {}), now.inputs.get(name, {}))
+        found += compare_tables(f"input `{name}`, file", lock.inputs.get(name, {}), now.inputs.get(name, {}))
     steps = {step.id: step for step in now.steps}
     locked = {step.id: step for step in lock.steps}
-    found += _compare("order of the steps", " → ".join(locked), " → ".join(steps))
+    found += compare("order of the steps", " → ".join(locked), " → ".join(steps))
     for id in locked.keys() & steps.keys():
         found += _step_drift(locked[id], steps[id])
     return sorted(found, key=lambda drift: drift.what)
@@ -222,9 +210,9 @@ def plan_drift(lock: Lock, now: Lock) -> list[Drift]:
 
 def _step_drift(locked: LockedStep, now: LockedStep) -> Iterator[Drift]:
     where = f"step `{now.id}`"
-    yield from _compare(f"{where}, kind", locked.uses, now.uses)
-    yield from _compare(f"{where}, inputs", ", ".join(locked.inputs), ", ".join(now.inputs))
-    yield from _compare_tables(f"{where}, option", _flat(locked.options), _flat(now.options))
+    yield from compare(f"{where}, kind", locked.uses, now.uses)
+    yield from compare(f"{where}, inputs", ", ".join(locked.inputs), ", ".join(now.inputs))
+    yield from compare_tables(f"{where}, option", locked.options, now.options)
     before, after = ({(plugin.kind, plugin.name): plugin for plugin in step.plugins} for step in (locked, now))
     for kind, name in dict.fromkeys((*before, *after)):
         yield from _plugin_drift(f"{where}, {kind} `{name}`", before.get((kind, name)), after.get((kind, name)))
@@ -234,12 +222,19 @@ def _plugin_drift(where: str, locked: LockedPlugin | None, now: LockedPlugin | N
     if locked is None or now is None:
         yield Drift(where, _version(locked), _version(now))
         return
-    yield from _compare(where, _version(locked), _version(now))
-    yield from _compare_tables(f"{where}, option", _flat(locked.options), _flat(now.options))
+    yield from compare(where, _version(locked), _version(now))
+    yield from compare_tables(f"{where}, option", locked.options, now.options)
 
 
 def _version(plugin: LockedPlugin | None) -> str | None:
     return None if plugin is None else f"{plugin.distribution} {plugin.version}"
+
+
+def say(drift: Drift) -> str:
+    """A difference from a lock in words."""
+    if drift.after is None:
+        return f"{drift.what}: gone; locked {drift.before}"
+    return f"{drift.what}: {drift.after}, " + ("not in the lock" if drift.before is None else f"locked {drift.before}")
 
 
 def cpu_drift(lock: Lock, features: list[str]) -> list[Drift]:
@@ -259,7 +254,7 @@ def outcome_drift(lock: Lock, now: Lock, *, is_same_cpu: bool) -> list[Drift]:
     """
     found: list[Drift] = []
     for locked, step in zip(lock.steps, now.steps, strict=True):
-        found += _compare(f"step `{step.id}`, artifact", locked.artifact, step.artifact)
+        found += compare(f"step `{step.id}`, artifact", locked.artifact, step.artifact)
         for name in dict.fromkeys((*locked.metrics, *step.metrics)):
             before, after = locked.metrics.get(name), step.metrics.get(name)
             if before and after and abs(before.value - after.value) <= (0.0 if is_same_cpu else before.tolerance):
@@ -270,30 +265,3 @@ def outcome_drift(lock: Lock, now: Lock, *, is_same_cpu: bool) -> list[Drift]:
 
 def _score(metric: LockedMetric | None) -> str | None:
     return None if metric is None else f"{metric.value:.4f}"
-
-
-def _compare(what: str, locked: Any, seen: Any) -> list[Drift]:
-    return [] if locked == seen else [Drift(what, _show(locked), _show(seen))]
-
-
-def _compare_tables(what: str, locked: Mapping[str, Any], seen: Mapping[str, Any]) -> list[Drift]:
-    return [
-        Drift(f"{what} `{name}`", _show(locked.get(name)), _show(seen.get(name)))
-        for name in dict.fromkeys((*locked, *seen))
-        if locked.get(name) != seen.get(name)
-    ]
-
-
-def _show(value: Any) -> str | None:
-    if value is None or value == "":
-        return None
-    text = value if isinstance(value, str) else repr(value)
-    return text[:12] + "…" if len(text) == 64 and not text.strip("0123456789abcdef") else text
-
-
-def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables by dotted key."""
-    flat: dict[str, Any] = {}
-    for key, value in options.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat

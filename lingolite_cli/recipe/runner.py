@@ -34,13 +34,12 @@ from lingolite_cli.recipe.record import (
     StepResult,
     TrainResult,
 )
+from lingolite_cli.recipe.runs import MANIFEST_NAME
 from lingolite_cli.recipe.scope import Plan, PlannedStep
 from lingolite_cli.recipe.steps import KINDS
 from lingolite_cli.recipe.translations import TRANSLATIONS_NAME
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.training.metrics import EVENTS_NAME, METRICS_NAME
-
-MANIFEST_NAME = "manifest.json"
 
 
 class StepForecast(msgspec.Struct, frozen=True, kw_only=True):

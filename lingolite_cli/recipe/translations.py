@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
+
+from lingolite_cli.evaluation.comparison import Translations
 
 
 class TranslationRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,3 +39,12 @@ def read_translations(path: Path) -> list[TranslationRecord]:
     decoder = msgspec.json.Decoder(TranslationRecord)
     with path.open("rb") as stream:
         return [decoder.decode(line) for line in stream]
+
+
+def as_translations(records: Sequence[TranslationRecord]) -> Translations:
+    """Records as what two systems are compared by."""
+    return Translations(
+        [record.source for record in records],
+        [record.references for record in records],
+        [record.hypothesis for record in records],
+    )

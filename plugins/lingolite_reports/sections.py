@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from lingolite_cli.evaluation.word_diff import Span, word_diff
 from lingolite_cli.recipe.record import BenchmarkResult, RunManifest, SentencePair, VerifyResult
 from lingolite_reports import formats
 from lingolite_reports.tables import (
@@ -31,7 +32,6 @@ from lingolite_reports.tables import (
     verifications,
 )
 from lingolite_reports.trainings import texts_table, trainings_table
-from lingolite_reports.word_diff import Span, word_diff
 
 Key = Literal["budgets", "training", "quality", "size", "speed", "sentences", "steps", "provenance"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from lingolite_reports import formats
-from lingolite_reports.word_diff import word_diff
+
+from lingolite_cli.evaluation.word_diff import word_diff
 
 
 @pytest.mark.parametrize(

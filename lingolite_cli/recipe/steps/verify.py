@@ -9,13 +9,18 @@ from pathlib import Path
 
 from lingolite_cli.artifact import TOKENIZER_NAME
 from lingolite_cli.environment import cpu_features
+from lingolite_cli.evaluation.comparison import Scorer, measure_difference
 from lingolite_cli.evaluation.parity import Parity, compare_hypotheses, measure_parity
 from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict, judge_drop, judge_max, judge_min
-from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
 from lingolite_cli.recipe.record import EvaluateResult, SentencePair, VerifyResult
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
-from lingolite_cli.recipe.translations import TRANSLATIONS_NAME, TranslationRecord, read_translations
+from lingolite_cli.recipe.translations import (
+    TRANSLATIONS_NAME,
+    TranslationRecord,
+    as_translations,
+    read_translations,
+)
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 
 _MB = 1e6
@@ -83,7 +88,7 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> VerifyRe
     before, reference_records = _evaluated(workspace, step.reference)
     after, candidate_records = _evaluated(workspace, step.candidate)
     differences = [
-        _difference(choice, workspace, before, after, reference_records, candidate_records, step)
+        _difference(choice, workspace, (before, after), (reference_records, candidate_records), step)
         for choice in planned.plugins[1:]
     ]
     parity, warnings = _parity(planned, workspace, reference_records, candidate_records)
@@ -115,46 +120,20 @@ def _evaluated(workspace: Workspace, step: str) -> tuple[EvaluateResult, list[Tr
 def _difference(
     choice: PluginChoice,
     workspace: Workspace,
-    before: EvaluateResult,
-    after: EvaluateResult,
-    reference_records: Sequence[TranslationRecord],
-    candidate_records: Sequence[TranslationRecord],
+    results: tuple[EvaluateResult, EvaluateResult],
+    records: tuple[Sequence[TranslationRecord], Sequence[TranslationRecord]],
     step: VerifyStep,
 ) -> MetricDifference:
-    name = choice.loaded.spec.name
-    first, second = before.metrics[name], after.metrics[name]
-    if "sentence_statistics" not in choice.loaded.spec.capabilities:
-        return _point_difference(name, first, second, len(reference_records))
-    from lingolite_cli.evaluation.statistics import paired_bootstrap
-
-    metric = workspace.create(choice)
-    references = [list(stream) for stream in zip(*(r.references for r in reference_records), strict=True)]
-    interval = paired_bootstrap(
-        metric.statistics([record.hypothesis for record in reference_records], references),
-        metric.statistics([record.hypothesis for record in candidate_records], references),
-        metric.from_statistics,
-        resamples=step.resamples,
+    spec = choice.loaded.spec
+    first, second = map(as_translations, records)
+    return measure_difference(
+        spec.name,
+        Scorer(workspace.create(choice), "sentence_statistics" in spec.capabilities),
+        first,
+        second,
         seed=workspace.seed,
-    )
-    return MetricDifference(
-        metric=name,
-        reference=first.value,
-        candidate=second.value,
-        delta=interval.delta,
-        low=interval.low,
-        high=interval.high,
-        confidence=interval.confidence,
-        num_sentences=len(reference_records),
-    )
-
-
-def _point_difference(name: str, first: Score, second: Score, num_sentences: int) -> MetricDifference:
-    return MetricDifference(
-        metric=name,
-        reference=first.value,
-        candidate=second.value,
-        delta=second.value - first.value,
-        num_sentences=num_sentences,
+        resamples=step.resamples,
+        scores=(results[0].metrics[spec.name].value, results[1].metrics[spec.name].value),
     )
 
 

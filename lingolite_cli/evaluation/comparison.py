@@ -1,0 +1,202 @@
+"""Two systems on the same sentences: scores with intervals, wins and losses, by length, and what differs most.
+
+Owns what is compared. What the systems are, and where their translations come from, is the caller's. N sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from lingolite_cli.evaluation.verdicts import MetricDifference
+
+LENGTHS = ((1, 5), (6, 10), (11, 20), (21, 40), (41, None))
+"""Words of a source, first and last of each bucket."""
+
+
+class Translations(msgspec.Struct, frozen=True):
+    """N sources, their references, and one system's hypotheses."""
+
+    sources: list[str]
+    references: list[list[str]]
+    hypotheses: list[str]
+
+    def pick(self, indices: Sequence[int]) -> Translations:
+        """Some of the sentences."""
+        return Translations(
+            [self.sources[index] for index in indices],
+            [self.references[index] for index in indices],
+            [self.hypotheses[index] for index in indices],
+        )
+
+    @property
+    def streams(self) -> list[list[str]]:
+        """The references as R streams of N."""
+        return [list(stream) for stream in zip(*self.references, strict=True)]
+
+
+class Scorer(msgspec.Struct, frozen=True):
+    """A metric, and whether it declares sentence statistics; without them a difference has no interval."""
+
+    metric: Any  # a `Metric`, or a `ResamplableMetric`
+    is_resamplable: bool
+
+
+class ComparedSentence(msgspec.Struct, frozen=True, kw_only=True):
+    """A sentence that the systems translate differently. `delta` is sentence chrF of the second minus the first."""
+
+    index: int
+    source: str
+    reference: str
+    first: str
+    second: str
+    delta: float
+
+
+class LengthBucket(msgspec.Struct, frozen=True, kw_only=True):
+    """The sentences whose source has `low` to `high` words; None for no end."""
+
+    low: int
+    high: int | None
+    num_sentences: int
+    differences: list[MetricDifference]
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """The second system against the first.
+
+    `wins`, `losses` and `ties` count sentences by sentence chrF; `same` of the ties are the same text. `best` and
+    `worst` begin with the largest difference.
+    """
+
+    name: str
+    num_sentences: int
+    differences: list[MetricDifference]
+    wins: int
+    losses: int
+    ties: int
+    same: int
+    buckets: list[LengthBucket]
+    best: list[ComparedSentence]
+    worst: list[ComparedSentence]
+
+
+def compare_translations(
+    first: Translations,
+    second: Translations,
+    metrics: Mapping[str, Scorer],
+    *,
+    name: str,
+    seed: int = 17,
+    resamples: int = 1000,
+    listed: int = 5,
+) -> Comparison:
+    """Compare two systems.
+
+    Args:
+        first: what is compared with.
+        second: of the same sentences in the same order.
+        metrics: by name.
+        name: of the comparison.
+        seed: of the resampling.
+        resamples: of the paired bootstrap.
+        listed: best and worst sentences.
+    """
+    deltas = _sentence_deltas(first, second)
+    differing = [index for index, (a, b) in enumerate(zip(first.hypotheses, second.hypotheses, strict=True)) if a != b]
+    ordered = sorted(differing, key=lambda index: (deltas[index], index))
+    buckets = []
+    for low, high in LENGTHS:
+        inside = [i for i, text in enumerate(first.sources) if low <= len(text.split()) <= (high or 10**9)]
+        if inside:
+            scores = [
+                measure_difference(key, scorer, first.pick(inside), second.pick(inside), seed=seed, resamples=resamples)
+                for key, scorer in metrics.items()
+            ]
+            buckets.append(LengthBucket(low=low, high=high, num_sentences=len(inside), differences=scores))
+    wins, losses = sum(delta > 0 for delta in deltas), sum(delta < 0 for delta in deltas)
+    return Comparison(
+        name=name,
+        num_sentences=len(deltas),
+        differences=[
+            measure_difference(key, scorer, first, second, seed=seed, resamples=resamples)
+            for key, scorer in metrics.items()
+        ],
+        wins=wins,
+        losses=losses,
+        ties=len(deltas) - wins - losses,
+        same=len(deltas) - len(differing),
+        buckets=buckets,
+        best=[_sentence(first, second, i, deltas) for i in reversed(ordered) if deltas[i] > 0][:listed],
+        worst=[_sentence(first, second, i, deltas) for i in ordered if deltas[i] < 0][:listed],
+    )
+
+
+def measure_difference(
+    name: str,
+    scorer: Scorer,
+    first: Translations,
+    second: Translations,
+    *,
+    seed: int,
+    resamples: int,
+    scores: tuple[float, float] | None = None,
+) -> MetricDifference:
+    """Second minus first by one metric, with the interval of the paired bootstrap where the metric allows it.
+
+    Args:
+        name: of the metric.
+        scorer: the metric.
+        first: what is compared with.
+        second: of the same sentences in the same order.
+        seed: of the resampling.
+        resamples: how many.
+        scores: of both, where they are known.
+    """
+    from lingolite_cli.evaluation.statistics import paired_bootstrap
+
+    metric = scorer.metric
+    before, after = scores or [metric.score(system.hypotheses, system.streams).value for system in (first, second)]
+    difference = MetricDifference(
+        metric=name, reference=before, candidate=after, delta=after - before, num_sentences=len(first.sources)
+    )
+    if not scorer.is_resamplable:
+        return difference
+    interval = paired_bootstrap(
+        metric.statistics(first.hypotheses, first.streams),
+        metric.statistics(second.hypotheses, second.streams),
+        metric.from_statistics,
+        resamples=resamples,
+        seed=seed,
+    )
+    return msgspec.structs.replace(
+        difference, delta=interval.delta, low=interval.low, high=interval.high, confidence=interval.confidence
+    )
+
+
+def _sentence_deltas(first: Translations, second: Translations) -> list[float]:
+    from sacrebleu.metrics import CHRF
+
+    metric = CHRF()
+    deltas = []
+    for references, before, after in zip(first.references, first.hypotheses, second.hypotheses, strict=True):
+        same = before == after
+        deltas.append(0.0 if same else _score(metric, after, references) - _score(metric, before, references))
+    return deltas
+
+
+def _score(metric: Any, hypothesis: str, references: list[str]) -> float:
+    return float(metric.sentence_score(hypothesis, references).score)
+
+
+def _sentence(first: Translations, second: Translations, index: int, deltas: Sequence[float]) -> ComparedSentence:
+    return ComparedSentence(
+        index=index,
+        source=first.sources[index],
+        reference=first.references[index][0],
+        first=first.hypotheses[index],
+        second=second.hypotheses[index],
+        delta=deltas[index],
+    )

@@ -1,0 +1,47 @@
+"""Differences between two descriptions, named one by one: what a lock and a comparison of runs both tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+
+class Drift(msgspec.Struct, frozen=True):
+    """One difference: what it is of, and its value before and after; None for nothing."""
+
+    what: str
+    before: str | None
+    after: str | None
+
+
+def compare(what: str, before: Any, after: Any) -> list[Drift]:
+    """The difference of two values, if there is one."""
+    return [] if before == after else [Drift(what, _show(before), _show(after))]
+
+
+def compare_tables(what: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Drift]:
+    """The differences of two tables, by key; a table inside a table by dotted key."""
+    first, second = flat(before), flat(after)
+    return [
+        Drift(f"{what} `{name}`", _show(first.get(name)), _show(second.get(name)))
+        for name in dict.fromkeys((*first, *second))
+        if first.get(name) != second.get(name)
+    ]
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, by dotted key."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
+def _show(value: Any) -> str | None:
+    """A value for people; of a SHA-256 its beginning."""
+    if value is None or value == "":
+        return None
+    text = value if isinstance(value, str) else repr(value)
+    return text[:12] + "…" if len(text) == 64 and not text.strip("0123456789abcdef") else text

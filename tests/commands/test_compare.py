@@ -1,0 +1,174 @@
+"""`lingolite compare`: runs, files and artifacts, what is said of them, and when it fails."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sacrebleu
+from command_line import Outcome, runs
+
+Command = Callable[..., Outcome]
+RECIPE = "recipes/small.toml"
+
+
+def write(path: Path, hypotheses: list[str], references: list[str], sources: list[str] | None = None) -> Path:
+    lines = [
+        {
+            "index": index,
+            "source": (sources or references)[index],
+            "references": [references[index]],
+            "hypothesis": hypothesis,
+            "tokens": [5, 2],
+            "score": -1.0,
+            "is_truncated": False,
+            "is_finished": True,
+        }
+        for index, hypothesis in enumerate(hypotheses)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def texts() -> tuple[list[str], list[str], list[str]]:
+    """References of 3 to 14 words, a system that is wrong on every tenth word, and one that is on every fourth."""
+    draw = random.Random(3)
+    words = "the cat sat on a mat and ran into fog behind red boats while rain fell over old houses".split()
+    references = [" ".join(draw.choices(words, k=3 + number % 12)) for number in range(60)]
+
+    def spoil(share: float) -> list[str]:
+        return [" ".join("xyz" if draw.random() < share else word for word in line.split()) for line in references]
+
+    return references, spoil(0.1), spoil(0.25)
+
+
+def test_two_files_are_compared_as_sacrebleu_scores_them(
+    lingolite: Command, project: Path, texts: tuple[list[str], list[str], list[str]]
+) -> None:
+    references, good, bad = texts
+    first, second = write(project / "a.jsonl", good, references), write(project / "b.jsonl", bad, references)
+    outcome = lingolite("compare", first, second, "--json")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    (comparison,) = found["comparisons"]
+    assert comparison["num_sentences"] == 60
+    assert comparison["wins"] + comparison["losses"] + comparison["ties"] == 60
+    scores = {difference["metric"]: difference for difference in comparison["differences"]}
+    assert scores["bleu"]["reference"] == pytest.approx(sacrebleu.corpus_bleu(good, [references]).score, abs=1e-9)
+    assert scores["chrf"]["candidate"] == pytest.approx(sacrebleu.corpus_chrf(bad, [references]).score, abs=1e-9)
+    assert scores["chrf"]["low"] < scores["chrf"]["delta"] < scores["chrf"]["high"] < 0
+    assert sum(bucket["num_sentences"] for bucket in comparison["buckets"]) == 60
+    assert [(bucket["low"], bucket["high"]) for bucket in comparison["buckets"]] == [(1, 5), (6, 10), (11, 20)]
+    worst = comparison["worst"]
+    expected = [
+        sacrebleu.sentence_chrf(b, [reference]).score - sacrebleu.sentence_chrf(a, [reference]).score
+        for a, b, reference in zip(good, bad, references, strict=True)
+    ]
+    assert worst[0]["delta"] == pytest.approx(min(expected), abs=1e-9)
+    assert [sentence["delta"] for sentence in worst] == sorted(sentence["delta"] for sentence in worst)
+    assert [line.split(":")[1].split()[0] for line in found["regressions"]] == ["bleu", "chrf"]
+
+
+def test_regression_fails_where_asked_and_gain_does_not(
+    lingolite: Command, project: Path, texts: tuple[list[str], list[str], list[str]]
+) -> None:
+    references, good, bad = texts
+    first, second = write(project / "a.jsonl", good, references), write(project / "b.jsonl", bad, references)
+    outcome = lingolite("compare", first, second, "--fail-on-regression")
+    assert outcome.code == 3
+    assert "worse: translations: bleu" in outcome.out
+    assert "[-" in outcome.out
+    assert "[+xyz+]" in outcome.out
+    back = lingolite("compare", second, first, "--fail-on-regression")
+    assert back.code == 0
+    assert "nothing is surely worse" in back.out
+
+
+def test_noise_is_no_regression(
+    lingolite: Command, project: Path, texts: tuple[list[str], list[str], list[str]]
+) -> None:
+    references, good, _ = texts
+    other = [*good[:30], *reversed(good[30:])]
+    changed = [a if index % 7 else "xyz " + a for index, a in enumerate(good)]
+    first = write(project / "a.jsonl", [*changed[:3], *good[3:]], references)
+    second = write(project / "b.jsonl", [*good[:57], *changed[57:]], references)
+    assert lingolite("compare", first, second, "--fail-on-regression").code == 0
+    assert lingolite("compare", first, write(project / "c.jsonl", other, references), "--fail-on-regression").code == 3
+
+
+def test_runs_tell_what_changed_and_which_budget_broke(with_echo: Command, project: Path) -> None:
+    assert with_echo("run", RECIPE).code == 0
+    assert with_echo("run", RECIPE, "--set", "verify.budget.size_ratio_max=0.4", "--set", "seed=18").code == 3
+    first, second = sorted(
+        runs(project, "small"), key=lambda run: json.loads((run / "manifest.json").read_text())["seed"]
+    )
+    outcome = with_echo("compare", first, second, "--fail-on-regression", "--json")
+    assert outcome.code == 3
+    found = json.loads(outcome.out)
+    assert [comparison["name"] for comparison in found["comparisons"]] == ["baseline", "shipped"]
+    assert {(drift["what"], drift["before"], drift["after"]) for drift in found["changes"]["setup"]} == {
+        ("seed", "17", "18"),
+        ("step `verify`, `budget.size_ratio_max`", "0.9", "0.4"),
+    }
+    assert len(found["regressions"]) == 1
+    assert found["regressions"][0].startswith("verify.size_ratio_max: ")
+    shown = with_echo("compare", first, second, "--step", "shipped")
+    assert shown.code == 0, shown.err
+    assert "baseline:" not in shown.out
+    assert "verify.size_ratio_max" in shown.out
+
+
+def test_artifacts_are_evaluated_on_the_test_set(with_echo: Command, project: Path) -> None:
+    assert with_echo("quantize", "--method", "fp16", "--out", "half").code == 0
+    outcome = with_echo("compare", "model", "half")
+    assert outcome.code == 0, outcome.err
+    assert "21 are the same text" in outcome.out
+    assert "nothing is surely worse" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("fewer", "60 sentences against 59"),
+        ("other", "sentence 3 is not the same in both"),
+        ("damaged", "is no file of translations"),
+        ("empty", "has no translations"),
+        ("missing", "no such file or directory"),
+        ("directory", "is neither a run nor an artifact"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    lingolite: Command, project: Path, texts: tuple[list[str], list[str], list[str]], change: str, said: str
+) -> None:
+    references, good, _ = texts
+    first, second = write(project / "a.jsonl", good, references), project / "b.jsonl"
+    if change == "fewer":
+        write(second, good[:59], references[:59])
+    elif change == "other":
+        write(second, good, references, ["changed" if index == 2 else line for index, line in enumerate(references)])
+    elif change == "damaged":
+        second.write_text("hello\n", encoding="utf-8")
+    elif change == "empty":
+        second.write_text("", encoding="utf-8")
+    elif change == "directory":
+        second.mkdir()
+    outcome = lingolite("compare", first, second)
+    assert outcome.code == 2
+    assert said in outcome.err
+
+
+def test_a_step_must_be_there_and_be_named(with_echo: Command, project: Path) -> None:
+    assert with_echo("run", RECIPE).code == 0
+    (run,) = runs(project, "small")
+    outcome = with_echo("compare", run, run, "--step", "shiped")
+    assert outcome.code == 2
+    assert "there are: baseline, shipped" in outcome.err
+    file = run / "translations" / "shipped.jsonl"
+    outcome = with_echo("compare", file, run)
+    assert outcome.code == 2
+    assert "hint: choose one: --step NAME" in outcome.err
+    assert with_echo("compare", file, run, "--step", "baseline").code == 0
