@@ -13,6 +13,7 @@ import msgspec
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.corpus import CorpusSpec
 from lingolite_cli.schema import convert, read_toml
+from lingolite_cli.training.options import PairsSpec
 
 SETTINGS_NAME = "lingolite.toml"
 
@@ -30,8 +31,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         model: the artifact that commands use when none is named.
         languages: source and target language of the project.
         test: the corpus that `lingolite eval` uses when none is named.
-        dev: the corpus that `lingolite quantize` calibrates on when none is named; never the test set, which must stay
-            unseen.
+        dev: the corpus that `lingolite quantize` calibrates on, and chooses trained weights by, when none is named;
+            never the test set, which must stay unseen.
+        train: parallel text that `lingolite quantize` trains on when none is named.
         runs: where runs are written.
         cache: where finished steps are kept.
         threads: threads for every engine. One by default: small models gain little from more, lose much on a busy
@@ -45,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     languages: tuple[str, str] | None = None
     test: CorpusSpec | None = None
     dev: CorpusSpec | None = None
+    train: tuple[PairsSpec, ...] = ()
     runs: str = "runs"
     cache: str = ".lingolite/cache"
     threads: int = 1

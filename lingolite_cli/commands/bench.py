@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from lingolite_cli.commands import adhoc
-from lingolite_cli.commands.calibration import is_calibrated, quantize_step, required_calibration
 from lingolite_cli.commands.options import JsonFlag, Languages, Model, parse_languages
 from lingolite_cli.commands.show import show_benchmark
 from lingolite_cli.commands.state import State, state_of
+from lingolite_cli.commands.texts import Named, Texts, find_texts, needs_of
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.recipe.record import BenchmarkResult
 
@@ -49,7 +49,8 @@ def bench(
     )
     pair = parse_languages(languages)
     names = system or ["eager", "cached", "int8", "onnx", "onnx@dynamic-int8"]
-    steps, systems = _systems(state, path, names)
+    texts = find_texts(state, Named())
+    steps, systems = _systems(state, path, names, texts)
     benchmark = {
         "id": "bench",
         "uses": "benchmark",
@@ -65,7 +66,7 @@ def bench(
         inputs={
             "model": adhoc.model_input(path),
             "test": {**corpus, "languages": list(pair)} if pair else corpus,
-            **_calibration(state, names),
+            **texts.inputs_for(steps),
         },
         steps=[*steps, benchmark],
     )
@@ -76,7 +77,9 @@ def bench(
     show_benchmark(result, console)
 
 
-def _systems(state: State, path: Path, names: list[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _systems(
+    state: State, path: Path, names: list[str], texts: Texts
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The conversions that the systems need, each once, and the systems."""
     steps: list[dict[str, Any]] = []
     systems = []
@@ -84,7 +87,8 @@ def _systems(state: State, path: Path, names: list[str]) -> tuple[list[dict[str,
         backend, _, method = name.partition("@")
         reference, format = adhoc.MODEL, adhoc.format_of(path)
         if method:
-            steps.append(quantize_step(state, id=f"s{position}-quantize", method=method, model=reference))
+            needs = needs_of(state, method)
+            steps.append(texts.quantize_step(f"s{position}-quantize", method, needs=needs, model=reference))
             reference = str(steps[-1]["id"])
             format = state.registry.resolve("quantizer", method).spec.produces
         lead = adhoc.lead_to(
@@ -93,13 +97,6 @@ def _systems(state: State, path: Path, names: list[str]) -> tuple[list[dict[str,
         steps += lead.steps
         systems.append({"name": name, "model": lead.reference, "backend": backend})
     return steps, systems
-
-
-def _calibration(state: State, names: list[str]) -> dict[str, dict[str, Any]]:
-    """The input that quantizers calibrate on, where a system's does."""
-    methods = [method for name in names if (method := name.partition("@")[2])]
-    calibrated = [method for method in methods if is_calibrated(state, method)]
-    return required_calibration(state, None, method=calibrated[0]) if calibrated else {}
 
 
 def _numbers(text: str, *, flag: str) -> list[int]:

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from lingolite_cli.commands import adhoc
-from lingolite_cli.commands.calibration import quantize_step
 from lingolite_cli.commands.state import State
+from lingolite_cli.commands.texts import Texts
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.evaluation.verdicts import MetricDifference
@@ -45,26 +45,34 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     exact_match: float | None
 
 
-def comparison_job(
-    state: State, *, inputs: dict[str, Any], format: str, max_samples: int | None
-) -> tuple[adhoc.Job, dict[str, str]]:
-    """The recipe: each method that reads `format`, through each backend that runs what it made.
+class Comparison(msgspec.Struct, frozen=True):
+    """The recipe, what its methods need, and why each method that could be compared is not in it."""
 
-    Returns:
-        The recipe, and why each method is not in it that needs text which `inputs` do not have.
-    """
+    job: adhoc.Job
+    needs: frozenset[str]
+    left_out: dict[str, str]
+
+
+def comparison_job(
+    state: State, texts: Texts, *, inputs: dict[str, Any], format: str, max_samples: int | None
+) -> Comparison:
+    """Each method that reads `format` and has the text that it needs, through each backend that runs what it made."""
     left_out: dict[str, str] = {}
+    needs: frozenset[str] = frozenset()
     steps: list[dict[str, Any]] = []
     candidates = _candidates_of(state, steps, method=_BASELINE, model=adhoc.MODEL, format=format)
     for entry in state.registry.of_kind("quantizer"):
         spec: Any = entry.spec
         if entry.health is not Health.OK or format not in spec.accepts:
             continue
-        if spec.needs <= inputs.keys():
-            steps.append(quantize_step(state, id=entry.name, method=entry.name))
-            candidates += _candidates_of(state, steps, method=entry.name, model=entry.name, format=spec.produces)
-        else:
-            left_out[entry.name] = f"no text for {' and '.join(sorted(spec.needs - inputs.keys()))} is named"
+        missing = sorted(spec.needs - texts.keys.keys())
+        if missing:
+            what, hint = texts.missing[missing[0]]
+            left_out[entry.name] = f"it needs {what}, and none is named; {hint}"
+            continue
+        needs |= spec.needs
+        steps.append(texts.quantize_step(entry.name, entry.name, needs=spec.needs))
+        candidates += _candidates_of(state, steps, method=entry.name, model=entry.name, format=spec.produces)
     if len(candidates) < 2:
         raise LingoLiteError(
             f"there is nothing to compare: no quantizer that can be used here reads format {format}",
@@ -78,7 +86,8 @@ def comparison_job(
     systems = [{"name": c.id, "model": c.model, "backend": c.backend} for c in candidates]
     steps.append({"id": "speed", "uses": "benchmark", "systems": systems})
     steps.append({"id": "report", "uses": "report"})
-    return adhoc.Job(command="quantization", inputs=inputs, steps=steps), left_out
+    job = adhoc.Job(command="quantization", inputs={**inputs, **texts.inputs_for(steps)}, steps=steps)
+    return Comparison(job, needs, left_out)
 
 
 def _candidates_of(

@@ -10,19 +10,11 @@ import typer
 
 from lingolite_cli.artifact import canonical_json, write_atomic
 from lingolite_cli.commands import adhoc
-from lingolite_cli.commands.calibration import (
-    CALIBRATION,
-    Texts,
-    calibration_input,
-    is_calibrated,
-    quantize_step,
-    required_calibration,
-    say_which,
-)
 from lingolite_cli.commands.comparison import RESULTS_NAME, comparison_job, comparison_rows, show_comparison
 from lingolite_cli.commands.options import JsonFlag, Model, Options, Overwrite, parse_options
 from lingolite_cli.commands.show import show_conversion
 from lingolite_cli.commands.state import State, state_of
+from lingolite_cli.commands.texts import Named, find_texts, needs_of, refuse_needless
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
 
@@ -42,6 +34,14 @@ def quantize(
             help="Text for methods that calibrate, one sentence a line or in a .tsv; the project's dev set without it."
         ),
     ] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Parallel text for methods that train, a .tsv; repeatable; the project's without it."),
+    ] = None,
+    dev: Annotated[
+        Path | None,
+        typer.Option(help="For methods that train: a .tsv to choose weights by; the project's dev set without it."),
+    ] = None,
     max_samples: Annotated[
         int | None, typer.Option(min=10, help="For `compare`: only the first so many sentences.")
     ] = None,
@@ -53,36 +53,31 @@ def quantize(
     state = state_of(context)
     console = state.console(json=json)
     path = adhoc.model_path(state, model)
+    named = Named(calibration=calibration, data=tuple(data or ()), dev=dev)
     if method == _COMPARE:
         if option:
             raise LingoLiteError("--option goes to one quantizer", hint="name it with --method")
-        _compare(state, path, calibration, console, out=out, max_samples=max_samples, overwrite=overwrite)
+        _compare(state, path, named, console, out=out, max_samples=max_samples, overwrite=overwrite)
         return
     if out is None:
         raise LingoLiteError("--out is missing", hint="name the directory to make: --out DIR")
     if max_samples is not None:
         raise LingoLiteError("--max-samples is for --method compare", hint="quantizing reads no sentences")
-    texts = _texts(state, method, calibration)
-    say_which(state, texts, calibration, console)
-    step = {**quantize_step(state, id="quantize", method=method), "options": parse_options(option)}
-    job = adhoc.Job(command="quantize", inputs={"model": adhoc.model_input(path), **texts}, steps=[step])
+    needs = needs_of(state, method)
+    refuse_needless(named, needs, method=method)
+    texts = find_texts(state, named)
+    step = {**texts.quantize_step("quantize", method, needs=needs), "options": parse_options(option)}
+    texts.say_which(needs, console)
+    inputs = {"model": adhoc.model_input(path), **texts.inputs_for([step])}
+    job = adhoc.Job(command="quantize", inputs=inputs, steps=[step])
     record = adhoc.convert_and_publish(state, job, console, out=out, overwrite=overwrite)
     show_conversion(record.result, out, console)
-
-
-def _texts(state: State, method: str, calibration: Path | None) -> Texts:
-    """What the method reads besides the model."""
-    if is_calibrated(state, method):
-        return required_calibration(state, calibration, method=method)
-    if calibration is not None:
-        raise LingoLiteError(f"`{method}` calibrates nothing", hint="leave out --calibration")
-    return {}
 
 
 def _compare(
     state: State,
     model: Path,
-    calibration: Path | None,
+    named: Named,
     console: Console,
     *,
     out: Path | None,
@@ -93,15 +88,12 @@ def _compare(
         raise LingoLiteError(f"{out} is a file", hint=f"name a directory: {RESULTS_NAME} is written into it")
     if out is not None and (out / RESULTS_NAME).exists() and not overwrite:
         raise LingoLiteError(f"{out / RESULTS_NAME} exists", hint="choose another place, or pass --overwrite")
-    texts = calibration_input(state, calibration)
-    inputs = {
-        "model": adhoc.model_input(model),
-        "test": adhoc.corpus_input(state, source=None, targets=[], languages=None),
-        **texts,
-    }
-    job, left_out = comparison_job(state, inputs=inputs, format=adhoc.format_of(model), max_samples=max_samples)
-    if any(CALIBRATION in step for step in job.steps):
-        say_which(state, texts, calibration, console)
+    texts = find_texts(state, named)
+    test = adhoc.corpus_input(state, source=None, targets=[], languages=None)
+    inputs = {"model": adhoc.model_input(model), "test": test}
+    chosen = comparison_job(state, texts, inputs=inputs, format=adhoc.format_of(model), max_samples=max_samples)
+    job, left_out = chosen.job, chosen.left_out
+    texts.say_which(chosen.needs, console)
     for method, why in left_out.items():
         console.warn(f"`{method}` is left out: {why}")
     outcome = adhoc.make_runner(state, job, console).run(state.project.runs_directory)

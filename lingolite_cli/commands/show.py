@@ -17,8 +17,9 @@ from lingolite_cli.recipe.record import (
     RunManifest,
     StepRecord,
     StepResult,
-    TrainResult,
+    TrainingRecord,
     VerifyResult,
+    training_of,
 )
 from lingolite_cli.recipe.runner import Outcome, StepForecast
 
@@ -42,8 +43,8 @@ def show_run(outcome: Outcome, console: Console) -> None:
             show_verification(step.result, console)
         elif isinstance(step.result, BenchmarkResult):
             show_benchmark(step.result, console)
-        elif isinstance(step.result, TrainResult):
-            show_training(step.result, console)
+        elif (training := training_of(step.result)) is not None:
+            show_training(training, console)
     show_verdicts(manifest.verdicts, console)
     _show_end(outcome, console)
 
@@ -206,7 +207,7 @@ def show_benchmark(result: BenchmarkResult, console: Console) -> None:
         )
 
 
-def show_training(result: TrainResult, console: Console) -> None:
+def show_training(result: TrainingRecord, console: Console) -> None:
     """What was trained on, for how long, and what came of it."""
     console.table(
         ["text", "rows", "pairs", "short", "bad"],
@@ -232,8 +233,11 @@ def show_training(result: TrainResult, console: Console) -> None:
 def show_conversion(result: StepResult, out: Path, console: Console) -> None:
     """The artifact that `quantize` or `export` made, against its source."""
     assert isinstance(result, QuantizeResult | ExportResult)
-    source, artifact = result.source, result.artifact
-    console.print_json({"out": str(out), "source": source, "artifact": artifact})
+    source, artifact, training = result.source, result.artifact, training_of(result)
+    trained = {} if training is None else {"training": training}
+    console.print_json({"out": str(out), "source": source, "artifact": artifact, **trained})
+    if training is not None:
+        show_training(training, console)
     console.print(
         f"{out}: {artifact.format}, {artifact.size_bytes / 1e6:.2f} MB, "
         f"{artifact.size_bytes / source.size_bytes:.3f} of the source's {source.size_bytes / 1e6:.2f} MB"

@@ -1,10 +1,10 @@
-"""`lingolite train`: the training steps of a recipe."""
+"""`lingolite train`: the steps of a recipe that train."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -17,20 +17,22 @@ from lingolite_cli.commands.state import State, parse_pairs, state_of
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.recipe.cache import FollowerCache
-from lingolite_cli.recipe.model import Recipe, TrainStep
+from lingolite_cli.recipe.model import QuantizeStep, Recipe, Step, TrainStep
 from lingolite_cli.recipe.plan import make_plan, read_recipe
-from lingolite_cli.recipe.record import TrainResult
-from lingolite_cli.recipe.runner import Runner
+from lingolite_cli.recipe.record import QuantizeResult, TrainResult
+from lingolite_cli.recipe.runner import Outcome, Runner
 from lingolite_cli.recipe.scope import Plan
-from lingolite_cli.recipe.steps.train import state_directory
+from lingolite_cli.recipe.steps.learning import state_directory
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.training.launch import rank
 
 
 def train(
     context: typer.Context,
-    recipe: Annotated[Path, typer.Argument(help="A recipe with a `train` step.")],
-    out: Annotated[Path | None, typer.Option("--out", help="The bundle to make; without it, see the run.")] = None,
+    recipe: Annotated[Path, typer.Argument(help="A recipe with a step that trains.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="What the last such step makes; without it, see the run.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint; an error where there is none.")
     ] = False,
@@ -45,14 +47,14 @@ def train(
     overwrite: Overwrite = False,
     json: JsonFlag = False,
 ) -> None:
-    """Run the `train` steps of a recipe, and no others. A training that was killed goes on from its checkpoint."""
+    """Run the steps of a recipe that train, `qat-int8` included. A killed one goes on from its checkpoint."""
     state = state_of(context)
     console = state.console(json=json)
     if resume and fresh:
         raise LingoLiteError("--resume and --fresh contradict each other", hint="pass one of them")
     if out is not None:
         check_target(out, overwrite=overwrite)
-    training = _training(read_recipe(recipe, state.project, overrides=parse_pairs(set_, flag="--set")), recipe)
+    training = _training(read_recipe(recipe, state.project, overrides=parse_pairs(set_, flag="--set")), recipe, state)
     plan = make_plan(_limited(training, max_minutes), path=str(recipe), project=state.project, registry=state.registry)
     if resume:
         _check_resumable(plan, state, console)
@@ -63,34 +65,53 @@ def train(
     outcome = runner.run(state.project.runs_directory)
     if out is not None:
         publish_artifact(runner.finished(plan.steps[-1].step.id).artifact_path, out, overwrite=overwrite)
-    results = [step.result for step in outcome.manifest.steps if isinstance(step.result, TrainResult)]
     console.print_json(outcome.manifest)
-    for result in results:
-        show_training(result, console)
-    made = out if out is not None or outcome.directory is None else outcome.directory / results[-1].artifact.path
-    console.print(f"bundle: {made}")
+    for _, training_record in outcome.manifest.trainings:
+        show_training(training_record, console)
+    console.print(f"bundle: {out or _made(outcome)}")
 
 
-def _training(recipe: Recipe, path: Path) -> Recipe:
+def _made(outcome: Outcome) -> Path:
+    """Where the run has what its last step made."""
+    result = outcome.manifest.steps[-1].result
+    assert isinstance(result, TrainResult | QuantizeResult)
+    assert outcome.directory is not None
+    return outcome.directory / result.artifact.path
+
+
+def _training(recipe: Recipe, path: Path, state: State) -> Recipe:
     """The recipe without its other steps."""
-    steps = tuple(step for step in recipe.steps if isinstance(step, TrainStep))
+    steps = tuple(step for step in recipe.steps if _trains(step, state))
     if not steps:
-        raise LingoLiteError(f"{path} has no step of kind train", hint='add one: uses = "train"')
+        raise LingoLiteError(f"{path} has no step that trains", hint='add one: uses = "train"')
     return msgspec.structs.replace(recipe, steps=steps)
 
 
+def _trains(step: Step, state: State) -> bool:
+    """Whether a step trains; the plugins of the others need not be there."""
+    if not isinstance(step, QuantizeStep):
+        return isinstance(step, TrainStep)
+    entries = [entry for entry in state.registry.of_kind("quantizer") if entry.name == step.method]
+    if not entries:
+        raise state.registry.unknown("quantizer", step.method)
+    specs: list[Any] = [entry.spec for entry in entries if entry.spec is not None]
+    return any("training" in spec.needs for spec in specs)
+
+
 def _limited(recipe: Recipe, max_minutes: float | None) -> Recipe:
-    """The recipe with this time limit in each of its steps, which are all trainings."""
+    """The recipe with this time limit in each of its steps, which all train."""
     if max_minutes is None:
         return recipe
     if max_minutes <= 0:
         raise LingoLiteError(f"--max-minutes must be more than 0, not {max_minutes:g}")
-    steps = tuple(
-        msgspec.structs.replace(step, options=msgspec.structs.replace(step.options, max_minutes=max_minutes))
-        for step in recipe.steps
-        if isinstance(step, TrainStep)
-    )
-    return msgspec.structs.replace(recipe, steps=steps)
+    return msgspec.structs.replace(recipe, steps=tuple(_with_limit(step, max_minutes) for step in recipe.steps))
+
+
+def _with_limit(step: Step, max_minutes: float) -> Step:
+    if isinstance(step, QuantizeStep):
+        return msgspec.structs.replace(step, options={**step.options, "max_minutes": max_minutes})
+    assert isinstance(step, TrainStep)
+    return msgspec.structs.replace(step, options=msgspec.structs.replace(step.options, max_minutes=max_minutes))
 
 
 def _follow(plan: Plan, state: State, *, is_fresh: bool) -> None:

@@ -5,7 +5,7 @@ B batch, S source length, V vocabulary, K statistics, N sentences.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from lingolite_cli.artifact import Artifact, Product
     from lingolite_cli.decoding.hypothesis import Hypothesis
     from lingolite_cli.decoding.options import DecodingOptions
+    from lingolite_cli.model import MobileTranslationModel
     from lingolite_cli.recipe.record import RunManifest
 
+    ModelFunction: TypeAlias = Callable[[MobileTranslationModel], MobileTranslationModel]
     IntArray: TypeAlias = npt.NDArray[np.int64]
     BoolArray: TypeAlias = npt.NDArray[np.bool_]
     FloatArray: TypeAlias = npt.NDArray[np.float32]
@@ -167,6 +169,29 @@ class CalibratedQuantizer(Protocol):
 
     def quantize(self, source: Artifact, directory: Path, *, calibration: Calibration) -> Product:
         """As of any `Quantizer`. The host records what the calibration text was."""
+
+
+class Training(Protocol):
+    """Trains the model that is to be quantized: on the step's text, with its options, from its checkpoint if any."""
+
+    def __call__(self, *, prepare: ModelFunction, convert: ModelFunction) -> MobileTranslationModel:
+        """Train until something ends it.
+
+        Args:
+            prepare: what is trained, made from the model of the source. Its parameters keep their names.
+            convert: the quantized model, made from what was trained, which it must not change. At each checkpoint the
+                dev text is translated by what it gives.
+
+        Returns:
+            what `convert` makes of the chosen weights.
+        """
+
+
+class TrainedQuantizer(Protocol):
+    """A quantizer with `needs={"training"}`; its options extend `lingolite_cli.training.options.TrainingOptions`."""
+
+    def quantize(self, source: Artifact, directory: Path, *, training: Training) -> Product:
+        """As of any `Quantizer`. The host records what was trained on, and how it went."""
 
 
 class Exporter(Protocol):

@@ -134,7 +134,11 @@ class Registry:
                 hint=_remedy(found[0]),
                 exit_code=ExitCode.PLUGIN,
             )
-        raise LingoLiteError(
+        raise self.unknown(kind, name)
+
+    def unknown(self, kind: str, name: str) -> LingoLiteError:
+        """The error about a plugin that there is not."""
+        return LingoLiteError(
             f"there is no {kind} called `{name}`",
             hint=did_you_mean(name, self.names(kind)) + "; `lingolite plugins list` shows all",
         )

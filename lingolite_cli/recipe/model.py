@@ -47,11 +47,26 @@ class EvaluateStep(_Step, tag="evaluate", frozen=True, kw_only=True):
     options: dict[str, Any] = {}
 
 
-class QuantizeStep(_Step, tag="quantize", frozen=True, kw_only=True):
+class _LearningStep(_Step, frozen=True, kw_only=True):
+    """A step that trains on `data`, inputs with `pairs`; one that is named twice counts twice.
+
+    `metric` scores the text `dev` at each checkpoint; `cross-entropy` needs no backend. `text` says which pairs are
+    good.
+    """
+
+    data: tuple[str, ...] = ()
+    dev: str | None = None
+    dev_samples: Positive | None = None
+    metric: str = "chrf"
+    languages: tuple[str, str] | None = None
+    text: TextOptions = TextOptions()
+
+
+class QuantizeStep(_LearningStep, tag="quantize", frozen=True, kw_only=True):
     """Make an artifact smaller.
 
     `calibration` names the text for methods that need to see the model at work; of its columns only the sources are
-    used.
+    used. What a training reads is for methods that train.
     """
 
     model: str = "inputs.model"
@@ -110,23 +125,14 @@ class BenchmarkStep(_Step, tag="benchmark", frozen=True, kw_only=True):
     budget: dict[str, float] = {}
 
 
-class TrainStep(_Step, tag="train", frozen=True, kw_only=True):
-    """Train a bundle: on from `model`, or from scratch.
-
-    `data` are inputs with `pairs`; one that is named twice counts twice. `metric` scores the text `dev` through
-    `backend` at each checkpoint; `cross-entropy` needs no backend.
-    """
+class TrainStep(_LearningStep, tag="train", frozen=True, kw_only=True):
+    """Train a bundle: on from `model`, or from scratch. `backend` translates the text `dev`."""
 
     model: str | None = None
     scratch: ScratchOptions | None = None
     data: tuple[str, ...] = ("inputs.train",)
-    dev: str | None = None
-    dev_samples: Positive | None = None
-    metric: str = "chrf"
     backend: str = "cached"
     backend_options: dict[str, Any] = {}
-    languages: tuple[str, str] | None = None
-    text: TextOptions = TextOptions()
     options: TrainingOptions = TrainingOptions()
 
 

@@ -63,13 +63,40 @@ class EvaluateResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     warnings: list[str] = []
 
 
+class TrainingRecord(_Struct, frozen=True, kw_only=True):
+    """What a training read, how long it took and how it ended.
+
+    `minutes` counts every process that had a part, `loss` is that of the last step, in nats a token with label
+    smoothing. `weights` says which were chosen; `dev_score` is theirs by `metric`. `metrics` is relative to the run's
+    directory; `curve` is what it says, thinned for a drawing.
+    """
+
+    texts: list[TextReport]
+    num_steps: int
+    num_epochs: int
+    num_tokens: int
+    minutes: float
+    loss: float
+    ended_by: str
+    weights: str
+    metric: str | None
+    dev_score: float | None
+    metrics: str
+    curve: list[CurvePoint] = []
+
+
 class QuantizeResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="quantize"):
-    """A smaller artifact. `calibration` is the text that the method was given to run the model on, if any."""
+    """A smaller artifact.
+
+    `calibration` is the text that the method was given to run the model on, `training` how it trained the model, if it
+    did.
+    """
 
     method: str
     source: ArtifactSummary
     artifact: ArtifactSummary
     calibration: CorpusSummary | None = None
+    training: TrainingRecord | None = None
 
 
 class ExportResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="export"):
@@ -130,28 +157,11 @@ class BenchmarkResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     verdicts: list[Verdict] = []
 
 
-class TrainResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="train"):
-    """A trained bundle.
-
-    `source` is None for a model from scratch. `minutes` counts every process that had a part, `loss` is that of the
-    last step, in nats a token with label smoothing. `weights` says which were chosen; `dev_score` is theirs by
-    `metric`. `metrics` is relative to the run's directory; `curve` is what it says, thinned for a drawing.
-    """
+class TrainResult(TrainingRecord, frozen=True, kw_only=True, tag_field="kind", tag="train"):
+    """A trained bundle; `source` is None for a model from scratch."""
 
     source: ArtifactSummary | None
     artifact: ArtifactSummary
-    texts: list[TextReport]
-    num_steps: int
-    num_epochs: int
-    num_tokens: int
-    minutes: float
-    loss: float
-    ended_by: str
-    weights: str
-    metric: str | None
-    dev_score: float | None
-    metrics: str
-    curve: list[CurvePoint] = []
 
 
 class ReportResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="report"):
@@ -212,3 +222,16 @@ class RunManifest(_Struct, frozen=True, kw_only=True):
             if isinstance(step.result, VerifyResult | BenchmarkResult)
             for verdict in step.result.verdicts
         ]
+
+    @property
+    def trainings(self) -> list[tuple[str, TrainingRecord]]:
+        """(step id, training) for each step that trained a model."""
+        found = [(step.id, training_of(step.result)) for step in self.steps]
+        return [(step, training) for step, training in found if training is not None]
+
+
+def training_of(result: StepResult) -> TrainingRecord | None:
+    """The training that a step did, if it did one."""
+    if isinstance(result, QuantizeResult):
+        return result.training
+    return result if isinstance(result, TrainResult) else None

@@ -28,6 +28,7 @@ from lingolite_cli.recipe.keys import describe_work
 from lingolite_cli.recipe.record import (
     EvaluateResult,
     PluginUse,
+    QuantizeResult,
     ReportResult,
     RunManifest,
     StepRecord,
@@ -227,6 +228,8 @@ class Runner:
             plain["translations"] = f"translations/{step}.jsonl"
         if isinstance(result, TrainResult):
             plain["metrics"] = f"training/{step}.jsonl"
+        elif isinstance(result, QuantizeResult) and result.training is not None:
+            plain["training"]["metrics"] = f"training/{step}.jsonl"
         placed: StepResult = msgspec.convert(plain, StepResult)
         return placed
 

@@ -15,7 +15,7 @@ import msgspec
 from lingolite_cli.artifact import Artifact, Manifest
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.evaluation.corpus import CorpusSpec
-from lingolite_cli.plugins.registry import Loaded, Registry
+from lingolite_cli.plugins.registry import Health, Loaded, Registry
 from lingolite_cli.recipe.model import BenchmarkStep, Recipe, Step, VerifyStep
 from lingolite_cli.schema import convert
 from lingolite_cli.training.options import PairsSpec
@@ -193,6 +193,16 @@ class Scope:
             raise located from None
         resolved = convert(dict(options), loaded.spec.options, where=self.place(step, f"options of {kind} `{name}`"))
         return PluginChoice(loaded, msgspec.to_builtins(resolved))
+
+    def backend_for(self, step: Step, key: str, *, format: str) -> str:
+        """The first healthy backend that runs artifacts of `format`."""
+        for entry in self.registry.of_kind("backend"):
+            spec: Any = entry.spec
+            if entry.health is Health.OK and format in spec.accepts:
+                return entry.name
+        raise self.error(
+            step, key, f"no backend runs format {format}", hint="`lingolite plugins list` shows the backends"
+        )
 
     def check_budget(self, step: VerifyStep | BenchmarkStep, known: Sequence[str]) -> None:
         """Refuse a budget on what the step does not measure, and a limit that nothing could break or keep."""

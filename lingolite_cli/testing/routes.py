@@ -6,7 +6,7 @@ Owns routes: names of quantizers and exporters, applied one after the other to t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,6 +14,7 @@ from lingolite_cli.artifact import BUNDLE, Artifact, Product, Provenance, atomic
 from lingolite_cli.plugins.interfaces import Calibration
 from lingolite_cli.plugins.registry import Health, Loaded, Registry, load_registry
 from lingolite_cli.testing.tiny import LANGUAGES, SENTENCES, tiny_bundle
+from lingolite_cli.testing.tiny_training import tiny_training
 
 if TYPE_CHECKING:
     from lingolite_cli.plugins.specs import ExporterSpec, QuantizerSpec
@@ -78,8 +79,16 @@ def conversion(plugin: Loaded, made: Any) -> Callable[[Artifact, Path], Product]
     if plugin.kind == "exporter":
         export: Callable[[Artifact, Path], Product] = made.export
         return export
-    texts = {"calibration": Calibration(sources=SENTENCES, languages=LANGUAGES)}
-    return partial(made.quantize, **{need: texts[need] for need in plugin.spec.needs})
+
+    def quantize(source: Artifact, directory: Path) -> Product:
+        texts = {
+            "calibration": Calibration(sources=SENTENCES, languages=LANGUAGES),
+            "training": tiny_training(source),
+        }
+        product: Product = made.quantize(source, directory, **{need: texts[need] for need in plugin.spec.needs})
+        return product
+
+    return quantize
 
 
 def convert(plugin: Loaded, source: Artifact, path: Path, *, options: dict[str, Any] | None = None) -> Artifact:

@@ -44,7 +44,7 @@ SENTENCES = (
 )
 """Sources of different lengths."""
 
-_TRANSLATIONS = (
+TRANSLATIONS = (
     "Båden sejler klokken tolv.",
     "Hvor er havnen?",
     "Et rødt hus står ved den gamle vej, og porten er åben.",
@@ -53,6 +53,7 @@ _TRANSLATIONS = (
     "Toget til kysten var igen forsinket, så de gik hjem i regnen.",
     "Intet er så stille som sne!",
 )
+"""What they mean."""
 
 _SHAPE = ModelConfig(
     d_model=32, n_encoder_layers=3, n_decoder_layers=2, n_heads=4, n_kv_heads=2, d_ff=64, max_seq_len=48, dropout=0.0
@@ -68,7 +69,7 @@ def tiny_tokenizer() -> bytes:
     """A SentencePiece model of about a hundred pieces, with byte fallback and tags for `LANGUAGES`."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([*SENTENCES, *_TRANSLATIONS]),
+        sentence_iterator=iter([*SENTENCES, *TRANSLATIONS]),
         model_writer=model,
         model_type="unigram",
         vocab_size=400,

@@ -1,10 +1,11 @@
-"""A whole training: from a bundle or from nothing, and from text files, to a bundle."""
+"""A whole training: from a bundle or from nothing, and from text files, to a model and its bundle."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import torch
@@ -30,6 +31,10 @@ class DevText(msgspec.Struct, frozen=True):
     references: list[str]
 
 
+def _unchanged(model: MobileTranslationModel) -> MobileTranslationModel:
+    return model
+
+
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """What is trained, on what, and how.
 
@@ -48,6 +53,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         higher_is_better: of that score.
         observe: told after every step.
         report: told what each text had, before the first step.
+        prepare: what is trained, made from the model.
+        convert: what is scored and kept, made from what was trained, which must not change.
     """
 
     source: Artifact | None
@@ -64,22 +71,32 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     higher_is_better: bool
     observe: Callable[[Status], None]
     report: Callable[[list[TextReport]], None]
+    prepare: Callable[[MobileTranslationModel], MobileTranslationModel] = _unchanged
+    convert: Callable[[MobileTranslationModel], MobileTranslationModel] = _unchanged
 
 
-def train(session: Session, out: Path, *, made_by: Provenance) -> tuple[Artifact, Outcome]:
-    """Train, and write the bundle `out`.
+class Fitted(NamedTuple):
+    """The converted model in eval mode, its tokenizer, and how its training ended."""
+
+    model: MobileTranslationModel
+    tokenizer: Path
+    outcome: Outcome
+
+
+def fit(session: Session) -> Fitted:
+    """Train, or go on training.
 
     Raises:
         LingoLiteError: text or checkpoint cannot be used, or the loss is not finite.
     """
     torch.set_num_threads(session.threads)
     with joined(session.options.device) as processes:
-        return _train(session, out, made_by=made_by, processes=processes)
+        return _fit(session, processes)
 
 
-def _train(session: Session, out: Path, *, made_by: Provenance, processes: Processes) -> tuple[Artifact, Outcome]:
+def _fit(session: Session, processes: Processes) -> Fitted:
     tokenizer = _tokenizer(session, processes)
-    model = _model(session)
+    model = session.prepare(_model(session))
     examples, reports = read_examples(
         session.texts,
         Tokenizer(tokenizer),
@@ -100,10 +117,15 @@ def _train(session: Session, out: Path, *, made_by: Provenance, processes: Proce
         processes=processes,
     )
     outcome = trainer.run()
-    bundle = save_bundle(model, out, tokenizer=tokenizer, languages=session.known_languages)
+    return Fitted(session.convert(model), tokenizer, outcome)
+
+
+def write_bundle(fitted: Fitted, session: Session, out: Path, *, made_by: Provenance) -> Artifact:
+    """Write what `fit` gave as the bundle `out`."""
+    bundle = save_bundle(fitted.model, out, tokenizer=fitted.tokenizer, languages=session.known_languages)
     decoding = session.source.manifest.decoding if session.source else DecodingOptions()
     manifest = msgspec.structs.replace(bundle.manifest, made_by=made_by, decoding=decoding)
-    return Artifact(out, write_manifest(out, manifest)), outcome
+    return Artifact(out, write_manifest(out, manifest))
 
 
 def _tokenizer(session: Session, processes: Processes) -> Path:
@@ -143,5 +165,7 @@ def _score(session: Session, tokenizer: Path) -> Callable[[MobileTranslationMode
         return lambda model: mean_cross_entropy(model, dev)
     score, path = session.score, session.directory / "dev-bundle"
     return lambda model: score(
-        save_bundle(model, path, tokenizer=tokenizer, languages=session.known_languages, overwrite=True)
+        save_bundle(
+            session.convert(model), path, tokenizer=tokenizer, languages=session.known_languages, overwrite=True
+        )
     )

@@ -1,4 +1,4 @@
-"""First-party quantizers that work on the weights alone and need no calibration."""
+"""First-party quantizers: those that work on the weights alone, and one that trains them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8
 from lingolite_cli.plugins.hookspecs import hookimpl
 from lingolite_cli.plugins.specs import QuantizerSpec
-from lingolite_quantizers.options import Int4Options
+from lingolite_quantizers.options import Int4Options, QatInt8Options
 
 _REQUIRES = ("ml_dtypes", "numpy", "safetensors")
 _INSTALL = "pip install ml_dtypes numpy safetensors"
@@ -15,7 +15,7 @@ _INSTALL = "pip install ml_dtypes numpy safetensors"
 
 @hookimpl
 def lingolite_quantizers() -> Iterable[QuantizerSpec]:
-    """The quantizers `dynamic-int8`, `fp16`, `bf16` and `int4`."""
+    """The quantizers `dynamic-int8`, `fp16`, `bf16`, `int4` and `qat-int8`."""
     yield QuantizerSpec(
         name="dynamic-int8",
         summary="int8 weights, one scale a row; activations are quantized as they come",
@@ -52,4 +52,15 @@ def lingolite_quantizers() -> Iterable[QuantizerSpec]:
         produces=BUNDLE_INT4,
         requires=_REQUIRES,
         install=_INSTALL,
+    )
+    yield QuantizerSpec(
+        name="qat-int8",
+        summary="fine-tuned with int8 weights and activations, then the integers trained with",
+        factory="lingolite_quantizers.qat_int8:QatInt8",
+        options=QatInt8Options,
+        accepts=frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16}),
+        produces=BUNDLE_INT8,
+        needs=frozenset({"training"}),
+        requires=("torch", *_REQUIRES),
+        install=f"{_INSTALL} torch",
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
+
+from lingolite_cli.training.options import Positive, TrainingOptions
 
 
 class Int4Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -21,3 +24,19 @@ class Int4Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     group_size: Literal[16, 32, 64, 128] = 32
     symmetric: bool = False
     embedding_bits: Literal[4, 8] = 4
+
+
+class QatInt8Options(TrainingOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a model is fine-tuned with fake quantization: options of training, and of the integers.
+
+    Attributes:
+        qconfig: `fbgemm` gives each row of a matrix a scale, `qnnpack` each matrix.
+    """
+
+    qconfig: Literal["fbgemm", "qnnpack"] = "fbgemm"
+    learning_rate: Annotated[float, Meta(gt=0.0)] = 2e-5
+    warmup_steps: Positive = 20
+    max_steps: Positive | None = 200
+    checkpoint_every: Positive = 50
+    average: Positive = 4
+    log_every: Positive = 10

@@ -20,7 +20,6 @@ from lingolite_cli.recipe.record import BenchmarkResult, RunManifest
 from lingolite_reports import formats
 from lingolite_reports.sections import Key
 from lingolite_reports.tables import artifacts, benchmarks, evaluations, verifications
-from lingolite_reports.trainings import trainings
 
 _INK, _MUTED, _LINE = "#010101", "#020202", "#030303"
 _SERIES = ("#040401", "#040402", "#040403", "#040404", "#040405")
@@ -137,7 +136,7 @@ def _trade_off(manifest: RunManifest) -> list[Figure]:
 def _training_curves(manifest: RunManifest) -> list[Figure]:
     """The loss of each training by step, and below it the score of the dev text."""
     figures = []
-    for step, result in trainings(manifest):
+    for step, result in manifest.trainings:
         curves = {"loss": [(point.step, point.loss) for point in result.curve if point.loss is not None]}
         if result.metric is not None:
             scores = [(point.step, point.dev_score) for point in result.curve if point.dev_score is not None]

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from lingolite_cli.recipe.record import RunManifest, TrainResult
+from lingolite_cli.recipe.record import RunManifest
 from lingolite_reports import formats
 from lingolite_reports.tables import Column, Table
-
-
-def trainings(manifest: RunManifest) -> list[tuple[str, TrainResult]]:
-    """(step id, result) of each `train` step."""
-    return [(step.id, step.result) for step in manifest.steps if isinstance(step.result, TrainResult)]
 
 
 def trainings_table(manifest: RunManifest) -> Table | None:
@@ -37,7 +32,7 @@ def trainings_table(manifest: RunManifest) -> Table | None:
             result.weights,
             formats.NOTHING if result.dev_score is None else f"{result.metric} {result.dev_score:.2f}",
         ]
-        for step, result in trainings(manifest)
+        for step, result in manifest.trainings
     ]
     return Table("Trainings", columns, rows) if rows else None
 
@@ -51,7 +46,7 @@ def texts_table(manifest: RunManifest) -> Table | None:
         Column("Of them short", "number"),
         Column("Skipped"),
     ]
-    texts = {text.name: text for _, result in trainings(manifest) for text in result.texts}
+    texts = {text.name: text for _, result in manifest.trainings for text in result.texts}
     rows = [
         [
             text.name,

@@ -57,7 +57,7 @@ def test_methods_that_calibrate_are_compared_where_they_have_text(with_echo: Com
     left_out = with_echo(*arguments)
     assert left_out.code == 2
     assert "there is nothing to compare" in left_out.err
-    assert "`recall`: no text for calibration is named" in left_out.err
+    assert "`recall`: it needs text to run the model on, and none is named" in left_out.err
     calibrated = with_echo(*arguments, "--calibration", "one.en")
     assert calibrated.code == 0, calibrated.err
     assert f"calibrating on {project / 'one.en'}\n" in calibrated.err

@@ -41,6 +41,12 @@ class TestSymmetricInt4(QuantizerContract):
     options: ClassVar = {"symmetric": True, "group_size": 16, "embedding_bits": 8}
 
 
+class TestQatInt8(QuantizerContract):
+    plugin = "qat-int8"
+    options: ClassVar = {"qconfig": "qnnpack"}
+    routes: ClassVar = ((), ("fp16",))
+
+
 class TestBleu(MetricContract):
     plugin = "bleu"
 

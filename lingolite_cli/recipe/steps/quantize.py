@@ -5,33 +5,56 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.evaluation.corpus import Corpus
 from lingolite_cli.plugins.interfaces import Calibration
 from lingolite_cli.recipe.model import QuantizeStep
-from lingolite_cli.recipe.record import QuantizeResult
-from lingolite_cli.recipe.scope import PlannedStep, Scope
+from lingolite_cli.recipe.record import QuantizeResult, TrainingRecord
+from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.steps.derive import check_conversion, convert_artifact
+from lingolite_cli.recipe.steps.learning import (
+    Learning,
+    check_learning,
+    describe_learning,
+    dev_plugins,
+    learning_settings,
+)
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact, summarize_corpus
+from lingolite_cli.training.options import TrainingOptions
+
+if TYPE_CHECKING:
+    from lingolite_cli.model import MobileTranslationModel
+    from lingolite_cli.plugins.interfaces import ModelFunction
 
 T = TypeVar("T")
+
+_LEARNING_KEYS = ("data", "dev", "dev_samples", "metric", "languages", "text")
 
 
 def check(step: QuantizeStep, scope: Scope) -> PlannedStep:
     """Refuse an unknown method, wrong options, an artifact that the method does not read, or the wrong text."""
     planned = check_conversion(step, scope, kind="quantizer", name=step.method, key="method")
-    if not _is_calibrated(step, scope, needs=planned.plugins[0].loaded.spec.needs):
-        return planned
+    needs = planned.plugins[0].loaded.spec.needs
+    if _is_calibrated(step, scope, needs=needs):
+        planned = _with_calibration(planned, step, scope)
+    if _is_trained(step, scope, needs=needs):
+        planned = _with_training(planned, step, scope)
+    return planned
+
+
+def _with_calibration(planned: PlannedStep, step: QuantizeStep, scope: Scope) -> PlannedStep:
     assert step.calibration is not None
     manifest = scope.manifest(step, "model", step.model)
     languages = scope.languages(step, "calibration", step.calibration, manifest)
     return msgspec.structs.replace(
         planned,
         inputs=(*planned.inputs, step.calibration),
-        options={"languages": list(languages)},
+        options={"calibration_languages": list(languages)},
         summary=f"{planned.summary}, calibrated on {step.calibration}",
     )
 
@@ -60,6 +83,64 @@ def _is_calibrated(step: QuantizeStep, scope: Scope, *, needs: frozenset[str]) -
     return True
 
 
+def _with_training(planned: PlannedStep, step: QuantizeStep, scope: Scope) -> PlannedStep:
+    (quantizer,) = planned.plugins
+    options = training_options(quantizer)
+    languages = check_learning(step, scope, options=options, manifest=scope.manifest(step, "model", step.model))
+
+    def find_backend() -> PluginChoice:
+        name = scope.backend_for(step, "method", format=quantizer.loaded.spec.produces)
+        return scope.plugin(step, "dev", kind="backend", name=name, options={})
+
+    return msgspec.structs.replace(
+        planned,
+        inputs=tuple(filter(None, (*planned.inputs, *step.data, step.dev))),
+        plugins=(quantizer, *dev_plugins(step, scope, find_backend=find_backend)),
+        options={**planned.options, **learning_settings(step, languages=languages, options=quantizer.options)},
+        summary=f"{planned.summary}, trained {describe_learning(step, options)}",
+    )
+
+
+def _is_trained(step: QuantizeStep, scope: Scope, *, needs: frozenset[str]) -> bool:
+    if "training" not in needs:
+        defaults = QuantizeStep(id=step.id)
+        for key in _LEARNING_KEYS:
+            if getattr(step, key) != getattr(defaults, key):
+                raise scope.error(step, key, f"`{step.method}` trains nothing", hint=f"leave out the key `{key}`")
+        return False
+    if not step.data:
+        raise scope.error(
+            step,
+            "data",
+            f"`{step.method}` needs parallel text to train on, and none is named",
+            hint='name inputs with pairs: data = ["inputs.NAME"]',
+        )
+    if step.dev is None:
+        raise scope.error(
+            step,
+            "dev",
+            f"`{step.method}` needs text with references to choose its weights by, and none is named",
+            hint='name an input: dev = "inputs.NAME"; never the test set, which must stay unseen',
+        )
+    return True
+
+
+def training_options(choice: PluginChoice) -> TrainingOptions:
+    """The options of a quantizer that trains.
+
+    Raises:
+        LingoLiteError: the plugin has other options than trainings have (exit code 4).
+    """
+    options = choice.loaded.options(choice.options)
+    if not isinstance(options, TrainingOptions):
+        raise LingoLiteError(
+            f"quantizer `{choice.loaded.spec.name}` needs training, but its options do not extend TrainingOptions",
+            hint=f"tell the authors of {choice.loaded.origin.distribution}",
+            exit_code=ExitCode.PLUGIN,
+        )
+    return options
+
+
 def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> QuantizeResult:
     """Quantize."""
     step = planned.step
@@ -74,12 +155,18 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> Quantize
         convert = partial(convert, calibration=calibration)
         texts["calibration"] = corpus.digest
         summary = summarize_corpus(corpus, num_samples=len(corpus.sources), languages=calibration.languages)
+    training = None
+    if step.data:
+        training = _Training(planned, workspace, directory, source=source)
+        convert = partial(convert, training=training)
+        texts |= {name.removeprefix("inputs."): workspace.input_digest(name) for name in (*step.data, step.dev) if name}
     made = convert_artifact(source, convert, planned, directory, texts=texts)
     return QuantizeResult(
         method=step.method,
         source=summarize_artifact(source),
         artifact=summarize_artifact(made),
         calibration=summary,
+        training=training.record if training else None,
     )
 
 
@@ -88,9 +175,33 @@ def _calibration(corpus: Corpus, planned: PlannedStep, workspace: Workspace) -> 
         with workspace.console.progress(f"{planned.step.id}: calibration", total=total) as progress:
             yield from progress.track(items)
 
+    source, target = planned.options["calibration_languages"]
     return Calibration(
-        sources=tuple(corpus.sources),
-        languages=(planned.options["languages"][0], planned.options["languages"][1]),
-        threads=workspace.threads,
-        track=track,
+        sources=tuple(corpus.sources), languages=(source, target), threads=workspace.threads, track=track
     )
+
+
+class _Training:
+    """What a quantizer trains with; see `lingolite_cli.plugins.interfaces.Training`.
+
+    Attributes:
+        record: of the training, when it is done.
+    """
+
+    def __init__(self, planned: PlannedStep, workspace: Workspace, directory: Path, *, source: Artifact) -> None:
+        quantizer, *scorers = planned.plugins
+        self._directory = directory
+        self._learning = Learning(
+            planned,
+            workspace,
+            options=training_options(quantizer),
+            scorers=tuple(scorers),
+            source=source,
+            manifest=source.manifest,
+        )
+        self.record: TrainingRecord | None = None
+
+    def __call__(self, *, prepare: ModelFunction, convert: ModelFunction) -> MobileTranslationModel:
+        _, fitted = self._learning.fit(prepare=prepare, convert=convert)
+        self.record = self._learning.record(fitted.outcome, self._directory)
+        return fitted.model

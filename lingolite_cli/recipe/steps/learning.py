@@ -1,0 +1,280 @@
+"""What all steps that train share: checks, the state on disk, the session, and what is shown meanwhile.
+
+A training that was killed goes on from its last checkpoint. Its state lies under a key of its own, which does not
+cover the code nor what ends the training: with more steps or minutes allowed, it is trained further.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from lingolite_cli.architecture import ModelConfig
+from lingolite_cli.artifact import Artifact, Manifest, canonical_json
+from lingolite_cli.console import Progress
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.recipe.model import QuantizeStep, TrainStep
+from lingolite_cli.recipe.record import TrainingRecord
+from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
+from lingolite_cli.recipe.workspace import Workspace
+from lingolite_cli.training.launch import rank
+from lingolite_cli.training.metrics import EVENTS_NAME, METRICS_NAME, training_curve
+from lingolite_cli.training.options import TrainingOptions
+from lingolite_cli.training.text import Text, TextReport
+
+if TYPE_CHECKING:
+    from lingolite_cli.training.session import DevText, Fitted, Session
+    from lingolite_cli.training.trainer import Outcome, Status
+
+LearningStep = TrainStep | QuantizeStep
+
+CROSS_ENTROPY = "cross-entropy"
+_ENDS = ("max_steps", "max_minutes", "patience", "log_every")
+
+
+def check_learning(
+    step: LearningStep, scope: Scope, *, options: TrainingOptions, manifest: Manifest
+) -> tuple[str, ...]:
+    """Refuse unknown text or languages, and a training that would not end.
+
+    Returns:
+        source and target language.
+    """
+    languages = step.languages or manifest.languages[:2]
+    if len(languages) != 2 or not set(languages) <= set(manifest.languages):
+        raise scope.error(
+            step, "languages", f"{list(languages)} are not two of the model's languages {list(manifest.languages)}"
+        )
+    for reference in step.data:
+        scope.training_text(step, "data", reference)
+    if not step.data:
+        raise scope.error(
+            step, "data", "there is nothing to train on", hint='name inputs with pairs: data = ["inputs.NAME"]'
+        )
+    ends = (options.max_steps, options.max_minutes, options.patience)
+    if not any(ends) or (options.patience and step.dev is None):
+        raise scope.error(
+            step, "options", "nothing would end this training", hint="set max_steps, max_minutes, or patience with dev"
+        )
+    return languages
+
+
+def dev_plugins(
+    step: LearningStep, scope: Scope, *, find_backend: Callable[[], PluginChoice]
+) -> tuple[PluginChoice, ...]:
+    """The backend and the metric that score the dev text; none without one, and none for the cross-entropy."""
+    if step.dev is None:
+        return ()
+    corpus = scope.corpus(step, "dev", step.dev)
+    if not corpus.tsv and not corpus.references:
+        raise scope.error(step, "dev", f"`{step.dev}` has no references to score against")
+    if step.metric == CROSS_ENTROPY:
+        return ()
+    return find_backend(), scope.plugin(step, "metric", kind="metric", name=step.metric, options={})
+
+
+def learning_settings(
+    step: LearningStep, *, languages: tuple[str, ...], options: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """All that decides what is learnt, as plain values; `options` are the resolved ones if the step's are not."""
+    plain = {name: value for name, value in msgspec.to_builtins(step).items() if name not in ("id", "uses")}
+    return {**plain, "languages": list(languages), "options": plain["options"] if options is None else options}
+
+
+def describe_learning(step: LearningStep, options: TrainingOptions) -> str:
+    """What is trained on, and what ends it, for the plan."""
+    ends = {"steps": options.max_steps, "minutes": options.max_minutes, "checkpoints of patience": options.patience}
+    limits = ", ".join(f"{value:g} {name}" for name, value in ends.items() if value is not None)
+    return f"on {', '.join(step.data)}; {limits}"
+
+
+def state_directory(planned: PlannedStep, workspace: Workspace) -> Path:
+    """Where the checkpoints of a step lie that trains; its inputs must be known."""
+    options = dict(planned.options)
+    training = dict(options.pop("options"))
+    if training["schedule"] != "cosine":  # whose rates depend on the end
+        training = {name: value for name, value in training.items() if name not in _ENDS}
+    description = {
+        "options": options,
+        "training": training,
+        "inputs": [workspace.input_digest(reference) for reference in planned.inputs],
+        "seed": workspace.seed,
+    }
+    return workspace.state_root / "train" / hashlib.sha256(canonical_json(description)).hexdigest()
+
+
+class Learning:
+    """The training of one step.
+
+    Args:
+        planned: the step, whose `options` are `learning_settings`.
+        workspace: of the run.
+        options: the training's.
+        scorers: what `dev_plugins` gave.
+        source: the bundle that it starts from, if it does.
+        manifest: sizes and languages of what is trained.
+
+    Attributes:
+        texts: what each text had; known when `fit` is done.
+    """
+
+    def __init__(
+        self,
+        planned: PlannedStep,
+        workspace: Workspace,
+        *,
+        options: TrainingOptions,
+        scorers: tuple[PluginChoice, ...],
+        source: Artifact | None,
+        manifest: Manifest,
+    ) -> None:
+        step = planned.step
+        assert isinstance(step, TrainStep | QuantizeStep)
+        self._step: LearningStep = step
+        self._workspace = workspace
+        self._options = options
+        self._scorers = scorers
+        self._source = source
+        self._manifest = manifest
+        self._languages = (planned.options["languages"][0], planned.options["languages"][1])
+        self._state = state_directory(planned, workspace)
+        self.texts: list[TextReport] = []
+
+    def fit(self, **hooks: Any) -> tuple[Session, Fitted]:
+        """Train, or go on training; `hooks` are `prepare` and `convert` of the session."""
+        from lingolite_cli.training.session import Session, fit
+
+        if self._workspace.is_fresh and rank() == 0:
+            shutil.rmtree(self._state, ignore_errors=True)
+        self._state.mkdir(parents=True, exist_ok=True)
+        with self._workspace.console.progress(self._step.id, total=_total(self._options)) as progress:
+            session = Session(
+                source=self._source,
+                config=_with_dropout(self._manifest.model, self._options.dropout),
+                languages=self._languages,
+                known_languages=self._manifest.languages,
+                texts=[self._text(reference) for reference in self._step.data],
+                text=self._step.text,
+                options=self._options,
+                seed=self._workspace.seed,
+                threads=self._workspace.threads,
+                directory=self._state,
+                score=self._score(),
+                higher_is_better=self._scorers[1].loaded.spec.higher_is_better if self._scorers else False,
+                observe=_Display(self._step, self._options, self._workspace, progress).show,
+                report=self._report,
+                **hooks,
+            )
+            return session, fit(session)
+
+    def record(self, outcome: Outcome, directory: Path) -> TrainingRecord:
+        """What is recorded of a finished training, whose measurements go into the step's `directory`."""
+        shutil.copyfile(self._state / METRICS_NAME, directory / METRICS_NAME)
+        if (self._state / EVENTS_NAME).is_dir():
+            shutil.copytree(self._state / EVENTS_NAME, directory / EVENTS_NAME)
+        position = outcome.position
+        return TrainingRecord(
+            texts=self.texts,
+            num_steps=position.step,
+            num_epochs=position.epoch,
+            num_tokens=position.tokens,
+            minutes=position.seconds / 60,
+            loss=position.loss,
+            ended_by=outcome.ended_by,
+            weights=outcome.weights,
+            metric=self._step.metric if self._step.dev else None,
+            dev_score=outcome.dev_score,
+            metrics="",
+            curve=training_curve(self._state / METRICS_NAME),
+        )
+
+    def _text(self, reference: str) -> Text:
+        spec = self._workspace.plan.pairs[reference]
+        return Text(tuple(spec.paths(self._workspace.plan.root)), spec.short_share)
+
+    def _report(self, reports: list[TextReport]) -> None:
+        self.texts.extend(reports)
+        _warn(reports, self._workspace)
+
+    def _score(self) -> Callable[[Artifact], float] | DevText | None:
+        """How checkpoints are scored on the dev text: through the backend, as what is made in the end will be."""
+        from lingolite_cli.decoding.translator import Translator
+        from lingolite_cli.tokenizer import Tokenizer
+        from lingolite_cli.training.session import DevText
+
+        step, workspace = self._step, self._workspace
+        if step.dev is None:
+            return None
+        corpus = workspace.corpus(step.dev)
+        sources = corpus.sources[: step.dev_samples]
+        references = [stream[: step.dev_samples] for stream in corpus.references]
+        if not self._scorers:
+            return DevText(sources, references[0])
+        backend, metric = self._scorers
+
+        def score(bundle: Artifact) -> float:
+            with closing(workspace.create(backend, bundle, threads=workspace.threads)) as engine:
+                translator = Translator(
+                    engine,
+                    Tokenizer(bundle.tokenizer_path),
+                    bundle.manifest.model,
+                    self._languages,
+                    options=DecodingOptions(),
+                    capabilities=backend.loaded.spec.capabilities,
+                )
+                hypotheses = [translation.text for translation in translator.translate(sources)]
+            value: Any = workspace.create(metric).score(hypotheses, references).value
+            return float(value)
+
+        return score
+
+
+def _with_dropout(config: ModelConfig, dropout: float | None) -> ModelConfig:
+    return config if dropout is None else msgspec.structs.replace(config, dropout=dropout)
+
+
+def _warn(reports: list[TextReport], workspace: Workspace) -> None:
+    if rank() > 0:
+        return
+    for report in reports:
+        workspace.console.note(f"{report.name}: {report.num_pairs:,} of {report.num_rows:,} rows to train on")
+        if report.bad:
+            kinds = ", ".join(
+                f"{count:,} {kind} (first: {report.first_bad[kind]})" for kind, count in report.bad.items()
+            )
+            workspace.console.warn(f"{report.name}: {sum(report.bad.values()):,} bad rows were skipped: {kinds}")
+
+
+def _total(options: TrainingOptions) -> int | None:
+    """What the bar counts: steps, or else seconds."""
+    if options.max_steps is not None:
+        return options.max_steps
+    return None if options.max_minutes is None else round(options.max_minutes * 60)
+
+
+class _Display:
+    """A bar that moves with each step, and a line for each checkpoint."""
+
+    def __init__(self, step: LearningStep, options: TrainingOptions, workspace: Workspace, progress: Progress) -> None:
+        self._step = step
+        self._counts_steps = options.max_steps is not None
+        self._console = workspace.console
+        self._progress = progress
+        self._shown = 0
+
+    def show(self, status: Status) -> None:
+        """Show where the training stands."""
+        done = status.step if self._counts_steps else int(status.seconds)
+        figures = f"loss {status.loss:.3f}, {status.tokens_per_second:,.0f} tokens/s"
+        self._progress.advance(done - self._shown, remark=figures)
+        self._shown = done
+        if status.is_checkpoint:
+            dev = "" if status.dev_score is None else f", dev {self._step.metric} {status.dev_score:.3f}"
+            left = "" if status.seconds_left is None else f", {status.seconds_left / 60:.1f} min left"
+            self._console.note(f"{self._step.id}: step {status.step:,}: {figures}{dev}{left}")
