@@ -35,8 +35,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         seconds: spent training, over all processes that resumed it.
         loss: mean of the last step, in nats a token, smoothed labels included.
         kept: steps of the last checkpoints whose weights are on disk, oldest first.
-        best_step: the step with the best score on the dev text, and 0 without one.
-        best_score: its score.
+        best_step: the step with the best score on the dev text; 0 is the start.
+        best_score: its score; None without one.
         checks_since_best: checkpoints since then.
     """
 
@@ -48,7 +48,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     loss: float = 0.0
     kept: tuple[int, ...] = ()
     best_step: int = 0
-    best_score: float = 0.0
+    best_score: float | None = None
     checks_since_best: int = 0
 
 

@@ -113,6 +113,7 @@ def _fit(session: Session, processes: Processes) -> Fitted:
         seed=session.seed,
         score=_score(session, tokenizer),
         higher_is_better=session.higher_is_better,
+        scores_start=session.source is not None,
         observe=session.observe,
         processes=processes,
     )

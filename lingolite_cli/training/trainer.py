@@ -63,7 +63,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         position: where it ended.
         ended_by: `max_steps`, `max_minutes` or `patience`.
-        weights: which were chosen: `last`, `best (step N)` or `mean of N`.
+        weights: which were chosen: `start`, `last`, `best (step N)` or `mean of N`.
         dev_score: theirs.
     """
 
@@ -84,6 +84,7 @@ class Trainer:
         seed: of batches and dropout.
         score: the score of a model on the dev text, if there is one.
         higher_is_better: of that score.
+        scores_start: score the model as it is too, so that nothing worse is chosen.
         observe: told after every step.
         processes: all that train this model together.
     """
@@ -98,6 +99,7 @@ class Trainer:
         seed: int = 17,
         score: Callable[[MobileTranslationModel], float] | None = None,
         higher_is_better: bool = True,
+        scores_start: bool = False,
         observe: Callable[[Status], None] = lambda status: None,
         processes: Processes | None = None,
     ) -> None:
@@ -114,6 +116,7 @@ class Trainer:
         self._seed = seed
         self._score = score
         self._sign = 1.0 if higher_is_better else -1.0
+        self._scores_start = scores_start and score is not None
         self._observe = observe
         self._is_bfloat16 = uses_bfloat16(options, self._device)
         self._optimizer = make_optimizer(model, options)
@@ -129,6 +132,9 @@ class Trainer:
         self._start()
         clock = _Clock(self._position)
         batches = self._batches()
+        if self._scores_start and not has_checkpoint(self._directory):
+            self._processes.agree(None)  # all have looked before one writes
+            self._check(clock)
         checked = self._position.step
         while (ended_by := self._ended_by()) is None:
             self._step(batches, clock)
@@ -266,7 +272,7 @@ class Trainer:
             position,
             kept=kept,
             best_step=position.step if is_best else position.best_step,
-            best_score=score if is_best and score is not None else position.best_score,
+            best_score=score if is_best else position.best_score,
             checks_since_best=0 if is_best else position.checks_since_best + 1,
             seconds=self._processes.agree(clock.seconds),
         )
@@ -290,7 +296,8 @@ class Trainer:
         return self._processes.agree(self._score(self._model.eval()) if self._processes.is_first else 0.0)
 
     def _is_better(self, score: float) -> bool:
-        return self._position.best_step == 0 or self._sign * (score - self._position.best_score) > 0
+        best = self._position.best_score
+        return best is None or self._sign * (score - best) > 0
 
     def _finish(self, ended_by: str) -> Outcome:
         """Put the weights of the best checkpoint into the model, or the mean of the last ones if that scores higher.
@@ -307,7 +314,7 @@ class Trainer:
         if self._score is not None:
             score = self._agreed_score() if is_averaged else position.best_score
             if not is_averaged or score is None or not self._is_better(score):
-                weights = "last" if position.best_step == position.step else f"best (step {position.best_step})"
+                weights = _best_name(position)
                 score = position.best_score
                 self._load(read_weights(self._directory, position.best_step))
         self._model.eval()
@@ -315,6 +322,12 @@ class Trainer:
 
     def _load(self, tensors: dict[str, Tensor]) -> None:
         self._model.load_state_dict(tensors, strict=False)  # copies of a tied embedding are not there
+
+
+def _best_name(position: Position) -> str:
+    if position.best_step == position.step:
+        return "last"
+    return "start" if position.best_step == 0 else f"best (step {position.best_step})"
 
 
 class _Clock:

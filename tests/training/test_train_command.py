@@ -247,15 +247,19 @@ def test_quantized_bundle_is_not_trained(lingolite: Callable[..., Outcome], proj
     assert "is of format bundle-int8; only float bundles can be trained" in outcome.err
 
 
-def test_recipe_of_the_starter_passes_its_checks(
-    lingolite: Callable[..., Outcome], project: Path, parallel_text: Path
+@pytest.mark.parametrize(("name", "num_steps", "trained"), [("train-starter", 6, "train"), ("qat", 11, "qat")])
+def test_recipes_that_train_pass_their_checks(
+    lingolite: Callable[..., Outcome], project: Path, parallel_text: Path, name: str, num_steps: int, trained: str
 ) -> None:
-    outcome = lingolite("train", str(ROOT / "recipes" / "train-starter.toml"), "--resume", cwd=ROOT)
+    outcome = lingolite("train", str(ROOT / "recipes" / f"{name}.toml"), "--resume", cwd=ROOT)
     assert outcome.code == 2
     assert "inputs.train: no such file" in outcome.err or "no checkpoint" in outcome.err
     (project / "recipes").symlink_to(ROOT / "recipes", target_is_directory=True)
     (project / "corpus").mkdir()
-    for name in ("train", "everyday-train"):
-        shutil.copyfile(parallel_text, project / "corpus" / f"{name}.en-da.tsv.gz")
-    checked = lingolite("recipes", "check", "recipes/train-starter.toml")
-    assert (checked.code, checked.out) == (0, "recipes/train-starter.toml: 6 steps, nothing wrong found\n")
+    for corpus in ("train", "everyday-train"):
+        shutil.copyfile(parallel_text, project / "corpus" / f"{corpus}.en-da.tsv.gz")
+    recipe = f"recipes/{name}.toml"
+    checked = lingolite("recipes", "check", recipe)
+    assert (checked.code, checked.out) == (0, f"{recipe}: {num_steps} steps, nothing wrong found\n")
+    refused = lingolite("train", recipe, "--resume")
+    assert f"there is no checkpoint to resume step `{trained}` from" in refused.err

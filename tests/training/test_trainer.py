@@ -161,6 +161,33 @@ def test_mean_is_chosen_where_it_scores_higher(
     assert (outcome.weights, outcome.dev_score) == (chosen, max(mean, 5.0))
 
 
+@pytest.mark.parametrize(
+    ("later", "chosen"), [((4.0, 4.9, 3.0), "start"), ((4.0, 6.0, 3.0), "best (step 8)")], ids=["worse", "better"]
+)
+def test_start_is_kept_where_training_makes_it_worse(
+    model: MobileTranslationModel, examples: Examples, tmp_path: Path, later: tuple[float, ...], chosen: str
+) -> None:
+    before = deepcopy(model)
+    scores = iter([5.0, *later, 1.0])
+    with pytest.raises(Killed):
+        train(
+            model,
+            examples,
+            tmp_path,
+            score=lambda model: next(scores),
+            scores_start=True,
+            observe=kill_at(6),
+        )
+    resumed = deepcopy(before)
+    outcome = train(resumed, examples, tmp_path, score=lambda model: next(scores), scores_start=True)
+    assert outcome.weights == chosen
+    assert outcome.dev_score == max(5.0, *later)
+    is_start = [torch.equal(mine, its) for mine, its in zip(resumed.parameters(), before.parameters(), strict=True)]
+    assert all(is_start) == (chosen == "start")
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "dev_score" in line] == [0, 4, 8, 12]
+
+
 def test_time_limit_counts_the_time_before(model: MobileTranslationModel, examples: Examples, tmp_path: Path) -> None:
     options = change(max_steps=None, max_minutes=1e-9)
     first = train(model, examples, tmp_path, options=options)
