@@ -31,8 +31,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         model: the artifact that commands use when none is named.
         languages: source and target language of the project.
         test: the corpus that `lingolite eval` uses when none is named.
-        dev: the corpus that `lingolite quantize` calibrates on, and chooses trained weights by, when none is named;
-            never the test set, which must stay unseen.
+        dev: the corpus that `lingolite quantize` calibrates on, chooses trained weights by, and searches with, when
+            none is named; never the test set, which must stay unseen.
         train: parallel text that `lingolite quantize` trains on when none is named.
         runs: where runs are written.
         cache: where finished steps are kept.

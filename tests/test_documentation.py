@@ -69,6 +69,7 @@ def test_documented_command_exists_with_its_options(document: str, line: str) ->
         recipe_model.VerifyStep,
         recipe_model.BenchmarkStep,
         recipe_model.TrainStep,
+        recipe_model.SearchStep,
         recipe_model.ReportStep,
     ],
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -122,9 +122,14 @@ def model_input(path: Path) -> dict[str, Any]:
 
 
 def corpus_input(
-    state: State, *, source: Path | None, targets: Sequence[Path], languages: tuple[str, str] | None
+    state: State,
+    *,
+    source: Path | None,
+    targets: Sequence[Path],
+    languages: tuple[str, str] | None,
+    which: Literal["test", "dev"] = "test",
 ) -> dict[str, Any]:
-    """The text that was named, or the project's test set, as a recipe's input.
+    """The text that was named, or the project's test or dev set, as a recipe's input.
 
     Raises:
         LingoLiteError: neither is there, or references come without a source.
@@ -139,13 +144,13 @@ def corpus_input(
         )
         chosen = languages or state.project.settings.languages
         return {**named, "languages": list(chosen)} if chosen else named
-    test = state.project.settings.test
-    if test is None:
+    known = state.project.settings.test if which == "test" else state.project.settings.dev
+    if known is None:
         raise LingoLiteError(
-            "no test set: there is no --source, and no [test] in lingolite.toml",
+            f"no {which} set: there is no --source, and no [{which}] in lingolite.toml",
             hint="pass --source FILE --target FILE",
         )
-    plain = project_corpus(state, test)
+    plain = project_corpus(state, known)
     return {**plain, "languages": list(languages)} if languages else plain
 
 

@@ -56,14 +56,17 @@ class Comparison(msgspec.Struct, frozen=True):
 def comparison_job(
     state: State, texts: Texts, *, inputs: dict[str, Any], format: str, max_samples: int | None
 ) -> Comparison:
-    """Each method that reads `format` and has the text that it needs, through each backend that runs what it made."""
+    """Each method that reads `format` and has the text that it needs, through each backend that runs what it made.
+
+    One that mixes precisions is not among them: without being told which, it makes what another one makes.
+    """
     left_out: dict[str, str] = {}
     needs: frozenset[str] = frozenset()
     steps: list[dict[str, Any]] = []
     candidates = _candidates_of(state, steps, method=_BASELINE, model=adhoc.MODEL, format=format)
     for entry in state.registry.of_kind("quantizer"):
         spec: Any = entry.spec
-        if entry.health is not Health.OK or format not in spec.accepts:
+        if entry.health is not Health.OK or format not in spec.accepts or spec.precisions:
             continue
         missing = sorted(spec.needs - texts.keys.keys())
         if missing:

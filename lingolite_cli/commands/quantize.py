@@ -1,4 +1,4 @@
-"""`lingolite quantize`: a smaller artifact from a bundle, or all methods compared."""
+"""`lingolite quantize`: a smaller artifact from a bundle, all methods compared, or the best mix of precisions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Annotated
 import msgspec
 import typer
 
-from lingolite_cli.artifact import canonical_json, write_atomic
+from lingolite_cli.artifact import canonical_json, check_target, write_atomic
 from lingolite_cli.commands import adhoc
 from lingolite_cli.commands.comparison import RESULTS_NAME, comparison_job, comparison_rows, show_comparison
-from lingolite_cli.commands.options import JsonFlag, Model, Options, Overwrite, parse_options
+from lingolite_cli.commands.options import JsonFlag, Languages, Model, Options, Overwrite, parse_options
+from lingolite_cli.commands.search import Flags, Request, is_given, search_job, search_mixes
 from lingolite_cli.commands.show import show_conversion
 from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.commands.texts import Named, find_texts, needs_of, refuse_needless
@@ -43,26 +44,58 @@ def quantize(
         typer.Option(help="For methods that train: a .tsv to choose weights by; the project's dev set without it."),
     ] = None,
     max_samples: Annotated[
-        int | None, typer.Option(min=10, help="For `compare`: only the first so many sentences.")
+        int | None, typer.Option(min=10, help="For `compare` and --search: only the first so many sentences.")
     ] = None,
+    search: Flags.Search = False,
+    budget: Flags.Budget = None,
+    allow_inconclusive: Flags.AllowInconclusive = False,
+    source: Flags.Source = None,
+    target: Flags.Target = None,
+    languages: Languages = None,
+    precisions: Flags.Precisions = None,
+    granularity: Flags.By = None,
+    max_trials: Flags.MaxTrials = None,
     option: Options = None,
     overwrite: Overwrite = False,
     json: JsonFlag = False,
 ) -> None:
-    """Make a bundle smaller, or compare all ways to do so."""
+    """Make a bundle smaller, compare all ways to do so, or search for the smallest mix of precisions."""
     state = state_of(context)
     console = state.console(json=json)
     path = adhoc.model_path(state, model)
     named = Named(calibration=calibration, data=tuple(data or ()), dev=dev)
+    request = Request(
+        budget=budget,
+        allow_inconclusive=allow_inconclusive,
+        source=source,
+        target=target,
+        languages=languages,
+        precisions=precisions,
+        granularity=granularity,
+        max_trials=max_trials,
+    )
+    if search:
+        if named != Named():
+            raise LingoLiteError(
+                "--search neither calibrates nor trains", hint="name the text to measure with by --source"
+            )
+        out = _given(out)
+        check_target(out, overwrite=overwrite)
+        chosen = method if is_given(context, "method") else None
+        job = search_job(state, path, request, method=chosen, options=parse_options(option), max_samples=max_samples)
+        search_mixes(state, job, console, out=out, overwrite=overwrite)
+        return
+    request.refuse()
     if method == _COMPARE:
         if option:
             raise LingoLiteError("--option goes to one quantizer", hint="name it with --method")
         _compare(state, path, named, console, out=out, max_samples=max_samples, overwrite=overwrite)
         return
-    if out is None:
-        raise LingoLiteError("--out is missing", hint="name the directory to make: --out DIR")
+    out = _given(out)
     if max_samples is not None:
-        raise LingoLiteError("--max-samples is for --method compare", hint="quantizing reads no sentences")
+        raise LingoLiteError(
+            "--max-samples is for --method compare and for --search", hint="quantizing reads no sentences"
+        )
     needs = needs_of(state, method)
     refuse_needless(named, needs, method=method)
     texts = find_texts(state, named)
@@ -72,6 +105,12 @@ def quantize(
     job = adhoc.Job(command="quantize", inputs=inputs, steps=[step])
     record = adhoc.convert_and_publish(state, job, console, out=out, overwrite=overwrite)
     show_conversion(record.result, out, console)
+
+
+def _given(out: Path | None) -> Path:
+    if out is None:
+        raise LingoLiteError("--out is missing", hint="name the directory to make: --out DIR")
+    return out
 
 
 def _compare(

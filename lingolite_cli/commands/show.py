@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lingolite_cli.commands.show_search import show_search
 from lingolite_cli.console import Console, status_text
 from lingolite_cli.evaluation.verdicts import Verdict
 from lingolite_cli.recipe.record import (
@@ -15,6 +16,7 @@ from lingolite_cli.recipe.record import (
     ExportResult,
     QuantizeResult,
     RunManifest,
+    SearchResult,
     StepRecord,
     StepResult,
     TrainingRecord,
@@ -45,6 +47,8 @@ def show_run(outcome: Outcome, console: Console) -> None:
             show_benchmark(step.result, console)
         elif (training := training_of(step.result)) is not None:
             show_training(training, console)
+        elif isinstance(step.result, SearchResult):
+            show_search(step.result, console)
     show_verdicts(manifest.verdicts, console)
     _show_end(outcome, console)
 

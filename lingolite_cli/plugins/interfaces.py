@@ -93,6 +93,22 @@ class TopKBackend(Backend, Protocol):
         """
 
 
+class ScoringBackend(Backend, Protocol):
+    """A backend with the capability `score`: it reads whole targets at once."""
+
+    def score(self, source_ids: IntArray, source_mask: BoolArray, target_ids: IntArray) -> FloatArray:
+        """Log-probability of each target token after the ones before it.
+
+        Args:
+            source_ids: as in `encode`.
+            source_mask: as in `encode`.
+            target_ids: [B, T] int64, without `<s>` and padded on the right with the pad id.
+
+        Returns:
+            [B, T] float32; what stands at padding means nothing.
+        """
+
+
 class TranslateBackend(Protocol):
     """A backend with the capability `translate`: an engine that searches by itself. Made as a `Backend` is.
 

@@ -47,8 +47,8 @@ class BackendSpec(_Spec, frozen=True, kw_only=True):
     """A backend: runs artifacts of the formats in `accepts`.
 
     Capabilities: `top_k` and `translate`, for engines that select or search themselves; `step`, for those of the latter
-    that also give logits token by token, as all other backends do; and `diagnose`, for a static method that tells
-    `lingolite doctor` what this machine does to results.
+    that also give logits token by token, as all other backends do; `score`, for those that read whole targets at once;
+    and `diagnose`, for a static method that tells `lingolite doctor` what this machine does to results.
     """
 
     accepts: frozenset[str]
@@ -64,11 +64,16 @@ class QuantizerSpec(_Spec, frozen=True, kw_only=True):
 
     `needs` names the data that it reads besides: `calibration`, text to run the model on, or `training`, parallel text
     to train it on.
+
+    `precisions` are those that it can give single matrices, from the smallest to one that loses nothing. With some, its
+    options have `default`, a precision, and `layers`, which leads from patterns over the names of matrices (without
+    `.weight`) to precisions; `lingolite quantize --search` then finds values for both.
     """
 
     accepts: frozenset[str]
     produces: str
     needs: frozenset[str] = frozenset()
+    precisions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = sorted(self.needs - QUANTIZER_NEEDS)

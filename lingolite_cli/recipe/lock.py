@@ -24,6 +24,7 @@ from lingolite_cli.recipe.record import (
     ExportResult,
     QuantizeResult,
     RunManifest,
+    SearchResult,
     StepResult,
     TrainResult,
 )
@@ -134,7 +135,7 @@ def with_outcomes(lock: Lock, manifest: RunManifest) -> Lock:
 
 def _with_outcome(step: LockedStep, result: StepResult) -> LockedStep:
     match result:
-        case QuantizeResult() | ExportResult() | TrainResult():
+        case QuantizeResult() | ExportResult() | TrainResult() | SearchResult():
             return msgspec.structs.replace(step, artifact=result.artifact.digest)
         case EvaluateResult():
             metrics = {

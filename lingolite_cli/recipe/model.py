@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from lingolite_cli.search.units import Granularity
 from lingolite_cli.training.options import ScratchOptions, TextOptions, TrainingOptions
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -136,13 +137,34 @@ class TrainStep(_LearningStep, tag="train", frozen=True, kw_only=True):
     options: TrainingOptions = TrainingOptions()
 
 
+class SearchStep(_Step, tag="search", frozen=True, kw_only=True):
+    """Find the smallest mix of precisions inside a budget, and make the artifact.
+
+    `reference` is an `evaluate` step of the float model: its text, decoding and translations are what mixes are
+    measured with. `budget` has one key, `METRIC_drop_max`. `sample` sentences rank the units; mixes are judged on all.
+    """
+
+    reference: str
+    method: str = "mixed"
+    options: dict[str, Any] = {}
+    precisions: tuple[str, ...] | None = None
+    granularity: Granularity = "block"
+    backend: str | None = None
+    backend_options: dict[str, Any] = {}
+    budget: dict[str, float]
+    allow_inconclusive: bool = False
+    max_trials: Positive = 12
+    sample: Positive = 200
+    resamples: Annotated[int, Meta(ge=100, le=100_000)] = 1000
+
+
 class ReportStep(_Step, tag="report", frozen=True, kw_only=True):
     """Write reports when the run ends."""
 
     reporters: tuple[str, ...] = ("html", "markdown")
 
 
-Step = EvaluateStep | QuantizeStep | ExportStep | VerifyStep | BenchmarkStep | TrainStep | ReportStep
+Step = EvaluateStep | QuantizeStep | ExportStep | VerifyStep | BenchmarkStep | TrainStep | SearchStep | ReportStep
 
 
 class Recipe(_Table, frozen=True, kw_only=True):

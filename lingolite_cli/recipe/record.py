@@ -16,6 +16,7 @@ from lingolite_cli.environment import Environment
 from lingolite_cli.evaluation.parity import Parity
 from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict
 from lingolite_cli.plugins.interfaces import Score
+from lingolite_cli.search.figures import Sensitivity, Trial
 from lingolite_cli.training.metrics import CurvePoint
 from lingolite_cli.training.text import TextReport
 
@@ -164,6 +165,27 @@ class TrainResult(TrainingRecord, frozen=True, kw_only=True, tag_field="kind", t
     artifact: ArtifactSummary
 
 
+class SearchResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="search"):
+    """The smallest mix of precisions inside a budget, and what was measured to find it.
+
+    `options` are those of the quantizer `method` that make the artifact again. `sensitivities` are most costly first;
+    `trials` in the order in which they were measured, on `num_sentences` sentences, with the one that was `chosen`.
+    Cross-entropies are of `sample_size` of these sentences; that of the model as it was is `cross_entropy`.
+    """
+
+    method: str
+    options: dict[str, Any]
+    source: ArtifactSummary
+    artifact: ArtifactSummary
+    metric: str
+    num_sentences: int
+    sample_size: int
+    cross_entropy: float
+    sensitivities: list[Sensitivity]
+    trials: list[Trial]
+    chosen: str
+
+
 class ReportResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="report"):
     """Files that reporters shall write when the run ends, relative to the run's directory."""
 
@@ -171,7 +193,14 @@ class ReportResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="re
 
 
 StepResult = (
-    EvaluateResult | QuantizeResult | ExportResult | VerifyResult | BenchmarkResult | TrainResult | ReportResult
+    EvaluateResult
+    | QuantizeResult
+    | ExportResult
+    | VerifyResult
+    | BenchmarkResult
+    | TrainResult
+    | SearchResult
+    | ReportResult
 )
 
 

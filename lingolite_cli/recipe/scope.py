@@ -16,7 +16,7 @@ from lingolite_cli.artifact import Artifact, Manifest
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.evaluation.corpus import CorpusSpec
 from lingolite_cli.plugins.registry import Health, Loaded, Registry
-from lingolite_cli.recipe.model import BenchmarkStep, Recipe, Step, VerifyStep
+from lingolite_cli.recipe.model import BenchmarkStep, Recipe, SearchStep, Step, VerifyStep
 from lingolite_cli.schema import convert
 from lingolite_cli.training.options import PairsSpec
 
@@ -204,7 +204,7 @@ class Scope:
             step, key, f"no backend runs format {format}", hint="`lingolite plugins list` shows the backends"
         )
 
-    def check_budget(self, step: VerifyStep | BenchmarkStep, known: Sequence[str]) -> None:
+    def check_budget(self, step: VerifyStep | BenchmarkStep | SearchStep, known: Sequence[str]) -> None:
         """Refuse a budget on what the step does not measure, and a limit that nothing could break or keep."""
         for name, limit in step.budget.items():
             if name not in known:

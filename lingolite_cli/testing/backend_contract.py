@@ -23,7 +23,7 @@ from lingolite_cli.tokenizer import EOS_ID
 
 if TYPE_CHECKING:
     from lingolite_cli.decoding.hypothesis import Hypothesis
-    from lingolite_cli.plugins.interfaces import Backend, FloatArray, TopKBackend
+    from lingolite_cli.plugins.interfaces import Backend, FloatArray, ScoringBackend, TopKBackend
 
 _Tokens: TypeAlias = list[tuple[int, ...]]
 _Arguments = ParamSpec("_Arguments")
@@ -288,6 +288,19 @@ class BackendContract(ArtifactContract):
         by_id = np.take_along_axis(everything, np.argsort(order, axis=1), axis=1)
         np.testing.assert_allclose(np.take_along_axis(by_id, ids, axis=1), found, rtol=0, atol=self.tolerance)
         assert all(len(set(row)) == len(row) for row in ids.tolist())
+
+    @_by_logits
+    def test_scores_are_the_log_probabilities_of_the_targets(self, backend: Backend, artifact: Artifact) -> None:
+        self._skip_without("score")
+        sources = framed_sources(artifact)
+        targets = arbitrary_targets(artifact, rows=len(sources), length=6)
+        logits = all_logits(backend, sources, targets)[:, :-1].astype(np.float64)
+        everything = logits - np.log(np.exp(logits).sum(axis=2, keepdims=True))
+        expected = np.take_along_axis(everything, targets[:, 1:, None], axis=2)[..., 0]
+        found = cast("ScoringBackend", backend).score(*pad(sources), targets[:, 1:])
+        assert found.dtype == np.float32
+        assert found.shape == expected.shape
+        self._assert_same(found, expected.astype(np.float32))
 
     @_by_logits
     def test_logits_are_those_of_the_reference(

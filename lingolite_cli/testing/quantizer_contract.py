@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from lingolite_cli.artifact import BUNDLE_INT8, Artifact
 from lingolite_cli.testing.conversion import ConversionContract
+from lingolite_cli.testing.routes import convert
 
 
 class QuantizerContract(ConversionContract):
@@ -36,3 +40,36 @@ class QuantizerContract(ConversionContract):
             assert scale.shape[0] == values.shape[0], name
             assert np.isfinite(scale).all(), name
             assert (scale > 0).all(), name
+
+    def test_each_precision_is_larger_than_the_one_before(self, artifact: Artifact, tmp_path: Path) -> None:
+        sizes = [self._as(artifact, tmp_path / name, default=name, layers={}).size_bytes for name in self._precisions()]
+        assert sizes == sorted(set(sizes))
+
+    def test_a_pattern_changes_the_matrices_that_it_matches_and_no_others(
+        self, artifact: Artifact, tmp_path: Path
+    ) -> None:
+        smallest, *_, largest = self._precisions()
+        without = _weights(self._as(artifact, tmp_path / "uniform", default=smallest, layers={}))
+        layers = {"decoder.layers.1.ffn.*": largest}
+        found = _weights(self._as(artifact, tmp_path / "mixed", default=smallest, layers=layers))
+        changed = {name for name in {*without, *found} if without.get(name) != found.get(name)}
+        assert changed
+        assert all(name.startswith("decoder.layers.1.ffn.") for name in changed)
+
+    def _precisions(self) -> tuple[str, ...]:
+        spec = self.loaded().spec
+        if not spec.precisions:
+            pytest.skip(f"quantizer `{self.plugin}` does not declare `precisions`")
+        precisions: tuple[str, ...] = spec.precisions
+        return precisions
+
+    def _as(self, source: Artifact, path: Path, **options: Any) -> Artifact:
+        return convert(self.loaded(), source, path, options={**self.options, **options})
+
+
+def _weights(artifact: Artifact) -> dict[str, bytes]:
+    """The bytes of each tensor, with its dtype."""
+    from safetensors.numpy import load_file
+
+    tensors = load_file(artifact.weights_path)
+    return {name: str(tensor.dtype).encode() + tensor.tobytes() for name, tensor in tensors.items()}

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8
 from lingolite_cli.plugins.hookspecs import hookimpl
 from lingolite_cli.plugins.specs import QuantizerSpec
-from lingolite_quantizers.options import Int4Options, QatInt8Options
+from lingolite_quantizers.options import PRECISIONS, Int4Options, MixedOptions, QatInt8Options
 
 _REQUIRES = ("ml_dtypes", "numpy", "safetensors")
 _INSTALL = "pip install ml_dtypes numpy safetensors"
@@ -15,7 +15,7 @@ _INSTALL = "pip install ml_dtypes numpy safetensors"
 
 @hookimpl
 def lingolite_quantizers() -> Iterable[QuantizerSpec]:
-    """The quantizers `dynamic-int8`, `fp16`, `bf16`, `int4` and `qat-int8`."""
+    """The quantizers `dynamic-int8`, `fp16`, `bf16`, `int4`, `mixed` and `qat-int8`."""
     yield QuantizerSpec(
         name="dynamic-int8",
         summary="int8 weights, one scale a row; activations are quantized as they come",
@@ -50,6 +50,17 @@ def lingolite_quantizers() -> Iterable[QuantizerSpec]:
         options=Int4Options,
         accepts=frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16}),
         produces=BUNDLE_INT4,
+        requires=_REQUIRES,
+        install=_INSTALL,
+    )
+    yield QuantizerSpec(
+        name="mixed",
+        summary="4-bit, 8-bit and float weights, matrix by matrix; computed with in float32",
+        factory="lingolite_quantizers.mixed:Mixed",
+        options=MixedOptions,
+        accepts=frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16}),
+        produces=BUNDLE_INT4,
+        precisions=PRECISIONS,
         requires=_REQUIRES,
         install=_INSTALL,
     )

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, Artifact, Product, Quantization
-from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.group_quantization import GROUP_SIZES, GroupedMatrix, quantize_groups
+from lingolite_quantizers.groups import round_by_groups
 from lingolite_quantizers.options import Int4Options
 from lingolite_quantizers.weights import read_weights, write_weights
 
@@ -34,30 +33,16 @@ class Int4:
                 weight is infinite or not a number.
         """
         tensors = read_weights(source, accepts=(BUNDLE, BUNDLE_FP16, BUNDLE_BF16))
-        stored: dict[str, npt.NDArray[Any]] = {}
-        for name, tensor in tensors.items():
-            stored |= self._stored(name, tensor.astype(np.float32))
-        write_weights(stored, directory)
         has_8_bits = self.options.embedding_bits == 8
         int8_tensors = tuple(name for name in _EMBEDDINGS if has_8_bits and name in tensors)
+        stored: dict[str, npt.NDArray[Any]] = {}
+        for name, tensor in tensors.items():
+            stored |= self._stored(name, tensor.astype(np.float32), bits=8 if name in int8_tensors else 4)
+        write_weights(stored, directory)
         return Product(format=BUNDLE_INT4, quantization=Quantization("int4", int8_tensors=int8_tensors))
 
-    def _stored(self, name: str, tensor: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[Any]]:
+    def _stored(self, name: str, tensor: npt.NDArray[np.float32], *, bits: int) -> dict[str, npt.NDArray[Any]]:
         """What a bundle holds for a tensor: a vector as it is, a matrix as packed integers, scales and zero points."""
         if tensor.ndim != 2:
             return {name: tensor}
-        try:
-            matrix = self._rounded(name, tensor)
-        except LingoLiteError as error:
-            raise LingoLiteError(f"cannot quantize `{name}`: {error.message}", hint=error.hint) from None
-        return matrix.tensors(name)
-
-    def _rounded(self, name: str, matrix: npt.NDArray[np.float32]) -> GroupedMatrix:
-        """8 bits lose so little that they get the largest groups and no zero points."""
-        options = self.options
-        if name in _EMBEDDINGS and options.embedding_bits == 8:
-            fitting = [size for size in GROUP_SIZES if matrix.shape[1] % size == 0]
-            return quantize_groups(
-                matrix, bits=8, group_size=max(fitting, default=options.group_size), is_symmetric=True
-            )
-        return quantize_groups(matrix, bits=4, group_size=options.group_size, is_symmetric=options.symmetric)
+        return round_by_groups(name, tensor, bits=bits, options=self.options).tensors(name)

@@ -1,4 +1,4 @@
-"""The reporters `html` and `markdown`, as descriptors: the code is imported when a run ends with a report."""
+"""The reporters `html`, `markdown` and `svg`, as descriptors: the code is imported when a run ends with a report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lingolite_cli.plugins.specs import ReporterSpec
 
 @hookimpl
 def lingolite_reporters() -> list[ReporterSpec]:
-    """One page for people and one for pull requests."""
+    """One page for people, one for pull requests, and the figures alone."""
     return [
         ReporterSpec(
             name="html",
@@ -23,5 +23,12 @@ def lingolite_reporters() -> list[ReporterSpec]:
             factory="lingolite_reports.markdown:MarkdownReporter",
             requires=("jinja2",),
             install="pip install jinja2",
+        ),
+        ReporterSpec(
+            name="svg",
+            summary="figures/NAME.svg: the page's figures as files of their own",
+            factory="lingolite_reports.svg:SvgReporter",
+            requires=("matplotlib",),
+            install="pip install matplotlib",
         ),
     ]

@@ -16,8 +16,9 @@ import msgspec
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from lingolite_cli.recipe.record import BenchmarkResult, RunManifest
+from lingolite_cli.recipe.record import BenchmarkResult, RunManifest, SearchResult
 from lingolite_reports import formats
+from lingolite_reports.searches import searches
 from lingolite_reports.sections import Key
 from lingolite_reports.tables import artifacts, benchmarks, evaluations, verifications
 
@@ -53,8 +54,9 @@ _STYLE: dict[Any, Any] = {  # Any: matplotlib types its keys as a Literal of all
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """An inline SVG element, and what it shows in words."""
+    """An inline SVG element, and what it shows in words. `name` is unlike that of any other figure of the run."""
 
+    name: str
     svg: str
     title: str
     caption: str
@@ -65,6 +67,7 @@ def draw(manifest: RunManifest) -> dict[Key, list[Figure]]:
     with mpl.rc_context(_STYLE):
         found: dict[Key, list[Figure]] = {
             "training": _training_curves(manifest),
+            "search": [_mixes(step, result) for step, result in searches(manifest)],
             "quality": _quality(manifest),
             "size": [*_sizes(manifest), *_trade_off(manifest)],
             "speed": [
@@ -151,6 +154,32 @@ def _training_curves(manifest: RunManifest) -> list[Figure]:
             title = f"{step}: {name}"
             figures.append(_figure(canvas, f"curve-{step}-{name.split()[0]}", title=title, caption=caption))
     return figures
+
+
+def _mixes(step: str, result: SearchResult) -> Figure:
+    """Score against size of all mixes that a search tried, with their intervals, the model as it was and the budget."""
+    canvas, axes = _canvas(8)
+    axes.grid(visible=True, axis="both")
+    axes.margins(x=0.15, y=0.15)
+    before, verdict = result.trials[0].difference.reference, result.trials[0].verdict
+    is_up = result.trials[0].higher_is_better
+    axes.axhline(before, color=_MUTED, linewidth=1)
+    axes.axhline(before - verdict.limit if is_up else before + verdict.limit, color=_SERIES[1], linestyle="--")
+    for trial in result.trials:
+        size_mb, seen = trial.size_bytes / 1e6, trial.difference
+        is_chosen = trial.name == result.chosen
+        colour = _SERIES[2] if is_chosen else _SERIES[0]
+        if seen.low is not None and seen.high is not None:
+            ends = [seen.reference + seen.low, seen.reference + seen.high]
+            axes.plot([size_mb, size_mb], ends, "-", color=colour, linewidth=1, alpha=0.6)
+        axes.plot(size_mb, seen.candidate, "o", color=colour, markersize=8 if is_chosen else 5)
+        if is_chosen or trial.is_uniform:
+            label = "chosen" if is_chosen and not trial.is_uniform else trial.name
+            axes.annotate(label, (size_mb, seen.candidate), (7, 0), textcoords="offset points", va="center", fontsize=8)
+    axes.set_xlabel("MB")
+    axes.set_ylabel(result.metric)
+    caption = "A bar is the interval of the difference; the line is the model as it was, the dashed one its budget."
+    return _figure(canvas, f"trade-off-{step}", title=f"{result.metric} against size ({step})", caption=caption)
 
 
 def _quality(manifest: RunManifest) -> list[Figure]:
@@ -263,7 +292,7 @@ def _figure(canvas: Canvas, name: str, *, title: str, caption: str) -> Figure:
     buffer = StringIO()
     with mpl.rc_context({"svg.hashsalt": name}):
         canvas.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return Figure(_inline(buffer.getvalue(), name), title, caption)
+    return Figure(name, _inline(buffer.getvalue(), name), title, caption)
 
 
 def _inline(document: str, name: str) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from lingolite_cli.evaluation.word_diff import Span, word_diff
 from lingolite_cli.recipe.record import BenchmarkResult, RunManifest, SentencePair, VerifyResult
 from lingolite_reports import formats
+from lingolite_reports.searches import search_tables
 from lingolite_reports.tables import (
     Table,
     benchmarks,
@@ -33,7 +34,7 @@ from lingolite_reports.tables import (
 )
 from lingolite_reports.trainings import texts_table, trainings_table
 
-Key = Literal["budgets", "training", "quality", "size", "speed", "sentences", "steps", "provenance"]
+Key = Literal["budgets", "training", "search", "quality", "size", "speed", "sentences", "steps", "provenance"]
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -81,8 +82,8 @@ class Report(msgspec.Struct, frozen=True):
 def compose(manifest: RunManifest) -> Report:
     """The report of a run. Sections with nothing to show are left out."""
     status, verdict = _verdict(manifest)
-    sections = [_budgets(manifest), _training(manifest), _quality(manifest), _size(manifest), _speed(manifest)]
-    sections += [_sentences(manifest), _steps(manifest), _provenance(manifest)]
+    sections = [_budgets(manifest), _training(manifest), _search(manifest), _quality(manifest), _size(manifest)]
+    sections += [_speed(manifest), _sentences(manifest), _steps(manifest), _provenance(manifest)]
     return Report(
         title=manifest.name,
         run_id=manifest.id,
@@ -170,6 +171,14 @@ def _budgets(manifest: RunManifest) -> Section:
 
 def _training(manifest: RunManifest) -> Section:
     return _section("training", "Training", [trainings_table(manifest), texts_table(manifest)])
+
+
+def _search(manifest: RunManifest) -> Section:
+    note = (
+        "Each configuration was made and translated with. Units alone say where to look: what they cost need not add "
+        "up. Cross-entropies are differences in nats a reference token."
+    )
+    return _section("search", "Search", [*search_tables(manifest)], notes=[note])
 
 
 def _quality(manifest: RunManifest) -> Section:

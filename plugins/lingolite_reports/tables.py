@@ -19,6 +19,7 @@ from lingolite_cli.recipe.record import (
     ExportResult,
     QuantizeResult,
     RunManifest,
+    SearchResult,
     StepRecord,
     TrainResult,
     VerifyResult,
@@ -77,7 +78,7 @@ def artifacts(manifest: RunManifest) -> list[ArtifactRow]:
     makers = {
         step.result.artifact.digest: step.id
         for step in manifest.steps
-        if isinstance(step.result, QuantizeResult | ExportResult | TrainResult)
+        if isinstance(step.result, QuantizeResult | ExportResult | TrainResult | SearchResult)
     }
     rows: dict[str, ArtifactRow] = {}
     for artifact in _mentioned(manifest.steps):
@@ -89,7 +90,7 @@ def artifacts(manifest: RunManifest) -> list[ArtifactRow]:
 def _mentioned(steps: Iterable[StepRecord]) -> Iterable[ArtifactSummary]:
     for step in steps:
         match step.result:
-            case QuantizeResult() | ExportResult() as made:
+            case QuantizeResult() | ExportResult() | SearchResult() as made:
                 yield from (made.source, made.artifact)
             case TrainResult() as trained:
                 yield from ((trained.source, trained.artifact) if trained.source else (trained.artifact,))

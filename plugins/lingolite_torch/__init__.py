@@ -23,6 +23,7 @@ def lingolite_backends() -> Iterable[BackendSpec]:
         factory="lingolite_torch.backends:EagerBackend",
         options=TorchOptions,
         accepts=_FLOAT_COMPUTED,
+        capabilities=frozenset({"score"}),
         requires=_REQUIRES,
         install=_INSTALL,
     )
@@ -32,6 +33,7 @@ def lingolite_backends() -> Iterable[BackendSpec]:
         factory="lingolite_torch.backends:CachedBackend",
         options=TorchOptions,
         accepts=_FLOAT_COMPUTED,
+        capabilities=frozenset({"score"}),
         requires=_REQUIRES,
         install=_INSTALL,
     )
@@ -41,7 +43,7 @@ def lingolite_backends() -> Iterable[BackendSpec]:
         factory="lingolite_torch.backends:Int8Backend",
         options=TorchOptions,
         accepts=frozenset({BUNDLE_INT8}),
-        capabilities=frozenset({"diagnose"}),
+        capabilities=frozenset({"diagnose", "score"}),
         requires=_REQUIRES,
         install=_INSTALL,
     )

@@ -17,6 +17,7 @@ from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import KVCache, LayerCache, load_model
 from lingolite_cli.model.int8 import is_int_mm_exact
+from lingolite_cli.tokenizer import BOS_ID
 from lingolite_torch.device import find_device
 from lingolite_torch.options import TorchOptions
 
@@ -44,6 +45,16 @@ class _TorchBackend:
     def close(self) -> None:
         """Free the model."""
         del self._model
+
+    @torch.inference_mode()
+    def score(self, source_ids: IntArray, source_mask: BoolArray, target_ids: IntArray) -> FloatArray:
+        """See `lingolite_cli.plugins.interfaces.ScoringBackend`."""
+        encoder_output, mask = self._encode(source_ids, source_mask)
+        targets = self._tensor(target_ids)
+        shifted = torch.cat((torch.full_like(targets[:, :1], BOS_ID), targets[:, :-1]), dim=1)
+        logits, _ = self._model.decoder(shifted, encoder_output, mask)
+        rows = logits.gather(2, targets[..., None])[..., 0] - logits.logsumexp(dim=2)
+        return _array(rows)
 
     def _encode(self, source_ids: IntArray, source_mask: BoolArray) -> tuple[Tensor, Tensor | None]:
         """[B, S, d_model], and the mask; None when all tokens are real, which saves masking at each step."""
@@ -187,6 +198,6 @@ def _pick_layer(layer: LayerCache, index: Tensor, *, moves: bool) -> LayerCache:
     return LayerCache(layer.self_attn.select(index), cross_attn)
 
 
-def _array(logits: Tensor) -> FloatArray:
-    array: FloatArray = logits.cpu().numpy()
+def _array(values: Tensor) -> FloatArray:
+    array: FloatArray = values.cpu().numpy()
     return array

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lingolite_cli.decoding.forced import force_decode
+from lingolite_cli.decoding.forced import force_decode, target_log_probabilities
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.tokenizer import BOS_ID
@@ -49,3 +49,14 @@ def test_an_empty_target_is_refused_before_the_model_runs(table, hashed, sources
     with pytest.raises(ValueError, match="at least one token"):
         force_decode(backend, *sources, targets=[(4,), (), (4,), (4,), (4,)])
     assert backend.batch_sizes == []
+
+
+def test_log_probabilities_are_those_of_each_token_after_the_ones_before(table, hashed, sources) -> None:
+    logits_of = hashed(2)
+    found = target_log_probabilities(table(logits_of), *sources, targets=TARGETS, capabilities=frozenset())
+    for ids, mask, target, seen in zip(*sources, TARGETS, found, strict=True):
+        assert len(seen) == len(target)
+        for index, token in enumerate(target):
+            logits = logits_of(tuple(ids[mask].tolist()), (BOS_ID, *target[:index])).astype(np.float64)
+            expected = logits[token] - np.log(np.exp(logits).sum())
+            np.testing.assert_allclose(seen[index], expected, rtol=0, atol=1e-6)

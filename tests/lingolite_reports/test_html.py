@@ -192,7 +192,7 @@ def test_descriptors_import_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-    assert [spec.name for spec in lingolite_reporters()] == ["html", "markdown"]
+    assert [spec.name for spec in lingolite_reporters()] == ["html", "markdown", "svg"]
 
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

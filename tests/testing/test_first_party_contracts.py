@@ -47,6 +47,11 @@ class TestQatInt8(QuantizerContract):
     routes: ClassVar = ((), ("fp16",))
 
 
+class TestMixed(QuantizerContract):
+    plugin = "mixed"
+    options: ClassVar = {"layers": {"encoder.*": "int8", "*embedding": "fp16"}}
+
+
 class TestBleu(MetricContract):
     plugin = "bleu"
 

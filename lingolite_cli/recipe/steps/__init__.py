@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from lingolite_cli.recipe.record import StepResult
 from lingolite_cli.recipe.scope import PlannedStep, Scope
-from lingolite_cli.recipe.steps import benchmark, evaluate, export, quantize, report, train, verify
+from lingolite_cli.recipe.steps import benchmark, evaluate, export, quantize, report, search, train, verify
 from lingolite_cli.recipe.workspace import Workspace
 
 
@@ -29,5 +29,6 @@ KINDS: Mapping[str, StepKind] = {
     "verify": verify,
     "benchmark": benchmark,
     "train": train,
+    "search": search,
     "report": report,
 }

@@ -1,0 +1,59 @@
+"""How well a model expects given translations: its cross-entropy on references, token by token.
+
+Owns the mean; the forcing itself is `lingolite_cli.decoding.forced`. Where chrF of a few hundred sentences cannot tell
+two models apart, this often can: it moves with every logit, and not only when another token becomes the best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lingolite_cli.architecture import ModelConfig
+    from lingolite_cli.plugins.interfaces import Backend
+    from lingolite_cli.tokenizer import Tokenizer
+
+
+def token_cross_entropy(
+    backend: Backend,
+    tokenizer: Tokenizer,
+    model: ModelConfig,
+    languages: tuple[str, str],
+    *,
+    sources: Sequence[str],
+    references: Sequence[str],
+    capabilities: frozenset[str],
+    batch_size: int = 32,
+    max_batch_tokens: int = 4096,
+) -> float:
+    """Mean over all reference tokens, `</s>` included, in nats.
+
+    Args:
+        backend: runs the model.
+        tokenizer: the model's own.
+        model: its configuration; sources and references are cut to its positions.
+        languages: source and target language.
+        sources: N texts.
+        references: their N translations.
+        capabilities: those that the backend declares.
+        batch_size: most sentences in a batch.
+        max_batch_tokens: most source tokens in a batch, padding included.
+    """
+    from lingolite_cli.decoding.batching import batches, pad
+    from lingolite_cli.decoding.forced import target_log_probabilities
+    from lingolite_cli.tokenizer import EOS_ID
+
+    positions = model.max_seq_len
+    framed = [tokenizer.encode_source(source, languages, max_length=positions).ids for source in sources]
+    targets = [[*tokenizer.encode(reference)[: positions - 1], EOS_ID] for reference in references]
+    total = 0.0
+    for group in batches([len(ids) for ids in framed], batch_size=batch_size, max_batch_tokens=max_batch_tokens):
+        found = target_log_probabilities(
+            backend,
+            *pad([framed[index] for index in group]),
+            targets=[targets[index] for index in group],
+            capabilities=capabilities,
+        )
+        total -= sum(float(row.sum(dtype="float64")) for row in found)
+    return total / sum(map(len, targets))

@@ -1,0 +1,345 @@
+"""`search`: the smallest mix of precisions inside a budget, found by measuring.
+
+Owns what is measured and in which order it is told; which mixes are tried is up to `lingolite_cli.search.strategy`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from lingolite_cli.artifact import canonical_json
+from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
+from lingolite_cli.evaluation.comparison import Scorer, Translations, measure_difference
+from lingolite_cli.evaluation.verdicts import MetricDifference, judge_drop
+from lingolite_cli.plugins.specs import BackendSpec, QuantizerSpec
+from lingolite_cli.recipe.keys import describe_work
+from lingolite_cli.recipe.model import EvaluateStep, SearchStep
+from lingolite_cli.recipe.record import ArtifactSummary, EvaluateResult, SearchResult
+from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
+from lingolite_cli.recipe.steps.trials import Laboratory, Measurement
+from lingolite_cli.recipe.translations import TRANSLATIONS_NAME, as_translations, read_translations
+from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
+from lingolite_cli.search.figures import Sensitivity, Trial
+from lingolite_cli.search.strategy import Space, find_smallest
+from lingolite_cli.search.units import Mix, Unit, assignment, matrix_sizes, units_of
+
+_DROP = "_drop_max"
+
+
+def check(step: SearchStep, scope: Scope) -> PlannedStep:
+    """Refuse quantizers that know no precisions, unknown precisions, and anything but one budget on a drop."""
+    evaluation = scope.earlier(step, "reference", step.reference, "evaluate")
+    evaluated = evaluation.step
+    assert isinstance(evaluated, EvaluateStep)
+    quantizer = _quantizer(step, scope)
+    format = scope.artifact_format(step, "reference", evaluated.model)
+    scope.accepted(step, quantizer, format=format, reference=evaluated.model)
+    produces = quantizer.loaded.spec.produces
+    precisions = _precisions(step, scope, quantizer)
+    return PlannedStep(
+        step=step,
+        inputs=(evaluated.model, step.reference),
+        plugins=(quantizer, _backend(step, scope, evaluated, format=produces), _metric(step, scope, evaluation)),
+        options={
+            "precisions": precisions,
+            "granularity": step.granularity,
+            "budget": step.budget,
+            "allow_inconclusive": step.allow_inconclusive,
+            "max_trials": step.max_trials,
+            "sample": step.sample,
+            "resamples": step.resamples,
+            "evaluation": evaluation.options,
+        },
+        produces=produces,
+        origin=scope.origin(evaluated.model),
+        summary=f"{evaluated.model} in {', '.join(precisions)} by {step.granularity}, {_limit(step)}",
+    )
+
+
+def _quantizer(step: SearchStep, scope: Scope) -> PluginChoice:
+    for key in ("default", "layers"):
+        if key in step.options:
+            raise scope.error(step, f"options.{key}", "this is what a search finds", hint="leave it out")
+    choice = scope.plugin(step, "method", kind="quantizer", name=step.method, options=step.options)
+    if not choice.loaded.spec.precisions:
+        entries = scope.registry.of_kind("quantizer")
+        able = [entry.name for entry in entries if isinstance(entry.spec, QuantizerSpec) and entry.spec.precisions]
+        raise scope.error(
+            step,
+            "method",
+            f"quantizer `{step.method}` gives all matrices the same precision",
+            hint=f"choose one that mixes them: {', '.join(able) or 'none is installed'}",
+        )
+    if choice.loaded.spec.needs:
+        raise scope.error(
+            step, "method", f"quantizer `{step.method}` needs {' and '.join(sorted(choice.loaded.spec.needs))} data"
+        )
+    return choice
+
+
+def _backend(step: SearchStep, scope: Scope, evaluated: EvaluateStep, *, format: str) -> PluginChoice:
+    """The one that was named, or that of the evaluation."""
+    name = step.backend or evaluated.backend
+    options = step.backend_options if step.backend else evaluated.options
+    choice = scope.plugin(step, "backend", kind="backend", name=name, options=options)
+    if format in choice.loaded.spec.accepts and choice.loaded.spec.gives_logits:
+        return choice
+    why = f"does not run {format}, which `{step.method}` makes"
+    if format in choice.loaded.spec.accepts:
+        why = "searches by itself and gives no logits, which cross-entropies are made of"
+    able = [
+        entry.name
+        for entry in scope.registry.of_kind("backend")
+        if isinstance(entry.spec, BackendSpec) and format in entry.spec.accepts and entry.spec.gives_logits
+    ]
+    raise scope.error(
+        step,
+        "backend",
+        f"backend `{name}` {why}",
+        hint=f"choose another: {', '.join(able) or 'none is installed'}",
+    )
+
+
+def _precisions(step: SearchStep, scope: Scope, quantizer: PluginChoice) -> list[str]:
+    """Those asked for, from the smallest; by default all but the one that loses nothing and saves nothing."""
+    known: tuple[str, ...] = quantizer.loaded.spec.precisions
+    if step.precisions is None:
+        return list(known[:-1])
+    if not step.precisions:
+        raise scope.error(step, "precisions", "there is nothing to choose from", hint=f"known: {', '.join(known)}")
+    for name in step.precisions:
+        if name not in known:
+            raise scope.error(
+                step, "precisions", f"`{step.method}` has no precision `{name}`", hint=did_you_mean(name, known)
+            )
+    return [name for name in known if name in step.precisions]
+
+
+def _metric(step: SearchStep, scope: Scope, evaluation: PlannedStep) -> PluginChoice:
+    """The metric of the one budget."""
+    metrics = {f"{choice.loaded.spec.name}{_DROP}": choice for choice in evaluation.plugins[1:]}
+    if len(step.budget) != 1:
+        raise scope.error(step, "budget", "a search needs one budget", hint=f"for example {next(iter(metrics))} = 0.3")
+    scope.check_budget(step, list(metrics))
+    return metrics[next(iter(step.budget))]
+
+
+def _limit(step: SearchStep) -> str:
+    return ", ".join(f"{name} {limit:g}" for name, limit in step.budget.items())
+
+
+def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> SearchResult:
+    """Try uniform precisions, rank the units, try mixes, and make the smallest that fits.
+
+    Raises:
+        LingoLiteError: none fits (exit code 3).
+    """
+    search = _Search(planned, workspace)
+    largest = search.try_uniform()
+    sensitivities = search.rank(largest)
+    chosen = search.try_mixes(largest, sensitivities)
+    artifact = search.laboratory.make(assignment(search.units, chosen), directory)
+    return search.result(sensitivities, chosen, summarize_artifact(artifact))
+
+
+def state_directory(planned: PlannedStep, workspace: Workspace) -> Path:
+    """Where the measurements of a search lie: under a key of what they depend on, which the budget is not."""
+    measured = msgspec.structs.replace(planned, options={"evaluation": planned.options["evaluation"]})
+    digests = {reference: workspace.input_digest(reference) for reference in planned.inputs}
+    description = describe_work(measured, workspace.plan, digests)
+    return workspace.state_root / "search" / hashlib.sha256(canonical_json(description)).hexdigest()
+
+
+class _Search:
+    """The work of one step.
+
+    Attributes:
+        units: what gets a precision each.
+        laboratory: where mixes are measured.
+    """
+
+    def __init__(self, planned: PlannedStep, workspace: Workspace) -> None:
+        assert isinstance(planned.step, SearchStep)
+        self._step = planned.step
+        self._workspace = workspace
+        quantizer, _, self._metric = planned.plugins
+        self._precisions: list[str] = planned.options["precisions"]
+        self._known: tuple[str, ...] = quantizer.loaded.spec.precisions
+        self._lossless = self._known[-1]
+        evaluated = workspace.finished[self._step.reference]
+        assert isinstance(evaluated.entry.result, EvaluateResult)
+        self._evaluated = evaluated.entry.result
+        self._records = read_translations(evaluated.directory / TRANSLATIONS_NAME)
+        self._sample = _spread(len(self._records), self._step.sample)
+        self.units = units_of(matrix_sizes(workspace.artifact(planned.inputs[0])), self._step.granularity)
+        self.laboratory = self._open(planned)
+        self._before = self._measure(self._uniform(self._lossless))
+        self._trials: dict[Mix, Trial] = {}
+
+    def _open(self, planned: PlannedStep) -> Laboratory:
+        state = state_directory(planned, self._workspace)
+        if self._workspace.is_fresh:
+            shutil.rmtree(state, ignore_errors=True)
+        evaluation = next(other for other in self._workspace.plan.steps if other.step.id == self._step.reference)
+        return Laboratory(planned, self._workspace, evaluation, records=self._records, sample=self._sample, state=state)
+
+    def try_uniform(self) -> str:
+        """The lowest precision that fits for all units alike. The two lowest are tried in any case, to compare with.
+
+        Raises:
+            LingoLiteError: not even the highest fits.
+        """
+        with self._workspace.console.progress(f"{self._step.id}: uniform", total=len(self._precisions)) as progress:
+            for position, precision in enumerate(progress.track(self._precisions)):
+                self._try(self._uniform(precision), f"uniform {precision}")
+                if position and any(trial.fits for trial in self._trials.values()):
+                    break
+        for precision in self._precisions:
+            trial = self._trials.get(self._uniform(precision))
+            if trial is not None and trial.fits:
+                return precision
+        raise self._none_fits()
+
+    def rank(self, largest: str) -> list[Sensitivity]:
+        """What each unit alone costs at each precision up to `largest`; the most costly unit first."""
+        precisions = self._precisions[: self._precisions.index(largest) + 1]
+        found: list[list[Sensitivity]] = []
+        total = len(self.units) * len(precisions)
+        with self._workspace.console.progress(f"{self._step.id}: units alone", total=total) as progress:
+            for unit in self.units:
+                found.append([self._alone(unit, precision) for precision in progress.track(precisions)])
+        found.sort(key=lambda rows: -rows[0].cross_entropy_delta)
+        return [row for rows in found for row in rows]
+
+    def try_mixes(self, largest: str, sensitivities: Sequence[Sensitivity]) -> Mix:
+        """The smallest mix that fits, of all that were tried."""
+        spare = max(0, self._step.max_trials - len(self._trials))
+        precisions = tuple(self._precisions[: self._precisions.index(largest) + 1])
+        seen = {(row.unit, row.precision): row for row in sensitivities}
+        rows = [[seen[unit.name, precision] for precision in precisions] for unit in self.units]
+        space = Space(
+            precisions=precisions,
+            sizes=[[-row.saved_bytes for row in unit] for unit in rows],
+            losses=[[row.cross_entropy_delta for row in unit] for unit in rows],
+        )
+        with self._workspace.console.progress(f"{self._step.id}: mixes", total=spare) as progress:
+
+            def fits(mix: Mix) -> bool:
+                trial = self._try(mix, f"mix {sum(name.startswith('mix') for name in self._names()) + 1}")
+                progress.advance()
+                return trial.fits
+
+            find_smallest(space, fits, max_trials=spare)
+        fitting = [mix for mix, trial in self._trials.items() if trial.fits]
+        return min(fitting, key=lambda mix: self._trials[mix].size_bytes)
+
+    def result(self, sensitivities: list[Sensitivity], chosen: Mix, artifact: ArtifactSummary) -> SearchResult:
+        """The record."""
+        return SearchResult(
+            method=self._step.method,
+            options=self.laboratory.options(assignment(self.units, chosen)),
+            source=self._evaluated.artifact,
+            artifact=artifact,
+            metric=self._metric.loaded.spec.name,
+            num_sentences=len(self._records),
+            sample_size=len(self._sample),
+            cross_entropy=self._before.cross_entropy,
+            sensitivities=sensitivities,
+            trials=list(self._trials.values()),
+            chosen=self._trials[chosen].name,
+        )
+
+    def _uniform(self, precision: str) -> Mix:
+        return (precision,) * len(self.units)
+
+    def _names(self) -> list[str]:
+        return [trial.name for trial in self._trials.values()]
+
+    def _measure(self, mix: Mix, sentences: Sequence[int] = ()) -> Measurement:
+        return self.laboratory.measure(assignment(self.units, mix), sentences)
+
+    def _alone(self, unit: Unit, precision: str) -> Sensitivity:
+        """One unit at `precision`, all others without loss. Translations are made at the lowest precision only."""
+        is_lowest = precision == self._precisions[0]
+        mix = tuple(precision if other is unit else self._lossless for other in self.units)
+        seen = self._measure(mix, self._sample if is_lowest else ())
+        return Sensitivity(
+            unit=unit.name,
+            precision=precision,
+            num_weights=unit.num_weights,
+            saved_bytes=self._before.size_bytes - seen.size_bytes,
+            cross_entropy_delta=seen.cross_entropy - self._before.cross_entropy,
+            difference=self._difference(seen, self._sample) if is_lowest else None,
+        )
+
+    def _try(self, mix: Mix, name: str) -> Trial:
+        """A mix on all sentences, judged."""
+        everything = range(len(self._records))
+        seen = self._measure(mix, everything)
+        ((budget, limit),) = self._step.budget.items()
+        difference = self._difference(seen, everything)
+        written = assignment(self.units, mix)
+        trial = Trial(
+            name=name,
+            higher_is_better=self._metric.loaded.spec.higher_is_better,
+            default=written.default,
+            layers=written.layers,
+            size_bytes=seen.size_bytes,
+            cross_entropy_delta=seen.cross_entropy - self._before.cross_entropy,
+            difference=difference,
+            verdict=judge_drop(
+                difference,
+                limit=limit,
+                budget=budget,
+                allow_inconclusive=self._step.allow_inconclusive,
+                higher_is_better=self._metric.loaded.spec.higher_is_better,
+            ),
+        )
+        self._trials[mix] = trial
+        self._workspace.console.note(f"{self._step.id}: {describe_trial(trial)}")
+        return trial
+
+    def _difference(self, seen: Measurement, sentences: Sequence[int]) -> MetricDifference:
+        spec = self._metric.loaded.spec
+        before = as_translations([self._records[index] for index in sentences])
+        return measure_difference(
+            spec.name,
+            Scorer(self._workspace.create(self._metric), "sentence_statistics" in spec.capabilities),
+            before,
+            Translations(before.sources, before.references, seen.hypotheses),
+            seed=self._workspace.seed,
+            resamples=self._step.resamples,
+        )
+
+    def _none_fits(self) -> LingoLiteError:
+        best = min(self._trials.values(), key=lambda trial: trial.verdict.seen or 0.0)
+        hints = []
+        if self._precisions[-1] != self._known[-1]:
+            hints.append(f"allow a higher precision: {', '.join(self._known)}")
+        if best.verdict.status == "inconclusive" and not self._step.allow_inconclusive:
+            hints.append("measure on more sentences, or allow inconclusive verdicts to go by the estimate")
+        return LingoLiteError(
+            f"no mix of {', '.join(self._precisions)} stays within {_limit(self._step)}; the best that was seen is "
+            f"{best.name} ({best.size_bytes / 1e6:.2f} MB): {best.verdict.why}",
+            hint="; ".join(hints) or "allow a larger drop",
+            exit_code=ExitCode.BUDGET_BROKEN,
+        )
+
+
+def describe_trial(trial: Trial) -> str:
+    """One line on a trial."""
+    seen = trial.difference
+    interval = "" if seen.low is None or seen.high is None else f" [{seen.low:+.2f}, {seen.high:+.2f}]"
+    fits = "fits" if trial.fits else "does not fit"
+    return f"{trial.name}: {trial.size_bytes / 1e6:.2f} MB, {seen.metric} {seen.delta:+.2f}{interval}, {fits}"
+
+
+def _spread(total: int, count: int) -> list[int]:
+    """`count` of `total` indices at even distances: texts are often ordered by where they come from."""
+    count = min(count, total)
+    return [index * total // count for index in range(count)]

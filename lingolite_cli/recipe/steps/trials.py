@@ -1,0 +1,140 @@
+"""Mixes of precisions measured: made for real, and run through a backend.
+
+Owns the measurements of one search and their files, so that a search that was killed goes on where it stopped, and one
+with another budget measures nothing twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+
+from lingolite_cli.artifact import Artifact, canonical_json, write_atomic
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.recipe.model import EvaluateStep
+from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
+from lingolite_cli.recipe.steps.derive import convert_artifact
+from lingolite_cli.recipe.translations import TranslationRecord
+from lingolite_cli.recipe.workspace import Workspace
+from lingolite_cli.schema import convert
+from lingolite_cli.search.units import Assignment
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+    """What was seen of one mix.
+
+    Attributes:
+        size_bytes: of the artifact, tokenizer included.
+        cross_entropy: nats a reference token, on the sample.
+        hypotheses: translations of the sentences that were asked for.
+    """
+
+    size_bytes: int
+    cross_entropy: float
+    hypotheses: list[str] = []
+
+
+class Laboratory:
+    """Measures mixes of one model on one text.
+
+    Args:
+        planned: the `search` step.
+        workspace: of the run.
+        evaluation: the planned `evaluate` step of the float model.
+        records: its translations.
+        sample: indices of the sentences that cross-entropies are taken on.
+        state: where measurements are kept.
+    """
+
+    def __init__(
+        self,
+        planned: PlannedStep,
+        workspace: Workspace,
+        evaluation: PlannedStep,
+        *,
+        records: Sequence[TranslationRecord],
+        sample: Sequence[int],
+        state: Path,
+    ) -> None:
+        assert isinstance(evaluation.step, EvaluateStep)
+        self._planned = planned
+        self._quantizer, self._backend = planned.plugins[:2]
+        self._workspace = workspace
+        self._step = evaluation.step
+        self._evaluation = evaluation.options
+        self._records = records
+        self._sample = sample
+        self._state = state
+
+    def options(self, mix: Assignment) -> dict[str, Any]:
+        """The quantizer's options that make `mix`."""
+        resolved = self._quantizer.loaded.options(
+            {**self._quantizer.options, "default": mix.default, "layers": mix.layers}
+        )
+        plain: dict[str, Any] = msgspec.to_builtins(resolved)
+        return plain
+
+    def make(self, mix: Assignment, directory: Path) -> Artifact:
+        """The artifact of `mix`, as a `quantize` step with the same options makes it, under `directory`."""
+        choice = PluginChoice(self._quantizer.loaded, self.options(mix))
+        quantizer = self._workspace.create(choice)
+        step = msgspec.structs.replace(self._planned, plugins=(choice,))
+        return convert_artifact(self._workspace.artifact(self._step.model), quantizer.quantize, step, directory)
+
+    def measure(self, mix: Assignment, sentences: Sequence[int] = ()) -> Measurement:
+        """Size and cross-entropy of `mix`, and its translations of `sentences`; from an earlier search if it was seen.
+
+        Args:
+            mix: the precisions.
+            sentences: indices into the text.
+        """
+        description = {"options": self.options(mix), "sample": list(self._sample), "sentences": list(sentences)}
+        path = self._state / f"{hashlib.sha256(canonical_json(description)).hexdigest()}.json"
+        if path.is_file():
+            return msgspec.json.decode(path.read_bytes(), type=Measurement)
+        with TemporaryDirectory(prefix="lingolite-") as name:
+            found = self._run(self.make(mix, Path(name)), sentences)
+        write_atomic(path, msgspec.json.encode(found))
+        return found
+
+    def _run(self, artifact: Artifact, sentences: Sequence[int]) -> Measurement:
+        from lingolite_cli.decoding.translator import Translator
+        from lingolite_cli.evaluation.cross_entropy import token_cross_entropy
+        from lingolite_cli.tokenizer import Tokenizer
+
+        languages = (self._evaluation["languages"][0], self._evaluation["languages"][1])
+        tokenizer, model = Tokenizer(artifact.tokenizer_path), artifact.manifest.model
+        capabilities = self._backend.loaded.spec.capabilities
+        limits = {key: self._evaluation[key] for key in ("batch_size", "max_batch_tokens")}
+        with closing(self._workspace.create(self._backend, artifact, threads=self._workspace.threads)) as engine:
+            translator = Translator(
+                engine,
+                tokenizer,
+                model,
+                languages,
+                options=convert(self._evaluation["decoding"], DecodingOptions, where="decoding"),
+                capabilities=capabilities,
+                **limits,
+            )
+            return Measurement(
+                size_bytes=artifact.size_bytes,
+                cross_entropy=token_cross_entropy(
+                    engine,
+                    tokenizer,
+                    model,
+                    languages,
+                    sources=[self._records[index].source for index in self._sample],
+                    references=[self._records[index].references[0] for index in self._sample],
+                    capabilities=capabilities,
+                    **limits,
+                ),
+                hypotheses=[
+                    found.text for found in translator.translate(self._records[index].source for index in sentences)
+                ],
+            )
