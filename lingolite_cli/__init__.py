@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lingolite_cli.model import (
         MobileTranslationModel,
         apply_dynamic_quantization,
+        apply_static_quantization,
         convert_qat_model,
         load_bundle,
         prepare_model_for_qat,
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 __all__ = [
     "MobileTranslationModel",
     "apply_dynamic_quantization",
+    "apply_static_quantization",
     "convert_qat_model",
     "evaluate_model",
     "export_full_model",

@@ -30,6 +30,7 @@ BUNDLE = "bundle"
 BUNDLE_FP16 = "bundle-fp16"
 BUNDLE_BF16 = "bundle-bf16"
 BUNDLE_INT8 = "bundle-int8"
+BUNDLE_STATIC_INT8 = "bundle-static-int8"
 BUNDLE_INT4 = "bundle-int4"
 ONNX = "onnx"
 

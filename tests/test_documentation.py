@@ -18,6 +18,7 @@ from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.recipe import model as recipe_model
 from lingolite_cli.recipe.steps.benchmark import BUDGETS as BENCHMARK_BUDGETS
 from lingolite_cli.recipe.steps.verify import FIXED_BUDGETS
+from lingolite_cli.static_int8 import StaticInt8Options
 from lingolite_cli.training.options import PairsSpec, ScratchOptions, TextOptions, TrainingOptions
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,6 +87,12 @@ def test_every_option_of_training_is_documented(struct: Any) -> None:
     assert [key for key in keys if f"`{key}`" not in text] == []
 
 
+def test_every_option_of_static_int8_is_documented() -> None:
+    text = (ROOT / "docs" / "quantization.md").read_text(encoding="utf-8")
+    fields = msgspec.structs.fields(StaticInt8Options)
+    assert [field.encode_name for field in fields if f"\n| `{field.encode_name}` |" not in text] == []
+
+
 def test_every_budget_is_documented() -> None:
     text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
     assert [name for name in (*FIXED_BUDGETS, *BENCHMARK_BUDGETS) if f"`{name}`" not in text] == []
@@ -132,6 +139,17 @@ def test_python_of_the_readme_runs(
     assert names["scores"]["num_samples"] == 32
     assert names["tokens"][0, 0] == 1
     assert (tmp_path / "exported" / "decoder.onnx").is_file()
+
+
+def test_static_quantization_of_the_guide_makes_a_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Artifact
+) -> None:
+    (tmp_path / "model").symlink_to(tiny.path, target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    guide = (ROOT / "docs" / "quantization.md").read_text(encoding="utf-8")
+    (block,) = (block for block in blocks(guide, "python") if "apply_static_quantization" in block)
+    exec(compile(block, "docs/quantization.md", "exec"), {})
+    assert Artifact.open("model-static").manifest.format == "bundle-static-int8"
 
 
 def test_training_loop_of_the_guide_makes_an_int8_bundle(

@@ -6,6 +6,7 @@ from lingolite_cli.model.cache import CacheError, KVCache, LayerCache
 from lingolite_cli.model.checkpoint import Checkpoint, read_checkpoint
 from lingolite_cli.model.dynamic_quantization import apply_dynamic_quantization
 from lingolite_cli.model.qat import convert_qat_model, prepare_model_for_qat
+from lingolite_cli.model.static_quantization import apply_static_quantization
 from lingolite_cli.model.transformer import TransformerDecoder, TransformerEncoder
 from lingolite_cli.model.translation_model import MobileTranslationModel
 
@@ -19,6 +20,7 @@ __all__ = [
     "TransformerDecoder",
     "TransformerEncoder",
     "apply_dynamic_quantization",
+    "apply_static_quantization",
     "convert_qat_model",
     "import_checkpoint",
     "load_bundle",

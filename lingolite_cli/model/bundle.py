@@ -10,10 +10,12 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from lingolite_cli.activation_quantization import INPUT_SCALE_SUFFIX
 from lingolite_cli.architecture import ModelConfig
 from lingolite_cli.artifact import (
     BUNDLE,
@@ -21,6 +23,7 @@ from lingolite_cli.artifact import (
     BUNDLE_FP16,
     BUNDLE_INT4,
     BUNDLE_INT8,
+    BUNDLE_STATIC_INT8,
     TOKENIZER_NAME,
     WEIGHTS_NAME,
     Artifact,
@@ -38,7 +41,7 @@ from lingolite_cli.model.parameters import dequantized_groups, model_from_tensor
 from lingolite_cli.model.translation_model import MobileTranslationModel
 from lingolite_cli.tokenizer import Tokenizer
 
-FORMATS = (BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8, BUNDLE_INT4)
+FORMATS = (BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8, BUNDLE_STATIC_INT8, BUNDLE_INT4)
 
 
 def import_checkpoint(
@@ -94,7 +97,8 @@ def save_bundle(
     """Write a model, such as one that was just trained, as a bundle.
 
     Args:
-        model: with float weights, or with int8 ones, which make a bundle of format bundle-int8.
+        model: with float weights, or with int8 ones, which make a bundle of format
+            bundle-int8 or, with calibrated ranges, bundle-static-int8.
         path: the bundle's directory.
         tokenizer: a SentencePiece `.model` file, or a directory with exactly one.
         languages: languages of the model; by default those that have a tag in the tokenizer.
@@ -123,7 +127,7 @@ def load_bundle(path: str | Path) -> MobileTranslationModel:
     work, become the float32 that they stand for.
 
     Args:
-        path: a directory of format bundle, bundle-fp16, bundle-bf16, bundle-int8 or bundle-int4.
+        path: a directory of format bundle, bundle-fp16, bundle-bf16, bundle-int8, bundle-static-int8 or bundle-int4.
 
     Raises:
         LingoLiteError: it is no bundle, or damaged.
@@ -144,7 +148,7 @@ def load_model(artifact: Artifact) -> MobileTranslationModel:
         tensors = dequantized_groups(manifest.model, tensors)
     tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     model = model_from_tensors(manifest.model, tensors, where=str(artifact.weights_path))
-    model.quantization = manifest.quantization if manifest.format == BUNDLE_INT8 else None
+    model.quantization = manifest.quantization if manifest.format in (BUNDLE_INT8, BUNDLE_STATIC_INT8) else None
     return model
 
 
@@ -191,7 +195,7 @@ def _write_bundle(
                 hint=did_you_mean(language, known.languages),
             )
     manifest = Manifest(
-        format=BUNDLE_INT8 if quantization else BUNDLE,
+        format=_format_of(tensors),
         model=config,
         languages=tuple(languages or known.languages),
         made_by=made_by,
@@ -202,6 +206,12 @@ def _write_bundle(
         shutil.copyfile(tokenizer, directory / TOKENIZER_NAME)
         complete = write_manifest(directory, manifest)
     return Artifact(path, complete)
+
+
+def _format_of(tensors: Mapping[str, Tensor]) -> str:
+    if any(name.endswith(INPUT_SCALE_SUFFIX) for name in tensors):
+        return BUNDLE_STATIC_INT8
+    return BUNDLE_INT8 if any(tensor.dtype == torch.int8 for tensor in tensors.values()) else BUNDLE
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:

@@ -1,7 +1,8 @@
-"""Linear and embedding layers with int8 weights and activations quantized as they come.
+"""Linear and embedding layers with int8 weights, and activations quantized as they come or over a calibrated range.
 
-Owns the int8 arithmetic in torch: activations are quantized by row, so that no row of a batch depends on another;
-the sums are exact; the weights are the integers of `lingolite_cli.quantization`. N rows.
+Owns the int8 arithmetic in torch: activations are quantized by row or, where a range was calibrated, by tensor, so that
+no row of a batch depends on another; the sums are exact; the weights are the integers of
+`lingolite_cli.quantization`. N rows.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from lingolite_cli.activation_quantization import INPUT_SCALE_SUFFIX, MIDDLE, UINT8_MAX
 from lingolite_cli.model.layers import Inexact
 from lingolite_cli.quantization import INT8_MAX, SCALE_SUFFIX
 
 _SMALLEST_MAXIMUM = 1e-30  # below it a row of activations counts as zeros
 # float32 holds integers up to 2^24, so sums of so many products of int8 are exact.
-_EXACT_COLUMNS = 2**24 // INT8_MAX**2
+_EXACT_COLUMNS = 2**24 // (MIDDLE * INT8_MAX)
 
 
 class Int8Linear(nn.Module):
@@ -42,6 +44,45 @@ class Int8Linear(nn.Module):
         integers, scale = quantize_activations(rows)
         product = integer_product(integers, self.weight).float()
         return (product.mul_(scale).mul_(self.weight_scale.t())).view(*x.shape[:-1], -1)
+
+
+class StaticInt8Linear(Int8Linear):
+    """`x Wᵀ` with x in integers over a range that was calibrated.
+
+    `y = sums · (input_scale · weight_scale)` over exact sums of `(q − input_zero_point) · weight`: the float operations
+    of ONNX Runtime's `MatMulIntegerToFloat`, in its order.
+
+    Attributes:
+        input_scale: [1] float32.
+        input_zero_point: [1] uint8.
+    """
+
+    input_scale: Tensor
+    input_zero_point: Tensor
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(in_features, out_features)
+        self.register_buffer("input_scale", torch.ones(1))
+        self.register_buffer("input_zero_point", torch.full((1,), MIDDLE, dtype=torch.uint8))
+        self._constants: tuple[Tensor, Tensor] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., in] float32 to [..., out] float32."""
+        rows = x.reshape(-1, x.size(-1))
+        offset, multiplier = self._folded()
+        # By 128 less than the uint8 of the bundle, so that both factors are int8; `offset` makes up for it.
+        shift = float(int(self.input_zero_point) - MIDDLE)
+        integers = (rows / self.input_scale).round_().add_(shift).clamp_(-MIDDLE, UINT8_MAX - MIDDLE).to(torch.int8)
+        sums = integer_product(integers, self.weight) + offset
+        return (sums.float().mul_(multiplier)).view(*x.shape[:-1], -1)
+
+    def _folded(self) -> tuple[Tensor, Tensor]:
+        """[out] int32 to add to the sums, and [out] float32 to multiply them by; made once a device."""
+        if self._constants is None or self._constants[0].device != self.weight.device:
+            distance = MIDDLE - int(self.input_zero_point)
+            offset = self.weight.sum(dim=1, dtype=torch.int32) * distance
+            self._constants = (offset, self.input_scale * self.weight_scale[:, 0])
+        return self._constants
 
 
 class Int8Embedding(nn.Module):
@@ -93,7 +134,7 @@ def is_int_mm_exact() -> bool:
     2.13 is exact there (AVX2, emulated), but documents no such promise.
     """
     for num_rows in (1, 5, 32):
-        for row, column in ((127, 127), (127, -127), (-127, 127), (-127, -127)):
+        for row, column in ((127, 127), (127, -127), (-128, 127), (-128, -127)):
             integers = torch.full((num_rows, 512), row, dtype=torch.int8)
             weight = torch.full((64, 512), column, dtype=torch.int8)
             if not bool((torch._int_mm(integers, weight.t()) == row * column * 512).all()):
@@ -104,12 +145,17 @@ def is_int_mm_exact() -> bool:
 def install_int8_layers(model: nn.Module, tensor_names: Iterable[str]) -> None:
     """Replace each Linear or Embedding of which `tensor_names` has a `weight_scale` by its int8 kind, unfilled.
 
+    A Linear that has an `input_scale` besides becomes a static one.
+
     What lies between integer products is computed in float64 from then on, so that the same integers come out on
     every runtime, in every batch.
     """
+    names = set(tensor_names)
     suffix = ".weight" + SCALE_SUFFIX
-    quantized = {name.removesuffix(suffix) for name in tensor_names if name.endswith(suffix)}
-    replace_layers(model, quantized, _int8_kind)
+    quantized = {name.removesuffix(suffix) for name in names if name.endswith(suffix)}
+    static = {name for name in quantized if name + INPUT_SCALE_SUFFIX in names}
+    replace_layers(model, static, _static_kind)
+    replace_layers(model, quantized - static, _int8_kind)
     if quantized:
         set_compute_dtype(model, torch.float64)
 
@@ -137,3 +183,8 @@ def _int8_kind(module: nn.Module) -> nn.Module:
         return Int8Embedding(module.num_embeddings, module.embedding_dim)
     assert isinstance(module, nn.Linear)
     return Int8Linear(module.in_features, module.out_features)
+
+
+def _static_kind(module: nn.Module) -> nn.Module:
+    assert isinstance(module, nn.Linear)
+    return StaticInt8Linear(module.in_features, module.out_features)

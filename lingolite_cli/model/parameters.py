@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from lingolite_cli.activation_quantization import INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX, shared_inputs
 from lingolite_cli.architecture import ModelConfig
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.group_quantization import ZERO_POINT_SUFFIX, is_grouped, read_grouped
@@ -149,12 +150,30 @@ def _shapes_with_scales(config: ModelConfig, tensors: Mapping[str, Tensor]) -> d
         for name, shape in shapes.items()
         if len(shape) == 2 and name + SCALE_SUFFIX in tensors
     }
-    return shapes | scales
+    return shapes | scales | _input_range_shapes(config, tensors)
+
+
+def _input_range_shapes(config: ModelConfig, tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Of the calibrated ranges: one for the input of each int8 Linear, or none at all."""
+    suffixes = (INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX)
+    if not any(name.endswith(suffixes) for name in tensors):
+        return {}
+    linears = [name for group in shared_inputs(config) for name in group]
+    quantized = [name for name in linears if _stored_name(config, name) + SCALE_SUFFIX in tensors]
+    return {name + suffix: (1,) for name in quantized for suffix in suffixes}
+
+
+def _stored_name(config: ModelConfig, linear: str) -> str:
+    """The tensor that holds the weight of a Linear."""
+    weight = f"{linear}.weight"
+    return EMBEDDING if config.tie_embeddings and weight in TIED_COPIES else weight
 
 
 def _check_types(tensors: Mapping[str, Tensor], *, where: str) -> None:
     for name, tensor in tensors.items():
         expected = torch.int8 if name + SCALE_SUFFIX in tensors else torch.float32
+        if name.endswith(INPUT_ZERO_POINT_SUFFIX):
+            expected = torch.uint8
         if tensor.dtype != expected:
             raise LingoLiteError(f"`{name}` of {where} is {tensor.dtype}, not {expected}", hint="make the bundle again")
 

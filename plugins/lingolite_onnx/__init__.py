@@ -5,7 +5,7 @@ Descriptors only; graphs, ONNX and ONNX Runtime are imported when a step first u
 
 from __future__ import annotations
 
-from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8, ONNX
+from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8, BUNDLE_STATIC_INT8, ONNX
 from lingolite_cli.plugins.hookspecs import hookimpl
 from lingolite_cli.plugins.specs import BackendSpec, ExporterSpec
 from lingolite_onnx.options import OnnxBackendOptions, OnnxExportOptions
@@ -20,7 +20,7 @@ def lingolite_exporters() -> list[ExporterSpec]:
             summary="encoder and one-token decoder in standard ONNX operators, weights in one shared file",
             factory="lingolite_onnx.exporter:OnnxExporter",
             options=OnnxExportOptions,
-            accepts=frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8, BUNDLE_INT4}),
+            accepts=frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8, BUNDLE_STATIC_INT8, BUNDLE_INT4}),
             produces=ONNX,
             requires=("onnx", "onnxruntime", "safetensors"),
             install="pip install onnx onnxruntime safetensors",

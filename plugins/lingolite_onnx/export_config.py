@@ -112,7 +112,7 @@ def _config(source: Artifact, details: ExportDetails, frame: SourceFrame, direct
         },
         decoding_steps=_decoding_steps(details),
         decoding_defaults=msgspec.to_builtins(source.manifest.decoding),
-        arithmetic=[*_ARITHMETIC[details.weights], *([_EXACT] if details.exact else [])],
+        arithmetic=[*_arithmetic(details), *([_EXACT] if details.exact else [])],
         cpu_note=_CPU_NOTES[details.weights],
     )
 
@@ -161,6 +161,21 @@ def _decoding_steps(details: ExportDetails) -> list[str]:
         "decode the ids with SentencePiece, without control tokens",
     ]
 
+
+def _arithmetic(details: ExportDetails) -> list[str]:
+    if details.activations == "calibrated":
+        first, *_, last = _ARITHMETIC["int8"]
+        return [first, *_CALIBRATED, last]
+    return _ARITHMETIC[details.weights]
+
+
+_CALIBRATED = [
+    "activations have one scale s_x and one zero point z a tensor, calibrated beforehand",
+    "q_x = clip(round_half_even(x / s_x) + z, 0, 255), in uint8 (QuantizeLinear)",
+    "the graphs show each product as a MatMul of two DequantizeLinear (QDQ); ONNX Runtime computes it in integers "
+    "(MatMulIntegerToFloat): sums are exact in int32, and y = float32(sum) * (s_x * s_w)",
+    "a runtime that does not know the pattern multiplies the float32 that the integers stand for",
+]
 
 _ARITHMETIC = {
     "float32": ["float32 throughout"],

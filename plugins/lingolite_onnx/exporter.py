@@ -112,6 +112,7 @@ class OnnxExporter:
             opset_version=self._options.opset_version,
             max_seq_len=max_seq_len,
             weights=weights.kind,
+            activations=weights.activations,
             exact=self._options.exact and weights.has_int8,
             optimize=self._options.optimize,
             graphs=tuple(name for check in checks for name in GRAPHS[check.graph]),

@@ -15,13 +15,18 @@ from onnx import TensorProto
 from lingolite_cli.architecture import ModelConfig
 from lingolite_cli.group_quantization import GroupedMatrix
 from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder
-from lingolite_onnx.weights import PROJECTION, Array, Matrix, Weights, can_join, concatenate
+from lingolite_onnx.weights import PROJECTION, Array, InputRange, Matrix, Weights, can_join, concatenate
 
 MASKED = -1e30
 """Added to the score of a padding key: its weight becomes 0, and a row of nothing but padding stays finite."""
 
 SUMS = ".sums"
 """Ends the name of an integer product's output; before it stand the names of its matrices, joined by `JOINT`."""
+
+PRODUCT = ".product"
+"""Ends the name of the output of a product over a calibrated range likewise; that of the projection is `LOGITS`."""
+
+LOGITS = "logits"
 
 JOINT = "+"
 
@@ -84,7 +89,7 @@ class Layers:
             return self._grouped_product(x, matrix, name=name)
         stored = self.graph.constant(np.ascontiguousarray(matrix.values.T), name)
         if matrix.scale is not None:
-            return self._integer_product(x, stored, matrix.scale, name=name)
+            return self._integer_product(x, stored, matrix, name=name)
         return self.graph.op("MatMul", x, self._as_float32(stored, matrix))
 
     def projection(self, x: str) -> None:
@@ -96,14 +101,14 @@ class Layers:
         """
         graph, matrix = self.graph, self.weights.projection
         if isinstance(matrix, GroupedMatrix):
-            self._grouped_product(x, matrix, name=PROJECTION, output="logits")
+            self._grouped_product(x, matrix, name=PROJECTION, output=LOGITS)
             return
         stored = graph.constant(matrix.values, "embedding" if self.config.tie_embeddings else PROJECTION)
         if matrix.scale is not None:
             transposed = graph.op("Transpose", stored, perm=[1, 0])
-            self._integer_product(x, transposed, matrix.scale, name=PROJECTION, output="logits")
+            self._integer_product(x, transposed, matrix, name=PROJECTION, output=LOGITS)
         else:
-            graph.op("Gemm", x, self._as_float32(stored, matrix), transB=1, name="logits")
+            graph.op("Gemm", x, self._as_float32(stored, matrix), transB=1, name=LOGITS)
 
     def embedding(self, ids: str, stack: str) -> str:
         """[N, d_model] float32 from ids [N], times sqrt(d_model)."""
@@ -243,8 +248,28 @@ class Layers:
         """Parts of x along its axis of heads."""
         return self.graph.ops("Split", x, self.graph.integers(*sizes), names=[None] * len(sizes), axis=axis)
 
-    def _integer_product(self, x: str, stored: str, scale: Array, *, name: str, output: str | None = None) -> str:
-        """(float32(sums) · s_x) · s_w, where the sums of integers are exact."""
+    def _integer_product(self, x: str, stored: str, matrix: Matrix, *, name: str, output: str | None = None) -> str:
+        """[N, out] from x [N, in] and `matrix`, `stored` as int8 [in, out]; the sums of integers are exact."""
+        assert matrix.scale is not None
+        if matrix.input_range is not None:
+            return self._static_product(x, stored, matrix.scale, matrix.input_range, name=name, output=output)
+        return self._dynamic_product(x, stored, matrix.scale, name=name, output=output)
+
+    def _static_product(
+        self, x: str, stored: str, scale: Array, input_range: InputRange, *, name: str, output: str | None
+    ) -> str:
+        """float32(sums) · (s_x · s_w) with a calibrated s_x, as ONNX writes it: both factors dequantized (QDQ).
+
+        ONNX Runtime makes one integer product of the pattern, `MatMulIntegerToFloat`.
+        """
+        graph = self.graph
+        levels = (graph.constant(input_range.scale), graph.constant(input_range.zero_point))
+        rows = graph.op("DequantizeLinear", graph.op("QuantizeLinear", x, *levels), *levels)
+        weight = graph.op("DequantizeLinear", stored, graph.constant(scale, f"{name}.scale"), axis=1)
+        return graph.op("MatMul", rows, weight, name=output or f"{name}{PRODUCT}")
+
+    def _dynamic_product(self, x: str, stored: str, scale: Array, *, name: str, output: str | None) -> str:
+        """(float32(sums) · s_x) · s_w with s_x of each row as it comes."""
         graph, rows = self.graph, self._rows(x)
         zero_point = graph.constant(np.uint8(128))
         sums = graph.op("MatMulInteger", rows.values, stored, zero_point, name=f"{name}{SUMS}")

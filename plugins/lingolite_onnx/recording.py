@@ -7,17 +7,18 @@ to its quotient, and let the reference go on from them. Then logits must agree a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
-from lingolite_onnx.layers import JOINT, SUMS
+from lingolite_onnx.layers import JOINT, LOGITS, PRODUCT, SUMS
 from lingolite_onnx.runner import empty_cache
 from lingolite_onnx.sessions import open_session
-from lingolite_onnx.weights import Array
+from lingolite_onnx.weights import PROJECTION, Array
 
 _ZERO_POINT = 128
 
@@ -93,10 +94,11 @@ class _RecordingSession:
 
     def __init__(self, path: Path) -> None:
         model = onnx.load(path, load_external_data=False)
-        products = [node for node in model.graph.node if node.op_type == "MatMulInteger"]
-        self._recorded: dict[str, list[str]] = {node.input[0]: [] for node in products}
-        for node in products:
-            self._recorded[node.input[0]] += _matrices(node)
+        self._recorded: dict[str, list[str]] = {}
+        self._zero_points: dict[str, int] = {}
+        for integers, matrices, zero_point in _products(model):
+            self._recorded.setdefault(integers, []).extend(matrices)
+            self._zero_points[integers] = zero_point
         model.graph.output.extend(
             helper.make_tensor_value_info(name, TensorProto.UINT8, None) for name in self._recorded
         )
@@ -108,7 +110,7 @@ class _RecordingSession:
         found = dict(zip(names, self._session.run(names, arrays), strict=True))
         integers = {}
         for name, matrices in self._recorded.items():
-            shifted = found.pop(name).astype(np.float32) - _ZERO_POINT
+            shifted = found.pop(name).astype(np.float32) - self._zero_points[name]
             integers.update(dict.fromkeys(matrices, shifted))
         return found, integers
 
@@ -118,7 +120,23 @@ class _RecordingSession:
         return {value.name: empty_cache(value, rows) for value in inputs if value.name.startswith("past_")}
 
 
-def _matrices(node: onnx.NodeProto) -> list[str]:
-    """The matrices of an integer product, from the name of its output."""
-    names: str = node.output[0]
-    return names.removesuffix(SUMS).split(JOINT)
+def _products(model: onnx.ModelProto) -> Iterator[tuple[str, list[str], int]]:
+    """For each integer product, the name of its quantized activations, its matrices, and the integer of zero."""
+    producers = {output: node for node in model.graph.node for output in node.output}
+    for node in model.graph.node:
+        name: str = node.output[0]
+        if node.op_type == "MatMulInteger":
+            yield node.input[0], name.removesuffix(SUMS).split(JOINT), _ZERO_POINT
+        elif name.endswith(PRODUCT) or name == LOGITS:
+            matrices = [PROJECTION] if name == LOGITS else name.removesuffix(PRODUCT).split(JOINT)
+            rows = producers.get(node.input[0])
+            if rows is not None and rows.op_type == "DequantizeLinear":
+                yield rows.input[0], matrices, _constant(model, rows.input[2])
+            elif node.op_type == "MatMulIntegerToFloat":
+                yield node.input[0], matrices, _constant(model, node.input[4])
+
+
+def _constant(model: onnx.ModelProto, name: str) -> int:
+    """The value of a scalar initializer."""
+    (tensor,) = (tensor for tensor in model.graph.initializer if tensor.name == name)
+    return int(numpy_helper.to_array(tensor))

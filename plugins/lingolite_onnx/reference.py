@@ -14,7 +14,7 @@ import numpy as np
 
 from lingolite_cli.group_quantization import GroupedMatrix
 from lingolite_cli.rotary import rotary_tables
-from lingolite_onnx.weights import PROJECTION, Array, Matrix, Weights
+from lingolite_onnx.weights import PROJECTION, Array, InputRange, Matrix, Weights
 
 _EPSILON = np.float32(1e-6)
 
@@ -123,12 +123,23 @@ class Reference:
         matrix = _ungrouped(stored)
         if matrix.scale is None:
             return x @ matrix.values.astype(np.float32).T
+        if matrix.input_range is not None:
+            sums = self._static_sums(x, name, matrix, matrix.input_range)
+            return sums * (matrix.input_range.scale * matrix.scale)
         largest = np.max(np.abs(x), axis=-1, keepdims=True)
         scale = np.maximum(largest, np.float32(1e-30)) / np.float32(127)
         integers = self._rounding(name, x / scale).astype(np.float64)
-        sums = integers @ matrix.values.astype(np.float64).T
-        product: Array = (sums.astype(np.float32) * scale) * matrix.scale
+        exact = integers @ matrix.values.astype(np.float64).T
+        product: Array = (exact.astype(np.float32) * scale) * matrix.scale
         return product
+
+    def _static_sums(self, x: Array, name: str, matrix: Matrix, input_range: InputRange) -> Array:
+        """[..., out] float32 sums over the 256 levels of a calibrated range; what lies outside is clipped."""
+        zero_point = int(input_range.zero_point)
+        quotients = np.clip(x / input_range.scale, -zero_point, 255 - zero_point)
+        integers = self._rounding(name, quotients).astype(np.float64)
+        sums: Array = integers @ matrix.values.astype(np.float64).T
+        return sums.astype(np.float32)
 
 
 def _ungrouped(matrix: Matrix | GroupedMatrix) -> Matrix:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
+from lingolite_cli.activation_quantization import INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX
 from lingolite_cli.architecture import ModelConfig
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError
@@ -31,16 +32,25 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(ml_dtypes.bfloat
 _KINDS = (*_FLOATS, np.dtype(np.int8))
 
 
+class InputRange(msgspec.Struct, frozen=True):
+    """What a matrix meets was quantized with these: float32 `scale` and uint8 `zero_point`."""
+
+    scale: np.float32
+    zero_point: np.uint8
+
+
 class Matrix(msgspec.Struct, frozen=True):
     """A weight matrix.
 
     Attributes:
         values: [out, in] float32, float16, bfloat16 or int8.
         scale: [out] float32 when `values` are int8: row `i` stands for `values[i] * scale[i]`. None otherwise.
+        input_range: of an int8 matrix whose input has a calibrated range; None where it is quantized as it comes.
     """
 
     values: Array
     scale: Array | None = None
+    input_range: InputRange | None = None
 
     @property
     def is_int8(self) -> bool:
@@ -57,7 +67,8 @@ def concatenate(matrices: tuple[Matrix | GroupedMatrix, ...]) -> Matrix | Groupe
     """Matrices as one, along their outputs; rows, and so integers and scales, stay as they are."""
     plain = [matrix for matrix in matrices if isinstance(matrix, Matrix)]
     if plain:
-        return Matrix(*(_joined([getattr(matrix, name) for matrix in plain]) for name in ("values", "scale")))
+        values, scale = (_joined([getattr(matrix, name) for matrix in plain]) for name in ("values", "scale"))
+        return Matrix(values, scale, plain[0].input_range)
     grouped = [matrix for matrix in matrices if isinstance(matrix, GroupedMatrix)]
     packed, scale, zero_point = (
         _joined([getattr(matrix, name) for matrix in grouped]) for name in ("packed", "scale", "zero_point")
@@ -73,7 +84,7 @@ def _joined(arrays: list[Array | None]) -> Any:
 
 def _layout(matrix: Matrix | GroupedMatrix) -> tuple[object, ...]:
     if isinstance(matrix, Matrix):
-        return (matrix.values.dtype,)
+        return (matrix.values.dtype, matrix.input_range)
     return (matrix.bits, matrix.group_size, matrix.zero_point is None)
 
 
@@ -88,12 +99,6 @@ class Weights:
     def __init__(self, config: ModelConfig, tensors: Mapping[str, Array]) -> None:
         self.config = config
         self._tensors = tensors
-        calibrated = [name for name in tensors if name.endswith(".input_scale")]
-        if calibrated:
-            raise LingoLiteError(
-                f"the bundle has static activation ranges, such as {calibrated[0]}, which these graphs cannot carry",
-                hint="quantize with the method `dynamic-int8`",
-            )
 
     @classmethod
     def read(cls, bundle: Artifact) -> Weights:
@@ -114,6 +119,13 @@ class Weights:
     def has_int8(self) -> bool:
         """Whether any matrix is int8."""
         return any(tensor.dtype == np.int8 for tensor in self._tensors.values())
+
+    @property
+    def activations(self) -> Literal["float32", "by row", "calibrated"]:
+        """How activations meet int8 matrices."""
+        if any(name.endswith(INPUT_SCALE_SUFFIX) for name in self._tensors):
+            return "calibrated"
+        return "by row" if self.has_int8 else "float32"
 
     @property
     def has_groups(self) -> bool:
@@ -156,7 +168,21 @@ class Weights:
                 f"{key}{_SCALE} has shape {list(scale.shape)}, not [{values.shape[0]}, 1]",
                 hint="the ONNX graphs carry one scale a row; quantize with the method `dynamic-int8`",
             )
-        return Matrix(values, scale[:, 0].astype(np.float32))
+        return Matrix(values, scale[:, 0].astype(np.float32), self._input_range(name))
+
+    def _input_range(self, name: str) -> InputRange | None:
+        """The calibrated range of what the linear layer `name` reads, if there is one."""
+        scale = self._tensors.get(name + INPUT_SCALE_SUFFIX)
+        if scale is None:
+            return None
+        zero_point = self._tensor(name + INPUT_ZERO_POINT_SUFFIX)
+        if scale.shape != (1,) or zero_point.shape != (1,) or zero_point.dtype != np.uint8:
+            raise LingoLiteError(
+                f"the input range of {name} is {scale.dtype} {list(scale.shape)} with {zero_point.dtype} "
+                f"{list(zero_point.shape)}",
+                hint="the ONNX graphs carry one scale and one uint8 zero point a tensor; quantize again",
+            )
+        return InputRange(np.float32(scale[0]), np.uint8(zero_point[0]))
 
     def norm(self, name: str) -> Array:
         """[d_model] float32 gains of the RMSNorm `NAME`."""
@@ -169,7 +195,10 @@ class Weights:
     @property
     def projection(self) -> Matrix | GroupedMatrix:
         """The output projection [V, d_model]."""
-        return self.matrix(self._projection_name)
+        matrix = self.matrix(self._projection_name)
+        if isinstance(matrix, GroupedMatrix) or not matrix.is_int8:
+            return matrix
+        return Matrix(matrix.values, matrix.scale, self._input_range("decoder.lm_head"))
 
     @property
     def _projection_name(self) -> str:

@@ -1,12 +1,13 @@
-"""First-party backends that run bundles with PyTorch."""
+"""First-party backends that run bundles with PyTorch, and the quantizers that need it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8
+from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8, BUNDLE_STATIC_INT8
 from lingolite_cli.plugins.hookspecs import hookimpl
-from lingolite_cli.plugins.specs import BackendSpec
+from lingolite_cli.plugins.specs import BackendSpec, QuantizerSpec
+from lingolite_cli.static_int8 import StaticInt8Options
 from lingolite_torch.options import TorchOptions
 
 _FLOAT_COMPUTED = frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT4})
@@ -42,8 +43,24 @@ def lingolite_backends() -> Iterable[BackendSpec]:
         summary="PyTorch, int8 weights and activations, with a KV cache",
         factory="lingolite_torch.backends:Int8Backend",
         options=TorchOptions,
-        accepts=frozenset({BUNDLE_INT8}),
+        accepts=frozenset({BUNDLE_INT8, BUNDLE_STATIC_INT8}),
         capabilities=frozenset({"diagnose", "score"}),
+        requires=_REQUIRES,
+        install=_INSTALL,
+    )
+
+
+@hookimpl
+def lingolite_quantizers() -> Iterable[QuantizerSpec]:
+    """The quantizer `static-int8`."""
+    yield QuantizerSpec(
+        name="static-int8",
+        summary="int8 weights, and activations over ranges calibrated while the model translates",
+        factory="lingolite_torch.static_int8:StaticInt8",
+        options=StaticInt8Options,
+        accepts=frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16}),
+        produces=BUNDLE_STATIC_INT8,
+        needs=frozenset({"calibration"}),
         requires=_REQUIRES,
         install=_INSTALL,
     )

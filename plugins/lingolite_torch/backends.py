@@ -13,7 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8, Artifact
+from lingolite_cli.artifact import (
+    BUNDLE,
+    BUNDLE_BF16,
+    BUNDLE_FP16,
+    BUNDLE_INT4,
+    BUNDLE_INT8,
+    BUNDLE_STATIC_INT8,
+    Artifact,
+)
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import KVCache, LayerCache, load_model
 from lingolite_cli.model.int8 import is_int_mm_exact
@@ -163,7 +171,7 @@ class CachedBackend(_TorchBackend):
 class Int8Backend(CachedBackend):
     """As `cached`, with the integers of a quantized bundle."""
 
-    accepts = (BUNDLE_INT8,)
+    accepts = (BUNDLE_INT8, BUNDLE_STATIC_INT8)
 
     def __init__(self, artifact: Artifact, *, options: TorchOptions, threads: int) -> None:
         super().__init__(artifact, options=options, threads=threads)

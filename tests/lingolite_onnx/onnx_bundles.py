@@ -20,6 +20,7 @@ from lingolite_cli.artifact import (
     BUNDLE_FP16,
     BUNDLE_INT4,
     BUNDLE_INT8,
+    BUNDLE_STATIC_INT8,
     TOKENIZER_NAME,
     WEIGHTS_NAME,
     Artifact,
@@ -73,6 +74,7 @@ def write_bundle(path: Path, origin: Artifact, tensors: Tensors, format: str) ->
         BUNDLE_FP16: Quantization("fp16"),
         BUNDLE_BF16: Quantization("bf16"),
         BUNDLE_INT8: Quantization("dynamic-int8"),
+        BUNDLE_STATIC_INT8: Quantization("static-int8"),
         BUNDLE_INT4: Quantization("int4"),
     }
     manifest = msgspec.structs.replace(origin.manifest, format=format, quantization=schemes[format], files={})

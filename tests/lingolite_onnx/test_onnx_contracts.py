@@ -38,6 +38,6 @@ class TestOnnxBackendOfInt8(BackendContract):
     """Float64 between integer products leaves no rounding to chance: the logits are those of the PyTorch backend."""
 
     plugin = "onnx"
-    routes = (("dynamic-int8", "onnx"),)
+    routes = (("dynamic-int8", "onnx"), ("static-int8", "onnx"))
     reference = "int8"
     reference_tolerance = 1e-6

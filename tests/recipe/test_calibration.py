@@ -162,3 +162,45 @@ def test_a_need_that_there_is_none_of_breaks_the_plugin_that_has_it() -> None:
             produces="x",
             needs=frozenset({"calibration", "prayer"}),
         )
+
+
+def test_static_int8_is_made_by_the_command(lingolite: Command, project: Path) -> None:
+    arguments = ("quantize", "--method", "static-int8", "--calibration", "test.tsv", "--option", "max_samples=3")
+    outcome = lingolite(*arguments, "--out", "made")
+    assert outcome.code == 0, outcome.err
+    manifest = Artifact.open(project / "made").manifest
+    assert manifest.format == "bundle-static-int8"
+    assert manifest.details == {"calibration": {"num_samples": 3, "languages": ["en", "da"]}}
+    assert manifest.made_by.operation == "quantize static-int8"
+    assert manifest.made_by.options == {
+        "ranges": "percentile",
+        "percentile": None,
+        "smoothing": 0.65,
+        "max_samples": 3,
+    }
+    again = lingolite(
+        "quantize", "--model", "made", "--method", "static-int8", "--calibration", "test.tsv", "--out", "x"
+    )
+    assert again.code == 2
+    assert "is of format bundle-static-int8, and quantizer `static-int8` reads" in again.err
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("percentile=99", None),
+        ("range=entropy", "did you mean `ranges`?"),
+        ("ranges=max", "min-max"),
+        ("smoothing=2", "expected `float` <= 1"),
+    ],
+)
+def test_options_of_static_int8_are_checked_before_any_work(
+    lingolite: Command, project: Path, option: str, message: str | None
+) -> None:
+    before = contents(project)
+    flags = ("--option", option, *(("--option", "ranges=entropy") if message is None else ()))
+    outcome = lingolite("quantize", "--method", "static-int8", "--calibration", "test.tsv", *flags, "--out", "made")
+    assert outcome.code == 2
+    assert (message or 'percentile goes with ranges = "percentile", not "entropy"') in outcome.err
+    assert "Traceback" not in outcome.err
+    assert contents(project) == before

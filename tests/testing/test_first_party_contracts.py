@@ -24,6 +24,15 @@ class TestDynamicInt8(QuantizerContract):
     plugin = "dynamic-int8"
 
 
+class TestStaticInt8(QuantizerContract):
+    plugin = "static-int8"
+
+
+class TestStaticInt8ByEntropy(QuantizerContract):
+    plugin = "static-int8"
+    options: ClassVar = {"ranges": "entropy", "smoothing": 0}
+
+
 class TestFp16(QuantizerContract):
     plugin = "fp16"
 

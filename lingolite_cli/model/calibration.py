@@ -1,0 +1,118 @@
+"""What a model's activations are like while it translates: the inputs of its linear layers, shown to observers.
+
+Owns the greedy decoding that is watched; its search and its batches are `lingolite_cli.decoding`'s. B batch, S source,
+V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.decoding.translator import Translation, Translator
+from lingolite_cli.model.cache import LayerCache
+from lingolite_cli.model.translation_model import MobileTranslationModel
+from lingolite_cli.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from lingolite_cli.plugins.interfaces import BoolArray, FloatArray, IntArray
+
+Observer: TypeAlias = Callable[[Tensor], None]
+"""Is shown [N, in] float32, what a layer reads for N tokens. Padding and sentences that have ended are left out."""
+
+
+def observed_translations(
+    model: MobileTranslationModel,
+    sources: Sequence[str],
+    observers: Mapping[str, Observer],
+    *,
+    tokenizer: Tokenizer,
+    languages: tuple[str, str],
+) -> Iterator[Translation]:
+    """Translate greedily, while observers see the inputs of layers.
+
+    Args:
+        model: a float model, in eval mode on the CPU.
+        sources: sentences.
+        observers: by the name of a Linear.
+        tokenizer: the model's own.
+        languages: source and target language.
+    """
+    backend = _ObservedDecoder(model)
+    with backend.shown_to(observers):
+        yield from Translator(backend, tokenizer, model.config, languages, options=DecodingOptions()).translate(sources)
+
+
+class _State(msgspec.Struct):
+    """Where a batch stands; `layers` from the first step on."""
+
+    encoder_output: Tensor
+    source_mask: Tensor
+    layers: list[LayerCache] | None = None
+
+
+class _ObservedDecoder:
+    """A backend (`lingolite_cli.plugins.interfaces`) whose layers are watched."""
+
+    def __init__(self, model: MobileTranslationModel) -> None:
+        self._model = model
+        self._source_mask = torch.empty(0, 0, dtype=torch.bool)
+
+    @contextmanager
+    def shown_to(self, observers: Mapping[str, Observer]) -> Iterator[None]:
+        """Let observers watch inside the block."""
+        hooks = [
+            self._model.get_submodule(name).register_forward_pre_hook(self._hook(observer))
+            for name, observer in observers.items()
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _hook(self, observer: Observer) -> Callable[[nn.Module, tuple[Tensor]], None]:
+        def show(module: nn.Module, inputs: tuple[Tensor]) -> None:
+            (x,) = inputs
+            reads_source = x.shape[:2] == self._source_mask.shape  # a step of the decoder has one column only
+            observer(x[self._source_mask] if reads_source else x.flatten(0, 1))
+
+        return show
+
+    @torch.inference_mode()
+    def encode(self, source_ids: IntArray, source_mask: BoolArray) -> _State:
+        """See `lingolite_cli.plugins.interfaces.Backend`."""
+        self._source_mask = torch.from_numpy(source_mask)
+        return _State(self._model.encoder(torch.from_numpy(source_ids), self._source_mask), self._source_mask)
+
+    @torch.inference_mode()
+    def step(self, state: _State, tokens: IntArray) -> FloatArray:
+        """See `lingolite_cli.plugins.interfaces.Backend`."""
+        logits, state.layers = self._model.decoder(
+            torch.from_numpy(tokens)[:, None],
+            state.encoder_output,
+            state.source_mask,
+            kv_caches=state.layers,
+            use_cache=True,
+        )
+        array: FloatArray = logits[:, -1].numpy()
+        return array
+
+    @torch.inference_mode()
+    def select(self, state: _State, rows: IntArray) -> _State:
+        """See `lingolite_cli.plugins.interfaces.Backend`."""
+        index = torch.from_numpy(np.ascontiguousarray(rows))
+        layers = state.layers and [
+            LayerCache(layer.self_attn.select(index), layer.cross_attn.select(index)) for layer in state.layers
+        ]
+        return _State(state.encoder_output[index], state.source_mask[index], layers)
+
+    def close(self) -> None:
+        """Nothing is held."""

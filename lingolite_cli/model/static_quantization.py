@@ -1,0 +1,163 @@
+"""Static int8 quantization: int8 weights, and activations over ranges that were calibrated while the model translated.
+
+Owns what the quantizer `static-int8` and Python users share, from a float model and sentences to the tensors of an int8
+bundle. How a range is chosen is `lingolite_cli.activation_quantization`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lingolite_cli.activation_quantization import Histogram, choose_range, range_tensors, shared_inputs
+from lingolite_cli.artifact import Quantization
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.model.calibration import Observer, observed_translations
+from lingolite_cli.model.layers import FeedForward
+from lingolite_cli.model.parameters import bundle_tensors, check_float, model_from_tensors
+from lingolite_cli.model.translation_model import MobileTranslationModel
+from lingolite_cli.plugins.interfaces import Tracker, untracked
+from lingolite_cli.quantization import quantize_tensors
+from lingolite_cli.schema import convert
+from lingolite_cli.static_int8 import StaticInt8Options
+from lingolite_cli.tokenizer import Tokenizer
+
+SCHEME = "static-int8"
+
+_SMALLEST = 1e-5
+
+
+def apply_static_quantization(
+    model: MobileTranslationModel,
+    sentences: Sequence[str],
+    *,
+    tokenizer: str | Path,
+    languages: tuple[str, str] | None = None,
+    **options: object,
+) -> MobileTranslationModel:
+    """A new model with int8 weights and a calibrated range for each Linear's input. The one passed in does not change.
+
+    Args:
+        model: a float model.
+        sentences: what it translates to see what its activations are like.
+        tokenizer: the model's SentencePiece model.
+        languages: source and target language; without it the two that the tokenizer knows.
+        **options: those of `StaticInt8Options`: `ranges`, `percentile`, `smoothing`, `max_samples`.
+
+    Returns:
+        A model in eval mode on the CPU, for inference only; `save_bundle` writes it.
+
+    Raises:
+        LingoLiteError: the model is already quantized, there is no sentence, an option or a language is wrong, or a
+            weight or an activation is infinite or not a number.
+    """
+    chosen = convert(dict(options), StaticInt8Options, where="apply_static_quantization")
+    read = Tokenizer(tokenizer)
+    if languages is None and len(read.languages) != 2:
+        raise LingoLiteError(
+            f"the tokenizer knows {len(read.languages)} languages", hint='say which: languages=("en", "da")'
+        )
+    pair = languages or (read.languages[0], read.languages[1])
+    tensors = static_tensors(model, sentences, tokenizer=read, languages=pair, options=chosen)
+    made = model_from_tensors(model.config, tensors, where="the quantized model")
+    made.quantization = Quantization(SCHEME)
+    return made
+
+
+def static_tensors(
+    model: MobileTranslationModel,
+    sentences: Sequence[str],
+    *,
+    tokenizer: Tokenizer,
+    languages: tuple[str, str],
+    options: StaticInt8Options,
+    track: Tracker = untracked,
+) -> dict[str, Tensor]:
+    """The tensors of an int8 bundle with calibrated ranges; see `apply_static_quantization`."""
+    check_float(model)
+    sources = [sentence for sentence in sentences if sentence.strip()][: options.max_samples]
+    if not sources:
+        raise LingoLiteError("there is no sentence to calibrate on", hint="a calibration text needs at least one")
+    copied = deepcopy(model).to("cpu", torch.float32).eval()
+    watch = _Watch(copied, sources, tokenizer, languages, track)
+    if options.smoothing:
+        smooth_feed_forward(copied, watch.channel_maxima(), strength=options.smoothing)
+    ranges = {name: choose_range(seen, options) for group, seen in watch.histograms().items() for name in group}
+    floats = {name: tensor.numpy().copy() for name, tensor in bundle_tensors(copied).items()}
+    arrays = {**quantize_tensors(floats), **range_tensors(ranges)}
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+class _Watch:
+    """The calibration text, and what can be seen while it is translated; each look translates it anew."""
+
+    def __init__(
+        self,
+        model: MobileTranslationModel,
+        sources: Sequence[str],
+        tokenizer: Tokenizer,
+        languages: tuple[str, str],
+        track: Tracker,
+    ) -> None:
+        self._model = model
+        self._sources = sources
+        self._tokenizer = tokenizer
+        self._languages = languages
+        self._track = track
+
+    def channel_maxima(self) -> dict[str, Tensor]:
+        """By the name of each feed-forward network, [d_ff] float32: the largest magnitude of each inner channel."""
+        found: dict[str, Tensor] = {}
+
+        def keep(name: str, x: Tensor) -> None:
+            largest = x.abs().amax(dim=0)
+            found[name] = torch.maximum(found[name], largest) if name in found else largest
+
+        modules = self._model.named_modules()
+        names = [name for name, module in modules if isinstance(module, FeedForward)]
+        self._translate({f"{name}.down_proj": partial(keep, name) for name in names})
+        return found
+
+    def histograms(self) -> dict[tuple[str, ...], Histogram]:
+        """What the layers of each group of `shared_inputs` read."""
+        found = {group: Histogram() for group in shared_inputs(self._model.config)}
+
+        def count(histogram: Histogram, x: Tensor) -> None:
+            histogram.add(x.numpy())
+
+        self._translate({group[0]: partial(count, histogram) for group, histogram in found.items()})
+        return found
+
+    def _translate(self, observers: Mapping[str, Observer]) -> None:
+        translations = observed_translations(
+            self._model, self._sources, observers, tokenizer=self._tokenizer, languages=self._languages
+        )
+        for _ in self._track(translations, total=len(self._sources)):
+            pass
+
+
+@torch.no_grad()
+def smooth_feed_forward(model: MobileTranslationModel, maxima: Mapping[str, Tensor], *, strength: float) -> None:
+    """Divide the inner channels of feed-forward networks by factors that their next matrix is multiplied by.
+
+    SmoothQuant (Xiao et al. 2023, arXiv:2211.10438, eq. 4) at the one place of SwiGLU where channels can be scaled:
+    `down(silu(gate(x)) · up(x))` is linear in the rows of `up`. What the model computes stays the same; the outliers
+    that one range would have to hold become smaller, and the columns of `down` that meet them larger.
+
+    Args:
+        model: changed in place.
+        maxima: for the name of each network, [d_ff] float32, the largest magnitudes of its inner channels.
+        strength: α of the paper, above 0 and at most 1.
+    """
+    for name, largest in maxima.items():
+        network = model.get_submodule(name)
+        assert isinstance(network, FeedForward)
+        columns = network.down_proj.weight.abs().amax(dim=0)
+        factors = largest.clamp_min(_SMALLEST) ** strength / columns.clamp_min(_SMALLEST) ** (1 - strength)
+        network.down_proj.weight.mul_(factors)
+        network.up_proj.weight.div_(factors[:, None])

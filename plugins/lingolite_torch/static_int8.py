@@ -1,0 +1,62 @@
+"""The quantizer `static-int8`: int8 weights by row, and activations over ranges calibrated while the model translates.
+
+The work is `lingolite_cli.model.static_quantization`'s.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from lingolite_cli.artifact import (
+    BUNDLE,
+    BUNDLE_BF16,
+    BUNDLE_FP16,
+    BUNDLE_STATIC_INT8,
+    WEIGHTS_NAME,
+    Artifact,
+    Product,
+    Quantization,
+)
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.model import load_model
+from lingolite_cli.model.static_quantization import SCHEME, static_tensors
+from lingolite_cli.plugins.interfaces import Calibration
+from lingolite_cli.static_int8 import StaticInt8Options
+from lingolite_cli.tokenizer import Tokenizer
+
+_ACCEPTS = (BUNDLE, BUNDLE_FP16, BUNDLE_BF16)
+
+
+class StaticInt8:
+    """Quantizes every matrix of a bundle, and says for each linear layer what its 256 input levels stand for."""
+
+    def __init__(self, *, options: StaticInt8Options) -> None:
+        self.options = options
+
+    def quantize(self, source: Artifact, directory: Path, *, calibration: Calibration) -> Product:
+        """Write the int8 weights and the calibrated ranges of `source` into `directory`.
+
+        Raises:
+            LingoLiteError: `source` is no float bundle, or a weight or an activation is infinite or not a number.
+        """
+        if source.manifest.format not in _ACCEPTS:
+            raise LingoLiteError(
+                f"{source.path} has the format {source.manifest.format}, not {' or '.join(sorted(_ACCEPTS))}",
+                hint="quantize the bundle that it was made from",
+            )
+        torch.set_num_threads(calibration.threads)
+        tensors = static_tensors(
+            load_model(source),
+            calibration.sources,
+            tokenizer=Tokenizer(source.tokenizer_path),
+            languages=calibration.languages,
+            options=self.options,
+            track=calibration.track,
+        )
+        (directory / WEIGHTS_NAME).write_bytes(save(tensors))
+        num_samples = min(len(calibration.sources), self.options.max_samples)
+        details = {"num_samples": num_samples, "languages": list(calibration.languages)}
+        return Product(format=BUNDLE_STATIC_INT8, quantization=Quantization(SCHEME), details={"calibration": details})
