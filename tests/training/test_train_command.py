@@ -247,7 +247,7 @@ def test_quantized_bundle_is_not_trained(lingolite: Callable[..., Outcome], proj
     assert "is of format bundle-int8; only float bundles can be trained" in outcome.err
 
 
-@pytest.mark.parametrize(("name", "num_steps", "trained"), [("train-starter", 6, "train"), ("qat", 11, "qat")])
+@pytest.mark.parametrize(("name", "num_steps", "trained"), [("train-starter", 7, "train"), ("qat", 11, "qat")])
 def test_recipes_that_train_pass_their_checks(
     lingolite: Callable[..., Outcome], project: Path, parallel_text: Path, name: str, num_steps: int, trained: str
 ) -> None:
