@@ -145,7 +145,20 @@ def show_verification(result: VerifyResult, console: Console) -> None:
             else f"{result.parity.top1_agreement:.2%} of {result.parity.num_tokens:,} tokens ranked first when forced"
         )
         console.print(f"parity: {forced}, {result.parity.exact_match:.1%} of sentences token for token the same")
+    _show_faults(result, console)
     console.print(f"size: {result.size_mb:.2f} MB, {result.size_ratio:.3f} of {result.reference}")
+
+
+def _show_faults(result: VerifyResult, console: Console) -> None:
+    found = [fault for fault in result.faults if fault.reference or fault.candidate]
+    if not found:
+        console.print("faults: none in either")
+        return
+    console.table(
+        ["sentences with", result.reference, result.candidate, "new"],
+        [[fault.kind, str(fault.reference), str(fault.candidate), str(len(fault.new))] for fault in found],
+        right=f"{result.reference},{result.candidate},new",
+    )
 
 
 def show_verdicts(verdicts: Sequence[tuple[str, Verdict]], console: Console) -> None:

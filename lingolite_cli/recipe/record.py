@@ -13,6 +13,7 @@ import msgspec
 from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.environment import Environment
+from lingolite_cli.evaluation.degeneration import Degeneration
 from lingolite_cli.evaluation.parity import Parity
 from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict
 from lingolite_cli.plugins.interfaces import Score
@@ -121,7 +122,10 @@ class SentencePair(_Struct, frozen=True, kw_only=True):
 
 
 class VerifyResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="verify"):
-    """Candidate against reference: quality, parity, size, and each budget's verdict. `worst` is worst first."""
+    """Candidate against reference: quality, parity, size, and each budget's verdict.
+
+    `worst` is worst first; `faulty` are the sentences with new faults, in the order of the text, as many as `worst`.
+    """
 
     reference: str
     candidate: str
@@ -134,6 +138,8 @@ class VerifyResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="ve
     verdicts: list[Verdict]
     worst: list[SentencePair]
     cpu_features: list[str]
+    faults: list[Degeneration] = []
+    faulty: list[SentencePair] = []
     warnings: list[str] = []
 
 

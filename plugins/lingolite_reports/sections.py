@@ -24,6 +24,7 @@ from lingolite_reports.tables import (
     digests_table,
     environment_table,
     evaluations,
+    faults_table,
     parity_table,
     scores_table,
     sizes_table,
@@ -34,7 +35,7 @@ from lingolite_reports.tables import (
 )
 from lingolite_reports.trainings import texts_table, trainings_table
 
-Key = Literal["budgets", "training", "search", "quality", "size", "speed", "sentences", "steps", "provenance"]
+Key = Literal["budgets", "training", "search", "quality", "size", "speed", "faults", "sentences", "steps", "provenance"]
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -83,7 +84,7 @@ def compose(manifest: RunManifest) -> Report:
     """The report of a run. Sections with nothing to show are left out."""
     status, verdict = _verdict(manifest)
     sections = [_budgets(manifest), _training(manifest), _search(manifest), _quality(manifest), _size(manifest)]
-    sections += [_speed(manifest), _sentences(manifest), _steps(manifest), _provenance(manifest)]
+    sections += [_speed(manifest), _faults(manifest), _sentences(manifest), _steps(manifest), _provenance(manifest)]
     return Report(
         title=manifest.name,
         run_id=manifest.id,
@@ -201,6 +202,18 @@ def _speed(manifest: RunManifest) -> Section:
             tables += [speed_table(result, step=step), buckets_table(result, step=step)]
     note = "Ratios are to the first system, measured in turn with it in one run; latency is of one sentence at a time."
     return _section("speed", "Speed", tables, notes=[note])
+
+
+def _faults(manifest: RunManifest) -> Section:
+    tables = [faults_table(result) for _, result in verifications(manifest)]
+    comparisons = [
+        Comparison(result.reference, result.candidate, [_pair(pair) for pair in result.faulty])
+        for _, result in verifications(manifest)
+        if result.faulty
+    ]
+    note = "New faults are the candidate's where the reference has none; these sentences have some."
+    found = [table for table in tables if table is not None]
+    return Section("faults", "Faults", [note] if comparisons else [], found, comparisons)
 
 
 def _sentences(manifest: RunManifest) -> Section:

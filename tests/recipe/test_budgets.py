@@ -188,3 +188,24 @@ def test_parity_of_artifacts_with_different_tokenizers_is_not_measured_and_fails
     result = msgspec.json.decode(outcome.out, type=VerifyResult)
     assert (result.parity, [verdict.status for verdict in result.verdicts]) == (None, ["not measured"])
     assert result.warnings == ["parity was not measured: the two artifacts have different tokenizers"]
+
+
+def test_new_faults_are_counted_listed_and_judged(with_echo: Command, project: Path) -> None:
+    """Translations cut after four tokens: none is finished, and those that lose their number are named."""
+    cut = ["--set", "shipped.decoding.max_length=4", "--set", "verify.budget.new_unfinished_max=20"]
+    outcome = with_echo("run", "recipes/small.toml", *cut, "--set", "verify.budget.new_tags_max=0")
+    assert outcome.code == 3
+    result = read_run(runs(project)[0]).steps[3].result
+    assert isinstance(result, VerifyResult)
+    faults = {fault.kind: fault for fault in result.faults}
+    assert (faults["unfinished"].reference, faults["unfinished"].candidate) == (0, 21)
+    assert faults["unfinished"].new == list(range(21))
+    assert set(faults["numbers"].new) <= set(range(21))
+    assert [pair.index for pair in result.faulty] == list(range(20))
+    verdicts = {verdict.budget: verdict for verdict in result.verdicts}
+    assert verdicts["new_unfinished_max"].status == "fail"
+    assert verdicts["new_unfinished_max"].why == "21 sentences is outside the limit of 20 sentences"
+    assert verdicts["new_tags_max"].status == "pass"
+    report = (runs(project)[0] / "report.md").read_text(encoding="utf-8")
+    assert "## Faults" in report
+    assert "| unfinished | 0 | 21 | 21 | 1, 2, 3," in report

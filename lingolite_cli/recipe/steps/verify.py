@@ -10,6 +10,7 @@ from pathlib import Path
 from lingolite_cli.artifact import TOKENIZER_NAME
 from lingolite_cli.environment import cpu_features
 from lingolite_cli.evaluation.comparison import Scorer, measure_difference
+from lingolite_cli.evaluation.degeneration import FAULTS, Degeneration, Translation, compare_faults
 from lingolite_cli.evaluation.parity import Parity, compare_hypotheses, measure_parity
 from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict, judge_drop, judge_max, judge_min
 from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
@@ -24,7 +25,8 @@ from lingolite_cli.recipe.translations import (
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 
 _MB = 1e6
-FIXED_BUDGETS = ("size_mb_max", "size_ratio_max", "parity_min", "exact_match_min")
+_NEW_FAULTS = {f"new_{kind}_max": kind for kind in FAULTS}
+FIXED_BUDGETS = ("size_mb_max", "size_ratio_max", "parity_min", "exact_match_min", *_NEW_FAULTS)
 
 
 def check(step: VerifyStep, scope: Scope) -> PlannedStep:
@@ -92,6 +94,7 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> VerifyRe
         for choice in planned.plugins[1:]
     ]
     parity, warnings = _parity(planned, workspace, reference_records, candidate_records)
+    faults = compare_faults(*(list(map(_translation, records)) for records in (reference_records, candidate_records)))
     size_mb = after.artifact.size_bytes / _MB
     size_ratio = after.artifact.size_bytes / before.artifact.size_bytes
     return VerifyResult(
@@ -103,8 +106,10 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> VerifyRe
         parity=parity,
         size_mb=size_mb,
         size_ratio=size_ratio,
-        verdicts=_judge(step, planned, differences, parity, size_mb, size_ratio),
+        verdicts=_judge(step, planned, differences, parity, faults, size_mb, size_ratio),
         worst=_worst(reference_records, candidate_records, step.worst),
+        faults=faults,
+        faulty=_faulty(faults, reference_records, candidate_records, step.worst),
         cpu_features=cpu_features(),
         warnings=sorted({*after.warnings, *warnings}),
     )
@@ -177,6 +182,7 @@ def _judge(
     planned: PlannedStep,
     differences: Sequence[MetricDifference],
     parity: Parity | None,
+    faults: Sequence[Degeneration],
     size_mb: float,
     size_ratio: float,
 ) -> list[Verdict]:
@@ -190,10 +196,17 @@ def _judge(
             parity.exact_match if parity else None, limit=limit, budget="exact_match_min"
         ),
     }
+    new = {fault.kind: len(fault.new) for fault in faults}
+    for budget, kind in _NEW_FAULTS.items():
+        measured[budget] = partial(_judge_faults, new[kind], budget)
     for choice, difference in zip(planned.plugins[1:], differences, strict=True):
         measured[f"{difference.metric}_drop_max"] = partial(_judge_drop, step, choice, difference)
         measured[_limit_name(choice)] = partial(_judge_value, choice, difference)
     return [measured[budget](limit) for budget, limit in step.budget.items()]
+
+
+def _judge_faults(count: int, budget: str, limit: float) -> Verdict:
+    return judge_max(count, limit=limit, budget=budget, unit="sentences")
 
 
 def _judge_drop(step: VerifyStep, choice: PluginChoice, difference: MetricDifference, limit: float) -> Verdict:
@@ -211,17 +224,36 @@ def _judge_value(choice: PluginChoice, difference: MetricDifference, limit: floa
     return judge(difference.candidate, limit=limit, budget=_limit_name(choice))
 
 
+def _translation(record: TranslationRecord) -> Translation:
+    return Translation(record.source, record.references, record.hypothesis, record.is_finished)
+
+
+def _faulty(
+    faults: Sequence[Degeneration],
+    reference_records: Sequence[TranslationRecord],
+    candidate_records: Sequence[TranslationRecord],
+    count: int,
+) -> list[SentencePair]:
+    """The sentences with new faults."""
+    new = sorted({index for fault in faults for index in fault.new})[:count]
+    return _pairs([(reference_records[index], candidate_records[index]) for index in new])
+
+
 def _worst(
     reference_records: Sequence[TranslationRecord], candidate_records: Sequence[TranslationRecord], count: int
 ) -> list[SentencePair]:
     """The sentences that lost most by sentence chrF, worst first; sentences translated alike are not listed."""
+    both = zip(reference_records, candidate_records, strict=True)
+    pairs = _pairs([(before, after) for before, after in both if before.hypothesis != after.hypothesis])
+    return sorted(pairs, key=lambda pair: (pair.delta, pair.index))[:count]
+
+
+def _pairs(both: Sequence[tuple[TranslationRecord, TranslationRecord]]) -> list[SentencePair]:
     from sacrebleu.metrics import CHRF
 
     metric = CHRF()
     pairs = []
-    for before, after in zip(reference_records, candidate_records, strict=True):
-        if before.hypothesis == after.hypothesis:
-            continue
+    for before, after in both:
         scores = [metric.sentence_score(record.hypothesis, record.references).score for record in (before, after)]
         pairs.append(
             SentencePair(
@@ -233,4 +265,4 @@ def _worst(
                 delta=scores[1] - scores[0],
             )
         )
-    return sorted(pairs, key=lambda pair: (pair.delta, pair.index))[:count]
+    return pairs

@@ -1,0 +1,172 @@
+"""Faults that a corpus score hardly shows and a user sees at once: loops, copies, lost numbers and placeholders.
+
+Owns what counts as a fault of one translation, and the count over a test set. A reference excuses: what a human
+translator did as well is no fault. Languages of one script are not told apart.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+MAX_RATIO = 3.0
+"""Times as long as the source, or as short, in characters; as seen from the references too."""
+MIN_LENGTH = 10
+"""Characters of a source below which its length says nothing."""
+MIN_COPIED_WORDS = 4
+"""Words below which a translation may well be its source: names, commands."""
+_MAX_PERIOD, _MIN_REPEATS = 6, 4  # words of a loop, and how often it must come in a row
+_MAX_CHARACTERS, _MIN_CHARACTER_REPEATS = 8, 8  # the same for text without spaces
+
+_NUMBER = re.compile(r"\d+(?:[.,\u00a0\u202f']\d+)*")
+_URL = re.compile(r"(?:https?|ftp)://[^\s<>\"')\]]+|\bwww\.[^\s<>\"')\]]+|[\w.+-]+@[\w-]+\.[\w.-]+\w")
+_PLACEHOLDER = re.compile(
+    r"%(?:\d+\$)?(?:\([\w.]+\))?[-+#0]*\d*(?:\.\d+)?(?:hh|h|ll|l|z)?[sdiufgexXcp@](?![A-Za-z])"  # printf and Python
+    r"|%\d+(?!\d*\s?%)\b"  # Qt
+    r"|\$\{\w+\}|\{\{\s*[\w.]+\s*\}\}|\{[\w.]*\}"
+)
+_TAG = re.compile(r"</?[A-Za-z][\w-]*(?:\s[^<>]*)?/?>")
+
+
+class Translation(msgspec.Struct, frozen=True):
+    """What is judged. `is_finished` is False where the search reached its longest output without an end."""
+
+    source: str
+    references: list[str]
+    hypothesis: str
+    is_finished: bool
+
+
+class Degeneration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One kind of fault: in how many sentences of each system, and which of the candidate's are new, by index."""
+
+    kind: str
+    reference: int
+    candidate: int
+    new: list[int]
+
+
+def is_loop(translation: Translation) -> bool:
+    """Words come four times in a row or more, or characters eight times, and not so in the source."""
+    return _has_loop(translation.hypothesis) and not _has_loop(translation.source)
+
+
+def _has_loop(text: str) -> bool:
+    words = text.lower().split()
+    return _repeats(words, _MAX_PERIOD, _MIN_REPEATS) or _repeats(
+        [character for character in text.lower() if character.isalpha()], _MAX_CHARACTERS, _MIN_CHARACTER_REPEATS
+    )
+
+
+def _repeats(items: Sequence[str], max_period: int, min_repeats: int) -> bool:
+    for period in range(1, max_period + 1):
+        equal = 0
+        for index in range(period, len(items)):
+            equal = equal + 1 if items[index] == items[index - period] else 0
+            if equal >= period * (min_repeats - 1):
+                return True
+    return False
+
+
+def is_copy(translation: Translation) -> bool:
+    """The source itself, of several words, where no reference leaves it as it is."""
+    source = _plain(translation.source)
+    is_long = sum(any(map(str.isalpha, word)) for word in source.split()) >= MIN_COPIED_WORDS
+    return is_long and _plain(translation.hypothesis) == source and source not in map(_plain, translation.references)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def is_empty(translation: Translation) -> bool:
+    """No text at all."""
+    return not translation.hypothesis.strip()
+
+
+def is_unfinished(translation: Translation) -> bool:
+    """The longest output allowed was reached."""
+    return not translation.is_finished
+
+
+def has_odd_length(translation: Translation) -> bool:
+    """More than three times as long as the source and every reference, or less than a third of them all."""
+    if len(translation.source) < MIN_LENGTH or is_empty(translation):
+        return False
+    length, others = len(translation.hypothesis), [len(translation.source), *map(len, translation.references)]
+    return length > MAX_RATIO * max(others) or length * MAX_RATIO < min(others)
+
+
+def has_foreign_script(translation: Translation) -> bool:
+    """A letter of a script that neither source nor reference has."""
+    known = set().union(*map(_scripts, (translation.source, *translation.references)))
+    return bool(_scripts(translation.hypothesis) - known) and bool(known)
+
+
+def _scripts(text: str) -> set[str]:
+    """The first words of the letters' Unicode names: LATIN, GREEK, CJK, …"""
+    return {
+        unicodedata.name(letter, "?").split()[0] for letter in set(text) if letter.isalpha() and letter not in "ªºµ"
+    }
+
+
+def _changes(find: Callable[[str], Counter[str]]) -> Callable[[Translation], bool]:
+    """Whether what is found in the hypothesis is neither what the source has nor what a reference has."""
+
+    def is_changed(translation: Translation) -> bool:
+        allowed = [find(text) for text in (translation.source, *translation.references)]
+        return find(translation.hypothesis) not in allowed
+
+    return is_changed
+
+
+def _numbers(text: str) -> Counter[str]:
+    """Without separators, which languages write differently."""
+    return Counter(re.sub(r"\D", "", number) for number in _NUMBER.findall(_URL.sub(" ", text)))
+
+
+def _urls(text: str) -> Counter[str]:
+    return Counter(url.rstrip(".,:;!?") for url in _URL.findall(text))
+
+
+def _placeholders(text: str) -> Counter[str]:
+    return Counter(_PLACEHOLDER.findall(text))
+
+
+def _tags(text: str) -> Counter[str]:
+    return Counter(_TAG.findall(text))
+
+
+FAULTS: dict[str, Callable[[Translation], bool]] = {
+    "loops": is_loop,
+    "copies": is_copy,
+    "empty": is_empty,
+    "unfinished": is_unfinished,
+    "lengths": has_odd_length,
+    "scripts": has_foreign_script,
+    "numbers": _changes(_numbers),
+    "urls": _changes(_urls),
+    "placeholders": _changes(_placeholders),
+    "tags": _changes(_tags),
+}
+"""Each kind of fault, and how one translation is tested for it."""
+
+
+def compare_faults(reference: Sequence[Translation], candidate: Sequence[Translation]) -> list[Degeneration]:
+    """Count the faults of two systems on the same sentences, kind by kind.
+
+    Args:
+        reference: translations of the one.
+        candidate: of the other, in the same order.
+    """
+    found = []
+    for kind, has_fault in FAULTS.items():
+        before, after = (
+            {index for index, one in enumerate(system) if has_fault(one)} for system in (reference, candidate)
+        )
+        found.append(Degeneration(kind=kind, reference=len(before), candidate=len(after), new=sorted(after - before)))
+    return found
