@@ -13,6 +13,7 @@ import msgspec
 from lingolite_cli.evaluation.word_diff import Span, word_diff
 from lingolite_cli.recipe.record import BenchmarkResult, RunManifest, SentencePair, VerifyResult
 from lingolite_reports import formats
+from lingolite_reports.faults import faults_table
 from lingolite_reports.searches import search_tables
 from lingolite_reports.tables import (
     Table,
@@ -24,7 +25,6 @@ from lingolite_reports.tables import (
     digests_table,
     environment_table,
     evaluations,
-    faults_table,
     parity_table,
     scores_table,
     sizes_table,

@@ -333,31 +333,6 @@ def buckets_table(result: BenchmarkResult, *, step: str) -> Table | None:
     return Table(caption, columns, rows, is_folded=True)
 
 
-def faults_table(result: VerifyResult) -> Table | None:
-    """Kinds of faults by system; those of which there are none are left out."""
-    columns = [
-        Column("Fault"),
-        Column(result.reference, "number"),
-        Column(result.candidate, "number"),
-        Column("New", "number"),
-        Column("Where (numbers of sentences)"),
-    ]
-    rows = [
-        [
-            fault.kind,
-            f"{fault.reference:,}",
-            f"{fault.candidate:,}",
-            f"{len(fault.new):,}",
-            ", ".join(str(index + 1) for index in fault.new[:20]) or formats.NOTHING,
-        ]
-        for fault in result.faults
-        if fault.reference or fault.candidate
-    ]
-    return (
-        Table(f"Sentences with faults: {result.candidate} against {result.reference}", columns, rows) if rows else None
-    )
-
-
 def steps_table(manifest: RunManifest) -> Table:
     """What ran, how long it took and which plugins did it."""
     columns = [

@@ -1,0 +1,32 @@
+"""The table of faults: loops, copies, lost numbers and the like, by system."""
+
+from __future__ import annotations
+
+from lingolite_cli.recipe.record import VerifyResult
+from lingolite_reports import formats
+from lingolite_reports.tables import Column, Table
+
+
+def faults_table(result: VerifyResult) -> Table | None:
+    """Kinds of faults by system; those of which there are none are left out."""
+    columns = [
+        Column("Fault"),
+        Column(result.reference, "number"),
+        Column(result.candidate, "number"),
+        Column("New", "number"),
+        Column("Where (numbers of sentences)"),
+    ]
+    rows = [
+        [
+            fault.kind,
+            f"{fault.reference:,}",
+            f"{fault.candidate:,}",
+            f"{len(fault.new):,}",
+            ", ".join(str(index + 1) for index in fault.new[:20]) or formats.NOTHING,
+        ]
+        for fault in result.faults
+        if fault.reference or fault.candidate
+    ]
+    return (
+        Table(f"Sentences with faults: {result.candidate} against {result.reference}", columns, rows) if rows else None
+    )
