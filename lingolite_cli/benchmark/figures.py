@@ -1,12 +1,31 @@
-"""The figures of a benchmark."""
+"""The figures of a benchmark. Those that later versions added have defaults, so that older manifests can be read."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from statistics import median
+
 import msgspec
+
+NOISY_WIDTH = 0.25
+"""A ratio whose rounds lie further apart than this share of their median says too little to conclude from."""
 
 
 class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass
+
+
+class Ratio(_Struct, frozen=True, kw_only=True):
+    """How many times as fast as the first system, above 1 is faster: median and range over the paired rounds.
+
+    `is_noisy` says that the range is too wide to conclude from: a quarter of the median. The first system has no range
+    to itself; there it says so of its speed.
+    """
+
+    median: float
+    low: float
+    high: float
+    is_noisy: bool
 
 
 class BenchmarkRow(_Struct, frozen=True, kw_only=True):
@@ -21,11 +40,13 @@ class BenchmarkRow(_Struct, frozen=True, kw_only=True):
     """(largest − smallest) / median over the rounds, of tokens_per_second."""
     latency_p50_ms: float | None = None
     latency_p95_ms: float | None = None
+    latency_p99_ms: float | None = None
+    ratio: Ratio | None = None
 
 
 class LengthBucket(_Struct, frozen=True, kw_only=True):
-    """Batch 1 with every hypothesis forced to `num_tokens` target tokens. `ratio` is to the first system, where
-    above 1 is faster; `low` and `high` are over the paired rounds."""
+    """One batch with every hypothesis forced to `num_tokens` target tokens. `milliseconds` are those of a sentence,
+    `ratio` is to the first system, where above 1 is faster; `low` and `high` are over the paired rounds."""
 
     num_tokens: int
     system: str
@@ -33,3 +54,34 @@ class LengthBucket(_Struct, frozen=True, kw_only=True):
     ratio: float
     low: float
     high: float
+    batch_size: int = 1
+    is_noisy: bool = False
+
+
+def paired_ratio(first: Sequence[float], own: Sequence[float]) -> Ratio:
+    """The ratio of two systems' speeds, round by round.
+
+    Args:
+        first: speeds of the first system, one a round.
+        own: those of the other, or the same again for the first itself.
+    """
+    ratios = [mine / theirs for mine, theirs in zip(own, first, strict=True)]
+    return Ratio(
+        median=median(ratios),
+        low=min(ratios),
+        high=max(ratios),
+        is_noisy=spread(own if own is first else ratios) > NOISY_WIDTH,
+    )
+
+
+def spread(values: Sequence[float]) -> float:
+    """(largest − smallest) / median."""
+    return (max(values) - min(values)) / median(values)
+
+
+def percentile(ordered: Sequence[float], share: float) -> float | None:
+    """The smallest of the ascending values that at least `share` of them do not exceed (nearest rank)."""
+    if not ordered:
+        return None
+    rank = -(-len(ordered) * share // 1)
+    return ordered[max(int(rank) - 1, 0)]

@@ -1,40 +1,41 @@
 """Measuring several systems against each other.
 
-Owns the workers, the order of the rounds and the figures made of them. Systems take turns within each round, so
-that a machine whose speed drifts does so for all of them, and ratios are taken pair by pair.
+Owns the order of the turns and the figures made of them. Systems take turns within each round, so that a machine whose
+speed drifts does so for all of them, and ratios are taken pair by pair.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
+from itertools import cycle, islice
 from statistics import median
-from typing import Any
 
 import msgspec
 
-from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket
-from lingolite_cli.benchmark.protocol import Failed, Load, Loaded, Request, Response, Timed, Translate
+from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket, paired_ratio, percentile, spread
+from lingolite_cli.benchmark.process import System, WorkerProcess, start_worker
+from lingolite_cli.benchmark.protocol import Loaded, Timed, Translate
 from lingolite_cli.console import Progress
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.errors import ExitCode, LingoLiteError
 
 BUCKET_SENTENCES = 3
-"""Sentences forced to each length: few, for the slowest system recomputes its prefix at every token."""
-
-
-class System(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker shall load."""
-
-    name: str
-    load: Load
+"""Sentences forced to each length at batch 1: few, for the slowest system recomputes its prefix at every token."""
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
-    """What every system is given: the same sentences, in the same batches."""
+    """What every system is given: the same sentences, in the same batches.
+
+    Attributes:
+        sources: the sentences.
+        languages: source and target language.
+        decoding: how they are translated, forced lengths and first tokens excepted.
+        batch_sizes: sentences in a batch.
+        lengths: target tokens to force.
+        length_batch_sizes: sentences in a batch of forced lengths.
+        rounds: how often each system has its turn.
+        cold_starts: how often a fresh process is timed up to its first translation.
+    """
 
     sources: list[str]
     languages: tuple[str, str]
@@ -42,185 +43,192 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     batch_sizes: tuple[int, ...]
     lengths: tuple[int, ...]
     rounds: int
+    length_batch_sizes: tuple[int, ...] = (1,)
+    cold_starts: int = 1
 
     @property
     def num_turns(self) -> int:
-        """How often each system is asked, warm-up not counted."""
-        return self.rounds * (len(self.batch_sizes) + len(self.lengths))
+        """How often each system is asked, starts and warm-up not counted."""
+        return self.rounds * (1 + len(self.batch_sizes) + len(self.lengths) * len(self.length_batch_sizes))
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """What was seen of one system."""
+    """What was seen of one system.
+
+    `first_token_ms` is the median over the sentences, at batch 1 with `max_length` 1: the source is read and one token
+    is made.
+    """
 
     load_seconds: float
+    cold_start_seconds: float
+    first_token_ms: float
     peak_memory_mb: float | None
     rows: list[BenchmarkRow]
 
 
-class WorkerProcess:
-    """A worker, seen from the measuring process."""
+class _Start(msgspec.Struct, frozen=True):
+    """Seconds of one start: of loading, and from the new process to its first translation."""
 
-    def __init__(self, system: System, process: subprocess.Popen[bytes]) -> None:
-        self.system = system
-        self._process = process
-
-    def ask(self, request: Request) -> Response:
-        """Send a request and wait for the answer.
-
-        Raises:
-            LingoLiteError: the worker could not do it, or died.
-        """
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            self._process.stdin.write(msgspec.json.encode(request) + b"\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except BrokenPipeError:  # it is gone already
-            line = b""
-        if not line:
-            code = self._process.wait()
-            raise LingoLiteError(f"benchmark of {self.system.name}: its process died with exit code {code}")
-        response: Response = msgspec.json.decode(line, type=Response)
-        if isinstance(response, Failed):
-            raise LingoLiteError(
-                f"benchmark of {self.system.name}: {response.message}",
-                hint=response.hint,
-                exit_code=ExitCode(response.exit_code),
-            )
-        return response
-
-
-@contextmanager
-def start_worker(system: System) -> Iterator[WorkerProcess]:
-    """A fresh process for one system; it ends with the block, however that ends."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lingolite_cli.benchmark.worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": str(system.load.threads)},
-    )
-    try:
-        yield WorkerProcess(system, process)
-    finally:
-        process.kill()
-        process.communicate()
+    load_seconds: float
+    cold_start_seconds: float
 
 
 def measure(
     systems: Sequence[System], workload: Workload, *, progress: Progress
 ) -> tuple[list[Measured], list[LengthBucket]]:
-    """Load all systems, warm each up, and let them take turns.
+    """Start all systems, one after the other, warm each up, and let them take turns.
 
     Returns:
         What was seen of each system, in their order, and the runs of forced length.
     """
+    starts = [[_start_and_end(system, workload) for _ in range(workload.cold_starts - 1)] for system in systems]
     with ExitStack() as stack:
-        workers = [stack.enter_context(start_worker(system)) for system in systems]
-        loads = [_loaded(worker.ask(worker.system.load)) for worker in workers]
+        workers = []
+        for system, seen in zip(systems, starts, strict=True):
+            workers.append(stack.enter_context(start_worker(system)))
+            seen.append(_start(workers[-1], workload))
         for worker in workers:
-            _ask(worker, workload, workload.sources[:4], batch_size=1)
-        by_batch = [
-            _rounds(workers, workload, progress, sources=workload.sources, batch_size=size, length=None)
-            for size in workload.batch_sizes
-        ]
-        by_length = [
-            _rounds(
-                workers, workload, progress, sources=workload.sources[:BUCKET_SENTENCES], batch_size=1, length=length
+            _ask(worker, _request(workload, workload.sources[:4], batch_size=1))
+        turns = _Turns(workers, workload.rounds, progress)
+        first_tokens = turns.take(_request(workload, workload.sources, batch_size=1, most_tokens=1))
+        by_batch = [turns.take(_request(workload, workload.sources, batch_size=size)) for size in workload.batch_sizes]
+        by_length = {
+            (size, length): turns.take(
+                _request(workload, _forced_sources(workload, size), batch_size=size, length=length)
             )
+            for size in workload.length_batch_sizes
             for length in workload.lengths
-        ]
-    measured = []
-    for index, seconds in enumerate(loads):
-        rows = [
-            _row(size, len(workload.sources), timings[index])
-            for size, timings in zip(workload.batch_sizes, by_batch, strict=True)
-        ]
-        peaks = [timed.peak_memory_mb for timings in by_batch for timed in timings[index]]
-        known = [peak for peak in peaks if peak is not None]
-        measured.append(Measured(load_seconds=seconds, peak_memory_mb=max(known, default=None), rows=rows))
+        }
+    measured = [
+        Measured(
+            load_seconds=median(start.load_seconds for start in seen),
+            cold_start_seconds=median(start.cold_start_seconds for start in seen),
+            first_token_ms=median(_latencies_ms(first_tokens[index])),
+            peak_memory_mb=_peak_memory_mb([*(timings[index] for timings in by_batch), first_tokens[index]]),
+            rows=[
+                _row(size, len(workload.sources), timings[0], timings[index])
+                for size, timings in zip(workload.batch_sizes, by_batch, strict=True)
+            ],
+        )
+        for index, seen in enumerate(starts)
+    ]
     names = [system.name for system in systems]
     buckets = [
-        bucket
-        for length, timings in zip(workload.lengths, by_length, strict=True)
-        for bucket in _buckets(length, names, timings)
+        bucket for (size, length), timings in by_length.items() for bucket in _buckets(size, length, names, timings)
     ]
     return measured, buckets
 
 
-def _rounds(
-    workers: Sequence[WorkerProcess],
+class _Turns:
+    """Asks all systems the same, round by round."""
+
+    def __init__(self, workers: Sequence[WorkerProcess], rounds: int, progress: Progress) -> None:
+        self._workers = workers
+        self._rounds = rounds
+        self._progress = progress
+
+    def take(self, request: Translate) -> list[list[Timed]]:
+        """[system][round]; every other round goes through the systems backwards."""
+        timings: list[list[Timed]] = [[] for _ in self._workers]
+        for turn in range(self._rounds):
+            order = range(len(self._workers)) if turn % 2 == 0 else reversed(range(len(self._workers)))
+            for index in order:
+                timings[index].append(_ask(self._workers[index], request))
+                self._progress.advance()
+        return timings
+
+
+def _start_and_end(system: System, workload: Workload) -> _Start:
+    with start_worker(system) as worker:
+        return _start(worker, workload)
+
+
+def _start(worker: WorkerProcess, workload: Workload) -> _Start:
+    """Load, and translate one sentence."""
+    loaded = worker.ask(worker.system.load)
+    assert isinstance(loaded, Loaded)
+    _ask(worker, _request(workload, workload.sources[:1], batch_size=1))
+    return _Start(loaded.seconds, worker.age_seconds)
+
+
+def _request(
     workload: Workload,
-    progress: Progress,
-    *,
     sources: list[str],
+    *,
     batch_size: int,
-    length: int | None,
-) -> list[list[Timed]]:
-    """[system][round]; every other round goes through the systems backwards."""
-    timings: list[list[Timed]] = [[] for _ in workers]
-    for turn in range(workload.rounds):
-        order = range(len(workers)) if turn % 2 == 0 else reversed(range(len(workers)))
-        for index in order:
-            timings[index].append(_ask(workers[index], workload, sources, batch_size=batch_size, length=length))
-            progress.advance()
-    return timings
-
-
-def _ask(
-    worker: WorkerProcess, workload: Workload, sources: list[str], *, batch_size: int, length: int | None = None
-) -> Timed:
+    length: int | None = None,
+    most_tokens: int | None = None,
+) -> Translate:
     decoding = workload.decoding
     if length is not None:
         decoding = msgspec.structs.replace(decoding, min_length=length, max_length=length)
-    response = worker.ask(
-        Translate(sources=sources, languages=workload.languages, decoding=decoding, batch_size=batch_size)
-    )
+    elif most_tokens is not None:
+        decoding = msgspec.structs.replace(decoding, min_length=0, max_length=most_tokens)
+    return Translate(sources=sources, languages=workload.languages, decoding=decoding, batch_size=batch_size)
+
+
+def _forced_sources(workload: Workload, batch_size: int) -> list[str]:
+    """A few sentences, or one batch, repeated where there are not so many."""
+    return list(islice(cycle(workload.sources), _num_forced(batch_size)))
+
+
+def _num_forced(batch_size: int) -> int:
+    return BUCKET_SENTENCES if batch_size == 1 else batch_size
+
+
+def _ask(worker: WorkerProcess, request: Translate) -> Timed:
+    response = worker.ask(request)
     assert isinstance(response, Timed)
     return response
 
 
-def _loaded(response: Any) -> float:
-    assert isinstance(response, Loaded)
-    return response.seconds
+def _peak_memory_mb(timings: Sequence[Sequence[Timed]]) -> float | None:
+    known = [timed.peak_memory_mb for own in timings for timed in own if timed.peak_memory_mb is not None]
+    return max(known, default=None)
 
 
-def _row(batch_size: int, num_sentences: int, timings: Sequence[Timed]) -> BenchmarkRow:
-    speeds = [timed.num_tokens / timed.seconds for timed in timings]
-    # The median over the rounds of each sentence: a hiccup of the machine is in one round, a long sentence in all.
-    latencies = sorted(median(values) for values in zip(*(timed.latencies_ms for timed in timings), strict=True))
+def _row(batch_size: int, num_sentences: int, first: Sequence[Timed], own: Sequence[Timed]) -> BenchmarkRow:
+    speeds = [timed.num_tokens / timed.seconds for timed in own]
+    latencies = _latencies_ms(own)
     return BenchmarkRow(
         batch_size=batch_size,
         num_sentences=num_sentences,
-        num_tokens=timings[0].num_tokens,
+        num_tokens=own[0].num_tokens,
         tokens_per_second=median(speeds),
-        spread=(max(speeds) - min(speeds)) / median(speeds),
-        latency_p50_ms=_percentile(latencies, 0.50),
-        latency_p95_ms=_percentile(latencies, 0.95),
+        spread=spread(speeds),
+        latency_p50_ms=percentile(latencies, 0.50),
+        latency_p95_ms=percentile(latencies, 0.95),
+        latency_p99_ms=percentile(latencies, 0.99),
+        ratio=paired_ratio(speeds if own is first else [timed.num_tokens / timed.seconds for timed in first], speeds),
     )
 
 
-def _percentile(ordered: Sequence[float], share: float) -> float | None:
-    """The smallest value that at least `share` of the values do not exceed (nearest rank)."""
-    if not ordered:
-        return None
-    rank = -(-len(ordered) * share // 1)
-    return ordered[max(int(rank) - 1, 0)]
+def _latencies_ms(timings: Sequence[Timed]) -> list[float]:
+    """One a sentence, ascending; none at larger batches.
+
+    The median over the rounds of each sentence: a hiccup of the machine is in one round, a long sentence in all.
+    """
+    return sorted(median(values) for values in zip(*(timed.latencies_ms for timed in timings), strict=True))
 
 
-def _buckets(length: int, names: Sequence[str], timings: Sequence[Sequence[Timed]]) -> list[LengthBucket]:
+def _buckets(
+    batch_size: int, length: int, names: Sequence[str], timings: Sequence[Sequence[Timed]]
+) -> list[LengthBucket]:
+    num_sentences = _num_forced(batch_size)
+    speeds = [[1 / timed.seconds for timed in own] for own in timings]
     buckets = []
-    for name, own in zip(names, timings, strict=True):
-        ratios = [first.seconds / timed.seconds for first, timed in zip(timings[0], own, strict=True)]
-        milliseconds = median(timed.seconds for timed in own) * 1e3 / BUCKET_SENTENCES
+    for name, own, seen in zip(names, speeds, timings, strict=True):
+        ratio = paired_ratio(speeds[0], own)
         buckets.append(
             LengthBucket(
                 num_tokens=length,
                 system=name,
-                milliseconds=milliseconds,
-                ratio=median(ratios),
-                low=min(ratios),
-                high=max(ratios),
+                milliseconds=median(timed.seconds for timed in seen) * 1e3 / num_sentences,
+                ratio=ratio.median,
+                low=ratio.low,
+                high=ratio.high,
+                batch_size=batch_size,
+                is_noisy=ratio.is_noisy,
             )
         )
     return buckets

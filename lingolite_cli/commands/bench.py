@@ -7,13 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
+from lingolite_cli.benchmark.plot import check_plot_target, plot_benchmark
 from lingolite_cli.commands import adhoc
+from lingolite_cli.commands.benchmarked import FORM, AskedSystem, default_systems, parse_systems
 from lingolite_cli.commands.options import JsonFlag, Languages, Model, parse_languages
-from lingolite_cli.commands.show import show_benchmark
+from lingolite_cli.commands.show_benchmark import show_benchmark
 from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.commands.texts import Named, Texts, find_texts, needs_of
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.recipe.record import BenchmarkResult
+
+LENGTHS = "32,100,200"
 
 
 def bench(
@@ -23,8 +27,9 @@ def bench(
         list[str] | None,
         typer.Option(
             "--system",
-            metavar="BACKEND[@METHOD]",
-            help="A backend, on the model as it is or quantized by METHOD first; repeatable. Ratios are to the first.",
+            metavar=FORM,
+            help="A backend and its options, on the model as it is, quantized by METHOD first, or on the artifact DIR. "
+            "Repeatable; ratios are to the first.",
         ),
     ] = None,
     source: Annotated[
@@ -33,14 +38,22 @@ def bench(
     languages: Languages = None,
     num_sentences: Annotated[int, typer.Option(min=1, help="Sentences drawn from the text.")] = 64,
     batch_sizes: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1,32",
-    lengths: Annotated[str, typer.Option(help="Forced target lengths at batch 1, separated by commas.")] = "32,100,200",
+    lengths: Annotated[
+        str, typer.Option(help="Forced target lengths, separated by commas; none with beams.")
+    ] = LENGTHS,
+    length_batch_sizes: Annotated[str, typer.Option(help="Batch sizes of forced lengths, separated by commas.")] = "1",
+    beam_size: Annotated[int, typer.Option(min=1, help="1 is greedy search.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, help="How often each system has its turn.")] = 3,
+    cold_starts: Annotated[int, typer.Option(min=1, help="How often each system is started afresh.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads for each engine.")] = 1,
+    plot: Annotated[Path | None, typer.Option(help="Draw it to this .svg, .png or .pdf file.")] = None,
     json: JsonFlag = False,
 ) -> None:
     """Measure backends side by side, each alone in a fresh process."""
     state = state_of(context)
     console = state.console(json=json)
+    if plot is not None:
+        check_plot_target(plot)
     path = adhoc.model_path(state, model)
     corpus = (
         {"tsv" if adhoc.is_tsv(source) else "source": str(source.resolve())}
@@ -48,17 +61,20 @@ def bench(
         else adhoc.corpus_input(state, source=None, targets=[], languages=None)
     )
     pair = parse_languages(languages)
-    names = system or ["eager", "cached", "int8", "onnx", "onnx@dynamic-int8"]
+    asked = parse_systems(system) if system else default_systems(state.registry)
     texts = find_texts(state, Named())
-    steps, systems = _systems(state, path, names, texts)
+    steps, systems = _systems(state, path, asked, texts)
     benchmark = {
         "id": "bench",
         "uses": "benchmark",
         "systems": systems,
         "num_sentences": num_sentences,
         "batch_sizes": _numbers(batch_sizes, flag="--batch-sizes"),
-        "lengths": _numbers(lengths, flag="--lengths"),
+        "lengths": [] if beam_size > 1 and lengths == LENGTHS else _numbers(lengths, flag="--lengths"),
+        "length_batch_sizes": _numbers(length_batch_sizes, flag="--length-batch-sizes"),
+        "decoding": {"beam_size": beam_size},
         "rounds": rounds,
+        "cold_starts": cold_starts,
         "threads": threads,
     }
     job = adhoc.Job(
@@ -67,6 +83,7 @@ def bench(
             "model": adhoc.model_input(path),
             "test": {**corpus, "languages": list(pair)} if pair else corpus,
             **texts.inputs_for(steps),
+            **{_input(place): adhoc.model_input(one.directory) for place, one in enumerate(asked) if one.directory},
         },
         steps=[*steps, benchmark],
     )
@@ -75,28 +92,38 @@ def bench(
     assert isinstance(result, BenchmarkResult)
     console.print_json(result)
     show_benchmark(result, console)
+    if plot is not None:
+        plot_benchmark(result, plot)
+        console.note(f"plot: {plot}")
 
 
 def _systems(
-    state: State, path: Path, names: list[str], texts: Texts
+    state: State, path: Path, asked: list[AskedSystem], texts: Texts
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The conversions that the systems need, each once, and the systems."""
     steps: list[dict[str, Any]] = []
     systems = []
-    for position, name in enumerate(names):
-        backend, _, method = name.partition("@")
-        reference, format = adhoc.MODEL, adhoc.format_of(path)
-        if method:
-            needs = needs_of(state, method)
-            steps.append(texts.quantize_step(f"s{position}-quantize", method, needs=needs, model=reference))
+    for position, system in enumerate(asked):
+        reference, format = adhoc.MODEL, adhoc.format_of(system.directory or path)
+        if system.directory:
+            reference = f"inputs.{_input(position)}"
+        elif system.method:
+            needs = needs_of(state, system.method)
+            steps.append(texts.quantize_step(f"s{position}-quantize", system.method, needs=needs, model=reference))
             reference = str(steps[-1]["id"])
-            format = state.registry.resolve("quantizer", method).spec.produces
+            format = state.registry.resolve("quantizer", system.method).spec.produces
         lead = adhoc.lead_to(
-            state.registry, backend=backend, format=format, reference=reference, prefix=f"s{position}-"
+            state.registry, backend=system.backend, format=format, reference=reference, prefix=f"s{position}-"
         )
         steps += lead.steps
-        systems.append({"name": name, "model": lead.reference, "backend": backend})
+        table = {"name": system.name, "model": lead.reference, "backend": system.backend, "options": system.options}
+        systems.append(table)
     return steps, systems
+
+
+def _input(position: int) -> str:
+    """The input of a system that brings its own artifact."""
+    return f"s{position}"
 
 
 def _numbers(text: str, *, flag: str) -> list[int]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lingolite_cli.commands.show_benchmark import show_benchmark
 from lingolite_cli.commands.show_search import show_search
 from lingolite_cli.console import Console, status_text
 from lingolite_cli.evaluation.verdicts import Verdict
@@ -179,49 +180,6 @@ def show_verdicts(verdicts: Sequence[tuple[str, Verdict]], console: Console) -> 
         ],
         right="limit,seen",
     )
-
-
-def show_benchmark(result: BenchmarkResult, console: Console) -> None:
-    """Speed at each batch size, and at each forced length."""
-    rows = []
-    for system in result.systems:
-        for index, row in enumerate(system.rows):
-            base = result.systems[0].rows[index].tokens_per_second
-            rows.append(
-                [
-                    system.name,
-                    str(row.batch_size),
-                    f"{row.tokens_per_second:,.0f}",
-                    f"{row.tokens_per_second / base:.2f}×",
-                    f"{row.spread:.0%}",
-                    "" if row.latency_p50_ms is None else f"{row.latency_p50_ms:.1f}",
-                    "" if row.latency_p95_ms is None else f"{row.latency_p95_ms:.1f}",
-                    f"{system.load_seconds:.2f}",
-                    "" if system.peak_memory_mb is None else f"{system.peak_memory_mb:.0f}",
-                    f"{system.artifact.size_bytes / 1e6:.2f}",
-                ]
-            )
-    columns = ["system", "batch", "tokens/s", "ratio", "spread", "p50 ms", "p95 ms", "load s", "peak MB", "MB"]
-    console.table(columns, rows, right=",".join(columns[1:]))
-    console.print(
-        f"{result.threads} thread(s), median of {result.rounds} rounds taken in turn; ratio to {result.systems[0].name}"
-    )
-    if result.buckets:
-        console.table(
-            ["target tokens", "system", "ms/sentence", "ratio", "over the rounds"],
-            [
-                [
-                    str(bucket.num_tokens),
-                    bucket.system,
-                    f"{bucket.milliseconds:.1f}",
-                    f"{bucket.ratio:.2f}×",
-                    f"{bucket.low:.2f}–{bucket.high:.2f}",
-                ]
-                for bucket in result.buckets
-            ],
-            title="batch 1, every hypothesis forced to the length",
-            right="target tokens,ms/sentence,ratio",
-        )
 
 
 def show_training(result: TrainingRecord, console: Console) -> None:

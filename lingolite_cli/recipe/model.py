@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.search.units import Granularity
 from lingolite_cli.training.options import ScratchOptions, TextOptions, TrainingOptions
 
@@ -113,7 +114,8 @@ class BenchmarkStep(_Step, tag="benchmark", frozen=True, kw_only=True):
 
     Ratios are to the first system; budgets judge the last: `speedup_min` (tokens/s at the first batch size over
     the first system's), `latency_p95_ms_max`, `load_seconds_max` and `peak_memory_mb_max`.
-    `lengths` adds runs of exactly that many target tokens a sentence at batch 1.
+    `lengths` adds runs of exactly that many target tokens a sentence, in batches of `length_batch_sizes`. Each system
+    has `cold_starts` starts, each in a fresh process.
     """
 
     systems: tuple[BenchmarkSystemTable, ...]
@@ -121,7 +123,10 @@ class BenchmarkStep(_Step, tag="benchmark", frozen=True, kw_only=True):
     num_sentences: Positive = 64
     batch_sizes: tuple[Positive, ...] = (1, 32)
     lengths: tuple[Positive, ...] = ()
+    length_batch_sizes: tuple[Positive, ...] = (1,)
+    decoding: DecodingOptions = DecodingOptions()
     rounds: Positive = 3
+    cold_starts: Positive = 1
     threads: Positive = 1
     budget: dict[str, float] = {}
 

@@ -144,12 +144,19 @@ class VerifyResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="ve
 
 
 class BenchmarkSystem(_Struct, frozen=True, kw_only=True):
-    """One backend with one artifact, alone in a fresh process."""
+    """One backend with one artifact, alone in a fresh process.
+
+    `cold_start_seconds` is the time from making the process to its first translation, `first_token_ms` that of
+    reading a source and making one token at batch 1; both are None in manifests of older versions.
+    """
 
     name: str
     backend: str
     artifact: ArtifactSummary
+    options: dict[str, Any] = {}
     load_seconds: float
+    cold_start_seconds: float | None = None
+    first_token_ms: float | None = None
     peak_memory_mb: float | None
     rows: list[BenchmarkRow]
 
@@ -159,6 +166,8 @@ class BenchmarkResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag=
 
     threads: int
     rounds: int
+    cold_starts: int = 1
+    decoding: DecodingOptions = DecodingOptions()
     systems: list[BenchmarkSystem]
     buckets: list[LengthBucket] = []
     verdicts: list[Verdict] = []

@@ -6,6 +6,7 @@ Owns the files; which array goes where is the business of `lingolite_ctranslate2
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import ctranslate2
 import msgspec
@@ -19,9 +20,19 @@ from lingolite_ctranslate2.weights import Kind, Weights
 
 
 class ExportDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The exporter's part of the manifest: what matrices are stored in, and by which CTranslate2."""
+    """The exporter's part of the manifest.
+
+    Attributes:
+        weights: what matrices are stored in.
+        activations: what they are multiplied with; int8 ones are quantized by row as they come, also where the bundle
+            has calibrated ranges.
+        left_out: parts of the bundle that this format has no place for.
+        ctranslate2_version: whose specification was filled.
+    """
 
     weights: Kind
+    activations: Literal["float32", "dynamic int8"]
+    left_out: tuple[str, ...]
     ctranslate2_version: str
 
 
@@ -46,5 +57,10 @@ class CTranslate2Exporter:
         weights = Weights.read(source)
         spec = transformer_spec(weights, source.manifest.model, Tokenizer(source.tokenizer_path).pieces)
         spec.save(str(directory))
-        details = ExportDetails(weights=weights.kind, ctranslate2_version=ctranslate2.__version__)
+        details = ExportDetails(
+            weights=weights.kind,
+            activations="dynamic int8" if weights.kind == "int8" else "float32",
+            left_out=("calibrated activation ranges",) if weights.has_ranges else (),
+            ctranslate2_version=ctranslate2.__version__,
+        )
         return Product(format=FORMAT, details=msgspec.to_builtins(details))

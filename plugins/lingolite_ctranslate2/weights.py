@@ -47,7 +47,12 @@ class Weights:
     """The tensors of a model by their checkpoint names, all matrices of one kind.
 
     Args:
-        tensors: arrays by name, as stored in a bundle.
+        tensors: arrays by name, as stored in a bundle. Calibrated ranges of activations are left where they are:
+            CTranslate2 finds the range of each row as it comes.
+
+    Attributes:
+        kind: what all matrices are stored in.
+        has_ranges: whether the bundle has calibrated ranges, which this format leaves out.
 
     Raises:
         LingoLiteError: they hold what CTranslate2 has no place for.
@@ -56,6 +61,7 @@ class Weights:
     def __init__(self, tensors: Mapping[str, Array]) -> None:
         self._tensors = tensors
         self.kind = _kind(tensors)
+        self.has_ranges = any(name.endswith(".input_scale") for name in tensors)
 
     @classmethod
     def read(cls, bundle: Artifact) -> Weights:
@@ -110,12 +116,6 @@ def _kind(tensors: Mapping[str, Array]) -> Kind:
 
     CTranslate2 computes all matrices of a model in one type, and would quantize a matrix that was kept in float.
     """
-    calibrated = [name for name in tensors if name.endswith(".input_scale")]
-    if calibrated:
-        raise LingoLiteError(
-            f"the bundle has static activation ranges, such as {calibrated[0]}, which CTranslate2 cannot carry",
-            hint="quantize with the method `dynamic-int8`",
-        )
     found: dict[Any, str] = {}
     for name, tensor in tensors.items():
         if tensor.ndim == 2 and not name.endswith(SCALE_SUFFIX):

@@ -269,14 +269,16 @@ def _latency(result: BenchmarkResult, step: str) -> list[Figure]:
 
 def _buckets(result: BenchmarkResult, step: str) -> list[Figure]:
     first = result.systems[0].name
-    others = [name for name in dict.fromkeys(bucket.system for bucket in result.buckets) if name != first]
+    batch = min((bucket.batch_size for bucket in result.buckets), default=1)
+    shown = [bucket for bucket in result.buckets if bucket.batch_size == batch]
+    others = [name for name in dict.fromkeys(bucket.system for bucket in shown) if name != first]
     if not others:
         return []
     canvas, axes = _canvas(5)
     axes.grid(visible=True, axis="both")
     axes.axhline(1.0, color=_MUTED, linewidth=1, linestyle="--")
     for number, name in enumerate(others):
-        buckets = sorted((b for b in result.buckets if b.system == name), key=lambda bucket: bucket.num_tokens)
+        buckets = sorted((b for b in shown if b.system == name), key=lambda bucket: bucket.num_tokens)
         lengths = [bucket.num_tokens for bucket in buckets]
         colour = _SERIES[number % len(_SERIES)]
         axes.fill_between(lengths, [b.low for b in buckets], [b.high for b in buckets], color=colour, alpha=0.2)
@@ -284,7 +286,7 @@ def _buckets(result: BenchmarkResult, step: str) -> list[Figure]:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("target tokens")
     axes.legend()
-    title, caption = f"Times as fast as {first}, by target length", "Batch 1; the band spans the paired rounds."
+    title, caption = f"Times as fast as {first}, by target length", f"Batch {batch}; the band spans the paired rounds."
     return [_figure(canvas, f"buckets-{step}", title=title, caption=caption)]
 
 

@@ -15,10 +15,10 @@ from lingolite_cli.recipe.record import BenchmarkResult, RunManifest, SentencePa
 from lingolite_reports import formats
 from lingolite_reports.faults import faults_table
 from lingolite_reports.searches import search_tables
+from lingolite_reports.speed_tables import buckets_table, speed_table, start_table
 from lingolite_reports.tables import (
     Table,
     benchmarks,
-    buckets_table,
     budgets_table,
     corpora_table,
     differences_table,
@@ -28,7 +28,6 @@ from lingolite_reports.tables import (
     parity_table,
     scores_table,
     sizes_table,
-    speed_table,
     steps_table,
     systems_table,
     verifications,
@@ -199,7 +198,7 @@ def _speed(manifest: RunManifest) -> Section:
     tables: list[Table | None] = []
     for step, result in benchmarks(manifest):
         if result.systems:
-            tables += [speed_table(result, step=step), buckets_table(result, step=step)]
+            tables += [make(result, step=step) for make in (speed_table, start_table, buckets_table)]
     note = "Ratios are to the first system, measured in turn with it in one run; latency is of one sentence at a time."
     return _section("speed", "Speed", tables, notes=[note])
 

@@ -275,64 +275,6 @@ def digests_table(manifest: RunManifest) -> Table | None:
     return Table("Digests of the artifacts", columns, rows) if rows else None
 
 
-def speed_table(result: BenchmarkResult, *, step: str) -> Table:
-    """Speed, start and memory of each system at each batch size."""
-    columns = [
-        Column("System", "code"),
-        Column("Batch", "number"),
-        Column("Tokens/s", "number"),
-        Column("Of the first", "number"),
-        Column("Spread", "number"),
-        Column("p50, ms", "number"),
-        Column("p95, ms", "number"),
-        Column("Load, s", "number"),
-        Column("Peak, MB", "number"),
-    ]
-    first = {row.batch_size: row.tokens_per_second for row in result.systems[0].rows}
-    rows = [
-        [
-            system.name,
-            str(row.batch_size),
-            formats.significant(row.tokens_per_second),
-            formats.ratio(row.tokens_per_second / first[row.batch_size]),
-            formats.percent(row.spread),
-            formats.optional(row.latency_p50_ms),
-            formats.optional(row.latency_p95_ms),
-            formats.significant(system.load_seconds),
-            formats.NOTHING if system.peak_memory_mb is None else formats.significant(system.peak_memory_mb),
-        ]
-        for system in result.systems
-        for row in system.rows
-    ]
-    threads = "1 thread" if result.threads == 1 else f"{result.threads} threads"
-    return Table(f"Speed ({step}: {threads}, {result.rounds} rounds)", columns, rows)
-
-
-def buckets_table(result: BenchmarkResult, *, step: str) -> Table | None:
-    """Speed by forced target length, against the first system."""
-    if not result.buckets:
-        return None
-    columns = [
-        Column("System", "code"),
-        Column("Target tokens", "number"),
-        Column("ms a sentence", "number"),
-        Column("Ratio", "number"),
-        Column("Over rounds", "number"),
-    ]
-    rows = [
-        [
-            bucket.system,
-            str(bucket.num_tokens),
-            formats.optional(bucket.milliseconds),
-            formats.ratio(bucket.ratio),
-            f"{formats.ratio(bucket.low)} to {formats.ratio(bucket.high)}",
-        ]
-        for bucket in result.buckets
-    ]
-    caption = f"Speed by target length ({step}): times as fast as {result.systems[0].name}"
-    return Table(caption, columns, rows, is_folded=True)
-
-
 def steps_table(manifest: RunManifest) -> Table:
     """What ran, how long it took and which plugins did it."""
     columns = [

@@ -15,7 +15,9 @@ import pytest
 from command_line import RECIPE, Outcome, command, environment, read_run, runs
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.benchmark.measure import System, WorkerProcess, Workload, _percentile, measure, start_worker
+from lingolite_cli.benchmark.figures import paired_ratio, percentile
+from lingolite_cli.benchmark.measure import Workload, measure
+from lingolite_cli.benchmark.process import System, WorkerProcess, start_worker
 from lingolite_cli.benchmark.protocol import Load, Loaded, Timed, Translate
 from lingolite_cli.console import Progress
 from lingolite_cli.decoding.options import DecodingOptions
@@ -68,13 +70,14 @@ def test_there_is_a_row_for_each_system_and_batch_size(tiny: Artifact) -> None:
     )
     progress = Counting()
     measured, buckets = measure([system(tiny), system(tiny, "again", skip_every=2)], workload, progress=progress)
-    assert progress.turns == 2 * workload.num_turns == 2 * 2 * (2 + 2)
+    assert progress.turns == 2 * workload.num_turns == 2 * 2 * (1 + 2 + 2)
     tokenizer = Tokenizer(tiny.tokenizer_path)
     lengths = [len(tokenizer.encode(sentence)) for sentence in SENTENCES]
     # `</s>` is a token that was made, too; the second system leaves out each second token.
     expected = [sum(length + 1 for length in lengths), sum((length + 1) // 2 + 1 for length in lengths)]
     for seen, num_tokens in zip(measured, expected, strict=True):
-        assert seen.load_seconds > 0
+        assert 0 < seen.load_seconds < seen.cold_start_seconds
+        assert seen.first_token_ms > 0
         assert [row.batch_size for row in seen.rows] == [1, 3]
         for row in seen.rows:
             assert (row.num_sentences, row.num_tokens) == (7, num_tokens)
@@ -83,8 +86,13 @@ def test_there_is_a_row_for_each_system_and_batch_size(tiny: Artifact) -> None:
         single, batched = seen.rows
         assert single.latency_p50_ms is not None
         assert single.latency_p95_ms is not None
-        assert 0 < single.latency_p50_ms <= single.latency_p95_ms
-        assert batched.latency_p50_ms is batched.latency_p95_ms is None
+        assert single.latency_p99_ms is not None
+        assert 0 < single.latency_p50_ms <= single.latency_p95_ms <= single.latency_p99_ms
+        assert batched.latency_p50_ms is batched.latency_p95_ms is batched.latency_p99_ms is None
+        for row in seen.rows:
+            assert row.ratio is not None
+            assert 0 < row.ratio.low <= row.ratio.median <= row.ratio.high
+    assert all(row.ratio is not None and row.ratio.low == row.ratio.high == 1.0 for row in measured[0].rows)
     assert [(bucket.num_tokens, bucket.system) for bucket in buckets] == [
         (4, "echo"),
         (4, "again"),
@@ -181,10 +189,49 @@ def test_a_worker_ends_with_its_block(tiny: Artifact, failure: type[BaseExceptio
         os.kill(pids[0], 0)
 
 
+@pytest.mark.parametrize(
+    ("first", "own", "expected"),
+    [
+        ([10.0, 20.0, 30.0], [20.0, 44.0, 57.0], (2.0, 1.9, 2.2, False)),  # drift of the machine is in both
+        ([10.0, 20.0, 30.0], [20.0, 52.0, 60.0], (2.0, 2.0, 2.6, True)),
+        ([10.0, 10.0, 10.0], [20.0, 20.0, 25.0], (2.0, 2.0, 2.5, False)),  # a quarter is not yet too much
+    ],
+)
+def test_ratios_are_taken_round_by_round(
+    first: list[float], own: list[float], expected: tuple[float, float, float, bool]
+) -> None:
+    found = paired_ratio(first, own)
+    assert (found.median, found.low, found.high) == pytest.approx(expected[:3])
+    assert found.is_noisy is expected[3]
+
+
+@pytest.mark.parametrize(("speeds", "is_noisy"), [([10.0, 12.0, 11.0], False), ([10.0, 14.0, 11.0], True)])
+def test_the_first_system_is_noisy_by_its_own_speed(speeds: list[float], is_noisy: bool) -> None:
+    found = paired_ratio(speeds, speeds)
+    assert (found.median, found.low, found.high, found.is_noisy) == (1.0, 1.0, 1.0, is_noisy)
+
+
+def test_forced_lengths_fill_a_batch(tiny: Artifact, workers: None) -> None:
+    workload = Workload(
+        sources=list(SENTENCES[:2]),
+        languages=LANGUAGES,
+        decoding=DecodingOptions(max_length=40),
+        batch_sizes=(1,),
+        lengths=(6,),
+        length_batch_sizes=(1, 5),
+        rounds=1,
+        cold_starts=2,
+    )
+    progress = Counting()
+    _, buckets = measure([system(tiny)], workload, progress=progress)
+    assert [(bucket.batch_size, bucket.num_tokens) for bucket in buckets] == [(1, 6), (5, 6)]
+    assert progress.turns == workload.num_turns == 4
+
+
 @pytest.mark.parametrize("values", [[3.0], [1.0, 2.0], [float(n) for n in range(1, 65)], [0.5] * 9 + [7.0]])
 @pytest.mark.parametrize("share", [0.5, 0.95])
 def test_percentiles_are_values_that_were_seen(values: list[float], share: float) -> None:
-    assert _percentile(values, share) == np.percentile(values, 100 * share, method="inverted_cdf")
+    assert percentile(values, share) == np.percentile(values, 100 * share, method="inverted_cdf")
 
 
 def test_no_process_outlives_a_benchmark_that_failed(project: Path, echo: Path) -> None:

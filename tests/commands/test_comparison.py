@@ -20,7 +20,7 @@ def compared(lingolite: Command, project: Path, monkeypatch: pytest.MonkeyPatch)
     quick = "\n[defaults.benchmark]\nrounds = 1\nnum_sentences = 2\n"
     # One engine is enough to see the comparison, and starts no torch.
     (project / "lingolite.toml").write_text(
-        settings.replace("[test]", '[plugins]\nblocked = ["torch"]\n\n[test]') + quick, encoding="utf-8"
+        settings.replace("[test]", '[plugins]\nblocked = ["torch", "ctranslate2"]\n\n[test]') + quick, encoding="utf-8"
     )
     return lingolite("quantize", "--method", "compare", "--max-samples", "10", "--out", "results", "--json")
 
@@ -48,7 +48,7 @@ def test_every_method_that_can_run_is_a_row(compared: Outcome, project: Path) ->
 
 
 def test_methods_that_calibrate_are_compared_where_they_have_text(with_echo: Command, project: Path) -> None:
-    block = '[plugins]\nblocked = ["torch", "onnx", "quantizers"]\n\n[test]'
+    block = '[plugins]\nblocked = ["torch", "onnx", "ctranslate2", "quantizers"]\n\n[test]'
     settings = project / "lingolite.toml"
     quick = "\n[defaults.benchmark]\nrounds = 1\nnum_sentences = 2\n"
     settings.write_text(settings.read_text(encoding="utf-8").replace("[test]", block) + quick, encoding="utf-8")

@@ -191,6 +191,16 @@ def calibrate(tensors: dict[str, Any]) -> None:
     tensors["encoder.layers.0.ffn.up_proj.input_scale"] = np.ones(1, np.float32)
 
 
+def test_calibrated_ranges_are_left_out_and_named(tiny: Artifact, tmp_path: Path) -> None:
+    plain = quantize(tiny, "dynamic-int8", tmp_path / "int8")
+    calibrated = export(spoiled(plain, tmp_path / "calibrated", calibrate), tmp_path / "exported")
+    assert calibrated.manifest.details["left_out"] == ["calibrated activation ranges"]
+    assert calibrated.manifest.details["activations"] == "dynamic int8"
+    exported = export(plain, tmp_path / "plain")
+    assert exported.manifest.details["left_out"] == []
+    assert (exported.path / "model.bin").read_bytes() == (calibrated.path / "model.bin").read_bytes()
+
+
 def group(tensors: dict[str, Any]) -> None:
     scale = tensors["encoder.embedding.weight_scale"]
     tensors["encoder.embedding.weight_scale"] = np.concatenate([scale, scale], axis=1)
@@ -207,7 +217,6 @@ def forget(tensors: dict[str, Any]) -> None:
             keep_in_float,
             r"matrices of different types, .*decoder\.layers\.1\.ffn\.up_proj\.weight in float32",
         ),
-        (calibrate, r"static activation ranges, such as encoder\.layers\.0\.ffn\.up_proj\.input_scale"),
         (group, r"encoder\.embedding\.weight_scale has shape \[\d+, 2\], not \[\d+, 1\]"),
         (forget, r"the bundle has no tensor decoder\.layers\.0\.norm2\.weight"),
     ],

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket
+from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket, Ratio
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.environment import Environment
 from lingolite_cli.evaluation.parity import Parity
@@ -155,6 +155,8 @@ def system(name: str, artifact: ArtifactSummary, *, speed: float, load_seconds: 
         backend=name,
         artifact=artifact,
         load_seconds=load_seconds,
+        cold_start_seconds=1.4 * load_seconds,
+        first_token_ms=9_000 / speed,
         peak_memory_mb=112.0 * load_seconds + 90.0 if name != "eager" else None,
         rows=[
             BenchmarkRow(
@@ -165,6 +167,8 @@ def system(name: str, artifact: ArtifactSummary, *, speed: float, load_seconds: 
                 spread=0.034,
                 latency_p50_ms=21_000 / speed,
                 latency_p95_ms=48_000 / speed,
+                latency_p99_ms=61_000 / speed,
+                ratio=Ratio(median=speed / 212.5, low=speed / 220, high=speed / 205, is_noisy=name == "onnx"),
             ),
             BenchmarkRow(batch_size=32, num_sentences=64, num_tokens=1540, tokens_per_second=speed * 4.2, spread=0.021),
         ],

@@ -6,9 +6,10 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lingolite_cli.benchmark.measure import Measured, System, Workload, measure
+from lingolite_cli.benchmark.measure import Measured, Workload, measure
+from lingolite_cli.benchmark.process import System
 from lingolite_cli.benchmark.protocol import Load
-from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.verdicts import Verdict, judge_max, judge_min
 from lingolite_cli.recipe.model import BenchmarkStep, BenchmarkSystemTable
 from lingolite_cli.recipe.record import BenchmarkResult, BenchmarkSystem
@@ -38,6 +39,15 @@ def check(step: BenchmarkStep, scope: Scope) -> PlannedStep:
     too_long = [length for length in step.lengths if length > manifest.model.max_seq_len]
     if too_long:
         raise scope.error(step, "lengths", f"{too_long[0]} is more than the {manifest.model.max_seq_len} positions")
+    if step.lengths and step.decoding.beam_size > 1:
+        raise scope.error(
+            step,
+            "lengths",
+            "lengths are forced on greedy search only: where beams may not end, engines rank them by different scores",
+            hint="leave out lengths, or take beam_size 1",
+        )
+    if step.decoding.n_best > 1:
+        raise scope.error(step, "decoding.n_best", "the best translation alone is looked at", hint="leave n_best out")
     return PlannedStep(
         step=step,
         inputs=(*dict.fromkeys(system.model for system in step.systems), step.corpus),
@@ -64,10 +74,12 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> Benchmar
     workload = Workload(
         sources=_sample(workspace.corpus(step.corpus).sources, step.num_sentences, seed=workspace.seed),
         languages=(planned.options["languages"][0], planned.options["languages"][1]),
-        decoding=DecodingOptions(),
+        decoding=step.decoding,
         batch_sizes=step.batch_sizes,
         lengths=step.lengths,
+        length_batch_sizes=step.length_batch_sizes,
         rounds=step.rounds,
+        cold_starts=step.cold_starts,
     )
     systems = _systems(planned, step, workspace)
     total = workload.num_turns * len(systems)
@@ -76,6 +88,8 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> Benchmar
     return BenchmarkResult(
         threads=step.threads,
         rounds=step.rounds,
+        cold_starts=step.cold_starts,
+        decoding=step.decoding,
         systems=_summaries(step, systems, measured, workspace),
         buckets=buckets,
         verdicts=_judge(step.budget, measured),
@@ -83,8 +97,15 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> Benchmar
 
 
 def _sample(sources: Sequence[str], count: int, *, seed: int) -> list[str]:
-    """`count` sentences drawn without replacement; all of them where there are fewer."""
-    return random.Random(seed).sample(list(sources), min(count, len(sources)))
+    """`count` sentences with text in them, drawn without replacement; all of them where there are fewer.
+
+    Raises:
+        LingoLiteError: no line has text.
+    """
+    texts = [source for source in sources if source.strip()]
+    if not texts:
+        raise LingoLiteError("there is nothing to measure: no line has text", hint="choose a corpus with text in it")
+    return random.Random(seed).sample(texts, min(count, len(texts)))
 
 
 def _systems(planned: PlannedStep, step: BenchmarkStep, workspace: Workspace) -> list[System]:
@@ -111,7 +132,10 @@ def _summaries(
             name=system.name,
             backend=table.backend,
             artifact=summarize_artifact(workspace.artifact(table.model)),
+            options=system.load.options,
             load_seconds=seen.load_seconds,
+            cold_start_seconds=seen.cold_start_seconds,
+            first_token_ms=seen.first_token_ms,
             peak_memory_mb=seen.peak_memory_mb,
             rows=seen.rows,
         )

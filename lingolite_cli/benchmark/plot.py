@@ -1,0 +1,79 @@
+"""A benchmark as a picture: tokens a second by batch size, and time by target length.
+
+Owns what `lingolite bench --plot` draws; figures of reports are the business of reporters.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lingolite_cli.artifact import write_atomic
+from lingolite_cli.errors import LingoLiteError
+
+if TYPE_CHECKING:
+    from lingolite_cli.recipe.record import BenchmarkResult
+
+FORMATS = (".svg", ".png", ".pdf")
+
+
+def check_plot_target(path: Path) -> None:
+    """Refuse a file that cannot be drawn to, before anything is measured.
+
+    Raises:
+        LingoLiteError: its ending is of no known format, it is a directory, or its directory is missing.
+    """
+    if path.suffix not in FORMATS:
+        raise LingoLiteError(f"{path}: a plot ends in {', '.join(FORMATS)}", hint="for example `--plot speed.svg`")
+    if path.is_dir():
+        raise LingoLiteError(f"{path} is a directory", hint="name a file")
+    if not path.absolute().parent.is_dir():
+        raise LingoLiteError(f"no such directory: {path.parent}", hint="make it first")
+
+
+def plot_benchmark(result: BenchmarkResult, path: Path) -> None:
+    """Draw a benchmark to `path`, whole or not at all."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    batch_sizes = sorted({bucket.batch_size for bucket in result.buckets})
+    num_panels = 1 + len(batch_sizes)
+    with mpl.rc_context({"svg.hashsalt": "lingolite", "axes.spines.top": False, "axes.spines.right": False}):
+        canvas = Figure(figsize=(6.0 * num_panels, 1.5 + 0.5 * len(result.systems) + 2.0), layout="constrained")
+        panels = canvas.subplots(1, num_panels, squeeze=False)[0]
+        _draw_speed(panels[0], result)
+        for panel, batch_size in zip(panels[1:], batch_sizes, strict=True):
+            _draw_lengths(panel, result, batch_size)
+        drawn = BytesIO()
+        canvas.savefig(drawn, format=path.suffix[1:], metadata={"Date": None} if path.suffix == ".svg" else {})
+    write_atomic(path, drawn.getvalue())
+
+
+def _draw_speed(axes: Any, result: BenchmarkResult) -> None:
+    """A bar for each system and batch size, on a logarithmic axis; its line spans the spread over the rounds."""
+    batch_sizes = [row.batch_size for row in result.systems[0].rows]
+    height = 0.8 / len(batch_sizes)
+    for number, batch_size in enumerate(batch_sizes):
+        rows = [system.rows[number] for system in result.systems]
+        speeds = [row.tokens_per_second for row in rows]
+        places = [place + (number - (len(batch_sizes) - 1) / 2) * height for place in range(len(rows))]
+        errors = [row.spread / 2 * row.tokens_per_second for row in rows]
+        axes.barh(places, speeds, height=0.9 * height, xerr=errors, label=f"batch {batch_size}")
+    axes.set_yticks(range(len(result.systems)), [system.name for system in result.systems])
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlabel(f"tokens per second, {result.threads} thread(s)")
+    axes.legend()
+
+
+def _draw_lengths(axes: Any, result: BenchmarkResult, batch_size: int) -> None:
+    """A line for each system."""
+    for system in result.systems:
+        own = [bucket for bucket in result.buckets if bucket.system == system.name and bucket.batch_size == batch_size]
+        own.sort(key=lambda bucket: bucket.num_tokens)
+        axes.plot([b.num_tokens for b in own], [b.milliseconds for b in own], "o-", markersize=4, label=system.name)
+    axes.set_xlabel("target tokens")
+    axes.set_ylabel(f"ms a sentence, batch {batch_size}")
+    axes.set_yscale("log")
+    axes.legend()

@@ -1,0 +1,75 @@
+"""What `lingolite bench --system` asks for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lingolite_cli.commands.options import parse_options
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.plugins.registry import Health, Registry
+
+FORM = "BACKEND[@METHOD|@DIR][,KEY=VALUE…]"
+_DEFAULTS = ("eager", "cached", "int8", "onnx", "onnx@dynamic-int8", "ctranslate2@dynamic-int8")
+
+
+class AskedSystem(msgspec.Struct, frozen=True, kw_only=True):
+    """One system: a backend on the model as it is, on the model quantized by `method`, or on another artifact.
+
+    `name` stands in the tables: what was asked for, with the last part only of a directory.
+    """
+
+    name: str
+    backend: str
+    method: str | None = None
+    directory: Path | None = None
+    options: dict[str, Any] = {}
+
+
+def parse_system(text: str) -> AskedSystem:
+    """Read `BACKEND[@METHOD|@DIR][,KEY=VALUE…]`; what has a separator in it, or is a directory, is a DIR.
+
+    Raises:
+        LingoLiteError: an option is no KEY=VALUE, or there is no backend.
+    """
+    asked, *pairs = text.split(",")
+    backend, _, what = asked.partition("@")
+    if not backend:
+        raise LingoLiteError(f"--system {text}: no backend", hint=f"expected {FORM}")
+    is_directory = "/" in what or Path(what or "?").is_dir()
+    return AskedSystem(
+        name=",".join([f"{backend}@{Path(what).resolve().name}", *pairs]) if is_directory else text,
+        backend=backend,
+        method=None if is_directory or not what else what,
+        directory=Path(what).resolve() if is_directory else None,
+        options=parse_options(pairs, flag=f"--system {asked},"),
+    )
+
+
+def parse_systems(texts: Sequence[str]) -> list[AskedSystem]:
+    """As `parse_system`, each with a name of its own: where two would have the same, both keep the whole text.
+
+    Raises:
+        LingoLiteError: as there, or one is asked for twice.
+    """
+    for text, count in Counter(texts).items():
+        if count > 1:
+            raise LingoLiteError(f"--system {text} is given {count} times", hint="once is enough")
+    systems = [parse_system(text) for text in texts]
+    names = Counter(system.name for system in systems)
+    return [
+        msgspec.structs.replace(system, name=text) if names[system.name] > 1 else system
+        for system, text in zip(systems, texts, strict=True)
+    ]
+
+
+def default_systems(registry: Registry) -> list[AskedSystem]:
+    """What is measured when nothing is asked for: an engine that is an extra only where it is installed."""
+    missing = {entry.name for entry in registry.of_kind("backend") if entry.health is Health.UNAVAILABLE}
+    known = {entry.name for entry in registry.of_kind("backend")}
+    systems = map(parse_system, _DEFAULTS)
+    return [system for system in systems if system.backend in known - missing]

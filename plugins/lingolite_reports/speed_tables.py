@@ -1,0 +1,95 @@
+"""The tables of a benchmark."""
+
+from __future__ import annotations
+
+from lingolite_cli.recipe.record import BenchmarkResult
+from lingolite_reports import formats
+from lingolite_reports.tables import Column, Table
+
+
+def speed_table(result: BenchmarkResult, *, step: str) -> Table:
+    """Speed and latency of each system at each batch size."""
+    columns = [
+        Column("System", "code"),
+        Column("Batch", "number"),
+        Column("Tokens/s", "number"),
+        Column("Of the first", "number"),
+        Column("Over rounds", "number"),
+        Column("p50, ms", "number"),
+        Column("p95, ms", "number"),
+        Column("p99, ms", "number"),
+    ]
+    first = {row.batch_size: row.tokens_per_second for row in result.systems[0].rows}
+    rows = [
+        [
+            system.name,
+            str(row.batch_size),
+            formats.significant(row.tokens_per_second),
+            formats.ratio(row.ratio.median if row.ratio else row.tokens_per_second / first[row.batch_size]),
+            _over_rounds(row.ratio.low, row.ratio.high, is_noisy=row.ratio.is_noisy) if row.ratio else formats.NOTHING,
+            formats.optional(row.latency_p50_ms),
+            formats.optional(row.latency_p95_ms),
+            formats.optional(row.latency_p99_ms),
+        ]
+        for system in result.systems
+        for row in system.rows
+    ]
+    threads = "1 thread" if result.threads == 1 else f"{result.threads} threads"
+    beams = "" if result.decoding.beam_size == 1 else f", beam {result.decoding.beam_size}"
+    return Table(f"Speed ({step}: {threads}, {result.rounds} rounds{beams})", columns, rows)
+
+
+def start_table(result: BenchmarkResult, *, step: str) -> Table:
+    """What each system costs before it translates, and in memory."""
+    columns = [
+        Column("System", "code"),
+        Column("Load, s", "number"),
+        Column("Cold start, s", "number"),
+        Column("First token, ms", "number"),
+        Column("Peak, MB", "number"),
+        Column("Size, MB", "number"),
+    ]
+    rows = [
+        [
+            system.name,
+            formats.significant(system.load_seconds),
+            formats.optional(system.cold_start_seconds),
+            formats.optional(system.first_token_ms),
+            formats.optional(system.peak_memory_mb),
+            formats.megabytes(system.artifact.size_bytes),
+        ]
+        for system in result.systems
+    ]
+    return Table(f"Start and memory ({step}: each system alone in a fresh process)", columns, rows)
+
+
+def _over_rounds(low: float, high: float, *, is_noisy: bool) -> str:
+    """The range of a ratio; a noisy one is no figure to conclude from."""
+    return f"{'noisy: ' if is_noisy else ''}{formats.ratio(low)} to {formats.ratio(high)}"
+
+
+def buckets_table(result: BenchmarkResult, *, step: str) -> Table | None:
+    """Speed by forced target length, against the first system."""
+    if not result.buckets:
+        return None
+    columns = [
+        Column("System", "code"),
+        Column("Target tokens", "number"),
+        Column("Batch", "number"),
+        Column("ms a sentence", "number"),
+        Column("Ratio", "number"),
+        Column("Over rounds", "number"),
+    ]
+    rows = [
+        [
+            bucket.system,
+            str(bucket.num_tokens),
+            str(bucket.batch_size),
+            formats.optional(bucket.milliseconds),
+            formats.ratio(bucket.ratio),
+            _over_rounds(bucket.low, bucket.high, is_noisy=bucket.is_noisy),
+        ]
+        for bucket in result.buckets
+    ]
+    caption = f"Speed by target length ({step}): times as fast as {result.systems[0].name}"
+    return Table(caption, columns, rows, is_folded=True)
