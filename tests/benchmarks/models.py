@@ -1,0 +1,67 @@
+"""The models that engines are compared on: the starter, and presets with random weights.
+
+Owns the bundles. A preset has 24,000 pieces: those of the starter's tokenizer, and others that no text is cut into.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import msgspec
+from safetensors.numpy import save_file
+from sentencepiece import sentencepiece_model_pb2
+
+from lingolite_cli.architecture import PRESETS, ModelConfig
+from lingolite_cli.artifact import (
+    BUNDLE,
+    TOKENIZER_NAME,
+    WEIGHTS_NAME,
+    Artifact,
+    Manifest,
+    Provenance,
+    atomic_directory,
+    write_manifest,
+)
+from lingolite_cli.testing.tiny import random_weights
+
+STARTER = Path(__file__).resolve().parent.parent.parent / "recipes" / "starter-en-da"
+MODELS = ("starter", *PRESETS)
+LANGUAGES = ("en", "da")
+_SEED = 17
+
+
+def make_bundle(name: str, path: Path) -> Path:
+    """The bundle of the model called `name` at `path`, made unless it is there."""
+    if path.exists():
+        return path
+    if name == "starter":
+        shutil.copytree(STARTER / "model", path)
+    else:
+        _random_bundle(PRESETS[name], path)
+    return path
+
+
+def _random_bundle(config: ModelConfig, path: Path) -> None:
+    with atomic_directory(path) as directory:
+        (directory / TOKENIZER_NAME).write_bytes(_tokenizer(config.vocab_size))
+        save_file(random_weights(config, seed=_SEED), directory / WEIGHTS_NAME)
+        manifest = Manifest(
+            format=BUNDLE,
+            model=msgspec.structs.replace(config, dropout=0.0),
+            languages=LANGUAGES,
+            made_by=Provenance(operation="random weights", options={"seed": _SEED}),
+        )
+        write_manifest(directory, manifest)
+
+
+def _tokenizer(vocab_size: int) -> bytes:
+    starter = Artifact.open(STARTER / "model", verify=False)
+    model = sentencepiece_model_pb2.ModelProto()
+    model.ParseFromString(starter.tokenizer_path.read_bytes())
+    for number in range(len(model.pieces), vocab_size):
+        unused = sentencepiece_model_pb2.ModelProto.SentencePiece.UNUSED
+        model.pieces.add(piece=f"unused{number}", score=0.0, type=unused)
+    model.trainer_spec.vocab_size = vocab_size
+    data: bytes = model.SerializeToString()
+    return data
