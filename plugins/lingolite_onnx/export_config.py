@@ -211,7 +211,7 @@ _CPU_NOTES = {
     "float16": _ANY_CPU,
     "bfloat16": _ANY_CPU,
     "int4": _ANY_CPU,
-    "int8": "exact on ARM and on x86 with VNNI; on x86 without VNNI (before Cascade Lake, Zen 4) onnxruntime's "
-    "MatMulInteger saturates in 16 bits (onnxruntime#14642) and translations are wrong: use the float or fp16 export "
-    "there",
+    "int8": "exact on ARM and on x86 with VNNI; on x86 without VNNI (before Cascade Lake, Zen 4) onnxruntime's 8-bit "
+    "products saturate in 16 bits (onnxruntime#14642) and translations are wrong: set its session option "
+    "session.x64quantprecision to 1 there, which is exact, or use the float or fp16 export",
 }

@@ -3,6 +3,9 @@
 On x86 without VNNI, ONNX Runtime multiplies uint8 by int8 with an instruction that adds pairs of products in 16
 bits and saturates (onnxruntime#14642): 255 · 127 · 2 does not fit. An int8 graph is then right on phones and wrong
 here, in silence. Owns a probe that finds out by computing.
+
+ONNX Runtime's session option `session.x64quantprecision` mends that: weights become uint8, whose kernel is exact. It
+does so on CPUs with VNNI too, where it only costs time, so an app sets it where it is needed.
 """
 
 from __future__ import annotations
@@ -40,17 +43,17 @@ class ProbeResult(msgspec.Struct, frozen=True, kw_only=True):
         if self.is_exact:
             return None
         return (
-            "this CPU does not compute 8-bit products exactly: onnxruntime's MatMulInteger saturates in 16 bits on "
-            f"x86 without VNNI (onnxruntime#14642); the probe's sums were off by up to {self.max_error:,}, "
+            "this CPU does not compute 8-bit products exactly: onnxruntime saturates in 16 bits on x86 without VNNI "
+            f"(onnxruntime#14642); the probe's sums were off by up to {self.max_error:,}, "
             f"{self.relative_error:.0%} of the largest. Translations and scores of int8 graphs are wrong here, though "
             "the same file is right on ARM and on x86 with VNNI. Measure on such a machine, export the float or fp16 "
-            "bundle, or run the int8 bundle with the backend `int8`"
+            "bundle, or run the int8 bundle with the backend `int8`; an app sets session.x64quantprecision to 1"
         )
 
 
 @lru_cache
 def int8_is_exact(threads: int) -> ProbeResult:
-    """Multiply uint8 activations by constant int8 weights as the exported graphs do, for one row and for many.
+    """Multiply uint8 activations by constant int8 weights as dynamic and static graphs do, for one row and for many.
 
     Args:
         threads: as the backend's.
@@ -61,8 +64,8 @@ def int8_is_exact(threads: int) -> ProbeResult:
     for rows in _ROWS:
         activations = _extreme_activations(rows)
         expected = (activations.astype(np.int64) - _ZERO_POINT) @ weights.astype(np.int64)
-        (sums,) = session.run(None, {"activations": activations})
-        max_error = max(max_error, int(np.abs(sums.astype(np.int64) - expected).max()))
+        for sums in session.run(None, {"activations": activations}):
+            max_error = max(max_error, int(np.abs(sums.astype(np.int64) - expected).max()))
         largest = max(largest, int(np.abs(expected).max()))
     return ProbeResult(is_exact=max_error == 0, max_error=max_error, relative_error=round(max_error / largest, 3))
 
@@ -84,15 +87,25 @@ def _extreme_activations(rows: int) -> Array:
 
 def _probe_graph(weights: Array) -> bytes:
     inputs = [helper.make_tensor_value_info("activations", TensorProto.UINT8, ["rows", _INNER])]
-    outputs = [helper.make_tensor_value_info("sums", TensorProto.INT32, ["rows", _COLUMNS])]
-    node = helper.make_node("MatMulInteger", ["activations", "weights", "zero_point"], ["sums"])
+    outputs = [
+        helper.make_tensor_value_info("sums", TensorProto.INT32, ["rows", _COLUMNS]),
+        helper.make_tensor_value_info("products", TensorProto.FLOAT, ["rows", _COLUMNS]),
+    ]
+    nodes = [
+        helper.make_node("MatMulInteger", ["activations", "weights", "zero_point"], ["sums"]),
+        helper.make_node("DequantizeLinear", ["activations", "one", "zero_point"], ["rows"]),
+        helper.make_node("DequantizeLinear", ["weights", "ones"], ["matrix"], axis=1),
+        helper.make_node("MatMul", ["rows", "matrix"], ["products"]),
+    ]
     constants = [
         numpy_helper.from_array(weights, "weights"),
         numpy_helper.from_array(np.array(_ZERO_POINT, dtype=np.uint8), "zero_point"),
+        numpy_helper.from_array(np.array(1, dtype=np.float32), "one"),
+        numpy_helper.from_array(np.ones(_COLUMNS, dtype=np.float32), "ones"),
     ]
     opset = helper.make_opsetid("", 18)
     model = helper.make_model(
-        helper.make_graph([node], "probe", inputs, outputs, constants),
+        helper.make_graph(nodes, "probe", inputs, outputs, constants),
         opset_imports=[opset],
         ir_version=helper.find_min_ir_version_for([opset]),
     )

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from lingolite_onnx.saturation import ProbeResult
 from lingolite_onnx.sessions import session_options
 from onnx import numpy_helper
 
@@ -105,7 +106,15 @@ def test_graphs_say_how_activations_meet_matrices(files: Artifact) -> None:
     text = (files.path / "export_config.json").read_text(encoding="utf-8")
     assert "calibrated beforehand" in text
     assert "by row" not in text
-    assert "saturates" in text
+    assert "saturate in 16 bits" in text
+
+
+def test_a_cpu_that_saturates_is_warned_of(files: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    saturating = ProbeResult(is_exact=False, max_error=4_096_384, relative_error=0.992)
+    monkeypatch.setattr("lingolite_onnx.backend.int8_is_exact", lambda threads: saturating)
+    engine = registry().resolve("backend", "onnx").create(files, threads=1)
+    assert engine.warnings == [saturating.warning]
+    engine.close()
 
 
 def test_ranges_that_graphs_cannot_carry_are_refused(bundle: Artifact, tmp_path: Path) -> None:
