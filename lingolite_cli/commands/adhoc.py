@@ -23,6 +23,7 @@ from lingolite_cli.recipe.plan import make_plan, merge_defaults
 from lingolite_cli.recipe.record import StepRecord
 from lingolite_cli.recipe.runner import Runner
 from lingolite_cli.schema import convert
+from lingolite_cli.training.launch import num_processes
 
 MODEL = "inputs.model"
 
@@ -60,7 +61,16 @@ def run_job(state: State, job: Job, console: Console) -> tuple[list[StepRecord],
 
 
 def make_runner(state: State, job: Job, console: Console) -> Runner:
-    """Check a job, the project's defaults laid under its steps."""
+    """Check a job, the project's defaults laid under its steps.
+
+    Raises:
+        LingoLiteError: it is wrong, or torchrun started several processes for it.
+    """
+    if num_processes() > 1:
+        raise LingoLiteError(
+            f"`{job.command}` runs in one process, not under torchrun",
+            hint="`torchrun … -m lingolite_cli train RECIPE` trains",
+        )
     data: dict[str, Any] = {
         "name": job.command,
         "inputs": dict(job.inputs),

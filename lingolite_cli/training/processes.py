@@ -6,14 +6,15 @@ Process 0 alone writes files, scores the dev text and decides. With one process 
 
 from __future__ import annotations
 
+import atexit
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import torch
 from torch import distributed
 
+from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.training.launch import num_processes, rank
 
 T = TypeVar("T")
@@ -68,19 +69,29 @@ class Processes:
         return self.gather(value)[0]
 
 
-@contextmanager
-def joined(device: str) -> Iterator[Processes]:
-    """The processes that torchrun started, joined as long as the block lasts; or this one alone."""
+def joined(device: str) -> Processes:
+    """The processes that torchrun started, joined until they end; or this one alone.
+
+    They are joined once, however many trainings there are: torchrun's store keeps the addresses of the first group, and
+    a second one that reads them waits for ever.
+
+    Raises:
+        LingoLiteError: an earlier training joined them on another kind of device.
+    """
     if num_processes() == 1:
-        yield Processes()
-        return
-    if device.startswith("cuda"):
-        torch.cuda.set_device(local_device(device))
-    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    try:
-        yield Processes(rank(), num_processes())
-    finally:
-        distributed.destroy_process_group()
+        return Processes()
+    backend = "nccl" if device.startswith("cuda") else "gloo"
+    if not distributed.is_initialized():
+        if backend == "nccl":
+            torch.cuda.set_device(local_device(device))
+        distributed.init_process_group(backend)
+        atexit.register(distributed.destroy_process_group)
+    if distributed.get_backend() != backend:
+        raise LingoLiteError(
+            f"several processes cannot train on {device} after a training on another kind of device",
+            hint="give all steps that train the same device",
+        )
+    return Processes(rank(), num_processes())
 
 
 def local_device(device: str) -> str:

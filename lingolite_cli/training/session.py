@@ -90,8 +90,7 @@ def fit(session: Session) -> Fitted:
         LingoLiteError: text or checkpoint cannot be used, or the loss is not finite.
     """
     torch.set_num_threads(session.threads)
-    with joined(session.options.device) as processes:
-        return _fit(session, processes)
+    return _fit(session, joined(session.options.device))
 
 
 def _fit(session: Session, processes: Processes) -> Fitted:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.model import MobileTranslationModel
+from lingolite_cli.model import MobileTranslationModel, prepare_model_for_qat
 from lingolite_cli.training.checkpoint import mean_weights, read_weights
 from lingolite_cli.training.examples import Examples
 from lingolite_cli.training.options import TrainingOptions
@@ -216,9 +216,11 @@ def test_damaged_checkpoint_is_refused(model: MobileTranslationModel, examples: 
         train(model, examples, tmp_path)
 
 
-def test_bfloat16_learns_too(model: MobileTranslationModel, examples: Examples, tmp_path: Path) -> None:
+@pytest.mark.parametrize("prepare", [lambda model: model, prepare_model_for_qat], ids=["float", "qat"])
+def test_bfloat16_learns_too(model: MobileTranslationModel, examples: Examples, tmp_path: Path, prepare) -> None:
     options = change(precision="bfloat16", max_steps=40)
     losses: list[float] = []
+    model = prepare(model)
     train(model, examples, tmp_path, options=options, observe=lambda status: losses.append(status.loss))
     assert losses[-1] < 0.8 * losses[0]
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}

@@ -276,5 +276,8 @@ class _Display:
         self._shown = done
         if status.is_checkpoint:
             dev = "" if status.dev_score is None else f", dev {self._step.metric} {status.dev_score:.3f}"
+            if status.step == 0:
+                self._console.note(f"{self._step.id}: at the start{dev}")
+                return
             left = "" if status.seconds_left is None else f", {status.seconds_left / 60:.1f} min left"
             self._console.note(f"{self._step.id}: step {status.step:,}: {figures}{dev}{left}")
