@@ -14,7 +14,7 @@ def show_search(result: SearchResult, console: Console) -> None:
     """What each unit costs alone, and the mixes that were tried, by size."""
     _show_units(result, console)
     rows = [_trial_row(trial, result) for trial in sorted(result.trials, key=lambda trial: trial.size_bytes)]
-    columns = ["configuration", "units", "MB", "ΔCE", result.metric, "Δ [95 %]", "verdict", ""]
+    columns = ["configuration", "units", "MB", "ΔCE", result.metric, "Δ [95 %]", "verdict"]
     console.table(columns, rows, right=f"MB,ΔCE,{result.metric}", title=_trials_title(result))
 
 
@@ -23,17 +23,20 @@ def _show_units(result: SearchResult, console: Console) -> None:
     by_unit: dict[str, list[Sensitivity]] = {}
     for row in result.sensitivities:
         by_unit.setdefault(row.unit, []).append(row)
-    columns = ["unit", "weights"]
-    columns += [f"{precision} {what}" for precision in precisions for what in ("saves MB", "ΔCE")]
-    columns.append(f"{precisions[0]} Δ{result.metric} [95 %]")
+    columns = ["unit"]
+    for precision in precisions:
+        columns += [f"{precision} saves", f"{precision} ΔCE"]
+    columns.insert(3, f"Δ{result.metric} [95 %]")
     rows = []
     for unit, seen in by_unit.items():
-        cells = [unit, f"{seen[0].num_weights:,}"]
+        cells = [unit]
         for row in seen:
             cells += [f"{row.saved_bytes / 1e6:.2f}", f"{row.cross_entropy_delta:+.4f}"]
-        rows.append([*cells, _interval(seen[0].difference)])
-    title = f"each unit alone, on {result.sample_size} sentences; ΔCE in nats a token over {result.cross_entropy:.4f}"
-    console.table(columns, rows, right=",".join(columns[1:-1]), title=title)
+        cells.insert(3, _interval(seen[0].difference))
+        rows.append(cells)
+    measured = f"on {result.sample_size} sentences; MB saved, and nats a token over {result.cross_entropy:.4f}"
+    right = ",".join(column for column in columns[1:] if not column.startswith("Δ"))
+    console.table(columns, rows, right=right, title=f"each unit alone, {measured}")
 
 
 def _trials_title(result: SearchResult) -> str:
@@ -52,8 +55,7 @@ def _trial_row(trial: Trial, result: SearchResult) -> list[str]:
         f"{trial.cross_entropy_delta:+.4f}",
         f"{trial.difference.candidate:.2f}",
         _interval(trial.difference),
-        status_text(trial.verdict.status),
-        "chosen" if trial.name == result.chosen else "",
+        status_text(trial.verdict.status) + (", chosen" if trial.name == result.chosen else ""),
     ]
 
 

@@ -169,13 +169,14 @@ def _mixes(step: str, result: SearchResult) -> Figure:
         size_mb, seen = trial.size_bytes / 1e6, trial.difference
         is_chosen = trial.name == result.chosen
         colour = _SERIES[2] if is_chosen else _SERIES[0]
+        top = seen.candidate
         if seen.low is not None and seen.high is not None:
-            ends = [seen.reference + seen.low, seen.reference + seen.high]
-            axes.plot([size_mb, size_mb], ends, "-", color=colour, linewidth=1, alpha=0.6)
+            top = seen.reference + seen.high
+            axes.plot([size_mb, size_mb], [seen.reference + seen.low, top], "-", color=colour, linewidth=1, alpha=0.6)
         axes.plot(size_mb, seen.candidate, "o", color=colour, markersize=8 if is_chosen else 5)
         if is_chosen or trial.is_uniform:
-            label = "chosen" if is_chosen and not trial.is_uniform else trial.name
-            axes.annotate(label, (size_mb, seen.candidate), (7, 0), textcoords="offset points", va="center", fontsize=8)
+            label = trial.name.removeprefix("uniform ") if trial.is_uniform else "chosen"
+            axes.annotate(label, (size_mb, top), (0, 4), textcoords="offset points", ha="center", fontsize=8)
     axes.set_xlabel("MB")
     axes.set_ylabel(result.metric)
     caption = "A bar is the interval of the difference; the line is the model as it was, the dashed one its budget."
