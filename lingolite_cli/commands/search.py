@@ -186,7 +186,7 @@ def _results(manifest: RunManifest) -> tuple[SearchResult, VerifyResult]:
 def _show_end(out: Path, result: SearchResult, outcome: Outcome, console: Console) -> None:
     artifact, source = result.artifact, result.source
     assert outcome.directory is not None
-    console.print(f"\nto repeat {result.chosen} in a recipe:\n\n{recipe_fragment(result)}")
+    console.print(f"to repeat {result.chosen} in a recipe:\n\n{recipe_fragment(result)}")
     console.print(
         f"{out}: {artifact.format}, {artifact.size_bytes / 1e6:.2f} MB, "
         f"{artifact.size_bytes / source.size_bytes:.3f} of the source's {source.size_bytes / 1e6:.2f} MB"

@@ -90,8 +90,7 @@ def find_smallest(space: Space, fits: Callable[[Mix], bool], *, max_trials: int)
     trials: dict[Mix, bool] = {}
 
     def tried(mix: Mix) -> bool:
-        if mix not in trials:
-            trials[mix] = fits(mix)
+        trials[mix] = fits(mix)
         return trials[mix]
 
     path = space.upgrades()

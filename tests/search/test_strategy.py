@@ -48,6 +48,15 @@ def test_what_is_found_fits_and_is_nearly_the_smallest_there_is(seed: int) -> No
     assert space.size(found) - space.size(best) <= 0.08 * span
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_no_single_unit_of_what_is_found_could_be_lower(seed: int) -> None:
+    space = random_space(seed)
+    limit = 0.4 * loss(space, space.uniform("int4"))
+    found = find_smallest(space, lambda mix: loss(space, mix) <= limit, max_trials=60)
+    assert all(loss(space, mix) > limit for mix in space.downgrades(found))
+    assert all(space.size(mix) < space.size(found) for mix in space.downgrades(found))
+
+
 @pytest.mark.parametrize("max_trials", [0, 1, 2, 3, 7, 20])
 def test_no_mix_is_measured_twice_and_never_more_than_allowed(max_trials: int) -> None:
     space = random_space(1)

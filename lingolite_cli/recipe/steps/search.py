@@ -230,7 +230,8 @@ class _Search:
         with self._workspace.console.progress(f"{self._step.id}: mixes", total=spare) as progress:
 
             def fits(mix: Mix) -> bool:
-                trial = self._try(mix, f"mix {sum(name.startswith('mix') for name in self._names()) + 1}")
+                known = self._trials.get(mix)  # a uniform one may lie on the way
+                trial = known or self._try(mix, f"mix {self._num_mixes() + 1}")
                 progress.advance()
                 return trial.fits
 
@@ -257,8 +258,8 @@ class _Search:
     def _uniform(self, precision: str) -> Mix:
         return (precision,) * len(self.units)
 
-    def _names(self) -> list[str]:
-        return [trial.name for trial in self._trials.values()]
+    def _num_mixes(self) -> int:
+        return sum(not trial.is_uniform for trial in self._trials.values())
 
     def _measure(self, mix: Mix, sentences: Sequence[int] = ()) -> Measurement:
         return self.laboratory.measure(assignment(self.units, mix), sentences)
@@ -319,8 +320,9 @@ class _Search:
     def _none_fits(self) -> LingoLiteError:
         best = min(self._trials.values(), key=lambda trial: trial.verdict.seen or 0.0)
         hints = []
-        if self._precisions[-1] != self._known[-1]:
-            hints.append(f"allow a higher precision: {', '.join(self._known)}")
+        higher = self._known[self._known.index(self._precisions[-1]) + 1 :]
+        if higher:
+            hints.append(f"allow a higher precision: {' or '.join(higher)}")
         if best.verdict.status == "inconclusive" and not self._step.allow_inconclusive:
             hints.append("measure on more sentences, or allow inconclusive verdicts to go by the estimate")
         return LingoLiteError(
