@@ -24,15 +24,12 @@ class ExportDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     Attributes:
         weights: what matrices are stored in.
-        activations: what they are multiplied with; int8 ones are quantized by row as they come, also where the bundle
-            has calibrated ranges.
-        left_out: parts of the bundle that this format has no place for.
+        activations: what they are multiplied with; int8 ones are quantized by row as they come.
         ctranslate2_version: whose specification was filled.
     """
 
     weights: Kind
     activations: Literal["float32", "dynamic int8"]
-    left_out: tuple[str, ...]
     ctranslate2_version: str
 
 
@@ -60,7 +57,6 @@ class CTranslate2Exporter:
         details = ExportDetails(
             weights=weights.kind,
             activations="dynamic int8" if weights.kind == "int8" else "float32",
-            left_out=("calibrated activation ranges",) if weights.has_ranges else (),
             ctranslate2_version=ctranslate2.__version__,
         )
         return Product(format=FORMAT, details=msgspec.to_builtins(details))

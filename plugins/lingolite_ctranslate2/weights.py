@@ -47,12 +47,10 @@ class Weights:
     """The tensors of a model by their checkpoint names, all matrices of one kind.
 
     Args:
-        tensors: arrays by name, as stored in a bundle. Calibrated ranges of activations are left where they are:
-            CTranslate2 finds the range of each row as it comes.
+        tensors: arrays by name, as stored in a bundle.
 
     Attributes:
         kind: what all matrices are stored in.
-        has_ranges: whether the bundle has calibrated ranges, which this format leaves out.
 
     Raises:
         LingoLiteError: they hold what CTranslate2 has no place for.
@@ -61,7 +59,6 @@ class Weights:
     def __init__(self, tensors: Mapping[str, Array]) -> None:
         self._tensors = tensors
         self.kind = _kind(tensors)
-        self.has_ranges = any(name.endswith(".input_scale") for name in tensors)
 
     @classmethod
     def read(cls, bundle: Artifact) -> Weights:

@@ -187,20 +187,6 @@ def keep_in_float(tensors: dict[str, Any]) -> None:
     tensors["decoder.layers.1.ffn.up_proj.weight"] = tensors["decoder.layers.1.ffn.up_proj.weight"] * scale
 
 
-def calibrate(tensors: dict[str, Any]) -> None:
-    tensors["encoder.layers.0.ffn.up_proj.input_scale"] = np.ones(1, np.float32)
-
-
-def test_calibrated_ranges_are_left_out_and_named(tiny: Artifact, tmp_path: Path) -> None:
-    plain = quantize(tiny, "dynamic-int8", tmp_path / "int8")
-    calibrated = export(spoiled(plain, tmp_path / "calibrated", calibrate), tmp_path / "exported")
-    assert calibrated.manifest.details["left_out"] == ["calibrated activation ranges"]
-    assert calibrated.manifest.details["activations"] == "dynamic int8"
-    exported = export(plain, tmp_path / "plain")
-    assert exported.manifest.details["left_out"] == []
-    assert (exported.path / "model.bin").read_bytes() == (calibrated.path / "model.bin").read_bytes()
-
-
 def group(tensors: dict[str, Any]) -> None:
     scale = tensors["encoder.embedding.weight_scale"]
     tensors["encoder.embedding.weight_scale"] = np.concatenate([scale, scale], axis=1)
