@@ -48,15 +48,6 @@ def test_what_is_found_fits_and_is_nearly_the_smallest_there_is(seed: int) -> No
     assert space.size(found) - space.size(best) <= 0.08 * span
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_no_single_unit_of_what_is_found_could_be_lower(seed: int) -> None:
-    space = random_space(seed)
-    limit = 0.4 * loss(space, space.uniform("int4"))
-    found = find_smallest(space, lambda mix: loss(space, mix) <= limit, max_trials=60)
-    assert all(loss(space, mix) > limit for mix in space.downgrades(found))
-    assert all(space.size(mix) < space.size(found) for mix in space.downgrades(found))
-
-
 @pytest.mark.parametrize("max_trials", [0, 1, 2, 3, 7, 20])
 def test_no_mix_is_measured_twice_and_never_more_than_allowed(max_trials: int) -> None:
     space = random_space(1)
@@ -97,15 +88,6 @@ def test_upgrades_go_from_the_smallest_to_the_largest_by_what_they_take_back_a_b
         (loss(space, path[i]) - loss(space, path[i + 1])) / (sizes[i + 1] - sizes[i]) for i in range(len(path) - 1)
     ]
     assert worth == sorted(worth, reverse=True)
-
-
-def test_downgrades_spare_the_sensitive_unit() -> None:
-    space = Space(precisions=("int4", "int8"), sizes=[[5, 8], [50, 80], [50, 80]], losses=[[9, 0], [3, 0], [0.1, 0]])
-    assert space.downgrades(space.uniform("int8")) == [
-        ("int8", "int8", "int4"),
-        ("int8", "int4", "int8"),
-        ("int4", "int8", "int8"),
-    ]
 
 
 def test_noise_that_favours_a_lower_precision_counts_as_no_loss() -> None:
