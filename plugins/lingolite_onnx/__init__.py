@@ -1,4 +1,4 @@
-"""ONNX: the exporter `onnx`, which writes graphs of standard operators, and the backend `onnx`, which runs them.
+"""ONNX: the exporter `onnx`, which writes graphs, and the backend `onnx`, which runs them in ONNX Runtime.
 
 Descriptors only; graphs, ONNX and ONNX Runtime are imported when a step first uses them.
 """
@@ -17,7 +17,7 @@ def lingolite_exporters() -> list[ExporterSpec]:
     return [
         ExporterSpec(
             name="onnx",
-            summary="encoder and one-token decoder in standard ONNX operators, weights in one shared file",
+            summary="encoder and one-token decoder over one file of weights, portable or optimized",
             factory="lingolite_onnx.exporter:OnnxExporter",
             options=OnnxExportOptions,
             accepts=frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8, BUNDLE_STATIC_INT8, BUNDLE_INT4}),
@@ -38,7 +38,7 @@ def lingolite_backends() -> list[BackendSpec]:
             factory="lingolite_onnx.backend:OnnxBackend",
             options=OnnxBackendOptions,
             accepts=frozenset({ONNX}),
-            capabilities=frozenset({"diagnose"}),
+            capabilities=frozenset({"top_k", "diagnose"}),
             requires=("onnxruntime",),
             install="pip install onnxruntime",
         )

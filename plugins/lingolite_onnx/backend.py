@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError
 from lingolite_onnx.details import ExportDetails
+from lingolite_onnx.optimized.runner import OptimizedRunner
 from lingolite_onnx.options import OnnxBackendOptions
-from lingolite_onnx.runner import GRAPHS, Runner, State
+from lingolite_onnx.runner import GRAPHS, Runner
 from lingolite_onnx.saturation import int8_is_exact
-from lingolite_onnx.sessions import execution_providers
+from lingolite_onnx.sessions import CPU, execution_providers
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import BoolArray, FloatArray, IntArray
+    from lingolite_cli.plugins.interfaces import BoolArray, FloatArray, IntArray, State
+
+
+class _Runner(Protocol):
+    """What runs the graphs of a profile. A state is its own."""
+
+    def encode(self, source_ids: IntArray, source_mask: BoolArray) -> State: ...
+    def step(self, state: State, tokens: IntArray) -> FloatArray: ...
+    def step_top_k(self, state: State, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]: ...
+    def select(self, state: State, rows: IntArray) -> State: ...
+    def close(self) -> None: ...
 
 
 class OnnxBackend:
@@ -35,18 +47,21 @@ class OnnxBackend:
     """
 
     def __init__(self, artifact: Artifact, *, options: OnnxBackendOptions, threads: int) -> None:
-        execution_providers(options.provider)
-        _require_graphs(artifact, options.graph)
+        providers = execution_providers(options.provider)
         details = ExportDetails.of(artifact)
         self.max_seq_len = details.max_seq_len
         self.warnings = _warnings(details, threads)
-        self._runner = Runner(
-            artifact.path,
-            options.graph,
-            max_seq_len=details.max_seq_len,
-            threads=threads,
-            provider=options.provider,
-        )
+        self._runner: _Runner
+        if details.profile == "optimized":
+            _require_cpu(providers, options)
+            _require_files(artifact, details.graphs, hint="export again")
+            self._runner = OptimizedRunner(artifact.path, max_seq_len=details.max_seq_len, threads=threads)
+        else:
+            graph = options.graph or "portable"
+            _require_graphs(artifact, graph)
+            self._runner = Runner(
+                artifact.path, graph, max_seq_len=details.max_seq_len, threads=threads, provider=options.provider
+            )
 
     @staticmethod
     def diagnose() -> list[str]:
@@ -70,22 +85,45 @@ class OnnxBackend:
         """
         return self._runner.step(state, np.ascontiguousarray(tokens, dtype=np.int64))
 
+    def step_top_k(self, state: State, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
+        """As `step`, but ids [B, k] int64 and log-probabilities [B, k] float32 of the best next tokens.
+
+        Raises:
+            LingoLiteError: the target is longer than the graphs' positions.
+        """
+        return self._runner.step_top_k(state, np.ascontiguousarray(tokens, dtype=np.int64), k)
+
     def select(self, state: State, rows: IntArray) -> State:
         """A state of the given rows, in any order, repeats allowed."""
         return self._runner.select(state, np.asarray(rows, dtype=np.int64))
 
     def close(self) -> None:
-        """Free both sessions."""
+        """Free all sessions."""
         self._runner.close()
 
 
-def _require_graphs(artifact: Artifact, graph: str) -> None:
-    missing = [name for name in GRAPHS[graph] if not (artifact.path / name).is_file()]
-    if missing:
+def _require_cpu(providers: list[str], options: OnnxBackendOptions) -> None:
+    if providers != [CPU]:
         raise LingoLiteError(
-            f"{artifact.path} has no {missing[0]}",
-            hint='export with the option optimize = "onnxruntime"' if graph == "optimized" else "export again",
+            f"the optimized profile runs on the CPU only, not on {providers[0]}",
+            hint='export with profile = "portable" for other providers',
         )
+    if options.graph is not None:
+        raise LingoLiteError(
+            f'this artifact has the graphs of the optimized profile only, and no choice of graph = "{options.graph}"',
+            hint='leave the option out, or export with profile = "portable"',
+        )
+
+
+def _require_graphs(artifact: Artifact, graph: str) -> None:
+    again = 'export with the option optimize = "onnxruntime"' if graph == "optimized" else "export again"
+    _require_files(artifact, GRAPHS[graph], hint=again)
+
+
+def _require_files(artifact: Artifact, names: Sequence[str], *, hint: str) -> None:
+    missing = [name for name in names if not (artifact.path / name).is_file()]
+    if missing:
+        raise LingoLiteError(f"{artifact.path} has no {missing[0]}", hint=hint)
 
 
 def _warnings(details: ExportDetails, threads: int) -> list[str]:

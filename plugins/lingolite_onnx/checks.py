@@ -51,18 +51,19 @@ def check_run(
     checked_by: tuple[str, ...],
     test: bool,
 ) -> GraphCheck:
-    """Run a pair of graphs on random input, and compare it with the reference when `test` asks for that.
+    """Run a pair of portable graphs, or what an optimizer made of them, on random input, and compare it with the
+    reference when `test` asks for that.
 
     Raises:
         LingoLiteError: the logits are not finite, or not those of the weights.
     """
     sample = Sample.random(weights.config.vocab_size, max_length=max_seq_len)
-    _require_finite(_run(directory, graph, sample, max_seq_len), GRAPHS[graph][1])
+    require_finite(_run(directory, graph, sample, max_seq_len), GRAPHS[graph][1])
     check = GraphCheck(graph=graph, checked_by=(*checked_by, "onnxruntime"))
     if not test:
         return check
     encoder, decoder = (directory / name for name in GRAPHS[graph])
-    return _compare(weights, sample, record(encoder, decoder, sample), check)
+    return compare(weights, sample, record(encoder, decoder, sample), check)
 
 
 def _run(directory: Path, graph: str, sample: Sample, max_seq_len: int) -> Array:
@@ -75,7 +76,8 @@ def _run(directory: Path, graph: str, sample: Sample, max_seq_len: int) -> Array
     return logits
 
 
-def _require_finite(logits: Array, name: str) -> None:
+def require_finite(logits: Array, name: str) -> None:
+    """Raises LingoLiteError when a logit is infinite or no number."""
     if not np.isfinite(logits).all():
         raise LingoLiteError(
             f"{name} gives logits that are not finite",
@@ -84,18 +86,31 @@ def _require_finite(logits: Array, name: str) -> None:
         )
 
 
-def _compare(weights: Weights, sample: Sample, recording: Recording, check: GraphCheck) -> GraphCheck:
+def compare(
+    weights: Weights,
+    sample: Sample,
+    recording: Recording,
+    check: GraphCheck,
+    *,
+    tolerance: float = TOLERANCE,
+    rounding_tolerance: float = ROUNDING_TOLERANCE,
+) -> GraphCheck:
+    """`check` with what the reference makes of the weights, given the integers that graphs rounded to.
+
+    Raises:
+        LingoLiteError: a logit or an integer is not that of the weights.
+    """
     replay = Replay(recording)
-    reference = Reference(weights, replay)
+    reference = Reference(weights, replay, recording.blocks)
     encoded = reference.encode(sample.source_ids, sample.source_mask)
     expected = reference.decode(sample.target_ids, encoded, sample.source_mask)
     difference = float(np.abs(recording.logits - expected).max())
     largest = float(np.abs(expected).max())
-    if difference > TOLERANCE * largest or replay.largest_error > ROUNDING_TOLERANCE:
+    if difference > tolerance * largest or replay.largest_error > rounding_tolerance:
         raise LingoLiteError(
             f"the {check.graph} graphs do not compute the model: a logit is off by {difference:.3g}, where "
-            f"{TOLERANCE:g} of the largest logit, {largest:.3g}, is allowed; quantized activations are off by up to "
-            f"{replay.largest_error:.3g} levels, where {ROUNDING_TOLERANCE:g} is allowed",
+            f"{tolerance:g} of the largest logit, {largest:.3g}, is allowed; quantized activations are off by up to "
+            f"{replay.largest_error:.3g} levels, where {rounding_tolerance:g} is allowed",
             hint=_difference_hint(weights),
             exit_code=ExitCode.PLUGIN,
         )
@@ -104,7 +119,7 @@ def _compare(weights: Weights, sample: Sample, recording: Recording, check: Grap
         checked_by=(*check.checked_by, "reference"),
         max_abs_difference=_two_digits(difference),
         max_abs_logit=_two_digits(largest),
-        tolerance=TOLERANCE,
+        tolerance=tolerance,
     )
 
 

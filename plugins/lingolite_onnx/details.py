@@ -14,7 +14,7 @@ class GraphCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What was done with a pair of graphs before it was handed over.
 
     Attributes:
-        graph: `portable` or `optimized`.
+        graph: `portable`, `optimized`, or `optimized batch` for the optimized decoder for many rows.
         checked_by: what passed, in order.
         max_abs_difference: largest difference of a logit from the independent computation, to two digits; None
             when that test was not asked for.
@@ -22,7 +22,7 @@ class GraphCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         tolerance: the difference allowed, as a share of the largest logit.
     """
 
-    graph: Literal["portable", "optimized"]
+    graph: Literal["portable", "optimized", "optimized batch"]
     checked_by: tuple[str, ...]
     max_abs_difference: float | None = None
     max_abs_logit: float | None = None
@@ -33,7 +33,7 @@ class ExportDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The exporter's part of the manifest; holds no time and no path.
 
     `activations` says how they meet int8 matrices: quantized by row as they come, or over calibrated ranges. `exact`
-    says whether what lies between integer products is float64.
+    says whether what lies between integer products is float64, `profile` which kind of graphs these are.
     """
 
     opset_version: int
@@ -46,6 +46,7 @@ class ExportDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     checks: tuple[GraphCheck, ...]
     onnx_version: str
     onnxruntime_version: str
+    profile: Literal["portable", "optimized"] = "portable"
 
     @classmethod
     def of(cls, artifact: Artifact) -> ExportDetails:

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import msgspec
 
+from lingolite_cli.architecture import ModelConfig
 from lingolite_cli.artifact import MANIFEST_NAME, TOKENIZER_NAME, Artifact
 from lingolite_cli.tokenizer import BOS_ID, EOS_ID, UNK_ID, Tokenizer
 from lingolite_onnx.details import ExportDetails
 from lingolite_onnx.graph import Value
+from lingolite_onnx.optimized import description
+from lingolite_onnx.optimized import stacks as optimized_stacks
+from lingolite_onnx.optimized.runner import BATCH_DECODER, DECODER, ENCODER
 from lingolite_onnx.runner import GRAPHS
 from lingolite_onnx.stacks import Interface, decoder_interface, encoder_interface
 
@@ -17,10 +21,11 @@ FILE_NAME = "export_config.json"
 
 
 class GraphFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A graph, the graph that computes the same with ONNX Runtime's fused operators, inputs and outputs."""
+    """A graph, others that compute the same with ONNX Runtime's fused operators or for many rows, and what it takes."""
 
     file: str
-    optimized_file: str | None
+    optimized_file: str | None = None
+    batch_file: str | None = None
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
 
@@ -39,6 +44,7 @@ class ExportConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The content of the file, in order."""
 
     schema: int = 1
+    profile: str
     opset_version: int
     weights: str
     max_seq_len: int
@@ -83,11 +89,17 @@ def _config(source: Artifact, details: ExportDetails, frame: SourceFrame, direct
     tokenizer = Tokenizer(source.tokenizer_path)
     model = source.manifest.model
     languages = source.manifest.languages
+    described = (
+        _optimized(details, model, directory)
+        if details.profile == "optimized"
+        else _portable(details, model, directory)
+    )
     return ExportConfig(
+        profile=details.profile,
         opset_version=details.opset_version,
         weights=details.weights,
         max_seq_len=details.max_seq_len,
-        files=_files(directory, operators=_OPERATORS.get(details.weights, "standard operators")),
+        files=_files(directory, described.graph_files),
         model={
             "vocab_size": model.vocab_size,
             "d_model": model.d_model,
@@ -101,6 +113,35 @@ def _config(source: Artifact, details: ExportDetails, frame: SourceFrame, direct
         special_ids={"pad": model.pad_token_id, "bos": BOS_ID, "eos": EOS_ID, "unk": UNK_ID},
         language_ids={language: tokenizer.language_id(language) for language in languages},
         source_frame=frame,
+        graphs=described.graphs,
+        dimensions=described.dimensions,
+        decoding_steps=described.decoding_steps,
+        decoding_defaults=msgspec.to_builtins(source.manifest.decoding),
+        arithmetic=described.arithmetic,
+        cpu_note=described.cpu_note,
+    )
+
+
+class _Described(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of the file that depends on the profile."""
+
+    graph_files: dict[str, str]
+    graphs: dict[str, GraphFile]
+    dimensions: dict[str, str]
+    decoding_steps: list[str]
+    arithmetic: list[str]
+    cpu_note: str
+
+
+def _portable(details: ExportDetails, model: ModelConfig, directory: Path) -> _Described:
+    operators = _OPERATORS.get(details.weights, "standard operators")
+    return _Described(
+        graph_files={
+            "encoder.onnx": f"graph of {operators}, run once a sentence",
+            "decoder.onnx": f"graph of {operators}, run once a target token",
+            "encoder_optimized.onnx": "the encoder with ONNX Runtime's fused operators",
+            "decoder_optimized.onnx": "the decoder with ONNX Runtime's fused operators",
+        },
         graphs={
             "encoder": _graph(0, encoder_interface(model), directory),
             "decoder": _graph(1, decoder_interface(model), directory),
@@ -111,19 +152,36 @@ def _config(source: Artifact, details: ExportDetails, frame: SourceFrame, direct
             "past": f"target tokens read before this call, 0 to {details.max_seq_len - 1}",
         },
         decoding_steps=_decoding_steps(details),
-        decoding_defaults=msgspec.to_builtins(source.manifest.decoding),
         arithmetic=[*_arithmetic(details), *([_EXACT] if details.exact else [])],
         cpu_note=_CPU_NOTES[details.weights],
     )
 
 
-def _files(directory: Path, *, operators: str) -> dict[str, str]:
-    """What each file of the artifact is; `operators` are those of the graphs."""
+def _optimized(details: ExportDetails, model: ModelConfig, directory: Path) -> _Described:
+    is_int8 = details.weights == "int8"
+    encoder, decoder = optimized_stacks.encoder_interface(model), optimized_stacks.decoder_interface(model)
+    return _Described(
+        graph_files=description.FILES,
+        graphs={
+            "encoder": GraphFile(file=ENCODER, inputs=encoder.inputs, outputs=encoder.outputs),
+            "decoder": GraphFile(
+                file=DECODER,
+                batch_file=BATCH_DECODER if (directory / BATCH_DECODER).is_file() else None,
+                inputs=decoder.inputs,
+                outputs=decoder.outputs,
+            ),
+        },
+        dimensions=description.dimensions(details),
+        decoding_steps=description.decoding_steps(details),
+        arithmetic=description.INT8_ARITHMETIC if is_int8 else _arithmetic(details),
+        cpu_note=description.CPU_NOTE if is_int8 else _CPU_NOTES[details.weights],
+    )
+
+
+def _files(directory: Path, graph_files: dict[str, str]) -> dict[str, str]:
+    """What each file of the artifact is."""
     known = {
-        "encoder.onnx": f"graph of {operators}, run once a sentence",
-        "decoder.onnx": f"graph of {operators}, run once a target token",
-        "encoder_optimized.onnx": "the encoder with ONNX Runtime's fused operators",
-        "decoder_optimized.onnx": "the decoder with ONNX Runtime's fused operators",
+        **graph_files,
         "weights.bin": "weights of all graphs; keep it beside them under this name",
         "weights_optimized.bin": "more constants of the optimized graphs; keep it beside them",
     }

@@ -1,7 +1,7 @@
-"""The exporter `onnx`: two graphs of standard operators over one file of weights, checked before they are handed over.
+"""The exporter `onnx`: graphs over one file of weights, checked before they are handed over.
 
-Owns the order of work; the graphs are made in `lingolite_onnx.stacks`. Only int4 bundles need two operators of ONNX
-Runtime's own besides.
+Owns the order of work; the graphs are made in `lingolite_onnx.stacks`, of standard operators (int4 bundles need two of
+ONNX Runtime's own besides), and in `lingolite_onnx.optimized`, of the fastest that ONNX Runtime has.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from lingolite_onnx.details import ExportDetails, GraphCheck
 from lingolite_onnx.export_config import source_frame, write_export_config
 from lingolite_onnx.graph import WEIGHTS_FILE, WeightFile, write_model
 from lingolite_onnx.optimization import optimize
+from lingolite_onnx.optimized.export import check_graphs, require_exportable, write_graphs
 from lingolite_onnx.options import OPSET_VERSIONS, OnnxExportOptions
 from lingolite_onnx.runner import GRAPHS
 from lingolite_onnx.stacks import build_decoder, build_encoder
@@ -27,7 +28,8 @@ from lingolite_onnx.weights import Weights
 
 
 class OnnxExporter:
-    """Writes `encoder.onnx`, `decoder.onnx`, `weights.bin` and `export_config.json`.
+    """Writes `encoder.onnx`, `decoder.onnx`, `weights.bin` and `export_config.json`, or the graphs of the optimized
+    profile in the place of those two.
 
     The graphs are built from the weights, not traced, so equal bundles and options give equal bytes.
 
@@ -55,6 +57,22 @@ class OnnxExporter:
         max_seq_len = self._positions(source)
         frame = source_frame(source, max_seq_len)
         weights = Weights.read(source)
+        write = self._write_optimized if self._options.profile == "optimized" else self._write_portable
+        graphs, checks = write(weights, directory, max_seq_len)
+        details = self._details(weights, max_seq_len, graphs, checks)
+        write_export_config(source, details, frame, directory)
+        return Product(format=ONNX_FORMAT, max_seq_len=max_seq_len, details=details.to_dict())
+
+    def _write_optimized(
+        self, weights: Weights, directory: Path, max_seq_len: int
+    ) -> tuple[tuple[str, ...], tuple[GraphCheck, ...]]:
+        require_exportable(weights)
+        graphs = write_graphs(weights, directory, num_positions=max_seq_len, opset_version=self._options.opset_version)
+        return graphs, check_graphs(weights, directory, max_seq_len=max_seq_len, test=self._options.test)
+
+    def _write_portable(
+        self, weights: Weights, directory: Path, max_seq_len: int
+    ) -> tuple[tuple[str, ...], tuple[GraphCheck, ...]]:
         self._write_graphs(weights, directory, max_seq_len)
         checks = [self._check_portable(weights, directory, max_seq_len)]
         if self._options.optimize != "none":
@@ -69,9 +87,11 @@ class OnnxExporter:
                     test=self._options.test,
                 )
             )
-        details = self._details(weights, max_seq_len, tuple(checks))
-        write_export_config(source, details, frame, directory)
-        return Product(format=ONNX_FORMAT, max_seq_len=max_seq_len, details=details.to_dict())
+        return tuple(name for check in checks for name in GRAPHS[check.graph]), tuple(checks)
+
+    @property
+    def _is_exact(self) -> bool:
+        return self._options.exact is not False and self._options.profile == "portable"
 
     def _positions(self, source: Artifact) -> int:
         """Rows of the rotary tables."""
@@ -92,7 +112,7 @@ class OnnxExporter:
                 weight_file,
                 num_positions=max_seq_len,
                 opset_version=self._options.opset_version,
-                is_exact=self._options.exact,
+                is_exact=self._is_exact,
             )
             write_model(model, directory / name)
 
@@ -107,16 +127,19 @@ class OnnxExporter:
             test=self._options.test,
         )
 
-    def _details(self, weights: Weights, max_seq_len: int, checks: tuple[GraphCheck, ...]) -> ExportDetails:
+    def _details(
+        self, weights: Weights, max_seq_len: int, graphs: tuple[str, ...], checks: tuple[GraphCheck, ...]
+    ) -> ExportDetails:
         return ExportDetails(
             opset_version=self._options.opset_version,
             max_seq_len=max_seq_len,
             weights=weights.kind,
             activations=weights.activations,
-            exact=self._options.exact and weights.has_int8,
+            exact=self._is_exact and weights.has_int8,
             optimize=self._options.optimize,
-            graphs=tuple(name for check in checks for name in GRAPHS[check.graph]),
+            graphs=graphs,
             checks=checks,
             onnx_version=onnx.__version__,
             onnxruntime_version=ort.__version__,
+            profile=self._options.profile,
         )

@@ -112,9 +112,9 @@ class GraphBuilder:
         return self.ops(op_type, *inputs, names=[name], **attributes)[0]
 
     def ops(self, op_type: str, *inputs: str, names: Sequence[str | None], **attributes: Any) -> list[str]:
-        """Add a node with as many outputs as `names`; None names an output after its operator."""
+        """Add a node with as many outputs as `names`; None names an output after its operator, "" leaves it out."""
         node_name = f"{self._scope}{op_type}_{len(self._nodes)}"
-        outputs = [name or f"{node_name}:{index}" for index, name in enumerate(names)]
+        outputs = [f"{node_name}:{index}" if name is None else name for index, name in enumerate(names)]
         self._nodes.append(helper.make_node(op_type, inputs, outputs, name=node_name, **attributes))
         return outputs
 

@@ -24,7 +24,7 @@ SUMS = ".sums"
 """Ends the name of an integer product's output; before it stand the names of its matrices, joined by `JOINT`."""
 
 PRODUCT = ".product"
-"""Ends the name of the output of a product over a calibrated range likewise; that of the projection is `LOGITS`."""
+"""Ends the name of the output of other products likewise; that of the projection is `LOGITS`."""
 
 LOGITS = "logits"
 

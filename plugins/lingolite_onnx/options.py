@@ -17,19 +17,29 @@ class OnnxExportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         opset_version: version of the default `ai.onnx` operators, 18 to 20; the lowest runs on the most devices.
         max_seq_len: positions that source and target may have; None for the model's own. A smaller number makes
             smaller rotary tables. A larger one is refused: the model has never seen such positions.
-        exact: in int8 graphs, compute what lies between integer products in float64, so that a sentence gets the same
-            tokens on every runtime and in every batch. False computes it in float32, which is faster in large
-            batches and translates a few sentences in a hundred differently elsewhere. No matter to float graphs.
-        optimize: also write graphs optimized for ONNX Runtime: `onnxruntime` by its own offline optimizer,
+        profile: `portable` for standard operators, which any runtime has; `optimized` for operators that only ONNX
+            Runtime has, and only for the CPU: several times as fast.
+        exact: in portable int8 graphs, compute what lies between integer products in float64, so that a sentence gets
+            the same tokens on every runtime and in every batch; so it is unless told otherwise. False computes it in
+            float32, which is faster in large batches and translates a few sentences in a hundred differently
+            elsewhere. No matter to float graphs.
+        optimize: also write portable graphs optimized for ONNX Runtime: `onnxruntime` by its own offline optimizer,
             `onnxruntime-tools` by the package of that name, which is no longer maintained.
         test: compare the graphs with an independent computation of the same weights, and fail beyond a tolerance.
     """
 
     opset_version: Annotated[int, Meta(ge=OPSET_VERSIONS[0], le=OPSET_VERSIONS[-1])] = 18
     max_seq_len: Annotated[int, Meta(ge=1)] | None = None
-    exact: bool = True
+    profile: Literal["portable", "optimized"] = "portable"
+    exact: bool | None = None
     optimize: Literal["none", "onnxruntime", "onnxruntime-tools"] = "none"
     test: bool = True
+
+    def __post_init__(self) -> None:
+        if self.profile == "optimized" and self.exact:
+            raise ValueError('exact = true needs profile = "portable": the optimized profile computes in float32')
+        if self.profile == "optimized" and self.optimize != "none":
+            raise ValueError(f'optimize = "{self.optimize}" needs profile = "portable": it optimizes those graphs')
 
 
 class OnnxBackendOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,9 +47,9 @@ class OnnxBackendOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
     Attributes:
         provider: ONNX Runtime's execution provider: `cpu`, `cuda`, `coreml`, …, or its full name.
-        graph: `portable` for the standard operators, `optimized` for the graphs that the export option `optimize`
-            wrote beside them.
+        graph: of an artifact of the portable profile: `portable` for its standard operators, `optimized` for the graphs
+            that the export option `optimize` wrote beside them.
     """
 
     provider: str = "cpu"
-    graph: Literal["portable", "optimized"] = "portable"
+    graph: Literal["portable", "optimized"] | None = None

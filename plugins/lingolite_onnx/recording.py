@@ -48,10 +48,12 @@ class Recording(msgspec.Struct, frozen=True):
         logits: [B, T, V] float32.
         integers: by matrix, the rounded activations that it met: [B·S, in] in the encoder, [B, T, in] in the
             decoder. Empty for float matrices.
+        blocks: by matrix, how many neighbours in a row were rounded with one scale, where that is not the whole row.
     """
 
     logits: Array
     integers: dict[str, Array]
+    blocks: dict[str, int] = {}
 
 
 class Replay:

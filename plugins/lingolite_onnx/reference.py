@@ -7,7 +7,8 @@ B batch, S source, T target, H heads, K key/value heads, D head_dim, V vocabular
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -33,11 +34,15 @@ class Reference:
     Args:
         weights: the bundle's.
         rounding: of activations that meet an int8 matrix.
+        blocks: by matrix, how many neighbours in a row of activations share a scale; the whole row elsewhere.
     """
 
-    def __init__(self, weights: Weights, rounding: Rounding = half_to_even) -> None:
+    def __init__(
+        self, weights: Weights, rounding: Rounding = half_to_even, blocks: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
         self._weights = weights
         self._rounding = rounding
+        self._blocks = blocks
         self._config = weights.config
         self._cosines, self._sines = rotary_tables(self._config.head_dim, self._config.max_seq_len)
 
@@ -126,12 +131,23 @@ class Reference:
         if matrix.input_range is not None:
             sums = self._static_sums(x, name, matrix, matrix.input_range)
             return sums * (matrix.input_range.scale * matrix.scale)
-        largest = np.max(np.abs(x), axis=-1, keepdims=True)
-        scale = np.maximum(largest, np.float32(1e-30)) / np.float32(127)
-        integers = self._rounding(name, x / scale).astype(np.float64)
-        exact = integers @ matrix.values.astype(np.float64).T
-        product: Array = (exact.astype(np.float32) * scale) * matrix.scale
+        product: Array = self._scaled_sums(x, name, matrix) * matrix.scale
         return product
+
+    def _scaled_sums(self, x: Array, name: str, matrix: Matrix) -> Array:
+        """[..., out] float32 sums over activations that were rounded as they came, times the activations' scales."""
+        size = self._blocks.get(name, x.shape[-1])
+        bounds = range(size, x.shape[-1], size)
+        parts = np.split(x, bounds, axis=-1)
+        scales = [_row_scale(part) for part in parts]
+        quotients = np.concatenate([part / scale for part, scale in zip(parts, scales, strict=True)], axis=-1)
+        integers = np.split(self._rounding(name, quotients).astype(np.float64), bounds, axis=-1)
+        columns = np.split(matrix.values.astype(np.float64).T, bounds)
+        sums = [part @ column for part, column in zip(integers, columns, strict=True)]
+        scaled: Array = np.sum(
+            [part.astype(np.float32) * scale for part, scale in zip(sums, scales, strict=True)], axis=0
+        )
+        return scaled
 
     def _static_sums(self, x: Array, name: str, matrix: Matrix, input_range: InputRange) -> Array:
         """[..., out] float32 sums over the 256 levels of a calibrated range; what lies outside is clipped."""
@@ -140,6 +156,13 @@ class Reference:
         integers = self._rounding(name, quotients).astype(np.float64)
         sums: Array = integers @ matrix.values.astype(np.float64).T
         return sums.astype(np.float32)
+
+
+def _row_scale(x: Array) -> Array:
+    """[..., 1] float32 such that the largest of each row becomes 127."""
+    largest = np.max(np.abs(x), axis=-1, keepdims=True)
+    scale: Array = np.maximum(largest, np.float32(1e-30)) / np.float32(127)
+    return scale
 
 
 def _ungrouped(matrix: Matrix | GroupedMatrix) -> Matrix:

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import onnxruntime as ort
 
+from lingolite_cli.decoding.continuations import top_k
 from lingolite_cli.errors import LingoLiteError
 from lingolite_onnx.sessions import open_session
 
@@ -69,7 +70,7 @@ class Runner:
         """
         rows, length = source_ids.shape
         if length > self.max_seq_len:
-            raise self._too_long(f"a source of {length} tokens")
+            raise position_error(f"a source of {length} tokens", self.max_seq_len)
         cross = self._encoder.run(None, {"source_ids": source_ids, "source_mask": source_mask})
         source = {"source_mask": source_mask, **dict(zip(self._cross, cross, strict=True))}
         past = {argument.name: empty_cache(argument, rows) for argument in self._past}
@@ -82,12 +83,16 @@ class Runner:
             LingoLiteError: there are as many target tokens as the rotary tables have rows.
         """
         if state.position >= self.max_seq_len:
-            raise self._too_long(f"target token {state.position + 1}")
+            raise position_error(f"target token {state.position + 1}", self.max_seq_len)
         logits: FloatArray
         logits, *present = self._decoder.run(None, {"tokens": tokens, **state.source, **state.past})
         state.past = dict(zip(state.past, present, strict=True))
         state.position += 1
         return logits
+
+    def step_top_k(self, state: State, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
+        """The same, but ids [R, k] and log-probabilities [R, k] of the best tokens; fewer columns when V < k."""
+        return top_k(self.step(state, tokens), k)
 
     def select(self, state: State, rows: IntArray) -> State:
         """A state of the given rows. Beams that change places within a sentence leave its cross-attention alone."""
@@ -101,11 +106,13 @@ class Runner:
         """Free both sessions."""
         del self._encoder, self._decoder
 
-    def _too_long(self, what: str) -> LingoLiteError:
-        return LingoLiteError(
-            f"{what} lies beyond the {self.max_seq_len} positions of these graphs",
-            hint="export with a larger --max-seq-len, at most that of the model, or lower --max-length",
-        )
+
+def position_error(what: str, max_seq_len: int) -> LingoLiteError:
+    """For `what` lies beyond the rows of the rotary tables in the graphs."""
+    return LingoLiteError(
+        f"{what} lies beyond the {max_seq_len} positions of these graphs",
+        hint="export with a larger --max-seq-len, at most that of the model, or lower --max-length",
+    )
 
 
 def empty_cache(argument: ort.NodeArg, rows: int) -> FloatArray:

@@ -28,7 +28,15 @@ from lingolite_cli.artifact import (
 )
 from lingolite_cli.model.checkpoint import read_checkpoint
 from lingolite_cli.testing import tiny_tokenizer
-from tests.lingolite_onnx.onnx_bundles import Tensors, export_to, grouped, quantized, write_bundle
+from tests.lingolite_onnx.onnx_bundles import (
+    Tensors,
+    export_to,
+    grouped,
+    quantized,
+    tensors_of,
+    wide_headed_bundle,
+    write_bundle,
+)
 
 DATA = Path(__file__).parent.parent / "data" / "existing-checkpoint"
 
@@ -65,6 +73,37 @@ def fixture_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artif
         BUNDLE_INT8: write_bundle(root / BUNDLE_INT8, bundle, quantized(tensors), BUNDLE_INT8),
         BUNDLE_INT4: write_bundle(root / BUNDLE_INT4, bundle, grouped(tensors, group_size=16), BUNDLE_INT4),
     }
+
+
+@pytest.fixture(scope="session")
+def wide_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
+    """A bundle that the optimized profile can carry, in float32, int8 and int4."""
+    root = tmp_path_factory.mktemp("wide")
+    bundle = wide_headed_bundle(root / BUNDLE)
+    tensors = tensors_of(bundle)
+    return {
+        BUNDLE: bundle,
+        BUNDLE_FP16: write_bundle(
+            root / BUNDLE_FP16,
+            bundle,
+            {name: tensor.astype(np.float16) for name, tensor in tensors.items()},
+            BUNDLE_FP16,
+        ),
+        BUNDLE_INT8: write_bundle(root / BUNDLE_INT8, bundle, quantized(tensors), BUNDLE_INT8),
+        BUNDLE_INT4: write_bundle(root / BUNDLE_INT4, bundle, grouped(tensors, group_size=32), BUNDLE_INT4),
+    }
+
+
+@pytest.fixture(scope="session")
+def optimized(wide_bundles: dict[str, Artifact], tmp_path_factory: pytest.TempPathFactory) -> Export:
+    """`optimized(format, **options)`: the export of a bundle in the optimized profile, made once."""
+
+    @cache
+    def make(format: str, **options: Any) -> Artifact:
+        path = tmp_path_factory.mktemp("optimized") / format
+        return export_to(wide_bundles[format], path, profile="optimized", **options)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from lingolite_onnx.options import OnnxExportOptions
 from lingolite_onnx.saturation import int8_is_exact
 from safetensors.numpy import load_file, save_file
 
+from lingolite_cli.architecture import ModelConfig
 from lingolite_cli.artifact import (
     BUNDLE,
     BUNDLE_BF16,
@@ -24,6 +25,7 @@ from lingolite_cli.artifact import (
     TOKENIZER_NAME,
     WEIGHTS_NAME,
     Artifact,
+    Manifest,
     Provenance,
     Quantization,
     atomic_directory,
@@ -31,6 +33,9 @@ from lingolite_cli.artifact import (
     write_manifest,
 )
 from lingolite_cli.group_quantization import quantize_groups
+from lingolite_cli.testing import tiny_tokenizer
+from lingolite_cli.testing.tiny import random_weights
+from lingolite_cli.tokenizer import Tokenizer
 
 Tensors: TypeAlias = dict[str, npt.NDArray[Any]]
 
@@ -92,6 +97,30 @@ def export_to(source: Artifact, path: Path, **options: Any) -> Artifact:
         product = OnnxExporter(options=chosen).export(source, directory)
         provenance = Provenance(operation="onnx", options=options, inputs={"source": source.digest})
         derive_artifact(source, path, product, provenance, directory=directory)
+    return Artifact.open(path)
+
+
+def wide_headed_bundle(path: Path) -> Artifact:
+    """A tiny bundle with heads of 16 dimensions, which the optimized profile asks for, and a d_ff of two blocks."""
+    with atomic_directory(path) as directory:
+        tokenizer = directory / TOKENIZER_NAME
+        tokenizer.write_bytes(tiny_tokenizer())
+        model = ModelConfig(
+            vocab_size=Tokenizer(tokenizer).vocab_size,
+            d_model=64,
+            n_encoder_layers=3,
+            n_decoder_layers=2,
+            n_heads=4,
+            n_kv_heads=2,
+            d_ff=512,
+            max_seq_len=48,
+            dropout=0.0,
+        )
+        save_file(random_weights(model, seed=17), directory / WEIGHTS_NAME)
+        manifest = Manifest(
+            format=BUNDLE, model=model, languages=("en", "da"), made_by=Provenance(operation="random weights")
+        )
+        write_manifest(directory, manifest)
     return Artifact.open(path)
 
 

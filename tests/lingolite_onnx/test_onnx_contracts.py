@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import pytest
+
+from lingolite_cli.artifact import BUNDLE, BUNDLE_INT4, BUNDLE_INT8, Artifact
 from lingolite_cli.testing import BackendContract, ExporterContract
+from tests.lingolite_onnx.conftest import Export
 
 
 class TestOnnxExporter(ExporterContract):
@@ -32,6 +36,43 @@ class TestOnnxBackendOfInt4(BackendContract):
     plugin = "onnx"
     routes = (("int4", "onnx"),)
     reference = "cached"
+
+
+class OptimizedContract(BackendContract):
+    """The optimized profile, on a bundle whose heads are wide enough for it.
+
+    Attributes:
+        format: the format of the bundle that is exported.
+    """
+
+    plugin = "onnx"
+    format: ClassVar[str]
+
+    @pytest.fixture
+    def artifact(self, optimized: Export) -> Artifact:
+        return optimized(self.format)
+
+    @pytest.fixture
+    def reference_artifact(self, wide_bundles: dict[str, Artifact]) -> Artifact:
+        return wide_bundles[self.format]
+
+
+class TestOptimizedOnnxBackend(OptimizedContract):
+    format = BUNDLE
+    reference = "eager"
+
+
+class TestOptimizedOnnxBackendOfInt4(OptimizedContract):
+    format = BUNDLE_INT4
+    reference = "cached"
+
+
+class TestOptimizedOnnxBackendOfInt8(OptimizedContract):
+    """The decoder rounds 256 activations together where the PyTorch backend rounds a row; and one kernel's sums are
+    good to six digits, which now and then moves an activation by one of 255 levels."""
+
+    format = BUNDLE_INT8
+    rounding = 0.5
 
 
 class TestOnnxBackendOfInt8(BackendContract):

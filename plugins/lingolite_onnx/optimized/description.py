@@ -1,0 +1,57 @@
+"""What an app's developer must know to run the optimized graphs: the part of `export_config.json` that is theirs."""
+
+from __future__ import annotations
+
+from lingolite_onnx.details import ExportDetails
+from lingolite_onnx.optimized.runner import BATCH_DECODER, DECODER, ENCODER
+
+FILES = {
+    ENCODER: "graph of ONNX Runtime's own operators, run once a sentence",
+    DECODER: "graph of ONNX Runtime's own operators, run once a target token, for a few rows",
+    BATCH_DECODER: "the same computation for many rows; open it when there are some",
+}
+
+CPU_NOTE = (
+    "products of decoder_optimized.onnx are right on every CPU; those of the encoder and of "
+    "decoder_optimized_batch.onnx are exact on ARM and on x86 with VNNI, and saturate in 16 bits on x86 without it "
+    "(onnxruntime#14642): use the float export there"
+)
+
+INT8_ARITHMETIC = [
+    "each quantized matrix is int8 with one float32 scale s_w for each output, symmetric, -127 to 127; stored as uint8 "
+    "with zero point 128, or as int8 [in, out] in the encoder",
+    "activations are quantized as they come, by row in the encoder and by 256 neighbours of a row in the decoders: "
+    "s_x = max(max|x|, 1e-30) / 127, q_x = round_half_even(x / s_x)",
+    "sums of products are exact in int32; y = sum over blocks of float32(sum) * s_x * s_w",
+    "a word's embedding is float32(q) * s_w of its row, times sqrt(d_model)",
+    "norms, attention and SwiGLU are float32",
+]
+
+
+def dimensions(details: ExportDetails) -> dict[str, str]:
+    """The symbolic dimensions of the graphs."""
+    return {
+        "batch": "sentences, or hypotheses in a beam search",
+        "source": f"source tokens of the longest row, 1 to {details.max_seq_len}",
+        "capacity": f"target tokens that the buffers have room for, 1 to {details.max_seq_len}",
+        "k": "candidates for the next token: 1 for greedy search, 2 · beam_size for a beam search",
+    }
+
+
+def decoding_steps(details: ExportDetails) -> list[str]:
+    """The decoding loop in words."""
+    return [
+        "encode the text with SentencePiece and frame it as in source_frame",
+        "pad a batch on the right with the id `pad`; source_mask is true on real tokens and false on padding",
+        "run the encoder once; keep source_bias and its cross_* outputs for every call of the decoder",
+        "make past_* buffers of some capacity; their contents do not matter",
+        "bind each present_* output to the memory of its past_* input, so that the decoder writes in place",
+        "start with tokens = `bos` for each row, past_lengths = 0 and total_length = 1",
+        "run the decoder; greedy search takes k = 1 and the token top_ids[:, 0, 0]",
+        "feed the chosen tokens, with past_lengths and total_length one larger; copy the buffers into larger ones when "
+        f"total_length would exceed their capacity, and never let it exceed {details.max_seq_len}",
+        "a row ends with `eos`, or at max_length of decoding_defaults; drop ended rows from every array, or ignore "
+        "what follows",
+        "beam search: reorder the rows of past_*, and of cross_* and source_bias when a row changes its sentence",
+        "decode the ids with SentencePiece, without control tokens",
+    ]

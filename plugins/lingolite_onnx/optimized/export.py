@@ -1,0 +1,93 @@
+"""Writing and checking the graphs of the optimized profile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from lingolite_cli.errors import LingoLiteError
+from lingolite_onnx.checks import ROUNDING_TOLERANCE, TOLERANCE, compare, require_finite
+from lingolite_onnx.details import GraphCheck
+from lingolite_onnx.graph import WEIGHTS_FILE, WeightFile, write_model
+from lingolite_onnx.optimized.recording import record
+from lingolite_onnx.optimized.runner import BATCH_DECODER, DECODER, ENCODER, OptimizedRunner
+from lingolite_onnx.optimized.stacks import build_batch_decoder, build_decoder, build_encoder
+from lingolite_onnx.recording import Sample
+from lingolite_onnx.weights import Weights
+
+_HEAD_DIM_MULTIPLE = 16
+
+_KERNEL_TOLERANCE = 1e-2
+"""As `TOLERANCE`, for `MatMulNBits`, which rounds where nobody can look: one activation may be a level away from what
+the replay thinks."""
+_KERNEL_ROUNDING_TOLERANCE = 0.6
+
+
+def require_exportable(weights: Weights) -> None:
+    """Refuse what these operators cannot run.
+
+    Raises:
+        LingoLiteError: the heads have the wrong width, or activations have calibrated ranges.
+    """
+    config = weights.config
+    if weights.activations == "calibrated":
+        raise LingoLiteError(
+            "the optimized profile cannot carry calibrated activation ranges: its kernels round as they go",
+            hint='quantize with the method `dynamic-int8`, or export with profile = "portable"',
+        )
+    if config.head_dim % _HEAD_DIM_MULTIPLE:
+        raise LingoLiteError(
+            f"the optimized profile cannot carry heads of {config.head_dim} dimensions: ONNX Runtime's "
+            f"GroupQueryAttention wants a multiple of {_HEAD_DIM_MULTIPLE}",
+            hint='export with profile = "portable"',
+        )
+
+
+def write_graphs(weights: Weights, directory: Path, *, num_positions: int, opset_version: int) -> tuple[str, ...]:
+    """Write the graphs and `weights.bin`, and return the graphs' names. Only int8 has a decoder for many rows."""
+    builders = {ENCODER: build_encoder, DECODER: build_decoder}
+    if weights.has_int8:
+        builders[BATCH_DECODER] = build_batch_decoder
+    weight_file = WeightFile(directory / WEIGHTS_FILE)
+    for name, build in builders.items():
+        model = build(weights, weight_file, num_positions=num_positions, opset_version=opset_version)
+        write_model(model, directory / name)
+    return tuple(builders)
+
+
+def check_graphs(weights: Weights, directory: Path, *, max_seq_len: int, test: bool) -> tuple[GraphCheck, ...]:
+    """Run each decoder on random input, and compare it with the reference when `test` asks for that.
+
+    Raises:
+        LingoLiteError: the logits are not finite, or not those of the weights.
+    """
+    sample = Sample.random(weights.config.vocab_size, max_length=max_seq_len)
+    _run(directory, sample, max_seq_len)
+    checks = [GraphCheck(graph="optimized", checked_by=("onnxruntime",))]
+    if (directory / BATCH_DECODER).is_file():
+        checks.append(GraphCheck(graph="optimized batch", checked_by=("onnxruntime",)))
+    return tuple(_compare(weights, directory, sample, check) if test else check for check in checks)
+
+
+def _run(directory: Path, sample: Sample, max_seq_len: int) -> None:
+    """As the backend does, with buffers shared by past and present."""
+    runner = OptimizedRunner(directory, max_seq_len=max_seq_len, threads=1)
+    state = runner.encode(sample.source_ids, sample.source_mask)
+    for tokens in np.ascontiguousarray(sample.target_ids.T):
+        require_finite(runner.step(state, tokens), DECODER)
+    runner.close()
+
+
+def _compare(weights: Weights, directory: Path, sample: Sample, check: GraphCheck) -> GraphCheck:
+    is_batch = check.graph == "optimized batch"
+    recording = record(directory / ENCODER, directory / (BATCH_DECODER if is_batch else DECODER), sample)
+    rounds_in_kernel = weights.has_int8 and not is_batch
+    return compare(
+        weights,
+        sample,
+        recording,
+        check,
+        tolerance=_KERNEL_TOLERANCE if rounds_in_kernel else TOLERANCE,
+        rounding_tolerance=_KERNEL_ROUNDING_TOLERANCE if rounds_in_kernel else ROUNDING_TOLERANCE,
+    )

@@ -1,0 +1,215 @@
+"""Products with a weight matrix in ONNX Runtime's own operators: a few rows of activations, or many.
+
+Owns how a matrix is stored for each. N rows, K columns of the matrix, P the power of two that K is padded to.
+
+Both ways round activations by row and sum integers exactly: `MatMulNBits` with one block a row, whose kernel reads each
+weight once and is bound by memory, and `MatMulIntegerToFloat`, whose kernel is bound by arithmetic. The bytes of a
+matrix are the same for both: int8 is uint8 less 128, that is, with its highest bit turned.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from onnx import TensorProto
+
+from lingolite_cli.group_quantization import GroupedMatrix
+from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder
+from lingolite_onnx.layers import PRODUCT
+from lingolite_onnx.weights import Array, Matrix
+
+INTEGERS = ".integers"
+"""Ends the name of rounded activations; before it stand the names of the matrices that they meet."""
+
+ROUNDED_BY_BLOCK = 4
+"""`accuracy_level` of MatMulNBits: activations are rounded to int8, one scale a block."""
+
+UNROUNDED = 1
+"""`accuracy_level` of MatMulNBits: activations stay float32."""
+
+LARGEST_BLOCK = 256
+"""Asked for larger blocks, onnxruntime 1.32 still rounds 256 activations together, and less exactly."""
+
+_SMALLEST_BLOCK = 16
+_ZERO_POINT = 128
+
+
+def blocks(matrix: Matrix) -> tuple[Array, Array]:
+    """An int8 matrix as bytes with zero point 128, [out, blocks, columns of a block], and scales [out, blocks].
+
+    What pads a row stands for 0.
+    """
+    assert matrix.scale is not None
+    rows, columns = matrix.values.shape
+    size = block_size(columns)
+    count = -(-columns // size)
+    padded = np.full((rows, count * size), _ZERO_POINT, np.uint8)
+    padded[:, :columns] = matrix.values.view(np.uint8) ^ np.uint8(_ZERO_POINT)
+    return padded.reshape(rows, count, size), np.repeat(matrix.scale[:, None], count, axis=1)
+
+
+def block_size(columns: int) -> int:
+    """Columns that `MatMulNBits` rounds together: a power of two that divides the matrix's, if one from 16 on does."""
+    fitting = columns & -columns
+    if fitting < _SMALLEST_BLOCK:
+        fitting = 1 << (columns - 1).bit_length()
+    return min(max(fitting, _SMALLEST_BLOCK), LARGEST_BLOCK)
+
+
+class Products:
+    """Products of one graph; the base class knows float and grouped matrices.
+
+    Args:
+        graph: where the nodes go.
+    """
+
+    def __init__(self, graph: GraphBuilder) -> None:
+        self.graph = graph
+
+    def product(self, x: str, matrix: Matrix | GroupedMatrix, *, name: str, output: str | None = None) -> str:
+        """[..., out] float32 from x [..., in] float32 and a matrix [out, in]."""
+        if isinstance(matrix, GroupedMatrix):
+            return self._grouped(x, matrix, name=name, output=output)
+        if matrix.scale is not None:
+            return self._int8(x, matrix, matrix.scale, name=name, output=output)
+        stored = self.graph.constant(np.ascontiguousarray(matrix.values.T), name)
+        return self.graph.op("MatMul", x, self.as_float32(stored, matrix), name=output)
+
+    def by_rows(self, x: str, matrix: Matrix, *, name: str, output: str | None = None) -> str:
+        """The same with a float matrix that stays [out, in], because its rows are looked up, too."""
+        stored = self.as_float32(self.graph.constant(matrix.values, name), matrix)
+        return self.graph.op("FusedMatMul", x, stored, name=output, domain=RUNTIME_DOMAIN, transB=1)
+
+    def as_float32(self, stored: str, matrix: Matrix) -> str:
+        """`stored`, cast where the matrix has 16 bits."""
+        if matrix.values.dtype != np.float32:
+            return self.graph.op("Cast", stored, to=TensorProto.FLOAT)
+        return stored
+
+    def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None) -> str:
+        raise NotImplementedError
+
+    def _grouped(self, x: str, matrix: GroupedMatrix, *, name: str, output: str | None) -> str:
+        graph = self.graph
+        parts = [
+            graph.constant(matrix.packed.reshape(*matrix.scale.shape, -1), f"{name}.blocks"),
+            graph.constant(matrix.scale, f"{name}.scale"),
+        ]
+        if matrix.zero_point is not None:
+            parts.append(graph.constant(matrix.zero_point, f"{name}.zero_point"))
+        return graph.op(
+            "MatMulNBits",
+            x,
+            *parts,
+            name=output,
+            domain=RUNTIME_DOMAIN,
+            K=matrix.columns,
+            N=len(matrix.packed),
+            bits=matrix.bits,
+            block_size=matrix.group_size,
+            accuracy_level=UNROUNDED,
+        )
+
+
+class FewRows(Products):
+    """For a handful of rows: the weights are read once, as they lie on disk."""
+
+    def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None) -> str:
+        graph = self.graph
+        stored, scales = blocks(matrix)
+        return graph.op(
+            "MatMulNBits",
+            x,
+            graph.constant(stored, f"{name}.blocks"),
+            graph.constant(scales, f"{name}.scale"),
+            name=output or f"{name}{PRODUCT}",
+            domain=RUNTIME_DOMAIN,
+            K=matrix.values.shape[1],
+            N=stored.shape[0],
+            bits=8,
+            block_size=stored.shape[2],
+            accuracy_level=ROUNDED_BY_BLOCK,
+        )
+
+
+class Rounded(msgspec.Struct, frozen=True):
+    """Activations as uint8 integers and float32 scales, part by part along their columns."""
+
+    integers: tuple[str, ...]
+    scales: tuple[str, ...]
+
+
+class ManyRows(Products):
+    """For many rows: activations as uint8 with zero point 128, weights as int8 [K, out]."""
+
+    def __init__(self, graph: GraphBuilder) -> None:
+        super().__init__(graph)
+        self._zero_points: dict[int, str] = {}
+
+    def columns(self, matrix: Matrix, name: str) -> str:
+        """The matrix as int8 [K, out]."""
+        return self.graph.constant(np.ascontiguousarray(matrix.values.T), name)
+
+    def rounded_together(self, columns: int) -> int:
+        """How many neighbours of a row of activations share a scale."""
+        return columns
+
+    def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None) -> str:
+        graph, columns = self.graph, matrix.values.shape[1]
+        rounded = self._round(x, columns, name)
+        stored, scales = self.columns(matrix, name), graph.constant(scale, f"{name}.scale")
+        size = self.rounded_together(columns)
+        products = []
+        for index, (integers, row_scale) in enumerate(zip(rounded.integers, rounded.scales, strict=True)):
+            part = stored
+            if size < columns:
+                bounds = graph.integers(index * size), graph.integers((index + 1) * size)
+                part = graph.op("Slice", stored, *bounds, graph.integers(0))
+            scaled = graph.op(
+                "MatMulIntegerToFloat",
+                *(integers, part, graph.scalar(1.0), scales, graph.constant(np.uint8(_ZERO_POINT))),
+                domain=RUNTIME_DOMAIN,
+            )
+            products.append(graph.op("Mul", scaled, row_scale, name=output if len(rounded.integers) == 1 else None))
+        return products[0] if len(products) == 1 else graph.op("Sum", *products, name=output)
+
+    def _round(self, x: str, columns: int, name: str) -> Rounded:
+        """x [..., columns] as integers, for the matrices `name`."""
+        graph, size = self.graph, self.rounded_together(columns)
+        count = columns // size
+        if count > 1:
+            x = graph.op("Reshape", x, graph.integers(-1, size))
+        largest = graph.op("ReduceMax", graph.op("Abs", x), graph.integers(-1), keepdims=1)
+        scale = graph.op("Div", graph.op("Max", largest, graph.scalar(1e-30)), graph.scalar(127.0))
+        flat = graph.op("Reshape", scale, graph.integers(-1))
+        if count not in self._zero_points:
+            self._zero_points[count] = graph.op(
+                "Expand", graph.constant(np.uint8(_ZERO_POINT)), graph.op("Shape", flat)
+            )
+        integers = graph.op("QuantizeLinear", x, flat, self._zero_points[count], name=f"{name}{INTEGERS}", axis=0)
+        if count == 1:
+            return Rounded((integers,), (scale,))
+        return Rounded(tuple(self._split(integers, count, columns)), tuple(self._split(scale, count, count)))
+
+    def _split(self, x: str, count: int, width: int) -> list[str]:
+        by_row = self.graph.op("Reshape", x, self.graph.integers(-1, 1, width))
+        return self.graph.ops("Split", by_row, names=[None] * count, axis=-1, num_outputs=count)
+
+
+class ManyRowsOfBlocks(ManyRows):
+    """The same over the bytes that `FewRows` stores; ONNX Runtime turns them into columns when it loads the graph."""
+
+    def columns(self, matrix: Matrix, name: str) -> str:
+        """The matrix as int8 [K, out], from its blocks."""
+        graph, columns = self.graph, matrix.values.shape[1]
+        stored, _ = blocks(matrix)
+        flat = graph.constant(stored.reshape(len(stored), -1).view(np.int8), f"{name}.blocks")
+        signed = graph.op("BitwiseXor", flat, graph.constant(np.int8(-_ZERO_POINT)))
+        if stored[0].size > columns:
+            signed = graph.op("Slice", signed, graph.integers(0), graph.integers(columns), graph.integers(1))
+        return graph.op("Transpose", signed, perm=[1, 0])
+
+    def rounded_together(self, columns: int) -> int:
+        """As `MatMulNBits` does, so that a sentence alone and in a batch is rounded alike."""
+        size = block_size(columns)
+        return columns if columns % size else size

@@ -1,0 +1,221 @@
+"""The graphs of the optimized profile: an encoder, and a decoder that reads one token a call, for few rows or many.
+
+Owns the graphs' inputs and outputs. B batch, S source, H heads, K key/value heads, D head_dim, V vocabulary, k
+candidates.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from lingolite_cli.architecture import ModelConfig
+from lingolite_onnx.graph import GraphBuilder, Value, WeightFile
+from lingolite_onnx.layers import LOGITS, MASKED
+from lingolite_onnx.optimized.layers import Lengths, OptimizedLayers
+from lingolite_onnx.optimized.products import FewRows, ManyRows, ManyRowsOfBlocks, Products
+from lingolite_onnx.stacks import Interface
+from lingolite_onnx.weights import Weights
+
+
+def encoder_interface(config: ModelConfig) -> Interface:
+    """Inputs and outputs of the encoder."""
+    return Interface(
+        (
+            Value("source_ids", "int64", ("batch", "source"), "framed source, padded on the right"),
+            Value("source_mask", "bool", ("batch", "source"), "true on real tokens, false on padding"),
+        ),
+        _source(config),
+    )
+
+
+def decoder_interface(config: ModelConfig) -> Interface:
+    """Inputs and outputs of both decoders."""
+    return Interface(
+        (
+            Value("tokens", "int64", ("batch", 1), "last token of each row; at first `<s>`"),
+            Value("past_lengths", "int32", ("batch",), "target tokens read before this call, in each row"),
+            Value("total_length", "int32", (), "past length + 1"),
+            Value("k", "int64", (1,), "candidates wanted for the next token, at most the vocabulary"),
+            *_source(config),
+            *_buffers("past", config, "buffers of self-attention; rows up to past length are read"),
+        ),
+        (
+            Value(LOGITS, "float32", ("batch", 1, config.vocab_size), "of the next token"),
+            Value("top_ids", "int64", ("batch", 1, "k"), "the k best next tokens, best first, the smaller id on a tie"),
+            Value("top_log_probabilities", "float32", ("batch", 1, "k"), "natural logarithms of their probabilities"),
+            *_buffers("present", config, "past with one row more; bind it to the memory of past"),
+        ),
+    )
+
+
+def _source(config: ModelConfig) -> tuple[Value, ...]:
+    heads, width = config.n_kv_heads, config.head_dim
+    cross = tuple(
+        Value(f"cross_{kind}_{layer}", "float32", shape, f"cross-attention over the source, decoder layer {layer}")
+        for layer in range(config.n_decoder_layers)
+        for kind, shape in (
+            ("key", ("batch", heads, width, "source")),
+            ("value", ("batch", heads, "source", width)),
+        )
+    )
+    return (Value("source_bias", "float32", ("batch", 1, 1, "source"), f"0 on real tokens, {MASKED} elsewhere"), *cross)
+
+
+def _buffers(prefix: str, config: ModelConfig, meaning: str) -> tuple[Value, ...]:
+    shape = ("batch", config.n_kv_heads, "capacity", config.head_dim)
+    return tuple(
+        Value(f"{prefix}_{kind}_{layer}", "float32", shape, f"{meaning}, decoder layer {layer}")
+        for layer in range(config.n_decoder_layers)
+        for kind in ("key", "value")
+    )
+
+
+def build_encoder(
+    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
+) -> onnx.ModelProto:
+    """The graph of `encoder_interface`, for at most `num_positions` source tokens."""
+    graph = GraphBuilder("encoder", weight_file)
+    _Encoder(OptimizedLayers(weights, ManyRows(graph), num_positions=num_positions)).build()
+    interface = encoder_interface(weights.config)
+    return graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
+
+
+def build_decoder(
+    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
+) -> onnx.ModelProto:
+    """The graph of `decoder_interface`, for at most `num_positions` target tokens and a few rows."""
+    return _decoder(weights, FewRows(GraphBuilder("decoder", weight_file)), num_positions, opset_version)
+
+
+def build_batch_decoder(
+    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
+) -> onnx.ModelProto:
+    """The same for many rows, over the same bytes in `weight_file`."""
+    return _decoder(weights, ManyRowsOfBlocks(GraphBuilder("decoder", weight_file)), num_positions, opset_version)
+
+
+def _decoder(weights: Weights, products: Products, num_positions: int, opset_version: int) -> onnx.ModelProto:
+    _Decoder(OptimizedLayers(weights, products, num_positions=num_positions)).build()
+    interface = decoder_interface(weights.config)
+    return products.graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
+
+
+class _Encoder:
+    """Nodes of the encoder. Hidden states are [B·S, d_model], so that activations are rounded token by token."""
+
+    def __init__(self, layers: OptimizedLayers) -> None:
+        self._layers = layers
+        self._graph = layers.graph
+        self._config = layers.config
+
+    def build(self) -> None:
+        graph, layers, config = self._graph, self._layers, self._config
+        self._sizes = graph.op("Shape", "source_ids")
+        lengths = self._lengths()
+        x = layers.embedding(graph.op("Reshape", "source_ids", graph.integers(-1)), "encoder")
+        normed = layers.norm(x, "encoder.layers.0.norm1")
+        for layer in range(config.n_encoder_layers):
+            name = f"encoder.layers.{layer}"
+            with graph.scope(f"layers.{layer}"):
+                attended = self._self_attention(normed, f"{name}.self_attn", lengths)
+                x, normed = layers.add_and_norm(x, attended, f"{name}.norm2")
+                following = f"encoder.layers.{layer + 1}.norm1"
+                last = layer + 1 == config.n_encoder_layers
+                x, normed = layers.add_and_norm(
+                    x, layers.feed_forward(normed, f"{name}.ffn"), "encoder.final_norm" if last else following
+                )
+        self._source(normed)
+
+    def _lengths(self) -> Lengths:
+        """A row of nothing but padding counts as one token, for the attention operator knows no empty rows."""
+        graph = self._graph
+        counted = graph.op("Cast", "source_mask", to=TensorProto.INT32)
+        tokens = graph.op("ReduceSum", counted, graph.integers(-1), keepdims=0)
+        last = graph.op("Sub", tokens, graph.constant(np.int32(1)))
+        longest = graph.op("Gather", self._sizes, graph.scalar_integer(1), axis=0)
+        return Lengths(
+            graph.op("Max", last, graph.constant(np.int32(0))), graph.op("Cast", longest, to=TensorProto.INT32)
+        )
+
+    def _self_attention(self, x: str, name: str, lengths: Lengths) -> str:
+        graph, config = self._graph, self._config
+        fused = self._layers.linear(x, *(f"{name}.{kind}_proj" for kind in "qkv"))
+        width = (config.n_heads + 2 * config.n_kv_heads) * config.head_dim
+        by_row = graph.op("Reshape", fused, graph.op("Concat", self._sizes, graph.integers(width), axis=0))
+        attended = self._layers.self_attention(by_row, lengths, past=("", ""), present=(None, None), is_causal=False)
+        flat = graph.op("Reshape", attended, graph.integers(-1, config.d_model))
+        return self._layers.linear(flat, f"{name}.o_proj")
+
+    def _source(self, encoded: str) -> None:
+        """What the decoder reads of a source: keys [B, K, D, S] and values [B, K, S, D] of all layers, by one product,
+        and the bias."""
+        graph, config = self._graph, self._config
+        names = [
+            f"decoder.layers.{layer}.cross_attn.{kind}_proj"
+            for layer in range(config.n_decoder_layers)
+            for kind in "kv"
+        ]
+        fused = self._layers.linear(encoded, *names)
+        heads = graph.integers(len(names) * config.n_kv_heads, config.head_dim)
+        by_row = graph.op("Reshape", fused, graph.op("Concat", self._sizes, heads, axis=0))
+        sizes = graph.integers(*[config.n_kv_heads] * len(names))
+        parts = graph.ops("Split", by_row, sizes, names=[None] * len(names), axis=2)
+        for layer in range(config.n_decoder_layers):
+            key, value = parts[2 * layer : 2 * layer + 2]
+            graph.op("Transpose", key, perm=[0, 2, 3, 1], name=f"cross_key_{layer}")
+            graph.op("Transpose", value, perm=[0, 2, 1, 3], name=f"cross_value_{layer}")
+        bias = graph.op("Where", "source_mask", graph.scalar(0.0), graph.scalar(MASKED))
+        graph.op("Unsqueeze", bias, graph.integers(1, 2), name="source_bias")
+
+
+class _Decoder:
+    """Nodes of a decoder. Hidden states are [B, 1, d_model]."""
+
+    def __init__(self, layers: OptimizedLayers) -> None:
+        self._layers = layers
+        self._graph = layers.graph
+        self._config = layers.config
+
+    def build(self) -> None:
+        graph, layers, config = self._graph, self._layers, self._config
+        x = layers.embedding("tokens", "decoder")
+        normed = layers.norm(x, "decoder.layers.0.norm1")
+        for layer in range(config.n_decoder_layers):
+            name = f"decoder.layers.{layer}"
+            with graph.scope(f"layers.{layer}"):
+                x, normed = layers.add_and_norm(x, self._self_attention(normed, layer), f"{name}.norm2")
+                x, normed = layers.add_and_norm(x, self._cross_attention(normed, layer), f"{name}.norm3")
+                following = f"decoder.layers.{layer + 1}.norm1"
+                last = layer + 1 == config.n_decoder_layers
+                x, normed = layers.add_and_norm(
+                    x, layers.feed_forward(normed, f"{name}.ffn"), "decoder.final_norm" if last else following
+                )
+        self._candidates(layers.projection(normed, output=LOGITS))
+
+    def _self_attention(self, x: str, layer: int) -> str:
+        name = f"decoder.layers.{layer}.self_attn"
+        fused = self._layers.linear(x, *(f"{name}.{kind}_proj" for kind in "qkv"))
+        attended = self._layers.self_attention(
+            fused,
+            Lengths("past_lengths", "total_length"),
+            past=(f"past_key_{layer}", f"past_value_{layer}"),
+            present=(f"present_key_{layer}", f"present_value_{layer}"),
+            is_causal=True,
+        )
+        return self._layers.linear(attended, f"{name}.o_proj")
+
+    def _cross_attention(self, x: str, layer: int) -> str:
+        name = f"decoder.layers.{layer}.cross_attn"
+        attended = self._layers.cross_attention(
+            self._layers.linear(x, f"{name}.q_proj"), f"cross_key_{layer}", f"cross_value_{layer}", "source_bias"
+        )
+        return self._layers.linear(attended, f"{name}.o_proj")
+
+    def _candidates(self, logits: str) -> None:
+        """The best k next tokens. They are chosen by logits: log-probabilities may tie where logits do not."""
+        graph = self._graph
+        graph.ops("TopK", logits, "k", names=["top_values", "top_ids"], axis=-1)
+        log_probabilities = graph.op("LogSoftmax", logits, axis=-1)
+        graph.op("GatherElements", log_probabilities, "top_ids", axis=-1, name="top_log_probabilities")

@@ -1,0 +1,98 @@
+"""Both ways to multiply, against integers in float64; and each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from lingolite_onnx.graph import GraphBuilder, Value, WeightFile, write_model
+from lingolite_onnx.optimized.products import FewRows, ManyRows, ManyRowsOfBlocks, Products, block_size, blocks
+from lingolite_onnx.sessions import open_session
+from lingolite_onnx.weights import Matrix
+
+from tests.lingolite_onnx.onnx_bundles import needs_exact_int8
+
+Array = npt.NDArray[Any]
+
+
+def matrix(rows: int, columns: int) -> Matrix:
+    random = np.random.default_rng(3)
+    integers = random.integers(-127, 128, (rows, columns)).astype(np.int8)
+    return Matrix(integers, random.uniform(0.01, 0.02, rows).astype(np.float32))
+
+
+def product(directory: Path, kind: type[Products], weights: Matrix, x: Array) -> Array:
+    """What ONNX Runtime makes of it."""
+    graph = GraphBuilder("product", WeightFile(directory / f"{kind.__name__}.bin"))
+    kind(graph).product("x", weights, name="matrix", output="y")
+    inputs = [Value("x", "float32", ("rows", 1, x.shape[2]), "")]
+    model = graph.model(inputs, [Value("y", "float32", ("rows", 1, len(weights.values)), "")], opset_version=18)
+    write_model(model, directory / "product.onnx")
+    (y,) = open_session(directory / "product.onnx", threads=1).run(None, {"x": x})
+    found: Array = y
+    return found
+
+
+def expected(weights: Matrix, x: Array, block: int) -> Array:
+    """Rounded by `block` neighbours, summed exactly."""
+    assert weights.scale is not None
+    total = np.zeros((*x.shape[:-1], len(weights.values)))
+    for start in range(0, x.shape[-1], block):
+        part = x[..., start : start + block].astype(np.float64)
+        scale = np.abs(part).max(axis=-1, keepdims=True) / 127
+        total += np.rint(part / scale) @ weights.values[:, start : start + block].astype(np.float64).T * scale
+    product: Array = total * weights.scale
+    return product
+
+
+@needs_exact_int8
+@pytest.mark.parametrize("columns", [16, 40, 48, 256, 512, 768])
+@pytest.mark.parametrize("rows", [1, 5])
+def test_a_decoder_rounds_by_block_and_sums_exactly(tmp_path: Path, columns: int, rows: int) -> None:
+    """40 is padded to a block of 64; 512 and 768 have two and three blocks."""
+    weights = matrix(24, columns)
+    x = np.random.default_rng(4).standard_normal((rows, 1, columns)).astype(np.float32)
+    wanted = expected(weights, x, block_size(columns))
+    for kind in (FewRows, ManyRowsOfBlocks):
+        found = product(tmp_path, kind, weights, x)
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max(), err_msg=kind.__name__)
+
+
+@needs_exact_int8
+def test_the_encoder_rounds_by_row(tmp_path: Path) -> None:
+    weights = matrix(24, 512)
+    x = np.random.default_rng(4).standard_normal((5, 1, 512)).astype(np.float32)
+    wanted = expected(weights, x, 512)
+    found = product(tmp_path, ManyRows, weights, x)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6 * np.abs(wanted).max())
+
+
+@needs_exact_int8
+def test_rows_of_zeros_give_zeros(tmp_path: Path) -> None:
+    x = np.zeros((2, 1, 48), np.float32)
+    for kind in (FewRows, ManyRows, ManyRowsOfBlocks):
+        np.testing.assert_array_equal(product(tmp_path, kind, matrix(24, 48), x), 0)
+
+
+def test_both_decoders_share_the_bytes(tmp_path: Path) -> None:
+    weight_file = WeightFile(tmp_path / "weights.bin")
+    sizes = []
+    for kind in (FewRows, ManyRowsOfBlocks):
+        kind(GraphBuilder("product", weight_file)).product("x", matrix(300, 256), name="matrix")
+        sizes.append((tmp_path / "weights.bin").stat().st_size)
+    scales = 300 * 4
+    assert sizes[0] >= 300 * 256
+    assert sizes[1] - sizes[0] < scales + 64
+
+
+@pytest.mark.parametrize(("columns", "size"), [(16, 16), (48, 16), (40, 64), (256, 256), (768, 256), (2048, 256)])
+def test_a_block_is_a_power_of_two_of_at_most_256(columns: int, size: int) -> None:
+    assert block_size(columns) == size
+    stored, scales = blocks(matrix(7, columns))
+    assert stored.shape == (7, -(-columns // size), size)
+    assert scales.shape == stored.shape[:2]
+    np.testing.assert_array_equal(stored.reshape(7, -1)[:, :columns].astype(int) - 128, matrix(7, columns).values)
+    assert (stored.reshape(7, -1)[:, columns:] == 128).all()
