@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import torch
 import typer
+from lingolite_torch.options import GptqInt4Options
 
 from lingolite_cli.app import app
 from lingolite_cli.artifact import Artifact, Quantization
@@ -87,9 +88,10 @@ def test_every_option_of_training_is_documented(struct: Any) -> None:
     assert [key for key in keys if f"`{key}`" not in text] == []
 
 
-def test_every_option_of_static_int8_is_documented() -> None:
+@pytest.mark.parametrize("struct", [StaticInt8Options, GptqInt4Options])
+def test_every_option_of_a_calibrated_quantizer_is_documented(struct: Any) -> None:
     text = (ROOT / "docs" / "quantization.md").read_text(encoding="utf-8")
-    fields = msgspec.structs.fields(StaticInt8Options)
+    fields = msgspec.structs.fields(struct)
     assert [field.encode_name for field in fields if f"\n| `{field.encode_name}` |" not in text] == []
 
 

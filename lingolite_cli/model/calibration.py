@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translation, Translator
+from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model.cache import LayerCache
 from lingolite_cli.model.translation_model import MobileTranslationModel
+from lingolite_cli.plugins.interfaces import Tracker, untracked
 from lingolite_cli.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -48,6 +50,46 @@ def observed_translations(
     backend = _ObservedDecoder(model)
     with backend.shown_to(observers):
         yield from Translator(backend, tokenizer, model.config, languages, options=DecodingOptions()).translate(sources)
+
+
+class CalibrationRun:
+    """A model and a calibration text. Each look at the activations translates the text anew.
+
+    Args:
+        model: a float model, in eval mode on the CPU; it may change between looks.
+        sentences: blank ones do not count.
+        tokenizer: the model's own.
+        languages: source and target language.
+        track: shows how far a look is.
+
+    Raises:
+        LingoLiteError: there is no sentence.
+    """
+
+    def __init__(
+        self,
+        model: MobileTranslationModel,
+        sentences: Sequence[str],
+        *,
+        tokenizer: Tokenizer,
+        languages: tuple[str, str],
+        track: Tracker = untracked,
+    ) -> None:
+        self.model = model
+        self._sources = [sentence for sentence in sentences if sentence.strip()]
+        self._tokenizer = tokenizer
+        self._languages = languages
+        self._track = track
+        if not self._sources:
+            raise LingoLiteError("there is no sentence to calibrate on", hint="a calibration text needs at least one")
+
+    def show_to(self, observers: Mapping[str, Observer]) -> None:
+        """Translate the text and show observers, by the name of a Linear, what it reads."""
+        translations = observed_translations(
+            self.model, self._sources, observers, tokenizer=self._tokenizer, languages=self._languages
+        )
+        for _ in self._track(translations, total=len(self._sources)):
+            pass
 
 
 class _State(msgspec.Struct):

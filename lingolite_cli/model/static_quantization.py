@@ -17,7 +17,7 @@ from torch import Tensor
 from lingolite_cli.activation_quantization import Histogram, choose_range, range_tensors, shared_inputs
 from lingolite_cli.artifact import Quantization
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.model.calibration import Observer, observed_translations
+from lingolite_cli.model.calibration import CalibrationRun
 from lingolite_cli.model.layers import FeedForward
 from lingolite_cli.model.parameters import bundle_tensors, check_float, model_from_tensors
 from lingolite_cli.model.translation_model import MobileTranslationModel
@@ -80,65 +80,40 @@ def static_tensors(
 ) -> dict[str, Tensor]:
     """The tensors of an int8 bundle with calibrated ranges; see `apply_static_quantization`."""
     check_float(model)
-    sources = [sentence for sentence in sentences if sentence.strip()][: options.max_samples]
-    if not sources:
-        raise LingoLiteError("there is no sentence to calibrate on", hint="a calibration text needs at least one")
     copied = deepcopy(model).to("cpu", torch.float32).eval()
-    watch = _Watch(copied, sources, tokenizer, languages, track)
+    run = CalibrationRun(
+        copied, sentences[: options.max_samples], tokenizer=tokenizer, languages=languages, track=track
+    )
     if options.smoothing:
-        smooth_feed_forward(copied, watch.channel_maxima(), strength=options.smoothing)
-    ranges = {name: choose_range(seen, options) for group, seen in watch.histograms().items() for name in group}
+        smooth_feed_forward(copied, _channel_maxima(run), strength=options.smoothing)
+    ranges = {name: choose_range(seen, options) for group, seen in _histograms(run).items() for name in group}
     floats = {name: tensor.numpy().copy() for name, tensor in bundle_tensors(copied).items()}
     arrays = {**quantize_tensors(floats), **range_tensors(ranges)}
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-class _Watch:
-    """The calibration text, and what can be seen while it is translated; each look translates it anew."""
+def _channel_maxima(run: CalibrationRun) -> dict[str, Tensor]:
+    """By the name of each feed-forward network, [d_ff] float32: the largest magnitude of each inner channel."""
+    found: dict[str, Tensor] = {}
 
-    def __init__(
-        self,
-        model: MobileTranslationModel,
-        sources: Sequence[str],
-        tokenizer: Tokenizer,
-        languages: tuple[str, str],
-        track: Tracker,
-    ) -> None:
-        self._model = model
-        self._sources = sources
-        self._tokenizer = tokenizer
-        self._languages = languages
-        self._track = track
+    def keep(name: str, x: Tensor) -> None:
+        largest = x.abs().amax(dim=0)
+        found[name] = torch.maximum(found[name], largest) if name in found else largest
 
-    def channel_maxima(self) -> dict[str, Tensor]:
-        """By the name of each feed-forward network, [d_ff] float32: the largest magnitude of each inner channel."""
-        found: dict[str, Tensor] = {}
+    names = [name for name, module in run.model.named_modules() if isinstance(module, FeedForward)]
+    run.show_to({f"{name}.down_proj": partial(keep, name) for name in names})
+    return found
 
-        def keep(name: str, x: Tensor) -> None:
-            largest = x.abs().amax(dim=0)
-            found[name] = torch.maximum(found[name], largest) if name in found else largest
 
-        modules = self._model.named_modules()
-        names = [name for name, module in modules if isinstance(module, FeedForward)]
-        self._translate({f"{name}.down_proj": partial(keep, name) for name in names})
-        return found
+def _histograms(run: CalibrationRun) -> dict[tuple[str, ...], Histogram]:
+    """What the layers of each group of `shared_inputs` read."""
+    found = {group: Histogram() for group in shared_inputs(run.model.config)}
 
-    def histograms(self) -> dict[tuple[str, ...], Histogram]:
-        """What the layers of each group of `shared_inputs` read."""
-        found = {group: Histogram() for group in shared_inputs(self._model.config)}
+    def count(histogram: Histogram, x: Tensor) -> None:
+        histogram.add(x.numpy())
 
-        def count(histogram: Histogram, x: Tensor) -> None:
-            histogram.add(x.numpy())
-
-        self._translate({group[0]: partial(count, histogram) for group, histogram in found.items()})
-        return found
-
-    def _translate(self, observers: Mapping[str, Observer]) -> None:
-        translations = observed_translations(
-            self._model, self._sources, observers, tokenizer=self._tokenizer, languages=self._languages
-        )
-        for _ in self._track(translations, total=len(self._sources)):
-            pass
+    run.show_to({group[0]: partial(count, histogram) for group, histogram in found.items()})
+    return found
 
 
 @torch.no_grad()

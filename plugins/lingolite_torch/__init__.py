@@ -8,7 +8,7 @@ from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4
 from lingolite_cli.plugins.hookspecs import hookimpl
 from lingolite_cli.plugins.specs import BackendSpec, QuantizerSpec
 from lingolite_cli.static_int8 import StaticInt8Options
-from lingolite_torch.options import TorchOptions
+from lingolite_torch.options import GptqInt4Options, TorchOptions
 
 _FLOAT_COMPUTED = frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT4})
 _REQUIRES = ("torch", "safetensors")
@@ -52,7 +52,7 @@ def lingolite_backends() -> Iterable[BackendSpec]:
 
 @hookimpl
 def lingolite_quantizers() -> Iterable[QuantizerSpec]:
-    """The quantizer `static-int8`."""
+    """The quantizers `static-int8` and `gptq-int4`."""
     yield QuantizerSpec(
         name="static-int8",
         summary="int8 weights, and activations over ranges calibrated while the model translates",
@@ -60,6 +60,17 @@ def lingolite_quantizers() -> Iterable[QuantizerSpec]:
         options=StaticInt8Options,
         accepts=frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16}),
         produces=BUNDLE_STATIC_INT8,
+        needs=frozenset({"calibration"}),
+        requires=_REQUIRES,
+        install=_INSTALL,
+    )
+    yield QuantizerSpec(
+        name="gptq-int4",
+        summary="4-bit weights that make up for one another on a calibration text; computed with in float32",
+        factory="lingolite_torch.gptq_int4:GptqInt4",
+        options=GptqInt4Options,
+        accepts=frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16}),
+        produces=BUNDLE_INT4,
         needs=frozenset({"calibration"}),
         requires=_REQUIRES,
         install=_INSTALL,

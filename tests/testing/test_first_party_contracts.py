@@ -33,6 +33,11 @@ class TestStaticInt8ByEntropy(QuantizerContract):
     options: ClassVar = {"ranges": "entropy", "smoothing": 0}
 
 
+class TestGptqInt4(QuantizerContract):
+    plugin = "gptq-int4"
+    options: ClassVar = {"group_size": 16, "embedding_bits": 8}
+
+
 class TestFp16(QuantizerContract):
     plugin = "fp16"
 
