@@ -89,8 +89,10 @@ def _costs(result: BenchmarkResult) -> list[str]:
 def _ratio(ratio: Ratio | None) -> str:
     if ratio is None:
         return ""
-    noisy = "noisy, " if ratio.is_noisy else ""
-    return f"{ratio.median:.2f}× ({noisy}{ratio.low:.2f}–{ratio.high:.2f})"
+    said = ["noisy"] if ratio.is_noisy else []
+    if not ratio.low == ratio.high == 1:  # the first system has no range to itself
+        said.append(f"{ratio.low:.2f}–{ratio.high:.2f}")
+    return f"{ratio.median:.2f}× ({', '.join(said)})" if said else f"{ratio.median:.2f}×"
 
 
 def _number(value: float | None, form: str) -> str:
