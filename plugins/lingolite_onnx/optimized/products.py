@@ -180,7 +180,7 @@ class ManyRows(Products):
         if count > 1:
             x = graph.op("Reshape", x, graph.integers(-1, size))
         largest = graph.op("ReduceMax", graph.op("Abs", x), graph.integers(-1), keepdims=1)
-        scale = graph.op("Div", graph.op("Max", largest, graph.scalar(1e-30)), graph.scalar(127.0))
+        scale = graph.op("Div", largest, graph.scalar(127.0))  # 0 for a row of zeros, and so is whatever it multiplies
         flat = graph.op("Reshape", scale, graph.integers(-1))
         if count not in self._zero_points:
             self._zero_points[count] = graph.op(

@@ -26,8 +26,9 @@ ENCODER = "encoder_optimized.onnx"
 DECODER = "decoder_optimized.onnx"
 BATCH_DECODER = "decoder_optimized_batch.onnx"
 
-MANY_ROWS = 4
-"""From how many rows on the decoder for many rows is faster, where there is one."""
+MANY_ROWS = 8
+"""From how many rows on the decoder for many rows runs, where there is one. Measured, the two are equally fast at 6
+rows with a d_model of 256, and at 12 with one of 512."""
 
 
 class Step(msgspec.Struct):
