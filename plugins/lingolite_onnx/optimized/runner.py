@@ -120,9 +120,13 @@ class OptimizedRunner:
         return step.output("top_ids").copy(), step.output("top_log_probabilities").copy()
 
     def select(self, state: State, rows: IntArray) -> State:
-        """The state with the given rows."""
+        """The state with the given rows. As many as before lie in the memory that is bound already."""
+        was_bound = state.buffers.num_rows
         state.buffers.select(rows)
-        state.step = None
+        if state.step is not None and len(rows) == was_bound:
+            state.step.slots = _moved(state.buffers)
+        else:
+            state.step = None
         return state
 
     def close(self) -> None:
@@ -167,7 +171,7 @@ class OptimizedRunner:
             session.io_binding(),
             _small_inputs(rows, k),
             {"logits": self._room_for_logits(rows), **_candidates(rows, k)},
-            None if np.array_equal(buffers.slots, np.arange(rows)) else buffers.slots,
+            _moved(buffers),
         )
         if not rows:
             return step
@@ -185,6 +189,12 @@ class OptimizedRunner:
         if len(self._logits) < rows:
             self._logits = np.empty((rows, 1, self._vocab_size), np.float32)
         return self._logits[:rows]
+
+
+def _moved(buffers: Buffers) -> Array | None:
+    """The slot of each row; None when row i lies in slot i."""
+    slots = buffers.slots
+    return None if np.array_equal(slots, np.arange(len(slots))) else slots
 
 
 def _small_inputs(rows: int, k: int) -> dict[str, Array]:
