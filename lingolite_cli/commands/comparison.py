@@ -167,22 +167,26 @@ def _row(result: VerifyResult, speeds: dict[str, float]) -> Row:
 
 
 def show_comparison(rows: Sequence[Row], console: Console) -> None:
-    """The table, with the 95 % interval of each difference."""
+    """Quality, with the 95 % interval of each difference; then size and speed."""
     batches = list(rows[0].tokens_per_second)
-    metrics = [difference.metric for difference in rows[0].metrics]
-    columns = ["method", "backend", "MB", "ratio", *(f"tok/s @{size}" for size in batches)]
-    for metric in metrics:
-        columns += [metric, f"Δ{metric} [95 %]"]
-    columns.append("parity")
-    console.table(columns, [_cells(row, batches) for row in rows], right=",".join(columns[2:]))
+    columns = ["method", "backend", "parity"]
+    for difference in rows[0].metrics:
+        columns += [difference.metric, "Δ", "interval"]
+    console.table(columns, [_quality(row) for row in rows], right=",".join(columns[2:]))
+    console.print("intervals are those of the difference at 95 %, by the paired bootstrap")
+    columns = ["method", "backend", "MB", "ratio", *(f"tokens/s @{size}" for size in batches)]
+    console.table(columns, [_costs(row, batches) for row in rows], right=",".join(columns[2:]))
 
 
-def _cells(row: Row, batches: Sequence[str]) -> list[str]:
-    cells = [row.method, row.backend, f"{row.size_mb:.2f}", f"{row.size_ratio:.3f}"]
-    cells += [f"{row.tokens_per_second[size]:,.0f}" for size in batches]
+def _quality(row: Row) -> list[str]:
+    cells = [row.method, row.backend, "" if row.parity is None else f"{row.parity:.2%}"]
     for difference in row.metrics:
-        interval = ""
-        if difference.low is not None and difference.high is not None:
-            interval = f"{difference.delta:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]"
-        cells += [f"{difference.candidate:.2f}", interval]
-    return [*cells, "" if row.parity is None else f"{row.parity:.2%}"]
+        has_interval = difference.low is not None and difference.high is not None
+        interval = f"{difference.low:+.2f} {difference.high:+.2f}" if has_interval else ""
+        cells += [f"{difference.candidate:.2f}", f"{difference.delta:+.2f}", interval]
+    return cells
+
+
+def _costs(row: Row, batches: Sequence[str]) -> list[str]:
+    speeds = [f"{row.tokens_per_second[size]:,.0f}" for size in batches]
+    return [row.method, row.backend, f"{row.size_mb:.2f}", f"{row.size_ratio:.3f}", *speeds]
