@@ -150,7 +150,7 @@ def _training_curves(manifest: RunManifest) -> list[Figure]:
             axes.grid(visible=True, axis="both")
             axes.plot(*zip(*points, strict=True), "-" if name == "loss" else "o-", color=_SERIES[0], linewidth=1.4)
             axes.set_xlabel("step")
-            caption = "Nats a token, with label smoothing." if name == "loss" else "At each checkpoint."
+            caption = "Nats a token, as it was minimized." if name == "loss" else "At each checkpoint."
             title = f"{step}: {name}"
             figures.append(_figure(canvas, f"curve-{step}-{name.split()[0]}", title=title, caption=caption))
     return figures

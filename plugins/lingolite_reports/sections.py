@@ -34,6 +34,8 @@ from lingolite_reports.tables import (
 )
 from lingolite_reports.trainings import texts_table, trainings_table
 
+_MOST_FINDINGS = 8
+
 Key = Literal["budgets", "training", "search", "quality", "size", "speed", "faults", "sentences", "steps", "provenance"]
 
 
@@ -121,10 +123,10 @@ def _count(number: int, noun: str) -> str:
 
 
 def _findings(manifest: RunManifest) -> list[str]:
-    """One line a comparison: what was gained and what it cost."""
+    """One line a comparison: what was gained and what it cost. Of many there are tables alone."""
     lines = [_verification_line(result) for _, result in verifications(manifest)]
     lines += [_benchmark_line(result) for _, result in benchmarks(manifest) if len(result.systems) > 1]
-    return lines
+    return lines if len(lines) <= _MOST_FINDINGS else []
 
 
 def _verification_line(result: VerifyResult) -> str:
