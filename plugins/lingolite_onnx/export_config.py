@@ -242,8 +242,8 @@ _ARITHMETIC = {
     "int4": [
         "each quantized matrix is unsigned integers of 4 bits, or of 8 where the quantizer was told so, in groups "
         "along its inputs; each group has a float32 scale and may have an integer zero point, otherwise 8 or 128",
-        "a weight is (q - zero_point) * scale in float32; activations and products are float32 (MatMulNBits with "
-        "accuracy_level 1)",
+        "a weight is (q - zero_point) * scale in float32; activations and products are float32: of 4 bits by "
+        "MatMulNBits with accuracy_level 1, of 8 by Gemm over weights that are constant in the graph",
         "a matrix that the quantizer left in float is float32 or float16, and multiplied in float32 (MatMul)",
         "a word's embedding is a row of such weights (GatherBlockQuantized), times sqrt(d_model)",
     ],

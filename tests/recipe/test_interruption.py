@@ -41,6 +41,11 @@ def closed_gate(project: Path) -> Iterator[None]:
         gate.touch()
 
 
+def _hear_interruptions() -> None:
+    """As in a shell's foreground: a job in the background ignores Ctrl-C, and hands that down to its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def started(project: Path, *arguments: str, plugins: list[Path]) -> Iterator[subprocess.Popen[str]]:
     """The command in a process group of its own, as a shell would start it."""
@@ -52,6 +57,7 @@ def started(project: Path, *arguments: str, plugins: list[Path]) -> Iterator[sub
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=_hear_interruptions,
     )
     assert process.stderr is not None
     with process.stderr:
