@@ -9,6 +9,8 @@ matrix are the same for both: int8 is uint8 less 128, that is, with its highest 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import msgspec
 import numpy as np
 from onnx import TensorProto
@@ -56,7 +58,7 @@ def block_size(columns: int) -> int:
     return min(max(fitting, _SMALLEST_BLOCK), LARGEST_BLOCK)
 
 
-class Products:
+class Products(ABC):
     """Products of one graph; the base class knows float and grouped matrices.
 
     Args:
@@ -86,8 +88,9 @@ class Products:
             return self.graph.op("Cast", stored, to=TensorProto.FLOAT)
         return stored
 
+    @abstractmethod
     def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None) -> str:
-        raise NotImplementedError
+        """[N, out] float32 from int8 weights."""
 
     def _grouped(self, x: str, matrix: GroupedMatrix, *, name: str, output: str | None) -> str:
         graph = self.graph
