@@ -169,7 +169,7 @@ def _describe_step(planned: PlannedStep) -> LockedStep:
         id=planned.step.id,
         uses=planned.uses,
         inputs=list(planned.inputs),
-        options=_plain(planned.options),
+        options=_plain({**planned.options, **planned.judgement}),
         plugins=[
             LockedPlugin(
                 kind=choice.loaded.kind,

@@ -37,7 +37,7 @@ from lingolite_cli.recipe.record import (
 )
 from lingolite_cli.recipe.runs import MANIFEST_NAME
 from lingolite_cli.recipe.scope import Plan, PlannedStep
-from lingolite_cli.recipe.steps import KINDS
+from lingolite_cli.recipe.steps import JUDGES, KINDS
 from lingolite_cli.recipe.translations import TRANSLATIONS_NAME
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.training.metrics import EVENTS_NAME, METRICS_NAME
@@ -163,6 +163,7 @@ class Runner:
             kind = "" if planned.step.id == planned.uses else f"{planned.uses}: "
             self._console.note(f"{planned.step.id}: {kind}{planned.summary}")
             cached = self._work(planned, key)
+        cached = self._judge(planned, cached)
         if key:
             self._cache.remember(self._plan.recipe.name, planned.step.id, description)
         self._finish(planned, cached)
@@ -180,6 +181,14 @@ class Runner:
         directory.mkdir()
         result = kind.run(planned, self._workspace, directory)
         return CachedStep(directory, Entry(result=result, files={}, digest=""))
+
+    def _judge(self, planned: PlannedStep, cached: CachedStep) -> CachedStep:
+        """The outcome with what is not kept with it: the verdicts of budgets."""
+        judge = JUDGES.get(planned.uses)
+        if judge is None:
+            return cached
+        entry = msgspec.structs.replace(cached.entry, result=judge(planned, self._workspace, cached.entry.result))
+        return msgspec.structs.replace(cached, entry=entry)
 
     def _finish(self, planned: PlannedStep, cached: CachedStep) -> None:
         self._workspace.finished[planned.step.id] = cached

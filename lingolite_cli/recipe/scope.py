@@ -36,6 +36,7 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
         inputs: references to inputs and earlier steps whose content this step depends on.
         plugins: what it uses.
         options: what else decides its outcome, as plain values for the cache key.
+        judgement: what its outcome is judged by when it is there: no part of the work, nor of its cache key.
         produces: the format of the artifact that it makes, if it makes one.
         origin: the "inputs.NAME" that the artifact comes from in the end, or the step that made it from nothing.
         manifest: of an artifact that was made from nothing: its sizes and languages, as far as they are known.
@@ -47,6 +48,7 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[str, ...]
     plugins: tuple[PluginChoice, ...] = ()
     options: dict[str, Any] = {}
+    judgement: dict[str, Any] = {}
     produces: str | None = None
     origin: str | None = None
     manifest: Manifest | None = None

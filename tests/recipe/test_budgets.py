@@ -40,6 +40,21 @@ def test_a_broken_budget_exits_3_and_says_which_limit_and_what_was_seen(with_ech
     assert outcome.out.splitlines()[-1] == "fail: 1 of 3 budgets broken: verify.size_mb_max"
 
 
+def test_another_limit_is_judged_without_measuring_again(with_echo: Command, project: Path) -> None:
+    assert with_echo("run", "recipes/small.toml").code == 0
+    outcome = with_echo(
+        "run", "recipes/small.toml", "--set", "verify.budget={ size_ratio_max = 0.1, parity_min = 0.2 }"
+    )
+    assert outcome.code == 3
+    verify = read_run(runs(project)[-1]).steps[3]
+    assert verify.status == "cached"
+    assert isinstance(verify.result, VerifyResult)
+    assert [(verdict.budget, verdict.status) for verdict in verify.result.verdicts] == [
+        ("size_ratio_max", "fail"),
+        ("parity_min", "pass"),
+    ]
+
+
 def test_kept_budgets_exit_0(with_echo: Command) -> None:
     outcome = with_echo("run", "recipes/small.toml")
     assert outcome.code == 0

@@ -117,10 +117,11 @@ def test_fresh_does_every_step_again(with_echo: Command, project: Path) -> None:
             ["verify"],
             ("verify", "options.resamples changed from 1000 to 500"),
         ),
+        (["--set", "verify.budget.size_mb_max=8"], [], ("verify", "the same work was done before")),
         (["--set", "threads=2"], CACHED, ("half", "threads changed from 1 to 2")),
         (["--set", 'report.reporters=["html"]'], [], ("report", "always written")),
     ],
-    ids=["seed", "step option", "plugin option", "decoding", "verify", "threads", "reporter"],
+    ids=["seed", "step option", "plugin option", "decoding", "verify", "budget", "threads", "reporter"],
 )
 def test_a_change_runs_what_it_affects_and_the_plan_says_why(
     with_echo: Command, project: Path, change: list[str], expected: list[str], why: tuple[str, str]

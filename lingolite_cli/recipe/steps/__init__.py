@@ -1,14 +1,14 @@
-"""The kinds of step, one file each: a check before anything heavy loads, and the work."""
+"""The kinds of step, one file each: a check before anything heavy loads, the work, and what judges it afterwards."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from lingolite_cli.recipe.record import StepResult
 from lingolite_cli.recipe.scope import PlannedStep, Scope
-from lingolite_cli.recipe.steps import benchmark, evaluate, export, quantize, report, search, train, verify
+from lingolite_cli.recipe.steps import benchmark, evaluate, export, judgement, quantize, report, search, train, verify
 from lingolite_cli.recipe.workspace import Workspace
 
 
@@ -32,3 +32,6 @@ KINDS: Mapping[str, StepKind] = {
     "search": search,
     "report": report,
 }
+
+JUDGES: Mapping[str, Callable[[PlannedStep, Workspace, StepResult], StepResult]] = {"verify": judgement.judge}
+"""What is made of a kind's result each time, whether that was measured now or comes from the cache."""

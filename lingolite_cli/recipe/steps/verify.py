@@ -1,21 +1,24 @@
-"""`verify`: one evaluated artifact judged against another, by quality, parity, size and each budget."""
+"""`verify`: one evaluated artifact measured against another, by quality, parity, faults and size.
+
+Owns the checks and the measurement, which is cached. What each budget says of it is `judgement`'s.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 from lingolite_cli.artifact import TOKENIZER_NAME
 from lingolite_cli.environment import cpu_features
 from lingolite_cli.evaluation.comparison import Scorer, measure_difference
-from lingolite_cli.evaluation.degeneration import FAULTS, Degeneration, Translation, compare_faults
+from lingolite_cli.evaluation.degeneration import Degeneration, Translation, compare_faults
 from lingolite_cli.evaluation.parity import Parity, compare_hypotheses, measure_parity
-from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict, judge_drop, judge_max, judge_min
+from lingolite_cli.evaluation.verdicts import MetricDifference
 from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
 from lingolite_cli.recipe.record import EvaluateResult, SentencePair, VerifyResult
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
+from lingolite_cli.recipe.steps.judgement import FIXED_BUDGETS, limit_name
 from lingolite_cli.recipe.translations import (
     TRANSLATIONS_NAME,
     TranslationRecord,
@@ -25,8 +28,6 @@ from lingolite_cli.recipe.translations import (
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 
 _MB = 1e6
-_NEW_FAULTS = {f"new_{kind}_max": kind for kind in FAULTS}
-FIXED_BUDGETS = ("size_mb_max", "size_ratio_max", "parity_min", "exact_match_min", *_NEW_FAULTS)
 
 
 def check(step: VerifyStep, scope: Scope) -> PlannedStep:
@@ -46,7 +47,7 @@ def check(step: VerifyStep, scope: Scope) -> PlannedStep:
     metrics = {choice.loaded.spec.name: choice for choice in reference.plugins[1:]}
     shared = [choice for choice in candidate.plugins[1:] if _same_metric(metrics.get(choice.loaded.spec.name), choice)]
     measured = (f"{choice.loaded.spec.name}_drop_max" for choice in shared)
-    scope.check_budget(step, [*FIXED_BUDGETS, *measured, *map(_limit_name, shared)])
+    scope.check_budget(step, [*FIXED_BUDGETS, *measured, *map(limit_name, shared)])
     if "parity_min" in step.budget and not candidate.plugins[0].loaded.spec.gives_logits:
         raise scope.error(
             step,
@@ -60,11 +61,10 @@ def check(step: VerifyStep, scope: Scope) -> PlannedStep:
         plugins=(candidate.plugins[0], *shared),
         options={
             "evaluation": candidate.options,
-            "budget": step.budget,
-            "allow_inconclusive": step.allow_inconclusive,
             "resamples": step.resamples,
             "worst": step.worst,
         },
+        judgement={"budget": step.budget, "allow_inconclusive": step.allow_inconclusive},
         summary=f"{step.candidate} against {step.reference}: {', '.join(step.budget) or 'no budget'}",
     )
 
@@ -77,14 +77,8 @@ def _same_metric(first: PluginChoice | None, second: PluginChoice) -> bool:
     return first is not None and first.options == second.options
 
 
-def _limit_name(choice: PluginChoice) -> str:
-    """The budget on a metric's value itself: a floor, or a ceiling for error rates."""
-    spec = choice.loaded.spec
-    return f"{spec.name}_min" if spec.higher_is_better else f"{spec.name}_max"
-
-
 def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> VerifyResult:
-    """Compare and judge."""
+    """Measure; no budget is looked at."""
     step = planned.step
     assert isinstance(step, VerifyStep)
     before, reference_records = _evaluated(workspace, step.reference)
@@ -95,8 +89,6 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> VerifyRe
     ]
     parity, warnings = _parity(planned, workspace, reference_records, candidate_records)
     faults = compare_faults(*(list(map(_translation, records)) for records in (reference_records, candidate_records)))
-    size_mb = after.artifact.size_bytes / _MB
-    size_ratio = after.artifact.size_bytes / before.artifact.size_bytes
     return VerifyResult(
         reference=step.reference,
         candidate=step.candidate,
@@ -104,9 +96,9 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> VerifyRe
         candidate_artifact=summarize_artifact(workspace.artifact(planned.inputs[2])),
         differences=differences,
         parity=parity,
-        size_mb=size_mb,
-        size_ratio=size_ratio,
-        verdicts=_judge(step, planned, differences, parity, faults, size_mb, size_ratio),
+        size_mb=after.artifact.size_bytes / _MB,
+        size_ratio=after.artifact.size_bytes / before.artifact.size_bytes,
+        verdicts=[],
         worst=_worst(reference_records, candidate_records, step.worst),
         faults=faults,
         faulty=_faulty(faults, reference_records, candidate_records, step.worst),
@@ -175,53 +167,6 @@ def _parity(
             max_batch_tokens=evaluation["max_batch_tokens"],
         )
         return parity, list(getattr(backend, "warnings", ()))
-
-
-def _judge(
-    step: VerifyStep,
-    planned: PlannedStep,
-    differences: Sequence[MetricDifference],
-    parity: Parity | None,
-    faults: Sequence[Degeneration],
-    size_mb: float,
-    size_ratio: float,
-) -> list[Verdict]:
-    measured: dict[str, Callable[[float], Verdict]] = {
-        "size_mb_max": lambda limit: judge_max(size_mb, limit=limit, budget="size_mb_max", unit="MB"),
-        "size_ratio_max": lambda limit: judge_max(size_ratio, limit=limit, budget="size_ratio_max"),
-        "parity_min": lambda limit: judge_min(
-            parity.top1_agreement if parity else None, limit=limit, budget="parity_min"
-        ),
-        "exact_match_min": lambda limit: judge_min(
-            parity.exact_match if parity else None, limit=limit, budget="exact_match_min"
-        ),
-    }
-    new = {fault.kind: len(fault.new) for fault in faults}
-    for budget, kind in _NEW_FAULTS.items():
-        measured[budget] = partial(_judge_faults, new[kind], budget)
-    for choice, difference in zip(planned.plugins[1:], differences, strict=True):
-        measured[f"{difference.metric}_drop_max"] = partial(_judge_drop, step, choice, difference)
-        measured[_limit_name(choice)] = partial(_judge_value, choice, difference)
-    return [measured[budget](limit) for budget, limit in step.budget.items()]
-
-
-def _judge_faults(count: int, budget: str, limit: float) -> Verdict:
-    return judge_max(count, limit=limit, budget=budget, unit="sentences")
-
-
-def _judge_drop(step: VerifyStep, choice: PluginChoice, difference: MetricDifference, limit: float) -> Verdict:
-    return judge_drop(
-        difference,
-        limit=limit,
-        budget=f"{difference.metric}_drop_max",
-        allow_inconclusive=step.allow_inconclusive,
-        higher_is_better=choice.loaded.spec.higher_is_better,
-    )
-
-
-def _judge_value(choice: PluginChoice, difference: MetricDifference, limit: float) -> Verdict:
-    judge = judge_min if choice.loaded.spec.higher_is_better else judge_max
-    return judge(difference.candidate, limit=limit, budget=_limit_name(choice))
 
 
 def _translation(record: TranslationRecord) -> Translation:
