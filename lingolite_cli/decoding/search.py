@@ -36,11 +36,13 @@ def search(
             continuations. Neither changes a token.
 
     Returns:
-        For each row its `n_best` hypotheses, best first.
+        For each row its `n_best` hypotheses, best first. A batch without rows is not shown to the backend.
 
     Raises:
         LingoLiteError: the backend computed NaN, or its own search has no such option.
     """
+    if not len(source_ids):
+        return []
     if "translate" in capabilities:
         return cast("TranslateBackend", backend).translate(source_ids, source_mask, options)
     stepping = cast("Backend", backend)

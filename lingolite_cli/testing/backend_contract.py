@@ -15,11 +15,13 @@ from lingolite_cli.decoding.continuations import top_k
 from lingolite_cli.decoding.hypothesis import length_penalty
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
+from lingolite_cli.decoding.translator import Translator
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.testing.contract import ArtifactContract, artifacts_root, contents
 from lingolite_cli.testing.forward import all_logits, arbitrary_targets, framed_sources, plain_greedy, step_all
 from lingolite_cli.testing.routes import Route, converter, follow, registry
-from lingolite_cli.tokenizer import EOS_ID
+from lingolite_cli.testing.tiny import LANGUAGES, SENTENCES
+from lingolite_cli.tokenizer import EOS_ID, Tokenizer
 
 if TYPE_CHECKING:
     from lingolite_cli.decoding.hypothesis import Hypothesis
@@ -148,6 +150,25 @@ class BackendContract(ArtifactContract):
         source = np.resize(framed_sources(artifact)[0], positions).tolist()
         logits = all_logits(backend, [source], arbitrary_targets(artifact, rows=1, length=positions))
         assert np.isfinite(logits).all()
+
+    def test_texts_may_be_longer_than_the_positions(self, backend: Any, artifact: Artifact) -> None:
+        """A long source is cut, and a `max_length` without bounds ends with the positions, all of which are used."""
+        positions = artifact.manifest.model.max_seq_len
+        decoding = DecodingOptions(min_length=positions, max_length=1_000_000)
+        texts = ["", " ".join(SENTENCES * positions), SENTENCES[0]]
+        empty, long, short = self._translator(backend, artifact, decoding).translate(texts)
+        assert (empty.text, empty.tokens) == ("", ())
+        assert long.is_truncated
+        assert not short.is_truncated
+        for found in (long, short):
+            assert len(found.tokens) == positions
+            assert not found.is_finished
+
+    def test_a_batch_without_sentences_has_no_translations(self, backend: Any, artifact: Artifact) -> None:
+        capabilities = frozenset() if self.loaded().spec.gives_logits else frozenset({"translate"})
+        none, mask = np.empty((0, 5), np.int64), np.empty((0, 5), np.bool_)
+        assert search(backend, none, mask, options=GREEDY, capabilities=capabilities) == []
+        assert list(self._translator(backend, artifact, GREEDY).translate([])) == []
 
     @_SELECTIONS
     @_by_logits
@@ -331,6 +352,17 @@ class BackendContract(ArtifactContract):
             if "translate" not in capabilities:
                 raise
             pytest.skip(refusal.message)
+
+    def _translator(self, backend: Any, artifact: Artifact, decoding: DecodingOptions) -> Translator:
+        return Translator(
+            backend,
+            Tokenizer(artifact.tokenizer_path),
+            artifact.manifest.model,
+            LANGUAGES,
+            options=decoding,
+            batch_size=2,
+            capabilities=self.loaded().spec.capabilities,
+        )
 
     def _open_reference(self, request: pytest.FixtureRequest) -> Backend:
         if self.reference is None:
