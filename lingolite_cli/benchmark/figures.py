@@ -41,6 +41,8 @@ class BenchmarkRow(_Struct, frozen=True, kw_only=True):
     latency_p50_ms: float | None = None
     latency_p95_ms: float | None = None
     latency_p99_ms: float | None = None
+    latency_quantiles_ms: list[float] = []
+    """At equal shares of the sentences, from the fastest (0 %) to the slowest (100 %), such as every 5 %."""
     ratio: Ratio | None = None
 
 
@@ -77,6 +79,12 @@ def paired_ratio(first: Sequence[float], own: Sequence[float]) -> Ratio:
 def spread(values: Sequence[float]) -> float:
     """(largest − smallest) / median."""
     return (max(values) - min(values)) / median(values)
+
+
+def quantiles(ordered: Sequence[float]) -> list[float]:
+    """A distribution in brief: of the ascending values those at 0, 5, …, 100 %, by nearest rank; none of none."""
+    found = (percentile(ordered, step / 20) for step in range(21))
+    return [value for value in found if value is not None]
 
 
 def percentile(ordered: Sequence[float], share: float) -> float | None:

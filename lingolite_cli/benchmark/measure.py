@@ -13,7 +13,7 @@ from statistics import median
 
 import msgspec
 
-from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket, paired_ratio, percentile, spread
+from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket, paired_ratio, percentile, quantiles, spread
 from lingolite_cli.benchmark.process import System, WorkerProcess, start_worker
 from lingolite_cli.benchmark.protocol import Loaded, Timed, Translate
 from lingolite_cli.console import Progress
@@ -199,6 +199,7 @@ def _row(batch_size: int, num_sentences: int, first: Sequence[Timed], own: Seque
         latency_p50_ms=percentile(latencies, 0.50),
         latency_p95_ms=percentile(latencies, 0.95),
         latency_p99_ms=percentile(latencies, 0.99),
+        latency_quantiles_ms=quantiles(latencies),
         ratio=paired_ratio(speeds if own is first else [timed.num_tokens / timed.seconds for timed in first], speeds),
     )
 

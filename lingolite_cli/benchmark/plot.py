@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lingolite_cli.artifact import write_atomic
+from lingolite_cli.charts import DAYLIGHT, scale_by_tens, style
 from lingolite_cli.errors import LingoLiteError
 
 if TYPE_CHECKING:
@@ -34,12 +35,11 @@ def check_plot_target(path: Path) -> None:
 
 def plot_benchmark(result: BenchmarkResult, path: Path) -> None:
     """Draw a benchmark to `path`, whole or not at all."""
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     batch_sizes = sorted({bucket.batch_size for bucket in result.buckets})
     num_panels = 1 + len(batch_sizes)
-    with mpl.rc_context({"svg.hashsalt": "lingolite", "axes.spines.top": False, "axes.spines.right": False}):
+    with style(DAYLIGHT):
         canvas = Figure(figsize=(6.0 * num_panels, 1.5 + 0.5 * len(result.systems) + 2.0), layout="constrained")
         panels = canvas.subplots(1, num_panels, squeeze=False)[0]
         _draw_speed(panels[0], result)
@@ -62,18 +62,19 @@ def _draw_speed(axes: Any, result: BenchmarkResult) -> None:
         axes.barh(places, speeds, height=0.9 * height, xerr=errors, label=f"batch {batch_size}")
     axes.set_yticks(range(len(result.systems)), [system.name for system in result.systems])
     axes.invert_yaxis()
-    axes.set_xscale("log")
+    scale_by_tens(axes, "x")
     axes.set_xlabel(f"tokens per second, {result.threads} thread(s)")
     axes.legend()
 
 
 def _draw_lengths(axes: Any, result: BenchmarkResult, batch_size: int) -> None:
     """A line for each system."""
+    axes.grid(visible=True, axis="both")
     for system in result.systems:
         own = [bucket for bucket in result.buckets if bucket.system == system.name and bucket.batch_size == batch_size]
         own.sort(key=lambda bucket: bucket.num_tokens)
         axes.plot([b.num_tokens for b in own], [b.milliseconds for b in own], "o-", markersize=4, label=system.name)
     axes.set_xlabel("target tokens")
     axes.set_ylabel(f"ms a sentence, batch {batch_size}")
-    axes.set_yscale("log")
+    scale_by_tens(axes, "y")
     axes.legend()

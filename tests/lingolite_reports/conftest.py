@@ -168,6 +168,7 @@ def system(name: str, artifact: ArtifactSummary, *, speed: float, load_seconds: 
                 latency_p50_ms=21_000 / speed,
                 latency_p95_ms=48_000 / speed,
                 latency_p99_ms=61_000 / speed,
+                latency_quantiles_ms=[9_000 / speed, 21_000 / speed, 64_000 / speed],
                 ratio=Ratio(median=speed / 212.5, low=speed / 220, high=speed / 205, is_noisy=name == "onnx"),
             ),
             BenchmarkRow(batch_size=32, num_sentences=64, num_tokens=1540, tokens_per_second=speed * 4.2, spread=0.021),
