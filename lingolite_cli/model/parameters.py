@@ -6,6 +6,7 @@ Owns the agreement between the files of a bundle and the network. The names are 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -24,6 +25,11 @@ TIED_COPIES = ("decoder.embedding.weight", "decoder.lm_head.weight")
 
 def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Name and shape of each tensor of a float bundle; a tied embedding counts once."""
+    return dict(_shapes(config))
+
+
+@cache
+def _shapes(config: ModelConfig) -> Mapping[str, tuple[int, ...]]:
     state = _skeleton(config).state_dict()
     copies = TIED_COPIES if config.tie_embeddings else ()
     return {name: tuple(value.shape) for name, value in state.items() if name not in copies}

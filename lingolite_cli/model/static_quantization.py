@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lingolite_cli.activation_quantization import Histogram, choose_range, range_tensors, shared_inputs
+from lingolite_cli.activation_quantization import Histogram, InputRange, choose_range, range_tensors, shared_inputs
 from lingolite_cli.artifact import Quantization
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model.calibration import CalibrationRun
@@ -86,7 +86,9 @@ def static_tensors(
     )
     if options.smoothing:
         smooth_feed_forward(copied, _channel_maxima(run), strength=options.smoothing)
-    ranges = {name: choose_range(seen, options) for group, seen in _histograms(run).items() for name in group}
+    ranges: dict[str, InputRange] = {}
+    for group, seen in _histograms(run).items():
+        ranges |= dict.fromkeys(group, choose_range(seen, options))
     floats = {name: tensor.numpy().copy() for name, tensor in bundle_tensors(copied).items()}
     arrays = {**quantize_tensors(floats), **range_tensors(ranges)}
     return {name: torch.from_numpy(array) for name, array in arrays.items()}

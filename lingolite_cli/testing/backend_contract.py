@@ -17,9 +17,9 @@ from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.decoding.translator import Translator
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.testing.contract import ArtifactContract, artifacts_root, contents
+from lingolite_cli.testing.contract import ArtifactContract, artifacts_root
 from lingolite_cli.testing.forward import all_logits, arbitrary_targets, framed_sources, plain_greedy, step_all
-from lingolite_cli.testing.routes import Route, converter, follow, registry
+from lingolite_cli.testing.routes import Route, contents, converter, follow, registry
 from lingolite_cli.testing.tiny import LANGUAGES, SENTENCES
 from lingolite_cli.tokenizer import EOS_ID, Tokenizer
 

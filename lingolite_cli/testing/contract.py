@@ -72,9 +72,3 @@ class ArtifactContract(Contract):
 def artifacts_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where artifacts are kept during a test session, so that each is made once."""
     return tmp_path_factory.getbasetemp() / "lingolite-contracts"
-
-
-def contents(artifact: Artifact) -> dict[str, bytes]:
-    """Every file under an artifact's directory, declared or not."""
-    files = sorted(path for path in artifact.path.rglob("*") if path.is_file())
-    return {str(path.relative_to(artifact.path)): path.read_bytes() for path in files}

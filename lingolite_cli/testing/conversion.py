@@ -12,9 +12,12 @@ from lingolite_cli.decoding.batching import pad
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.plugins.registry import Loaded
-from lingolite_cli.testing.contract import ArtifactContract, contents
+from lingolite_cli.testing.contract import ArtifactContract
 from lingolite_cli.testing.forward import framed_sources
-from lingolite_cli.testing.routes import conversion, convert, registry
+from lingolite_cli.testing.routes import Conversion, contents, convert, convert_observed, registry
+
+_CONVERSIONS = pytest.StashKey[dict[str, Conversion]]()
+"""Of a class: by the digest of their source."""
 
 
 class ConversionContract(ArtifactContract):
@@ -25,9 +28,20 @@ class ConversionContract(ArtifactContract):
         return convert(self.loaded(), source, path, options=dict(self.options))
 
     @pytest.fixture
-    def made(self, artifact: Artifact, tmp_path: Path) -> Artifact:
-        """What the plugin makes of `artifact`."""
-        return self.convert(artifact, tmp_path / "made")
+    def conversion(
+        self, artifact: Artifact, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    ) -> Conversion:
+        """What the plugin does with `artifact`: done once for all tests of the contract, which only look at it."""
+        done: dict[str, Conversion] = request.node.parent.stash.setdefault(_CONVERSIONS, {})
+        if artifact.digest not in done:
+            path = tmp_path_factory.mktemp("conversion") / "made"
+            done[artifact.digest] = convert_observed(self.loaded(), artifact, path, options=dict(self.options))
+        return done[artifact.digest]
+
+    @pytest.fixture
+    def made(self, conversion: Conversion) -> Artifact:
+        """What the plugin makes of `artifact`. Not to be written to."""
+        return conversion.artifact
 
     def test_the_artifact_has_the_format_that_is_declared(self, artifact: Artifact, made: Artifact) -> None:
         assert made.manifest.format == self.loaded().spec.produces
@@ -46,16 +60,12 @@ class ConversionContract(ArtifactContract):
         assert again.manifest == made.manifest
         assert again.digest == made.digest
 
-    def test_the_source_is_only_read(self, artifact: Artifact, tmp_path: Path) -> None:
-        before = contents(artifact)
-        self.convert(artifact, tmp_path / "made")
-        assert contents(artifact) == before
+    def test_the_source_is_only_read(self, conversion: Conversion) -> None:
+        assert conversion.after == conversion.before
 
-    def test_tokenizer_and_manifest_are_left_to_the_host(self, artifact: Artifact, tmp_path: Path) -> None:
-        plugin = self.loaded().create(options=self.options)
-        product = conversion(self.loaded(), plugin)(artifact, tmp_path)
-        assert isinstance(product, Product)
-        assert not {TOKENIZER_NAME, MANIFEST_NAME} & {path.name for path in tmp_path.iterdir()}
+    def test_tokenizer_and_manifest_are_left_to_the_host(self, conversion: Conversion) -> None:
+        assert isinstance(conversion.product, Product)
+        assert not {TOKENIZER_NAME, MANIFEST_NAME} & conversion.written
 
     def test_an_installed_backend_translates_with_it(self, made: Artifact) -> None:
         loaded = _backend_for(made)

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import msgspec
+
 from lingolite_cli.artifact import BUNDLE, Artifact, Product, Provenance, atomic_directory, derive_artifact
 from lingolite_cli.plugins.interfaces import Calibration
 from lingolite_cli.plugins.registry import Health, Loaded, Registry, load_registry
@@ -74,7 +76,7 @@ def follow(route: Route, root: Path) -> Artifact:
     return convert(converter(route[-1]), follow(route[:-1], root), path)
 
 
-def conversion(plugin: Loaded, made: Any) -> Callable[[Artifact, Path], Product]:
+def work_of(plugin: Loaded, made: Any) -> Callable[[Artifact, Path], Product]:
     """What a quantizer or exporter does, with the text that it needs besides."""
     if plugin.kind == "exporter":
         export: Callable[[Artifact, Path], Product] = made.export
@@ -91,11 +93,46 @@ def conversion(plugin: Loaded, made: Any) -> Callable[[Artifact, Path], Product]
     return quantize
 
 
+class Conversion(msgspec.Struct, frozen=True):
+    """What a quantizer or exporter did.
+
+    Attributes:
+        artifact: what the host made of it.
+        product: what the plugin returned.
+        written: names of the files that the plugin left in the new directory, before the host added its own.
+        before: the source's files before, by their paths.
+        after: and when the plugin was done.
+    """
+
+    artifact: Artifact
+    product: Product
+    written: frozenset[str]
+    before: dict[str, bytes]
+    after: dict[str, bytes]
+
+
+def contents(artifact: Artifact) -> dict[str, bytes]:
+    """Every file under an artifact's directory, declared or not."""
+    files = sorted(path for path in artifact.path.rglob("*") if path.is_file())
+    return {str(path.relative_to(artifact.path)): path.read_bytes() for path in files}
+
+
 def convert(plugin: Loaded, source: Artifact, path: Path, *, options: dict[str, Any] | None = None) -> Artifact:
     """Make an artifact at `path` from `source`, with a quantizer or exporter."""
-    made = plugin.create(options=options)
-    work = conversion(plugin, made)
+    return convert_observed(plugin, source, path, options=options).artifact
+
+
+def convert_observed(
+    plugin: Loaded, source: Artifact, path: Path, *, options: dict[str, Any] | None = None
+) -> Conversion:
+    """As `convert`, and what the plugin did on the way."""
+    before = contents(source)
+    work = work_of(plugin, plugin.create(options=options))
     provenance = Provenance(operation=plugin.spec.name, options=options or {}, inputs={"source": source.digest})
     with atomic_directory(path) as directory:
-        derive_artifact(source, path, work(source, directory), provenance, directory=directory)
-    return Artifact.open(path)
+        product = work(source, directory)
+        written = frozenset(file.name for file in directory.iterdir())
+        derive_artifact(source, path, product, provenance, directory=directory)
+    return Conversion(
+        artifact=Artifact.open(path), product=product, written=written, before=before, after=contents(source)
+    )

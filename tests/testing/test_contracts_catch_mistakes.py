@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from lingolite_cli.plugins.registry import Loaded, load_registry
 from lingolite_cli.plugins.specs import BackendSpec, MetricSpec, QuantizerSpec
 from lingolite_cli.testing import BackendContract, MetricContract, QuantizerContract
 from lingolite_cli.testing.backend_contract import BEAM, GREEDY, LATE
-from lingolite_cli.testing.routes import follow
+from lingolite_cli.testing.routes import convert_observed, follow
 
 
 class Here(Loaded):
@@ -369,12 +370,10 @@ class QuantizerCandidate(QuantizerContract):
 )
 def test_a_quantizer_with_a_mistake_fails(artifact: Artifact, tmp_path: Path, made: type, test: str) -> None:
     contract = QuantizerCandidate(made)
-    available = {"artifact": artifact, "tmp_path": tmp_path / "work"}
-    available["tmp_path"].mkdir()
-    wanted = getattr(contract, test).__code__.co_varnames
-    if "made" in wanted:
-        available["made"] = contract.convert(artifact, tmp_path / "made")
-    fails(getattr(contract, test), **{name: value for name, value in available.items() if name in wanted})
+    conversion = convert_observed(contract.loaded(), artifact, tmp_path / "made")
+    available = {"artifact": artifact, "tmp_path": tmp_path, "conversion": conversion, "made": conversion.artifact}
+    wanted = signature(getattr(contract, test)).parameters
+    fails(getattr(contract, test), **{name: available[name] for name in wanted})
 
 
 class CountsWords:
