@@ -1,12 +1,12 @@
 """Teacher forcing: what a backend would have said at each position of given targets.
 
-Owns the loop; what the answers mean is the business of `lingolite_cli.evaluation.parity` and `cross_entropy`. B rows,
+Owns the loop; what the answers mean is the business of `lingolite_cli.evaluation`. B rows, R of them still running,
 V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -18,24 +18,28 @@ if TYPE_CHECKING:
     from lingolite_cli.plugins.interfaces import Backend, BoolArray, FloatArray, IntArray, ScoringBackend
 
 
-class ForcedTarget(msgspec.Struct, frozen=True):
-    """One target as a backend sees it; both tuples have one entry a target token.
+class ForcedStep(msgspec.Struct, frozen=True):
+    """One step of all targets that are longer than `position`.
 
     Attributes:
-        best_ids: the id with the largest logit, ties towards the smaller.
-        margins: the largest logit minus the logit of the target's token; 0 where the target's token is as good.
+        position: of the tokens, from 0.
+        rows: [R] int64, which rows of the batch these are.
+        tokens: [R] int64, the targets' tokens at this position.
+        logits: [R, V] float32, of this position; the next step may overwrite them.
     """
 
-    best_ids: tuple[int, ...]
-    margins: tuple[float, ...]
+    position: int
+    rows: IntArray
+    tokens: IntArray
+    logits: FloatArray
 
 
-def force_decode(
+def forced_steps(
     backend: Backend, source_ids: IntArray, source_mask: BoolArray, *, targets: Sequence[Sequence[int]]
-) -> list[ForcedTarget]:
+) -> Iterator[ForcedStep]:
     """Feed `<s>` and each target's tokens but the last, whatever the backend would have said itself.
 
-    Rows leave the batch where their target ends. Only one step's logits [B, V] are held at a time.
+    Rows leave the batch where their target ends. Only one step's logits [R, V] are held at a time.
 
     Args:
         backend: runs the model.
@@ -44,28 +48,16 @@ def force_decode(
         targets: B lists of ids, without `<s>`; each at least one and at most the model's positions.
     """
     padded, lengths = _side_by_side(targets)
-    best_ids = np.empty(padded.shape, np.int64)
-    margins = np.empty(padded.shape, np.float32)
-
     state = backend.encode(source_ids, source_mask)
     rows = np.arange(len(targets))
     tokens = np.full(len(targets), BOS_ID, np.int64)
     for position in range(padded.shape[1]):
         logits = backend.step(state, tokens)
         tokens = padded[rows, position]
-        best = logits.argmax(axis=1)
-        batch = np.arange(len(rows))
-        best_ids[rows, position] = best
-        margins[rows, position] = logits[batch, best] - logits[batch, tokens]
+        yield ForcedStep(position, rows, tokens, logits)
         kept = np.flatnonzero(lengths[rows] > position + 1)
-        if not len(kept):
-            break
-        if len(kept) < len(rows):
+        if len(kept) < len(rows) and len(kept):
             state, rows, tokens = backend.select(state, kept), rows[kept], tokens[kept]
-    return [
-        ForcedTarget(tuple(best_ids[row, :length].tolist()), tuple(margins[row, :length].tolist()))
-        for row, length in enumerate(lengths)
-    ]
 
 
 def target_log_probabilities(

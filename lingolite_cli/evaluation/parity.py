@@ -1,42 +1,217 @@
-"""Parity: how far one model follows another's own hypotheses, token by token.
+"""Parity: how far one model follows another, as figures. Cheap to import, for run records and reports.
 
-Owns the comparison; the forcing itself is `lingolite_cli.decoding.forced`. Cheap to import, for run records.
+Owns the records, and what two lists of hypotheses say by themselves. Logits are compared by
+`lingolite_cli.evaluation.logit_comparison`, probes are `lingolite_cli.evaluation.probes`, and what a pattern means is
+named by `lingolite_cli.evaluation.causes`. A difference is candidate minus reference; KL is
+KL(reference ‖ candidate) of the next token's distribution, in nats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
-from lingolite_cli.errors import LingoLiteError
-
-if TYPE_CHECKING:
-    from lingolite_cli.architecture import ModelConfig
-    from lingolite_cli.decoding.forced import ForcedTarget
-    from lingolite_cli.plugins.interfaces import Backend
-    from lingolite_cli.tokenizer import Tokenizer
-
-    Tokens = tuple[int, ...]
+Tokens = tuple[int, ...]
 
 
-class Parity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class ParityBucket(_Struct, frozen=True, kw_only=True):
+    """The forced target tokens of one range of positions, or of sources of one range of lengths.
+
+    Attributes:
+        first: smallest position (0 is the first target token) or length in source tokens.
+        last: largest, inclusive.
+        num_tokens: forced target tokens in it.
+        max_difference: largest absolute difference of a logit.
+        mean_difference: mean absolute difference of a logit.
+        kl_mean: mean KL a token.
+        top1_agreement: share of the tokens at which both rank the same token first.
+    """
+
+    first: int
+    last: int
+    num_tokens: int
+    max_difference: float
+    mean_difference: float
+    kl_mean: float
+    top1_agreement: float
+
+
+class ParitySentence(_Struct, frozen=True, kw_only=True):
+    """One sentence of the sample, under forcing.
+
+    Attributes:
+        index: its place in the text, from 0.
+        num_source_tokens: length of its framed source.
+        num_tokens: length of the reference's hypothesis, which was forced.
+        max_difference: largest absolute difference of a logit.
+        kl_mean: mean KL a token.
+        worst_position: the target position with the largest KL.
+        first_divergence: the first position at which the free-running hypotheses differ; None if they are the same.
+    """
+
+    index: int
+    num_source_tokens: int
+    num_tokens: int
+    max_difference: float
+    kl_mean: float
+    worst_position: int
+    first_divergence: int | None
+
+
+class LogitParity(_Struct, frozen=True, kw_only=True):
+    """Both systems' logits along the reference's hypotheses, on a sample of sentences of all lengths.
+
+    Attributes:
+        num_sentences: sentences of the sample.
+        num_tokens: forced target tokens.
+        max_logit: largest absolute logit of the reference, to see differences against.
+        max_difference: largest absolute difference of a logit.
+        mean_difference: mean absolute difference of a logit.
+        kl_mean: mean KL a token.
+        kl_p95: 95th percentile of the tokens' KL.
+        kl_max: largest KL of a token.
+        top1_agreement: share of the tokens at which both rank the same token first.
+        by_position: a bucket a target position.
+        by_source_length: buckets of eight source tokens.
+        worst: the sentences with the largest mean KL, worst first.
+    """
+
+    num_sentences: int
+    num_tokens: int
+    max_logit: float
+    max_difference: float
+    mean_difference: float
+    kl_mean: float
+    kl_p95: float
+    kl_max: float
+    top1_agreement: float
+    by_position: list[ParityBucket]
+    by_source_length: list[ParityBucket]
+    worst: list[ParitySentence]
+
+
+class ConsistencyProbe(_Struct, frozen=True, kw_only=True):
+    """The candidate against itself, where nothing may change its logits but the order of sums.
+
+    Attributes:
+        name: `padding` (a sentence alone, and beside longer ones), `reorder` (two prefixes of a sentence change places,
+            as beams do), `rows` (sentences change places, are repeated or dropped) or `repetition` (one target token
+            again and again, which must give the same logits at each position).
+        num_rows: rows compared.
+        max_difference: largest absolute difference of a logit.
+        kl_mean: mean KL a token.
+        kl_max: largest KL of a token.
+    """
+
+    name: str
+    num_rows: int
+    max_difference: float
+    kl_mean: float
+    kl_max: float
+
+
+class TokenDifference(_Struct, frozen=True, kw_only=True):
+    """A vocabulary entry that differs more than the others: `difference` times as much as the median entry does."""
+
+    id: int
+    piece: str
+    ratio: float
+    kl: float
+
+
+class VocabularyProbe(_Struct, frozen=True, kw_only=True):
+    """Both systems on single tokens: each as the whole source and as the first target token.
+
+    With one source token and one target token attention has one key, so that positions, masks and caches have no say:
+    what differs here lies in embeddings, matrices or norms.
+
+    Attributes:
+        num_tokens: vocabulary entries that were read.
+        kl_median: median KL over them.
+        kl_max: largest.
+        num_read: entries far from the others when read, see `read`.
+        num_written: entries whose own logit is far off, see `written`.
+        read: the worst of them.
+        written: the worst of these.
+        read_shift: by how many ids the candidate's input is shifted, 0 for none.
+        written_shift: the same of its logits.
+        scale: the factor between both systems' logits, by least squares; 1 is right.
+        scaled_kl_median: median KL when that factor is taken out.
+    """
+
+    num_tokens: int
+    kl_median: float
+    kl_max: float
+    num_read: int
+    num_written: int
+    read: list[TokenDifference]
+    written: list[TokenDifference]
+    read_shift: int
+    written_shift: int
+    scale: float
+    scaled_kl_median: float
+
+
+class Divergence(_Struct, frozen=True, kw_only=True):
+    """Sentences whose free-running hypotheses first differ at a position."""
+
+    position: int
+    num_sentences: int
+
+
+class LikelyCause(_Struct, frozen=True, kw_only=True):
+    """What a pattern points to.
+
+    Attributes:
+        name: `token-table`, `truncation`, `source-mask`, … ; all of them are in `lingolite_cli.evaluation.causes`.
+        summary: one line for people; where the pattern cannot tell two causes apart, both.
+        evidence: the numbers behind it, one line.
+    """
+
+    name: str
+    summary: str
+    evidence: str
+
+
+class Parity(_Struct, frozen=True, kw_only=True):
     """How far the candidate follows the reference's own hypotheses.
 
     Attributes:
         exact_match: share of sentences whose hypothesis is token for token the same in free running.
         num_tokens: tokens of the reference's hypotheses, `</s>` included.
+        divergences: where the others first differ, by position.
         top1_agreement: share of these tokens that the candidate ranks first when it is fed the reference's hypothesis
-            up to there (teacher forcing). None for a candidate whose engine gives no logits.
+            up to there (teacher forcing); those beyond the candidate's positions count as missed. None for a candidate
+            whose engine gives no logits.
         max_logit_margin: the largest margin (candidate's best logit minus its logit of the reference's token)
             at a disagreement; 0 when there is none. None as above.
+        logits: differences of logits; None where one of the two gives none.
+        probes: the candidate against itself; none where it gives no logits.
+        vocabulary: both on single tokens; None as for `logits`.
+        causes: what the pattern points to, the surest first; none where all is well.
+        not_measured: what could not be measured, and why, a line each.
     """
 
     exact_match: float
     num_tokens: int
+    divergences: list[Divergence] = []
     top1_agreement: float | None = None
     max_logit_margin: float | None = None
+    logits: LogitParity | None = None
+    probes: list[ConsistencyProbe] = []
+    vocabulary: VocabularyProbe | None = None
+    causes: list[LikelyCause] = []
+    not_measured: list[str] = []
+
+    def probe(self, name: str) -> ConsistencyProbe | None:
+        """The probe of that name, if it was made."""
+        return next((probe for probe in self.probes if probe.name == name), None)
 
 
 def compare_hypotheses(reference_tokens: Sequence[Tokens], candidate_tokens: Sequence[Tokens]) -> Parity:
@@ -46,86 +221,19 @@ def compare_hypotheses(reference_tokens: Sequence[Tokens], candidate_tokens: Seq
         reference_tokens: the reference's N hypotheses, as `Translation.tokens`.
         candidate_tokens: the candidate's.
     """
-    same = [reference == own for reference, own in zip(reference_tokens, candidate_tokens, strict=True)]
-    return Parity(exact_match=sum(same) / len(same), num_tokens=sum(map(len, reference_tokens)))
-
-
-def measure_parity(
-    backend: Backend,
-    tokenizer: Tokenizer,
-    model: ModelConfig,
-    sources: Sequence[str],
-    languages: tuple[str, str],
-    reference_tokens: Sequence[Tokens],
-    candidate_tokens: Sequence[Tokens],
-    *,
-    batch_size: int = 32,
-    max_batch_tokens: int = 4096,
-) -> Parity:
-    """Feed the candidate the reference's hypotheses, and compare both systems' own.
-
-    Args:
-        backend: the candidate.
-        tokenizer: that of both.
-        model: the candidate's configuration; sources are cut to its positions.
-        sources: N texts.
-        languages: source and target language.
-        reference_tokens: the reference's N hypotheses, as `Translation.tokens`; an empty one, of an empty source,
-            has no token to compare and counts for `exact_match` only.
-        candidate_tokens: the candidate's own N hypotheses.
-        batch_size: most sentences in a batch.
-        max_batch_tokens: most source tokens in a batch, padding included.
-
-    Raises:
-        LingoLiteError: there is no token to compare.
-    """
-    num_agreed = num_tokens = 0
-    max_margin = 0.0
-    forced = _force(
-        backend,
-        [tokenizer.encode_source(source, languages, max_length=model.max_seq_len).ids for source in sources],
-        reference_tokens,
-        batch_size=batch_size,
-        max_batch_tokens=max_batch_tokens,
-    )
-    for target, seen in forced:
-        disagreed = [
-            margin for token, best, margin in zip(target, seen.best_ids, seen.margins, strict=True) if token != best
-        ]
-        num_tokens += len(target)
-        num_agreed += len(target) - len(disagreed)
-        max_margin = max([max_margin, *disagreed])
-    if not num_tokens:
-        raise LingoLiteError(
-            "parity cannot be measured: the reference's translations hold no token",
-            hint="choose a corpus with text in it",
-        )
-    return msgspec.structs.replace(
-        compare_hypotheses(reference_tokens, candidate_tokens),
-        top1_agreement=num_agreed / num_tokens,
-        max_logit_margin=max_margin,
+    firsts = [first_divergence(*pair) for pair in zip(reference_tokens, candidate_tokens, strict=True)]
+    counts = Counter(first for first in firsts if first is not None)
+    return Parity(
+        exact_match=sum(first is None for first in firsts) / len(firsts),
+        num_tokens=sum(map(len, reference_tokens)),
+        divergences=[Divergence(position=position, num_sentences=counts[position]) for position in sorted(counts)],
     )
 
 
-def _force(
-    backend: Backend,
-    sources: Sequence[Sequence[int]],
-    targets: Sequence[Tokens],
-    *,
-    batch_size: int,
-    max_batch_tokens: int,
-) -> Iterator[tuple[Tokens, ForcedTarget]]:
-    """Each target that holds a token, with what the backend says along it."""
-    from lingolite_cli.decoding.batching import batches, pad
-    from lingolite_cli.decoding.forced import force_decode
-
-    kept = [index for index, target in enumerate(targets) if target]
-    lengths = [len(sources[index]) for index in kept]
-    for group in batches(lengths, batch_size=batch_size, max_batch_tokens=max_batch_tokens):
-        members = [kept[position] for position in group]
-        chosen = [targets[index] for index in members]
-        yield from zip(
-            chosen,
-            force_decode(backend, *pad([sources[index] for index in members]), targets=chosen),
-            strict=True,
-        )
+def first_divergence(reference: Tokens, candidate: Tokens) -> int | None:
+    """The first position at which two hypotheses differ, the shorter one's end included; None if they are the same."""
+    if reference == candidate:
+        return None
+    both = zip(reference, candidate, strict=False)
+    shorter = min(len(reference), len(candidate))
+    return next((position for position, (one, other) in enumerate(both) if one != other), shorter)

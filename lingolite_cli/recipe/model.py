@@ -89,7 +89,8 @@ class VerifyStep(_Step, tag="verify", frozen=True, kw_only=True):
     """Judge one `evaluate` step against another on the same corpus.
 
     Budgets: `METRIC_drop_max` and `METRIC_min` for each metric of both steps, `size_mb_max`, `size_ratio_max`,
-    `parity_min` (teacher-forced top-1 agreement) and `exact_match_min`.
+    `parity_min` (teacher-forced top-1 agreement) and `exact_match_min`. Logits are compared on `parity_samples`
+    sentences.
     """
 
     reference: str
@@ -98,6 +99,7 @@ class VerifyStep(_Step, tag="verify", frozen=True, kw_only=True):
     allow_inconclusive: bool = False
     resamples: Annotated[int, Meta(ge=100, le=100_000)] = 1000
     worst: Annotated[int, Meta(ge=0)] = 20
+    parity_samples: Positive = 256
 
 
 class BenchmarkSystemTable(_Table, frozen=True, kw_only=True):

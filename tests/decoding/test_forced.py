@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
-from lingolite_cli.decoding.forced import force_decode, target_log_probabilities
+from lingolite_cli.decoding.forced import forced_steps, target_log_probabilities
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.tokenizer import BOS_ID
 
 TARGETS = [(4, 5, 2), (6,), (3, 3, 3, 3, 2), (2,), (5, 0, 6, 4)]
+
+
+class Forced(NamedTuple):
+    """One target as a backend sees it, an entry a token."""
+
+    best_ids: tuple[int, ...]
+    margins: tuple[float, ...]
+
+
+def force_decode(backend, source_ids, source_mask, *, targets) -> list[Forced]:
+    seen: list[Forced] = [Forced((), ())] * len(targets)
+    for position, rows, tokens, logits in map(fields, forced_steps(backend, source_ids, source_mask, targets=targets)):
+        for row, token, row_logits in zip(rows.tolist(), tokens.tolist(), logits, strict=True):
+            assert (len(seen[row].best_ids), token) == (position, targets[row][position])
+            best = int(row_logits.argmax())
+            margin = float(row_logits[best] - row_logits[token])
+            seen[row] = Forced((*seen[row].best_ids, best), (*seen[row].margins, margin))
+    return seen
+
+
+def fields(step) -> tuple:
+    return step.position, step.rows, step.tokens, step.logits
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import pytest
+import torch
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translator
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.evaluation.parity import Parity, measure_parity
+from lingolite_cli.evaluation.parity import Divergence, first_divergence
+from lingolite_cli.evaluation.parity_measurement import ParitySettings, ParityText, draw_sample, measure_parity
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing import LANGUAGES, SENTENCES
 from lingolite_cli.testing.routes import follow
@@ -52,56 +56,162 @@ def hypotheses(bundles: dict[str, Artifact], backends: dict, tokenizer: Tokenize
     }
 
 
-def by_hand(backend, bundle: Artifact, tokenizer: Tokenizer, reference: list, own: list) -> Parity:
-    """One sentence and one token at a time."""
-    num_tokens = num_agreed = 0
-    margins = [0.0]
-    for text, target in zip(TEXTS, reference, strict=True):
-        source = tokenizer.encode_source(text, LANGUAGES, max_length=bundle.manifest.model.max_seq_len).ids
+def text_of(tokenizer: Tokenizer, bundles: dict[str, Artifact], reference: list, own: list, **changes) -> ParityText:
+    model = bundles["cached"].manifest.model
+    sources = [tokenizer.encode_source(text, LANGUAGES, max_length=model.max_seq_len).ids for text in TEXTS]
+    whole = ParityText(
+        reference_sources=sources,
+        candidate_sources=sources,
+        reference_tokens=reference,
+        candidate_tokens=own,
+        candidate_positions=model.max_seq_len,
+    )
+    return msgspec.structs.replace(whole, **changes)
+
+
+class ByHand(NamedTuple):
+    """An entry a forced token of one system, one sentence and one token at a time."""
+
+    sentences: list[int]
+    positions: list[int]
+    tokens: list[int]
+    logits: np.ndarray
+
+
+def by_hand(backend, text: ParityText) -> ByHand:
+    sentences, positions, tokens, rows = [], [], [], []
+    for index, (source, target) in enumerate(zip(text.candidate_sources, text.reference_tokens, strict=True)):
         state = backend.encode(np.array([source]), np.ones((1, len(source)), np.bool_))
-        for fed, expected in zip((BOS_ID, *target[:-1]), target, strict=False):
-            [logits] = backend.step(state, np.array([fed]))
-            num_tokens += 1
-            num_agreed += int(logits.argmax()) == expected
-            margins.append(float(logits.max() - logits[expected]))
-    return Parity(
-        top1_agreement=num_agreed / num_tokens,
-        exact_match=float(np.mean([one == other for one, other in zip(reference, own, strict=True)])),
-        num_tokens=num_tokens,
-        max_logit_margin=max(margins),
-    )
+        for position, (fed, expected) in enumerate(zip((BOS_ID, *target[:-1]), target, strict=False)):
+            rows.append(backend.step(state, np.array([fed])).copy()[0])
+            sentences.append(index)
+            positions.append(position)
+            tokens.append(expected)
+    return ByHand(sentences, positions, tokens, np.array(rows, np.float64))
 
 
-def measure(backends, bundles, tokenizer, hypotheses, *, candidate: str, **settings) -> Parity:
-    return measure_parity(
-        backends[candidate],
-        tokenizer,
-        bundles[candidate].manifest.model,
-        TEXTS,
-        LANGUAGES,
-        hypotheses["cached"],
-        hypotheses[candidate],
-        **settings,
-    )
+def kl(reference: np.ndarray, candidate: np.ndarray) -> np.ndarray:
+    log_p, log_q = (torch.log_softmax(torch.from_numpy(logits), dim=1) for logits in (reference, candidate))
+    return torch.nn.functional.kl_div(log_q, log_p, log_target=True, reduction="none").sum(dim=1).numpy()
 
 
 @pytest.mark.parametrize("settings", [{}, {"batch_size": 1}, {"batch_size": 3, "max_batch_tokens": 60}])
 def test_parity_is_what_counting_gives(backends, bundles, tokenizer, hypotheses, settings: dict) -> None:
-    parity = measure(backends, bundles, tokenizer, hypotheses, candidate="int8", **settings)
-    expected = by_hand(backends["int8"], bundles["int8"], tokenizer, hypotheses["cached"], hypotheses["int8"])
-    assert parity.top1_agreement == expected.top1_agreement
-    assert parity.exact_match == expected.exact_match
-    assert parity.num_tokens == expected.num_tokens == sum(map(len, hypotheses["cached"]))
-    assert parity.max_logit_margin == pytest.approx(expected.max_logit_margin, abs=1e-4)
+    text = text_of(tokenizer, bundles, hypotheses["cached"], hypotheses["int8"])
+    parity = measure_parity(backends["int8"], text, reference=backends["cached"], settings=ParitySettings(**settings))
+    seen, expected = (by_hand(backends[name], text) for name in ("int8", "cached"))
+    tokens = np.array(seen.tokens)
+    is_first = seen.logits.argmax(axis=1) == tokens
+    assert parity.top1_agreement == is_first.mean()
     assert 0.5 < parity.top1_agreement < 1
-    assert parity.exact_match < 1
-    assert parity.max_logit_margin > 0
+    same = [one == other for one, other in zip(hypotheses["cached"], hypotheses["int8"], strict=True)]
+    assert parity.exact_match == np.mean(same) < 1
+    assert sum(one.num_sentences for one in parity.divergences) == len(same) - sum(same)
+    assert parity.num_tokens == len(tokens) == sum(map(len, hypotheses["cached"]))
+    margins = (seen.logits.max(axis=1) - seen.logits[np.arange(len(tokens)), tokens])[~is_first]
+    assert parity.max_logit_margin == pytest.approx(margins.max(), abs=1e-4)
+
+    distance = abs(seen.logits - expected.logits)
+    kls = kl(expected.logits, seen.logits)
+    logits = parity.logits
+    assert (logits.num_sentences, logits.num_tokens) == (len(TEXTS) - 1, len(tokens))
+    assert logits.max_logit == pytest.approx(abs(expected.logits).max(), abs=1e-4)
+    assert logits.max_difference == pytest.approx(distance.max(), abs=1e-4)
+    assert logits.mean_difference == pytest.approx(distance.mean(), abs=1e-5)
+    for found, wanted in zip((logits.kl_mean, logits.kl_max), (kls.mean(), kls.max()), strict=True):
+        assert found == pytest.approx(wanted, rel=1e-3, abs=1e-6)
+    assert logits.kl_p95 == pytest.approx(np.percentile(kls, 95), rel=1e-3, abs=1e-6)
+    agreed = seen.logits.argmax(axis=1) == expected.logits.argmax(axis=1)
+    assert logits.top1_agreement == agreed.mean()
+
+
+def test_buckets_and_worst_sentences_are_what_sorting_by_hand_gives(backends, bundles, tokenizer, hypotheses) -> None:
+    text = text_of(tokenizer, bundles, hypotheses["cached"], hypotheses["int8"])
+    settings = ParitySettings(worst=2)
+    logits = measure_parity(backends["int8"], text, reference=backends["cached"], settings=settings).logits
+    seen, expected = (by_hand(backends[name], text) for name in ("int8", "cached"))
+    kls = kl(expected.logits, seen.logits)
+    positions, sentences = np.array(seen.positions), np.array(seen.sentences)
+    assert [(one.first, one.last) for one in logits.by_position] == [(n, n) for n in range(positions.max() + 1)]
+    for bucket in logits.by_position:
+        chosen = positions == bucket.first
+        assert bucket.num_tokens == chosen.sum()
+        assert bucket.kl_mean == pytest.approx(kls[chosen].mean(), rel=1e-3, abs=1e-6)
+        distance = abs(seen.logits - expected.logits)[chosen]
+        assert bucket.max_difference == pytest.approx(distance.max(), abs=1e-4)
+        assert bucket.mean_difference == pytest.approx(distance.mean(), abs=1e-5)
+    lengths = np.array([len(text.reference_sources[index]) for index in sentences])
+    for bucket in logits.by_source_length:
+        assert bucket.last == bucket.first + 7
+        chosen = (lengths >= bucket.first) & (lengths <= bucket.last)
+        assert bucket.num_tokens == chosen.sum()
+        assert bucket.kl_mean == pytest.approx(kls[chosen].mean(), rel=1e-3, abs=1e-6)
+    means = {index: kls[sentences == index].mean() for index in set(sentences.tolist())}
+    assert [one.index for one in logits.worst] == sorted(means, key=means.get, reverse=True)[:2]
+    first = logits.worst[0]
+    own = sentences == first.index
+    assert first.worst_position == positions[own][kls[own].argmax()]
+    assert first.num_source_tokens == len(text.reference_sources[first.index])
+    pair = hypotheses["cached"][first.index], hypotheses["int8"][first.index]
+    differing = [n for n, (one, other) in enumerate(zip(*pair, strict=False)) if one != other]
+    assert first.first_divergence == (differing[0] if differing else None)
 
 
 def test_a_model_agrees_with_itself(backends, bundles, tokenizer, hypotheses) -> None:
-    parity = measure(backends, bundles, tokenizer, hypotheses, candidate="cached")
-    tokens = sum(map(len, hypotheses["cached"]))
-    assert parity == Parity(top1_agreement=1.0, exact_match=1.0, num_tokens=tokens, max_logit_margin=0.0)
+    text = text_of(tokenizer, bundles, hypotheses["cached"], hypotheses["cached"])
+    parity = measure_parity(backends["cached"], text, reference=backends["cached"], settings=ParitySettings())
+    assert (parity.top1_agreement, parity.exact_match, parity.divergences) == (1.0, 1.0, [])
+    assert (parity.max_logit_margin, parity.logits.max_difference, parity.logits.kl_max) == (0.0, 0.0, 0.0)
+    assert parity.causes == parity.not_measured == []
+
+
+def test_without_a_reference_that_gives_logits_ranks_are_measured_alone(
+    backends, bundles, tokenizer, hypotheses
+) -> None:
+    text = text_of(tokenizer, bundles, hypotheses["cached"], hypotheses["int8"])
+    parity = measure_parity(backends["int8"], text, reference=None, settings=ParitySettings())
+    whole = measure_parity(backends["int8"], text, reference=backends["cached"], settings=ParitySettings())
+    assert parity.top1_agreement == whole.top1_agreement
+    assert parity.logits is None
+    assert parity.not_measured == ["logits are not compared: the reference's backend gives none"]
+
+
+def test_a_sample_has_all_lengths_and_the_longest_and_depends_on_the_seed() -> None:
+    lengths = np.random.default_rng(3).permutation(np.arange(1, 101)).tolist()
+    text = ParityText(
+        reference_sources=[[5] * length for length in lengths],
+        candidate_sources=[],
+        reference_tokens=[(7,) * (length if length > 1 else 0) for length in lengths],
+        candidate_tokens=[],
+        candidate_positions=512,
+    )
+    drawn = [draw_sample(text, ParitySettings(sample=20, seed=seed)) for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    for sample in drawn:
+        assert sample == sorted(set(sample))
+        assert len(sample) == 20
+        chosen = sorted(lengths[index] for index in sample)
+        assert chosen[-4:] == [97, 98, 99, 100]
+        assert all(2 + 5.9 * part <= length < 3 + 6 * (part + 1) for part, length in enumerate(chosen[:16]))
+    assert len(draw_sample(text, ParitySettings(sample=200))) == 99  # the empty one has nothing to force
+
+
+def test_tokens_beyond_the_candidates_positions_count_as_missed(backends, bundles, tokenizer, hypotheses) -> None:
+    reference = [(9, 8, 7, 6, 5)] + [(7,)] * (len(TEXTS) - 1)
+    text = text_of(tokenizer, bundles, reference, reference)
+    settings = ParitySettings()
+    full, cut = (
+        measure_parity(
+            backends["cached"],
+            msgspec.structs.replace(text, candidate_positions=positions),
+            reference=backends["cached"],
+            settings=settings,
+        )
+        for positions in (512, 2)
+    )
+    assert full.num_tokens == cut.num_tokens == 5 + len(TEXTS) - 1
+    assert (full.logits.num_tokens, cut.logits.num_tokens) == (full.num_tokens, full.num_tokens - 3)
+    assert cut.top1_agreement <= full.top1_agreement
 
 
 def test_a_token_that_is_only_as_good_as_a_smaller_id_does_not_rank_first(bundles, tokenizer) -> None:
@@ -112,13 +222,42 @@ def test_a_token_that_is_only_as_good_as_a_smaller_id_does_not_rank_first(bundle
         def step(self, state, tokens):
             return np.zeros((len(tokens), tokenizer.vocab_size), np.float32)
 
-    model = bundles["cached"].manifest.model
-    parity = measure_parity(Undecided(), tokenizer, model, ["no"], LANGUAGES, [(0, 7, 0, 0)], [(0, 0, 0, 0)])
-    assert parity == Parity(top1_agreement=0.75, exact_match=0.0, num_tokens=4, max_logit_margin=0.0)
+    text = ParityText(
+        reference_sources=[[4, 5, 6]],
+        candidate_sources=[[4, 5, 6]],
+        reference_tokens=[(0, 7, 0, 0)],
+        candidate_tokens=[(0, 0, 0, 0)],
+        candidate_positions=512,
+    )
+    parity = measure_parity(Undecided(), text, reference=None, settings=ParitySettings())
+    assert (parity.top1_agreement, parity.exact_match, parity.max_logit_margin) == (0.75, 0.0, 0.0)
+    assert parity.divergences == [Divergence(position=1, num_sentences=1)]
 
 
 def test_parity_without_a_token_is_refused(backends, bundles, tokenizer) -> None:
+    empty = [()] * len(TEXTS)
+    text = text_of(tokenizer, bundles, empty, empty)
     with pytest.raises(LingoLiteError, match="no token"):
-        measure_parity(
-            backends["cached"], tokenizer, bundles["cached"].manifest.model, ["", " "], LANGUAGES, [(), ()], [(), ()]
-        )
+        measure_parity(backends["cached"], text, reference=None, settings=ParitySettings())
+
+
+def test_logits_that_are_not_finite_are_refused(backends, bundles, tokenizer, hypotheses) -> None:
+    class Broken:
+        def __getattr__(self, name):
+            return getattr(backends["cached"], name)
+
+        def step(self, state, tokens):
+            logits = backends["cached"].step(state, tokens).copy()
+            logits[0, 3] = np.nan
+            return logits
+
+    text = text_of(tokenizer, bundles, hypotheses["cached"], hypotheses["cached"])
+    with pytest.raises(LingoLiteError, match="not finite"):
+        measure_parity(Broken(), text, reference=backends["cached"], settings=ParitySettings())
+
+
+@pytest.mark.parametrize(
+    ("candidate", "position"), [((4, 5, 2), None), ((4, 6, 2), 1), ((4, 5), 2), ((4, 5, 2, 2), 3), ((), 0)]
+)
+def test_the_first_divergence_is_where_tokens_or_lengths_differ(candidate: tuple, position: int | None) -> None:
+    assert first_divergence((4, 5, 2), candidate) == position

@@ -50,7 +50,7 @@ def _judges(step: VerifyStep, planned: PlannedStep, measured: VerifyResult) -> d
     new = {fault.kind: len(fault.new) for fault in measured.faults}
     for budget, kind in _NEW_FAULTS.items():
         found[budget] = partial(_at_most, new[kind], budget, "sentences")
-    for choice, difference in zip(planned.plugins[1:], measured.differences, strict=True):
+    for choice, difference in zip(planned.plugins[2:], measured.differences, strict=True):
         found[f"{difference.metric}_drop_max"] = partial(_drop, step, choice, difference)
         found[limit_name(choice)] = partial(_score, choice, difference)
     return found

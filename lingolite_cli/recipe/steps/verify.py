@@ -6,19 +6,17 @@ Owns the checks and the measurement, which is cached. What each budget says of i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
-from lingolite_cli.artifact import TOKENIZER_NAME
 from lingolite_cli.environment import cpu_features
 from lingolite_cli.evaluation.comparison import Scorer, measure_difference
 from lingolite_cli.evaluation.degeneration import Degeneration, Translation, compare_faults
-from lingolite_cli.evaluation.parity import Parity, compare_hypotheses, measure_parity
 from lingolite_cli.evaluation.verdicts import MetricDifference
 from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
 from lingolite_cli.recipe.record import EvaluateResult, SentencePair, VerifyResult
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.steps.judgement import FIXED_BUDGETS, limit_name
+from lingolite_cli.recipe.steps.parity import System, measure_step_parity
 from lingolite_cli.recipe.translations import (
     TRANSLATIONS_NAME,
     TranslationRecord,
@@ -58,11 +56,12 @@ def check(step: VerifyStep, scope: Scope) -> PlannedStep:
     return PlannedStep(
         step=step,
         inputs=(step.reference, step.candidate, second.model, first.model),
-        plugins=(candidate.plugins[0], *shared),
+        plugins=(reference.plugins[0], candidate.plugins[0], *shared),
         options={
             "evaluation": candidate.options,
             "resamples": step.resamples,
             "worst": step.worst,
+            "parity_samples": step.parity_samples,
         },
         judgement={"budget": step.budget, "allow_inconclusive": step.allow_inconclusive},
         summary=f"{step.candidate} against {step.reference}: {', '.join(step.budget) or 'no budget'}",
@@ -85,15 +84,21 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> VerifyRe
     after, candidate_records = _evaluated(workspace, step.candidate)
     differences = [
         _difference(choice, workspace, (before, after), (reference_records, candidate_records), step)
-        for choice in planned.plugins[1:]
+        for choice in planned.plugins[2:]
     ]
-    parity, warnings = _parity(planned, workspace, reference_records, candidate_records)
+    artifact = workspace.artifact(planned.inputs[2])
+    parity, warnings = measure_step_parity(
+        planned,
+        workspace,
+        reference=System(planned.plugins[0], workspace.artifact(planned.inputs[3]), reference_records),
+        candidate=System(planned.plugins[1], artifact, candidate_records),
+    )
     faults = compare_faults(*(list(map(_translation, records)) for records in (reference_records, candidate_records)))
     return VerifyResult(
         reference=step.reference,
         candidate=step.candidate,
         reference_artifact=before.artifact,
-        candidate_artifact=summarize_artifact(workspace.artifact(planned.inputs[2])),
+        candidate_artifact=summarize_artifact(artifact),
         differences=differences,
         parity=parity,
         size_mb=after.artifact.size_bytes / _MB,
@@ -132,41 +137,6 @@ def _difference(
         resamples=step.resamples,
         scores=(results[0].metrics[spec.name].value, results[1].metrics[spec.name].value),
     )
-
-
-def _parity(
-    planned: PlannedStep,
-    workspace: Workspace,
-    reference_records: Sequence[TranslationRecord],
-    candidate_records: Sequence[TranslationRecord],
-) -> tuple[Parity | None, list[str]]:
-    """Parity of the candidate, from its file alone, through its backend; None where the two spell text differently.
-
-    Of an engine that gives no logits only whole translations are compared.
-    """
-    from lingolite_cli.tokenizer import Tokenizer
-
-    artifact, reference = workspace.artifact(planned.inputs[2]), workspace.artifact(planned.inputs[3])
-    if artifact.manifest.files[TOKENIZER_NAME] != reference.manifest.files[TOKENIZER_NAME]:
-        return None, ["parity was not measured: the two artifacts have different tokenizers"]
-    reference_tokens = [tuple(record.tokens) for record in reference_records]
-    candidate_tokens = [tuple(record.tokens) for record in candidate_records]
-    if not planned.plugins[0].loaded.spec.gives_logits:
-        return compare_hypotheses(reference_tokens, candidate_tokens), []
-    evaluation = planned.options["evaluation"]
-    with closing(workspace.create(planned.plugins[0], artifact, threads=workspace.threads)) as backend:
-        parity = measure_parity(
-            backend,
-            Tokenizer(artifact.tokenizer_path),
-            artifact.manifest.model,
-            [record.source for record in reference_records],
-            (evaluation["languages"][0], evaluation["languages"][1]),
-            reference_tokens=reference_tokens,
-            candidate_tokens=candidate_tokens,
-            batch_size=evaluation["batch_size"],
-            max_batch_tokens=evaluation["max_batch_tokens"],
-        )
-        return parity, list(getattr(backend, "warnings", ()))
 
 
 def _translation(record: TranslationRecord) -> Translation:

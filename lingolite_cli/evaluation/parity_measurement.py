@@ -1,0 +1,170 @@
+"""How parity is measured: the candidate fed the reference's own hypotheses, both in step, and probed besides.
+
+Owns the sample of sentences and the order of work. The records are `lingolite_cli.evaluation.parity`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from lingolite_cli.decoding.batching import batches, pad
+from lingolite_cli.decoding.forced import ForcedStep, forced_steps
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.evaluation.logit_comparison import LogitComparison
+from lingolite_cli.evaluation.parity import LogitParity, Parity, Tokens, compare_hypotheses, first_divergence
+
+if TYPE_CHECKING:
+    from lingolite_cli.plugins.interfaces import Backend
+
+_LONGEST = 4
+"""Sentences with the longest hypotheses that are in every sample: faults beyond a length show there alone."""
+
+
+class ParityText(msgspec.Struct, frozen=True, kw_only=True):
+    """The N sentences that parity is measured on.
+
+    Attributes:
+        reference_sources: framed ids as the reference reads them.
+        candidate_sources: as the candidate does, perhaps cut to fewer positions.
+        reference_tokens: the reference's hypotheses, as `Translation.tokens`; empty for an empty source.
+        candidate_tokens: the candidate's own.
+        candidate_positions: most source or target tokens that the candidate takes.
+    """
+
+    reference_sources: Sequence[Sequence[int]]
+    candidate_sources: Sequence[Sequence[int]]
+    reference_tokens: Sequence[Tokens]
+    candidate_tokens: Sequence[Tokens]
+    candidate_positions: int
+
+
+class ParitySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is measured.
+
+    Attributes:
+        sample: most sentences whose logits are compared; the share of tokens ranked first is of all sentences.
+        seed: of the sample.
+        worst: sentences to list.
+        batch_size: most sentences in a batch.
+        max_batch_tokens: most source tokens in a batch, padding included.
+    """
+
+    sample: int = 256
+    seed: int = 0
+    worst: int = 10
+    batch_size: int = 32
+    max_batch_tokens: int = 4096
+
+
+def measure_parity(
+    candidate: Backend, text: ParityText, *, reference: Backend | None, settings: ParitySettings
+) -> Parity:
+    """Feed the candidate the reference's hypotheses, compare logits, and compare both systems' own hypotheses.
+
+    Args:
+        candidate: the backend to judge.
+        text: the sentences.
+        reference: the backend that `text.reference_tokens` come from, for its logits; None if it gives none.
+        settings: how much.
+
+    Raises:
+        LingoLiteError: there is no token to compare, or the candidate's logits are not finite.
+    """
+    kept = [index for index, target in enumerate(text.reference_tokens) if target]
+    if not kept:
+        raise LingoLiteError(
+            "parity cannot be measured: the reference's translations hold no token",
+            hint="choose a corpus with text in it",
+        )
+    sample = draw_sample(text, settings) if reference is not None else []
+    chosen = set(sample)
+    agreement = _Agreement()
+    for _, step in _forced(candidate, text, [index for index in kept if index not in chosen], settings):
+        agreement.add(step)
+    logits = _compare(reference, candidate, text, sample, agreement, settings) if reference is not None else None
+    parity = compare_hypotheses(text.reference_tokens, text.candidate_tokens)
+    return msgspec.structs.replace(
+        parity,
+        top1_agreement=agreement.num_agreed / parity.num_tokens,
+        max_logit_margin=agreement.max_margin,
+        logits=logits,
+        not_measured=[] if reference is not None else ["logits are not compared: the reference's backend gives none"],
+    )
+
+
+def draw_sample(text: ParityText, settings: ParitySettings) -> list[int]:
+    """Sentences of all lengths: one from each of equal parts of the text sorted by length, and the longest.
+
+    Returns:
+        Indices of sentences with a token to force, ascending, each once.
+    """
+    kept = [index for index, target in enumerate(text.reference_tokens) if target]
+    if len(kept) <= settings.sample:
+        return kept
+    longest = sorted(kept, key=lambda index: -len(text.reference_tokens[index]))[: min(_LONGEST, settings.sample)]
+    others = sorted(set(kept) - set(longest), key=lambda index: (len(text.reference_sources[index]), index))
+    parts = np.array_split(np.array(others), settings.sample - len(longest)) if settings.sample > len(longest) else []
+    generator = np.random.default_rng(settings.seed)
+    return sorted([*longest, *(int(generator.choice(part)) for part in parts)])
+
+
+class _Agreement:
+    """How often the candidate ranks the forced token first, and by how much it misses."""
+
+    def __init__(self) -> None:
+        self.num_agreed = 0
+        self.max_margin = 0.0
+
+    def add(self, step: ForcedStep) -> None:
+        best = step.logits.argmax(axis=1)
+        rows = np.arange(len(best))
+        is_missed = best != step.tokens
+        margins = step.logits[rows, best] - step.logits[rows, step.tokens]
+        self.num_agreed += int(len(best) - is_missed.sum())
+        self.max_margin = max([self.max_margin, *margins[is_missed].tolist()])
+
+
+def _forced(
+    backend: Backend, text: ParityText, members: Sequence[int], settings: ParitySettings, *, is_reference: bool = False
+) -> Iterator[tuple[list[int], ForcedStep]]:
+    """Every step of every batch of `members`, with the sentences of the batch.
+
+    Batches are made by the reference's lengths, so that those of two backends are the same; targets are cut to the
+    candidate's positions.
+    """
+    sources = text.reference_sources if is_reference else text.candidate_sources
+    lengths = [len(text.reference_sources[index]) for index in members]
+    for group in batches(lengths, batch_size=settings.batch_size, max_batch_tokens=settings.max_batch_tokens):
+        batch = [members[place] for place in group]
+        targets = [text.reference_tokens[index][: text.candidate_positions] for index in batch]
+        for step in forced_steps(backend, *pad([sources[index] for index in batch]), targets=targets):
+            yield batch, step
+
+
+def _compare(
+    reference: Backend,
+    candidate: Backend,
+    text: ParityText,
+    sample: Sequence[int],
+    agreement: _Agreement,
+    settings: ParitySettings,
+) -> LogitParity:
+    comparison = LogitComparison()
+    both = zip(
+        _forced(reference, text, sample, settings, is_reference=True),
+        _forced(candidate, text, sample, settings),
+        strict=True,
+    )
+    for (batch, expected), (_, seen) in both:
+        agreement.add(seen)
+        comparison.add(np.array(batch)[seen.rows], seen.position, expected.logits, seen.logits)
+    pairs = zip(text.reference_tokens, text.candidate_tokens, strict=True)
+    return comparison.summarize(
+        [len(source) for source in text.reference_sources],
+        [first_divergence(*pair) for pair in pairs],
+        worst=settings.worst,
+    )

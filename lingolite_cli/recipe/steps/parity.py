@@ -1,0 +1,109 @@
+"""Parity in a `verify` step: both systems opened, the reference's translations turned into what is forced.
+
+Owns the way from a step's evaluations to `lingolite_cli.evaluation.parity_measurement`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lingolite_cli.artifact import TOKENIZER_NAME, Artifact
+from lingolite_cli.evaluation.parity import Parity, Tokens, compare_hypotheses
+from lingolite_cli.recipe.model import VerifyStep
+from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
+from lingolite_cli.recipe.translations import TranslationRecord
+from lingolite_cli.recipe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from lingolite_cli.evaluation.parity_measurement import ParityText
+    from lingolite_cli.plugins.interfaces import Backend
+
+
+class System(msgspec.Struct, frozen=True):
+    """One side of a comparison: what ran, and what it translated."""
+
+    backend: PluginChoice
+    artifact: Artifact
+    records: Sequence[TranslationRecord]
+
+    @property
+    def tokens(self) -> list[Tokens]:
+        """Its hypotheses."""
+        return [tuple(record.tokens) for record in self.records]
+
+    @property
+    def gives_logits(self) -> bool:
+        """Whether its engine can be driven token by token."""
+        return bool(self.backend.loaded.spec.gives_logits)
+
+
+def measure_step_parity(
+    planned: PlannedStep, workspace: Workspace, *, reference: System, candidate: System
+) -> tuple[Parity | None, list[str]]:
+    """Parity of the candidate, from its file alone, through its backend; None where the two spell text differently.
+
+    Of an engine that gives no logits only whole translations are compared.
+
+    Args:
+        planned: the step, whose option `evaluation` says how the candidate was evaluated.
+        workspace: the run.
+        reference: what is to be followed.
+        candidate: what is judged.
+
+    Returns:
+        The figures, and what users must know of the candidate's backend before they trust them.
+    """
+    tokenizers = [side.artifact.manifest.files[TOKENIZER_NAME] for side in (reference, candidate)]
+    if tokenizers[0] != tokenizers[1]:
+        return None, ["parity was not measured: the two artifacts have different tokenizers"]
+    if not candidate.gives_logits:
+        return compare_hypotheses(reference.tokens, candidate.tokens), []
+    return _by_logits(planned, workspace, reference, candidate)
+
+
+def _by_logits(
+    planned: PlannedStep, workspace: Workspace, reference: System, candidate: System
+) -> tuple[Parity, list[str]]:
+    from lingolite_cli.evaluation.parity_measurement import ParitySettings, measure_parity
+
+    step = planned.step
+    assert isinstance(step, VerifyStep)
+    evaluation = planned.options["evaluation"]
+    settings = ParitySettings(
+        sample=step.parity_samples,
+        seed=workspace.seed,
+        worst=step.worst,
+        batch_size=evaluation["batch_size"],
+        max_batch_tokens=evaluation["max_batch_tokens"],
+    )
+    text = _text(reference, candidate, (evaluation["languages"][0], evaluation["languages"][1]))
+    with ExitStack() as stack:
+        judged: Backend = stack.enter_context(closing(_open(candidate, workspace)))
+        expected = stack.enter_context(closing(_open(reference, workspace))) if reference.gives_logits else None
+        parity = measure_parity(judged, text, reference=expected, settings=settings)
+        return parity, list(getattr(judged, "warnings", ()))
+
+
+def _open(system: System, workspace: Workspace) -> Backend:
+    backend: Backend = workspace.create(system.backend, system.artifact, threads=workspace.threads)
+    return backend
+
+
+def _text(reference: System, candidate: System, languages: tuple[str, str]) -> ParityText:
+    from lingolite_cli.evaluation.parity_measurement import ParityText
+    from lingolite_cli.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer(candidate.artifact.tokenizer_path)
+    positions, fewer = (side.artifact.manifest.model.max_seq_len for side in (reference, candidate))
+    texts = [record.source for record in reference.records]
+    return ParityText(
+        reference_sources=[tokenizer.encode_source(text, languages, max_length=positions).ids for text in texts],
+        candidate_sources=[tokenizer.encode_source(text, languages, max_length=fewer).ids for text in texts],
+        reference_tokens=reference.tokens,
+        candidate_tokens=candidate.tokens,
+        candidate_positions=fewer,
+    )
