@@ -15,9 +15,9 @@ from lingolite_torch.options import GptqInt4Options
 
 from lingolite_cli.app import app
 from lingolite_cli.artifact import Artifact, Quantization
+from lingolite_cli.evaluation.budgets import TIMED_BUDGETS
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.recipe import model as recipe_model
-from lingolite_cli.recipe.steps.benchmark import BUDGETS as BENCHMARK_BUDGETS
 from lingolite_cli.recipe.steps.verify import FIXED_BUDGETS
 from lingolite_cli.static_int8 import StaticInt8Options
 from lingolite_cli.training.options import PairsSpec, ScratchOptions, TextOptions, TrainingOptions
@@ -97,7 +97,7 @@ def test_every_option_of_a_calibrated_quantizer_is_documented(struct: Any) -> No
 
 def test_every_budget_is_documented() -> None:
     text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
-    assert [name for name in (*FIXED_BUDGETS, *BENCHMARK_BUDGETS) if f"`{name}`" not in text] == []
+    assert [name for name in (*FIXED_BUDGETS, *TIMED_BUDGETS) if f"`{name}`" not in text] == []
 
 
 def test_plugin_of_the_readme_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,43 @@ class LengthBucket(_Struct, frozen=True, kw_only=True):
     is_noisy: bool = False
 
 
+class Round(_Struct, frozen=True, kw_only=True):
+    """What was seen of one system in one round of its own process.
+
+    `first_token_ms` is the median over the sentences, latencies are percentiles over them, one sentence at a time.
+    `peak_memory_mb` is None where the system does not tell.
+    """
+
+    load_seconds: float
+    cold_start_seconds: float
+    first_token_ms: float
+    latency_p50_ms: float
+    latency_p95_ms: float
+    latency_p99_ms: float
+    tokens_per_second: float
+    peak_memory_mb: float | None
+
+
+class TimedSystem(_Struct, frozen=True, kw_only=True):
+    """A system and its rounds, in the order in which they were taken."""
+
+    name: str
+    rounds: list[Round]
+
+
+class Timing(_Struct, frozen=True, kw_only=True):
+    """What budgets on time and memory were judged on: rounds in which the systems took turns.
+
+    `systems` has the one that is judged last, and before it the one that ratios are to, if there were ratios.
+    `tokens_per_second` are those of batches of `batch_size` sentences.
+    """
+
+    num_sentences: int
+    batch_size: int
+    threads: int
+    systems: list[TimedSystem]
+
+
 def paired_ratio(first: Sequence[float], own: Sequence[float]) -> Ratio:
     """The ratio of two systems' speeds, round by round.
 

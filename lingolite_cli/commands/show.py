@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +147,13 @@ def show_verification(result: VerifyResult, console: Console) -> None:
         )
         console.print(f"parity: {forced}, {result.parity.exact_match:.1%} of sentences token for token the same")
     _show_faults(result, console)
-    console.print(f"size: {result.size_mb:.2f} MB, {result.size_ratio:.3f} of {result.reference}")
+    console.print(f"size: {result.size_mb:.2f} MB, {result.size_ratio:.3f} of {result.reference}{_download(result)}")
+
+
+def _download(result: VerifyResult) -> str:
+    if result.download_mb is None:
+        return ""
+    return f"; download ({result.download_codec}): {result.download_mb:.2f} MB, {result.download_ratio:.3f} of it"
 
 
 def _show_faults(result: VerifyResult, console: Console) -> None:
@@ -163,23 +169,39 @@ def _show_faults(result: VerifyResult, console: Console) -> None:
 
 
 def show_verdicts(verdicts: Sequence[tuple[str, Verdict]], console: Console) -> None:
-    """Each budget with its limit, what was seen, and the verdict."""
+    """Each budget with its limit, what was seen, how sure that is, and the verdict; below, why some are no pass."""
     if not verdicts:
         return
-    console.table(
-        ["budget", "limit", "seen", "verdict", "why"],
-        [
-            [
-                f"{step}.{verdict.budget}" if step else verdict.budget,
-                f"{verdict.limit:g}",
-                "" if verdict.seen is None else f"{verdict.seen:.4g}",
-                status_text(verdict.status) + (" (allowed)" if verdict.allowed else ""),
-                verdict.why,
-            ]
-            for step, verdict in verdicts
-        ],
-        right="limit,seen",
-    )
+    names = [f"{step}.{verdict.budget}" if step else verdict.budget for step, verdict in verdicts]
+    columns = {"budget": names} | {
+        heading: [text(verdict) for _, verdict in verdicts]
+        for heading, text in _VERDICT_COLUMNS.items()
+        if any(text(verdict) for _, verdict in verdicts)
+    }
+    console.table(list(columns), list(zip(*columns.values(), strict=True)), right="limit,seen,rounds")
+    for name, (_, verdict) in zip(names, verdicts, strict=True):
+        if verdict.status != "pass":
+            console.print(f"{name}: {verdict.why}")
+
+
+def _verdict_status(verdict: Verdict) -> str:
+    return status_text(verdict.status) + (" (allowed)" if verdict.allowed else "")
+
+
+def _verdict_interval(verdict: Verdict) -> str:
+    if verdict.low is None or verdict.high is None:
+        return ""
+    return f"{verdict.low:.4g} to {verdict.high:.4g}"
+
+
+_VERDICT_COLUMNS: dict[str, Callable[[Verdict], str]] = {
+    "limit": lambda verdict: f"{verdict.limit:g}",
+    "seen": lambda verdict: "" if verdict.seen is None else f"{verdict.seen:.4g}",
+    "95 % interval": _verdict_interval,
+    "rounds": lambda verdict: "" if verdict.rounds is None else str(verdict.rounds),
+    "verdict": _verdict_status,
+}
+"""What the table of verdicts shows; a column without any entry is left out."""
 
 
 def show_training(result: TrainingRecord, console: Console) -> None:

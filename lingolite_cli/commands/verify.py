@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,9 @@ from lingolite_cli.commands import adhoc
 from lingolite_cli.commands.options import JsonFlag, Languages, Model, Threads, parse_languages, parse_options
 from lingolite_cli.commands.show import show_evaluations, show_verdicts, show_verification
 from lingolite_cli.commands.state import State, state_of
-from lingolite_cli.errors import ExitCode
+from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.evaluation.budgets import TIMED_BUDGETS
+from lingolite_cli.evaluation.noise import MIN_ROUNDS
 from lingolite_cli.recipe.record import VerifyResult
 
 
@@ -31,6 +34,18 @@ def verify(
     allow_inconclusive: Annotated[
         bool, typer.Option("--allow-inconclusive", help="Do not fail on too few data.")
     ] = False,
+    num_sentences: Annotated[
+        int | None, typer.Option(min=1, help="For budgets on time: sentences of a round, 64 without it.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="For budgets on tokens a second: sentences in a batch, 1 without it.")
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option(min=MIN_ROUNDS, help="For budgets on time: rounds before the first verdict.")
+    ] = None,
+    max_rounds: Annotated[
+        int | None, typer.Option(min=MIN_ROUNDS, help="For budgets on time: most rounds, where fewer leave it unsure.")
+    ] = None,
     threads: Threads = None,
     json: JsonFlag = False,
 ) -> None:
@@ -39,6 +54,13 @@ def verify(
     console = state.console(json=json)
     reference = adhoc.model_path(state, model)
     corpus = adhoc.corpus_input(state, source=source, targets=target or [], languages=parse_languages(languages))
+    timing = {
+        "num_sentences": num_sentences,
+        "batch_size": batch_size,
+        "rounds": rounds,
+        "max_rounds": max_rounds,
+    }
+    budgets = parse_options(budget, flag="--budget")
     step: dict[str, Any] = {"id": "verify", "uses": "verify", "reference": "reference", "candidate": "candidate"}
     job = adhoc.Job(
         command="verify",
@@ -50,7 +72,12 @@ def verify(
         steps=[
             _evaluate(state, "reference", reference, reference_backend, max_samples),
             _evaluate(state, "candidate", candidate, candidate_backend, max_samples),
-            {**step, "budget": parse_options(budget, flag="--budget"), "allow_inconclusive": allow_inconclusive},
+            {
+                **step,
+                "budget": budgets,
+                "allow_inconclusive": allow_inconclusive,
+                "timing": _timing(timing, budgets),
+            },
         ],
         threads=threads,
     )
@@ -63,6 +90,19 @@ def verify(
     show_verdicts([("", verdict) for verdict in result.verdicts], console)
     if any(verdict.breaks_run for verdict in result.verdicts):
         raise typer.Exit(ExitCode.BUDGET_BROKEN)
+
+
+def _timing(asked: Mapping[str, int | None], budgets: Collection[str]) -> dict[str, int]:
+    """What was asked of the timing, where a budget needs one.
+
+    Raises:
+        LingoLiteError: none does.
+    """
+    given = {key: value for key, value in asked.items() if value is not None}
+    if given and not any(name in TIMED_BUDGETS for name in budgets):
+        flag = f"--{next(iter(given)).replace('_', '-')}"
+        raise LingoLiteError(f"{flag} without a budget on time", hint="add one: --budget latency_p95_ms_max=50")
+    return given
 
 
 def _evaluate(state: State, name: str, path: Path, backend: str | None, max_samples: int | None) -> dict[str, Any]:

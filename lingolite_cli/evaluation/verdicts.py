@@ -6,9 +6,13 @@ Owns the verdict and the rule for each kind of limit. Pure functions of numbers:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
+
+from lingolite_cli.evaluation.budgets import TimedBudget
+from lingolite_cli.evaluation.noise import SeriesInterval, median_interval
 
 VerdictStatus = Literal["pass", "fail", "inconclusive", "not measured"]
 
@@ -36,7 +40,19 @@ class MetricDifference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One budget judged. `seen` is in the unit of `limit`; `why` is one line for people."""
+    """One budget judged.
+
+    Attributes:
+        budget: its name.
+        limit: as the recipe has it.
+        seen: what was measured, in the unit of `limit`.
+        status: the verdict.
+        why: one line for people.
+        allowed: the recipe allows this `inconclusive`.
+        low: the lower end of the 95 % interval of `seen`, where there is one.
+        high: its upper end.
+        rounds: how often it was measured, where that is more than once.
+    """
 
     budget: str
     limit: float
@@ -44,7 +60,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     status: VerdictStatus
     why: str
     allowed: bool = False
-    """The recipe allows this `inconclusive`."""
+    low: float | None = None
+    high: float | None = None
+    rounds: int | None = None
 
     @property
     def breaks_run(self) -> bool:
@@ -102,7 +120,17 @@ def judge_drop(
         status = "inconclusive"
         why += f"; but {difference.num_sentences} sentences are too few to tell: use {MIN_SENTENCES} or more"
     allowed = allow_inconclusive and status == "inconclusive"
-    return Verdict(budget=budget, limit=limit, seen=loss.estimate, status=status, why=why, allowed=allowed)
+    has_interval = difference.low is not None
+    return Verdict(
+        budget=budget,
+        limit=limit,
+        seen=loss.estimate,
+        status=status,
+        why=why,
+        allowed=allowed,
+        low=loss.low if has_interval else None,
+        high=loss.high if has_interval else None,
+    )
 
 
 def _loss(difference: MetricDifference, higher_is_better: bool) -> _Loss:
@@ -173,3 +201,48 @@ def _judge_limit(value: float | None, limit: float, *, is_within: bool, budget: 
         seen = repr(value)  # never "12 is outside the limit of 12"
     why = f"{seen}{suffix} is {relation} the limit of {limit:g}{suffix}"
     return Verdict(budget=budget, limit=limit, seen=value, status="pass" if is_within else "fail", why=why)
+
+
+def judge_rounds(
+    values: Sequence[float | None], *, limit: float, budget: TimedBudget, allow_inconclusive: bool
+) -> Verdict:
+    """Does the whole interval of what was measured again and again lie within the limit?
+
+    As of `judge_drop`: it passes where all of it does, fails where none of it does, and is inconclusive between.
+
+    Args:
+        values: one a round, in the unit of the limit; a None among them is `not measured`.
+        limit: the largest value allowed, or the smallest.
+        budget: what is limited, and how.
+        allow_inconclusive: the recipe lets an inconclusive verdict pass; it stays marked as inconclusive.
+
+    Raises:
+        ValueError: there are too few rounds for an interval.
+    """
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return _judge_limit(None, limit, is_within=False, budget=budget.name, unit=budget.unit)
+    seen = median_interval(known)
+    inside, outside = (
+        (seen.low >= limit, seen.high < limit) if budget.is_floor else (seen.high <= limit, seen.low > limit)
+    )
+    status: VerdictStatus = "pass" if inside else "fail" if outside else "inconclusive"
+    return Verdict(
+        budget=budget.name,
+        limit=limit,
+        seen=seen.median,
+        status=status,
+        why=_describe_rounds(seen, status, rounds=len(known), limit=limit, unit=budget.unit),
+        allowed=allow_inconclusive and status == "inconclusive",
+        low=seen.low,
+        high=seen.high,
+        rounds=len(known),
+    )
+
+
+def _describe_rounds(seen: SeriesInterval, status: VerdictStatus, *, rounds: int, limit: float, unit: str) -> str:
+    suffix = unit if unit == "×" else f" {unit}"
+    text = f"{seen.median:.4g}{suffix} ({seen.low:.4g} to {seen.high:.4g} at 95% confidence, {rounds} rounds)"
+    if status != "inconclusive":
+        return f"{text} is {'within' if status == 'pass' else 'outside'} the limit of {limit:g}{suffix}"
+    return f"{text} lies on both sides of the limit of {limit:g}{suffix}; take more rounds, or a quieter machine"

@@ -8,10 +8,12 @@ import msgspec
 from msgspec import Meta
 
 from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.evaluation.noise import MIN_ROUNDS
 from lingolite_cli.search.units import Granularity
 from lingolite_cli.training.options import ScratchOptions, TextOptions, TrainingOptions
 
 Positive = Annotated[int, Meta(ge=1)]
+Rounds = Annotated[int, Meta(ge=MIN_ROUNDS)]
 Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
 
@@ -85,18 +87,32 @@ class ExportStep(_Step, tag="export", frozen=True, kw_only=True):
     options: dict[str, Any] = {}
 
 
+class TimingTable(_Table, frozen=True, kw_only=True):
+    """How budgets on time and memory are measured, if there are any.
+
+    Each round is a fresh process a system, with `num_sentences` one at a time and in batches of `batch_size`. Where
+    `rounds` leave a verdict unsure, more are taken, up to `max_rounds`.
+    """
+
+    num_sentences: Positive = 64
+    batch_size: Positive = 1
+    rounds: Rounds = MIN_ROUNDS
+    max_rounds: Rounds = 4 * MIN_ROUNDS
+
+
 class VerifyStep(_Step, tag="verify", frozen=True, kw_only=True):
     """Judge one `evaluate` step against another on the same corpus.
 
-    Budgets: `METRIC_drop_max` and `METRIC_min` for each metric of both steps, `size_mb_max`, `size_ratio_max`,
-    `parity_min` (teacher-forced top-1 agreement) and `exact_match_min`. Logits are compared on `parity_samples`
-    sentences.
+    Budgets: `METRIC_drop_max` and `METRIC_min` for each metric of both steps, `parity_min` (teacher-forced top-1
+    agreement), `exact_match_min`, `new_KIND_max` for each kind of fault, and those of
+    `lingolite_cli.evaluation.budgets`. Logits are compared on `parity_samples` sentences.
     """
 
     reference: str
     candidate: str
     budget: dict[str, float] = {}
     allow_inconclusive: bool = False
+    timing: TimingTable = TimingTable()
     resamples: Annotated[int, Meta(ge=100, le=100_000)] = 1000
     worst: Annotated[int, Meta(ge=0)] = 20
     parity_samples: Positive = 256
@@ -114,8 +130,9 @@ class BenchmarkSystemTable(_Table, frozen=True, kw_only=True):
 class BenchmarkStep(_Step, tag="benchmark", frozen=True, kw_only=True):
     """Measure systems in turn, each alone in a fresh process.
 
-    Ratios are to the first system; budgets judge the last: `speedup_min` (tokens/s at the first batch size over
-    the first system's), `latency_p95_ms_max`, `load_seconds_max` and `peak_memory_mb_max`.
+    Ratios are to the first system. Budgets judge the last, by the `TIMED_BUDGETS` of
+    `lingolite_cli.evaluation.budgets`, on rounds of their own: as many as `rounds`, six at least, and up to
+    `max_rounds` where these leave a verdict unsure; tokens a second are those of the first batch size.
     `lengths` adds runs of exactly that many target tokens a sentence, in batches of `length_batch_sizes`. Each system
     has `cold_starts` starts, each in a fresh process.
     """
@@ -131,6 +148,8 @@ class BenchmarkStep(_Step, tag="benchmark", frozen=True, kw_only=True):
     cold_starts: Positive = 1
     threads: Positive = 1
     budget: dict[str, float] = {}
+    max_rounds: Rounds = 4 * MIN_ROUNDS
+    allow_inconclusive: bool = False
 
 
 class TrainStep(_LearningStep, tag="train", frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket
+from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket, Timing
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.environment import Environment
 from lingolite_cli.evaluation.degeneration import Degeneration
@@ -125,6 +125,8 @@ class VerifyResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="ve
     """Candidate against reference: quality, parity, size, and each budget's verdict.
 
     `worst` is worst first; `faulty` are the sentences with new faults, in the order of the text, as many as `worst`.
+    `download_mb` is the size after `download_codec`, and `download_ratio` its share of the reference's; None in
+    manifests of older versions. `timing` is what budgets on time and memory were judged on.
     """
 
     reference: str
@@ -135,6 +137,10 @@ class VerifyResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="ve
     parity: Parity | None
     size_mb: float
     size_ratio: float
+    download_mb: float | None = None
+    download_ratio: float | None = None
+    download_codec: str | None = None
+    timing: Timing | None = None
     verdicts: list[Verdict]
     worst: list[SentencePair]
     cpu_features: list[str]
@@ -162,7 +168,10 @@ class BenchmarkSystem(_Struct, frozen=True, kw_only=True):
 
 
 class BenchmarkResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="benchmark"):
-    """Speed, memory and size of several systems, measured in turn in one run."""
+    """Speed, memory and size of several systems, measured in turn in one run.
+
+    `timing` is what the budgets were judged on: rounds of their own.
+    """
 
     threads: int
     rounds: int
@@ -171,6 +180,7 @@ class BenchmarkResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     systems: list[BenchmarkSystem]
     buckets: list[LengthBucket] = []
     verdicts: list[Verdict] = []
+    timing: Timing | None = None
 
 
 class TrainResult(TrainingRecord, frozen=True, kw_only=True, tag_field="kind", tag="train"):

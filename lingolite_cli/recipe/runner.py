@@ -148,6 +148,8 @@ class Runner:
             cached = self._cache.find(step_key(description))
             if cached is not None:
                 self._finish(planned, cached)
+                if planned.is_timed:
+                    return False, "timings are always taken anew; the rest was done before"
                 return True, "the same work was done before"
         last = self._cache.recall(self._plan.recipe.name, planned.step.id)
         return False, "asked to run afresh" if self._is_fresh else changes(last, description)
@@ -158,10 +160,11 @@ class Runner:
         assert description is not None, "steps refer backwards only"
         key = step_key(description) if planned.is_cacheable else None
         cached = self._cache.find(key) if key and not self._is_fresh else None
-        status: Literal["cached", "done"] = "cached" if cached else "done"
-        if cached is None:
+        status: Literal["cached", "done"] = "cached" if cached and not planned.is_timed else "done"
+        if status == "done":
             kind = "" if planned.step.id == planned.uses else f"{planned.uses}: "
             self._console.note(f"{planned.step.id}: {kind}{planned.summary}")
+        if cached is None:
             cached = self._work(planned, key)
         cached = self._judge(planned, cached)
         if key:

@@ -42,6 +42,7 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
         manifest: of an artifact that was made from nothing: its sizes and languages, as far as they are known.
         summary: one line for `--plan`.
         is_cacheable: False for timings and reports.
+        is_timed: whether what can be cached is judged by timings besides, which are taken each time.
     """
 
     step: Step
@@ -54,6 +55,7 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
     manifest: Manifest | None = None
     summary: str
     is_cacheable: bool = True
+    is_timed: bool = False
 
     @property
     def uses(self) -> str:

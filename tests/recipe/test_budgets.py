@@ -33,10 +33,10 @@ def test_a_broken_budget_exits_3_and_says_which_limit_and_what_was_seen(with_ech
     files = (project / "runs").rglob("artifacts/half/*")
     size_mb = sum(file.stat().st_size for file in files if file.name != "lingolite.json") / 1e6
     assert verdict.seen == pytest.approx(size_mb, rel=1e-12)
-    row = verdict_lines(outcome)["verify.size_mb_max"].split(maxsplit=4)
-    row = [cell.strip() for cell in row]
-    assert row[1:4] == ["0.001", f"{size_mb:.4g}", "fail"]
-    assert row[4] == f"{size_mb:.4g} MB is outside the limit of 0.001 MB"
+    row = verdict_lines(outcome)["verify.size_mb_max"].split()
+    assert row[1:] == ["0.001", f"{size_mb:.4g}", "fail"]
+    why = f"{size_mb:.4g} MB is outside the limit of 0.001 MB"
+    assert f"verify.size_mb_max: {why}" in outcome.out.splitlines()
     assert outcome.out.splitlines()[-1] == "fail: 1 of 3 budgets broken: verify.size_mb_max"
 
 
@@ -53,6 +53,35 @@ def test_another_limit_is_judged_without_measuring_again(with_echo: Command, pro
         ("size_ratio_max", "fail"),
         ("parity_min", "pass"),
     ]
+
+
+def test_budgets_on_time_are_measured_each_time_and_the_rest_is_not(with_echo: Command, project: Path) -> None:
+    """An impossible ratio and a limit that anything keeps."""
+    limits = (
+        "verify.budget={ tokens_per_second_ratio_min = 1e9, download_ratio_max = 1.0, cold_start_seconds_max = 1e9 }"
+    )
+    run = ("run", "recipes/small.toml", "--set", limits, "--set", "verify.timing={ num_sentences = 2, batch_size = 3 }")
+    assert with_echo("run", "recipes/small.toml").code == 0
+    plan = {step["id"]: step for step in with_echo(*run, "--plan", "--json").json}
+    assert (plan["verify"]["is_cached"], plan["verify"]["why"]) == (
+        False,
+        "timings are always taken anew; the rest was done before",
+    )
+    outcome = with_echo(*run)
+    assert outcome.code == 3, outcome.err
+    manifest = read_run(runs(project)[-1])
+    assert [step.id for step in manifest.steps if step.status == "done"] == ["verify", "report"]
+    result = manifest.steps[3].result
+    assert isinstance(result, VerifyResult)
+    assert [(verdict.status, verdict.rounds) for verdict in result.verdicts] == [
+        ("fail", 6),
+        ("pass", None),
+        ("pass", 6),
+    ]
+    assert result.timing is not None
+    assert (result.timing.num_sentences, result.timing.batch_size) == (2, 3)
+    assert [(system.name, len(system.rounds)) for system in result.timing.systems] == [("baseline", 6), ("shipped", 6)]
+    assert "verify.tokens_per_second_ratio_min: " in outcome.out
 
 
 def test_kept_budgets_exit_0(with_echo: Command) -> None:
@@ -116,6 +145,11 @@ def test_verify_judges_two_artifacts_without_a_recipe(with_echo: Command, projec
     broken = with_echo("verify", "half", "--budget", "size_ratio_max=0.7", "--json")
     assert broken.code == 3
     assert broken.json["verdicts"][0]["status"] == "fail"
+    untimed = with_echo("verify", "half", "--budget", "size_mb_max=9", "--max-rounds", "12")
+    assert (untimed.code, untimed.err) == (
+        2,
+        "error: --max-rounds without a budget on time\n\nhint: add one: --budget latency_p95_ms_max=50\n",
+    )
     unknown = with_echo("verify", "half", "--budget", "size=3")
     assert unknown.code == 2
     assert "`steps[2] (id verify).budget.size`: there is no such budget here" in unknown.err

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from lingolite_cli.benchmark.figures import Timing
 from lingolite_cli.benchmark.measure import Measured, Workload, measure
 from lingolite_cli.benchmark.process import System
-from lingolite_cli.benchmark.protocol import Load
-from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.evaluation.verdicts import Verdict, judge_max, judge_min
+from lingolite_cli.benchmark.rounds import Trial
+from lingolite_cli.evaluation.budgets import TIMED_BUDGETS
+from lingolite_cli.evaluation.noise import MIN_ROUNDS
+from lingolite_cli.evaluation.verdicts import Verdict
 from lingolite_cli.recipe.model import BenchmarkStep, BenchmarkSystemTable
 from lingolite_cli.recipe.record import BenchmarkResult, BenchmarkSystem
 from lingolite_cli.recipe.scope import PlannedStep, Scope
+from lingolite_cli.recipe.steps.timing import (
+    Contender,
+    TimingRule,
+    draw_sentences,
+    judge_timed,
+    make_system,
+    needs_reference,
+)
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
-
-BUDGETS = ("speedup_min", "latency_p95_ms_max", "load_seconds_max", "peak_memory_mb_max")
 
 
 def check(step: BenchmarkStep, scope: Scope) -> PlannedStep:
@@ -25,9 +32,7 @@ def check(step: BenchmarkStep, scope: Scope) -> PlannedStep:
         raise scope.error(step, "systems", "there is nothing to measure", hint="name a model and a backend")
     if not step.batch_sizes:
         raise scope.error(step, "batch_sizes", "there is nothing to measure", hint="name one at least, such as 1")
-    scope.check_budget(step, BUDGETS)
-    if "latency_p95_ms_max" in step.budget and 1 not in step.batch_sizes:
-        raise scope.error(step, "batch_sizes", "a budget on latency needs batch size 1")
+    scope.check_budget(step, list(TIMED_BUDGETS))
     scope.corpus(step, "corpus", step.corpus)
     choices = []
     for system in step.systems:
@@ -72,7 +77,7 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> Benchmar
     step = planned.step
     assert isinstance(step, BenchmarkStep)
     workload = Workload(
-        sources=_sample(workspace.corpus(step.corpus).sources, step.num_sentences, seed=workspace.seed),
+        sources=draw_sentences(workspace.corpus(step.corpus).sources, step.num_sentences, seed=workspace.seed),
         languages=(planned.options["languages"][0], planned.options["languages"][1]),
         decoding=step.decoding,
         batch_sizes=step.batch_sizes,
@@ -85,6 +90,7 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> Benchmar
     total = workload.num_turns * len(systems)
     with workspace.console.progress(f"{step.id}: {len(systems)} systems in turn", total=total) as progress:
         measured, buckets = measure(systems, workload, progress=progress)
+    timing, verdicts = _judge(step, systems, workload, workspace)
     return BenchmarkResult(
         threads=step.threads,
         rounds=step.rounds,
@@ -92,34 +98,14 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> Benchmar
         decoding=step.decoding,
         systems=_summaries(step, systems, measured, workspace),
         buckets=buckets,
-        verdicts=_judge(step.budget, measured),
+        verdicts=verdicts,
+        timing=timing,
     )
-
-
-def _sample(sources: Sequence[str], count: int, *, seed: int) -> list[str]:
-    """`count` sentences with text in them, drawn without replacement; all of them where there are fewer.
-
-    Raises:
-        LingoLiteError: no line has text.
-    """
-    texts = [source for source in sources if source.strip()]
-    if not texts:
-        raise LingoLiteError("there is nothing to measure: no line has text", hint="choose a corpus with text in it")
-    return random.Random(seed).sample(texts, min(count, len(texts)))
 
 
 def _systems(planned: PlannedStep, step: BenchmarkStep, workspace: Workspace) -> list[System]:
     return [
-        System(
-            name=name,
-            load=Load(
-                artifact=str(workspace.artifact(system.model).path.resolve()),
-                backend=system.backend,
-                options=choice.options,
-                threads=step.threads,
-                blocked=list(workspace.plan.blocked),
-            ),
-        )
+        make_system(name, choice, system.model, threads=step.threads, workspace=workspace)
         for name, system, choice in zip(_names(step.systems), step.systems, planned.plugins, strict=True)
     ]
 
@@ -143,19 +129,24 @@ def _summaries(
     ]
 
 
-def _judge(budget: Mapping[str, float], measured: Sequence[Measured]) -> list[Verdict]:
-    """Budgets on the last system; its speed-up is over the first."""
-    first, last = measured[0], measured[-1]
-    latency = next((row.latency_p95_ms for row in last.rows if row.batch_size == 1), None)
-    speedup = last.rows[0].tokens_per_second / first.rows[0].tokens_per_second
-    verdicts = []
-    for name, limit in budget.items():
-        if name == "speedup_min":
-            verdicts.append(judge_min(speedup, limit=limit, budget=name))
-        elif name == "latency_p95_ms_max":
-            verdicts.append(judge_max(latency, limit=limit, budget=name, unit="ms"))
-        elif name == "load_seconds_max":
-            verdicts.append(judge_max(last.load_seconds, limit=limit, budget=name, unit="s"))
-        else:
-            verdicts.append(judge_max(last.peak_memory_mb, limit=limit, budget=name, unit="MB"))
-    return verdicts
+def _judge(
+    step: BenchmarkStep, systems: Sequence[System], workload: Workload, workspace: Workspace
+) -> tuple[Timing | None, list[Verdict]]:
+    """Budgets on the last system, in rounds of their own with the first one where that is the measure."""
+    if not step.budget:
+        return None, []
+    trial = Trial(
+        sources=workload.sources,
+        languages=workload.languages,
+        decoding=step.decoding,
+        batch_size=step.batch_sizes[0],
+    )
+    chosen = [systems[0], systems[-1]] if needs_reference(step.budget) else [systems[-1]]
+    rule = TimingRule(
+        rounds=max(step.rounds, MIN_ROUNDS), max_rounds=step.max_rounds, allow_inconclusive=step.allow_inconclusive
+    )
+    timed, verdicts = judge_timed(
+        step.budget, [Contender(system, trial) for system in chosen], rule, console=workspace.console, label=step.id
+    )
+    timing = Timing(num_sentences=len(trial.sources), batch_size=trial.batch_size, threads=step.threads, systems=timed)
+    return timing, [verdicts[name] for name in step.budget]

@@ -11,15 +11,29 @@ from functools import partial
 
 import msgspec
 
+from lingolite_cli.benchmark.figures import Timing
+from lingolite_cli.benchmark.rounds import Trial
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.evaluation.budgets import SIZE_BUDGETS, TIMED_BUDGETS
 from lingolite_cli.evaluation.degeneration import FAULTS
 from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict, judge_drop, judge_max, judge_min
-from lingolite_cli.recipe.model import VerifyStep
+from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
 from lingolite_cli.recipe.record import StepResult, VerifyResult
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
+from lingolite_cli.recipe.steps.timing import (
+    Contender,
+    TimingRule,
+    draw_sentences,
+    judge_timed,
+    make_system,
+    needs_reference,
+    timed_budget,
+)
 from lingolite_cli.recipe.workspace import Workspace
+from lingolite_cli.schema import convert
 
 _NEW_FAULTS = {f"new_{kind}_max": kind for kind in FAULTS}
-FIXED_BUDGETS = ("size_mb_max", "size_ratio_max", "parity_min", "exact_match_min", *_NEW_FAULTS)
+FIXED_BUDGETS = (*SIZE_BUDGETS, *TIMED_BUDGETS, "parity_min", "exact_match_min", *_NEW_FAULTS)
 """Budgets that every `verify` step may have, whatever its metrics."""
 
 
@@ -30,12 +44,51 @@ def limit_name(choice: PluginChoice) -> str:
 
 
 def judge(planned: PlannedStep, workspace: Workspace, measured: StepResult) -> VerifyResult:
-    """The measurement of a `verify` step with a verdict for each of its budgets."""
+    """The measurement of a `verify` step with a verdict for each of its budgets; those on time are measured now."""
     step = planned.step
     assert isinstance(step, VerifyStep)
     assert isinstance(measured, VerifyResult)
     judges = _judges(step, planned, measured)
-    return msgspec.structs.replace(measured, verdicts=[judges[budget](limit) for budget, limit in step.budget.items()])
+    timing, timed = _judge_timed(step, workspace)
+    verdicts = [timed[budget] if budget in timed else judges[budget](limit) for budget, limit in step.budget.items()]
+    return msgspec.structs.replace(measured, verdicts=verdicts, timing=timing)
+
+
+def _judge_timed(step: VerifyStep, workspace: Workspace) -> tuple[Timing | None, dict[str, Verdict]]:
+    budget = timed_budget(step.budget)
+    if not budget:
+        return None, {}
+    names = [step.reference, step.candidate] if needs_reference(budget) else [step.candidate]
+    contenders = [_contender(name, step, workspace) for name in names]
+    rule = TimingRule(
+        rounds=step.timing.rounds, max_rounds=step.timing.max_rounds, allow_inconclusive=step.allow_inconclusive
+    )
+    systems, verdicts = judge_timed(budget, contenders, rule, console=workspace.console, label=step.id)
+    timing = Timing(
+        num_sentences=len(contenders[-1].trial.sources),
+        batch_size=step.timing.batch_size,
+        threads=workspace.threads,
+        systems=systems,
+    )
+    return timing, verdicts
+
+
+def _contender(name: str, step: VerifyStep, workspace: Workspace) -> Contender:
+    """A system that was evaluated, on a sample of what it was evaluated on."""
+    (evaluated,) = (planned for planned in workspace.plan.steps if planned.step.id == name)
+    assert isinstance(evaluated.step, EvaluateStep)
+    sources = workspace.corpus(evaluated.step.corpus).sources[: evaluated.step.max_samples]
+    source, target = evaluated.options["languages"]
+    trial = Trial(
+        sources=draw_sentences(sources, step.timing.num_sentences, seed=workspace.seed),
+        languages=(source, target),
+        decoding=convert(evaluated.options["decoding"], DecodingOptions, where="decoding"),
+        batch_size=step.timing.batch_size,
+    )
+    choice = evaluated.plugins[0]
+    return Contender(
+        make_system(name, choice, evaluated.step.model, threads=workspace.threads, workspace=workspace), trial
+    )
 
 
 def _judges(step: VerifyStep, planned: PlannedStep, measured: VerifyResult) -> dict[str, Callable[[float], Verdict]]:
@@ -44,6 +97,8 @@ def _judges(step: VerifyStep, planned: PlannedStep, measured: VerifyResult) -> d
     found: dict[str, Callable[[float], Verdict]] = {
         "size_mb_max": partial(_at_most, measured.size_mb, "size_mb_max", "MB"),
         "size_ratio_max": partial(_at_most, measured.size_ratio, "size_ratio_max", ""),
+        "download_mb_max": partial(_at_most, measured.download_mb, "download_mb_max", "MB"),
+        "download_ratio_max": partial(_at_most, measured.download_ratio, "download_ratio_max", ""),
         "parity_min": partial(_at_least, parity.top1_agreement if parity else None, "parity_min"),
         "exact_match_min": partial(_at_least, parity.exact_match if parity else None, "exact_match_min"),
     }

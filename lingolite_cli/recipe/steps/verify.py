@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
+from lingolite_cli.download import CODEC, download_bytes
 from lingolite_cli.environment import cpu_features
 from lingolite_cli.evaluation.comparison import Scorer, measure_difference
 from lingolite_cli.evaluation.degeneration import Degeneration, Translation, compare_faults
@@ -17,6 +20,7 @@ from lingolite_cli.recipe.record import EvaluateResult, SentencePair, VerifyResu
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.steps.judgement import FIXED_BUDGETS, limit_name
 from lingolite_cli.recipe.steps.parity import System, measure_step_parity
+from lingolite_cli.recipe.steps.timing import timed_budget
 from lingolite_cli.recipe.translations import (
     TRANSLATIONS_NAME,
     TranslationRecord,
@@ -53,6 +57,9 @@ def check(step: VerifyStep, scope: Scope) -> PlannedStep:
             f"backend `{second.backend}` searches by itself and gives no logits to compare",
             hint="exact_match_min compares whole translations",
         )
+    if step.timing.max_rounds < step.timing.rounds:
+        raise scope.error(step, "timing.max_rounds", f"{step.timing.max_rounds} is less than the rounds to begin with")
+    is_timed = bool(timed_budget(step.budget))
     return PlannedStep(
         step=step,
         inputs=(step.reference, step.candidate, second.model, first.model),
@@ -63,7 +70,12 @@ def check(step: VerifyStep, scope: Scope) -> PlannedStep:
             "worst": step.worst,
             "parity_samples": step.parity_samples,
         },
-        judgement={"budget": step.budget, "allow_inconclusive": step.allow_inconclusive},
+        judgement={
+            "budget": step.budget,
+            "allow_inconclusive": step.allow_inconclusive,
+            **({"timing": msgspec.to_builtins(step.timing)} if is_timed else {}),
+        },
+        is_timed=is_timed,
         summary=f"{step.candidate} against {step.reference}: {', '.join(step.budget) or 'no budget'}",
     )
 
@@ -86,14 +98,15 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> VerifyRe
         _difference(choice, workspace, (before, after), (reference_records, candidate_records), step)
         for choice in planned.plugins[2:]
     ]
-    artifact = workspace.artifact(planned.inputs[2])
+    artifact, original = workspace.artifact(planned.inputs[2]), workspace.artifact(planned.inputs[3])
     parity, warnings = measure_step_parity(
         planned,
         workspace,
-        reference=System(planned.plugins[0], workspace.artifact(planned.inputs[3]), reference_records),
+        reference=System(planned.plugins[0], original, reference_records),
         candidate=System(planned.plugins[1], artifact, candidate_records),
     )
     faults = compare_faults(*(list(map(_translation, records)) for records in (reference_records, candidate_records)))
+    download = download_bytes(artifact)
     return VerifyResult(
         reference=step.reference,
         candidate=step.candidate,
@@ -103,6 +116,9 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> VerifyRe
         parity=parity,
         size_mb=after.artifact.size_bytes / _MB,
         size_ratio=after.artifact.size_bytes / before.artifact.size_bytes,
+        download_mb=download / _MB,
+        download_ratio=download / download_bytes(original),
+        download_codec=CODEC,
         verdicts=[],
         worst=_worst(reference_records, candidate_records, step.worst),
         faults=faults,

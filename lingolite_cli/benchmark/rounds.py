@@ -1,0 +1,79 @@
+"""One round of a system for a verdict: a fresh process, from its start to the last sentence.
+
+A fresh process each round, since what differs from one process to the next (memory layout, the cores it lands on) is
+noise that rounds inside one process never show (Kalibera and Jones 2013, "Rigorous Benchmarking in Reasonable Time").
+"""
+
+from __future__ import annotations
+
+from statistics import median
+
+import msgspec
+
+from lingolite_cli.benchmark.figures import Round, percentile
+from lingolite_cli.benchmark.process import System, WorkerProcess, start_worker
+from lingolite_cli.benchmark.protocol import Loaded, Timed, Translate
+from lingolite_cli.decoding.options import DecodingOptions
+
+_WARM_UP = 4
+"""Sentences that are translated before any is timed."""
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """What a system does in a round.
+
+    Attributes:
+        sources: the sentences.
+        languages: source and target language.
+        decoding: how they are translated.
+        batch_size: sentences in a batch, where tokens a second are counted. Latencies are those of one at a time.
+    """
+
+    sources: list[str]
+    languages: tuple[str, str]
+    decoding: DecodingOptions
+    batch_size: int
+
+
+def take_round(system: System, trial: Trial) -> Round:
+    """Start the system, load it, let it translate, and end it.
+
+    Raises:
+        LingoLiteError: it could not do so.
+    """
+    with start_worker(system) as worker:
+        loaded = worker.ask(system.load)
+        assert isinstance(loaded, Loaded)
+        _translate(worker, trial, trial.sources[:1])
+        cold_start_seconds = worker.age_seconds
+        _translate(worker, trial, trial.sources[:_WARM_UP])
+        first_tokens = _translate(worker, trial, trial.sources, most_tokens=1)
+        alone = last = _translate(worker, trial, trial.sources)
+        if trial.batch_size > 1:
+            last = _translate(worker, trial, trial.sources, batch_size=trial.batch_size)
+    latencies = sorted(alone.latencies_ms)
+    p50, p95, p99 = (percentile(latencies, share) for share in (0.50, 0.95, 0.99))
+    assert p50 is not None
+    assert p95 is not None
+    assert p99 is not None
+    return Round(
+        load_seconds=loaded.seconds,
+        cold_start_seconds=cold_start_seconds,
+        first_token_ms=median(first_tokens.latencies_ms),
+        latency_p50_ms=p50,
+        latency_p95_ms=p95,
+        latency_p99_ms=p99,
+        tokens_per_second=last.num_tokens / last.seconds,
+        peak_memory_mb=last.peak_memory_mb,
+    )
+
+
+def _translate(
+    worker: WorkerProcess, trial: Trial, sources: list[str], *, batch_size: int = 1, most_tokens: int | None = None
+) -> Timed:
+    decoding = trial.decoding
+    if most_tokens is not None:
+        decoding = msgspec.structs.replace(decoding, min_length=0, max_length=most_tokens)
+    timed = worker.ask(Translate(sources=sources, languages=trial.languages, decoding=decoding, batch_size=batch_size))
+    assert isinstance(timed, Timed)
+    return timed
