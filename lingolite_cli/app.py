@@ -19,6 +19,7 @@ from lingolite_cli.commands import (
     doctor,
     eval_,
     export,
+    history,
     import_,
     init,
     plugins,
@@ -50,6 +51,7 @@ app.command("export")(export.export)
 app.command("verify")(verify.verify)
 app.command("verify-lock")(verify_lock.verify_lock)
 app.command("compare")(compare.compare)
+app.add_typer(history.app, name="history")
 app.command("bench")(bench.bench)
 app.command("translate")(translate.translate)
 app.command("train")(train.train)

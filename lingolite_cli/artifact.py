@@ -216,6 +216,21 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         )
 
 
+def check_writable(directory: Path) -> None:
+    """Refuse a directory that could not be written to, or not be made, before the work whose outcome goes there.
+
+    Raises:
+        LingoLiteError: there is no right to write, the file system is read-only, or a file is in the way.
+    """
+    existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise LingoLiteError(f"cannot write to {directory}: {existing} is no directory")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        is_read_only = bool(os.statvfs(existing).f_flag & os.ST_RDONLY) if hasattr(os, "statvfs") else False
+        why = "its file system is read-only" if is_read_only else "there is no right to"
+        raise LingoLiteError(f"cannot write to {existing}: {why}", hint="choose another place, or make it writable")
+
+
 @contextmanager
 def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A temporary directory beside `path` that becomes `path` when the block ends, and vanishes when it fails.

@@ -148,9 +148,20 @@ def _paint(text: str, code: str) -> str:
     return f"\033[{code}m{text}\033[0m"
 
 
+_STATUS_COLOURS = {
+    "pass": "32",
+    "fail": "31;1",
+    "inconclusive": "33",
+    "not measured": "31",
+    "broken budget": "31;1",
+    "failed": "31",
+    "interrupted": "33",
+}
+
+
 def status_text(status: str) -> str:
-    """A verdict's status, coloured on a terminal."""
-    code = {"pass": "32", "fail": "31;1", "inconclusive": "33", "not measured": "31"}.get(status)
+    """The status of a verdict or a run, coloured on a terminal."""
+    code = _STATUS_COLOURS.get(status)
     if code is None or os.environ.get("NO_COLOR") or not sys.stdout.isatty():
         return status
     return f"\033[{code}m{status}\033[0m"

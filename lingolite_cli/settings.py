@@ -36,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         train: parallel text that `lingolite quantize` trains on when none is named.
         runs: where runs are written.
         cache: where finished steps are kept.
+        history: the file that keeps how each run ended, and its figures.
         threads: threads for every engine. One by default: small models gain little from more, lose much on a busy
             machine, and give figures that machines of different size can be compared by.
         plugins: which plugins are not loaded.
@@ -50,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     train: tuple[PairsSpec, ...] = ()
     runs: str = "runs"
     cache: str = ".lingolite/cache"
+    history: str = ".lingolite/history.sqlite"
     threads: int = 1
     plugins: PluginSettings = PluginSettings()
     defaults: dict[str, dict[str, Any]] = {}
@@ -71,6 +73,11 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     def cache_directory(self) -> Path:
         """Where finished steps are kept."""
         return self.root / self.settings.cache
+
+    @property
+    def history_path(self) -> Path:
+        """The file that keeps how each run ended."""
+        return self.root / self.settings.history
 
     @property
     def threads(self) -> int:

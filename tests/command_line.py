@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from lingolite_cli.artifact import Artifact
 from lingolite_cli.recipe.record import RunManifest
 
 SETTINGS = """\
@@ -83,6 +85,20 @@ class Outcome(NamedTuple):
         return json.loads(self.out)
 
 
+def make_project(root: Path, bundle: Artifact) -> Path:
+    """A project with a bundle, a test set whose references are its sources, and recipes/small.toml."""
+    from lingolite_cli.testing import SENTENCES
+
+    shutil.copytree(bundle.path, root / "model")
+    (root / "lingolite.toml").write_text(SETTINGS, encoding="utf-8")
+    # Three times, with a number: enough sentences for a verdict, and all of them different.
+    lines = [f"{sentence} {number}" for number in range(3) for sentence in SENTENCES]
+    (root / "test.tsv").write_text("".join(f"{line}\t{line}\n" for line in lines), encoding="utf-8")
+    (root / "recipes").mkdir()
+    (root / "recipes" / "small.toml").write_text(RECIPE, encoding="utf-8")
+    return root
+
+
 def command(*arguments: str | Path) -> list[str]:
     """The real command."""
     return [sys.executable, "-m", "lingolite_cli", *map(str, arguments)]
@@ -134,7 +150,8 @@ def read_run(directory: Path) -> RunManifest:
 
 def runs(project: Path, name: str = "small") -> list[Path]:
     """The directories of a recipe's runs, oldest first."""
-    return sorted((project / "runs" / name).iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    found = [path for path in (project / "runs" / name).iterdir() if not path.name.startswith(".")]
+    return sorted(found, key=lambda path: path.stat().st_mtime_ns)
 
 
 def contents(directory: Path) -> dict[str, bytes]:

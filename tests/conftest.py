@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sentencepiece
-from command_line import RECIPE, SETTINGS, Outcome, install_distribution
+from command_line import Outcome, install_distribution, make_project
 
 from lingolite_cli.app import main
 from lingolite_cli.artifact import Artifact
@@ -98,17 +98,7 @@ def echo(install_plugin: Callable[[str], Path]) -> Path:
 @pytest.fixture
 def project(tiny: Artifact, tmp_path: Path) -> Path:
     """A project with the tiny bundle, a test set whose references are its sources, and recipes/small.toml."""
-    from lingolite_cli.testing import SENTENCES
-
-    root = tmp_path / "project"
-    shutil.copytree(tiny.path, root / "model")
-    (root / "lingolite.toml").write_text(SETTINGS, encoding="utf-8")
-    # Three times, with a number: enough sentences for a verdict, and all of them different.
-    lines = [f"{sentence} {number}" for number in range(3) for sentence in SENTENCES]
-    (root / "test.tsv").write_text("".join(f"{line}\t{line}\n" for line in lines), encoding="utf-8")
-    (root / "recipes").mkdir()
-    (root / "recipes" / "small.toml").write_text(RECIPE, encoding="utf-8")
-    return root
+    return make_project(tmp_path / "project", tiny)
 
 
 @pytest.fixture

@@ -53,10 +53,14 @@ def test_documented_command_exists_with_its_options(document: str, line: str) ->
     for word in words:
         name = word.split("=")[0]
         if name.startswith("-"):
-            options = [
-                option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
-            ]
+            options = {
+                option: parameter
+                for parameter in command.params
+                for option in (*parameter.opts, *parameter.secondary_opts)
+            }
             assert name in options, f"{document}: `{line}`: {command.name} has no {name}"
+            if "=" not in word and not getattr(options[name], "is_flag", True):
+                assert next(words, None) is not None, f"{document}: `{line}`: {name} has no value"
         elif hasattr(command, "commands"):
             assert word in command.commands, f"{document}: `{line}`: there is no command {word}"
             command = command.commands[word]

@@ -135,7 +135,7 @@ def _compare(
     texts.say_which(chosen.needs, console)
     for method, why in left_out.items():
         console.warn(f"`{method}` is left out: {why}")
-    outcome = adhoc.make_runner(state, job, console).run(state.project.runs_directory)
+    outcome = adhoc.make_runner(state, job, console).run(state.project.runs_directory, history=state.history(console))
     assert outcome.directory is not None
     rows = comparison_rows(outcome.manifest)
     run = {"environment": outcome.manifest.environment, "run": outcome.manifest.id}

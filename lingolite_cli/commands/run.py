@@ -52,7 +52,7 @@ def run(
     lock_file = locking.read_lock(recipe) if locked else None
     if lock_file is not None:
         locking.check_plan(lock_file, checked, recipe=recipe, console=console)
-    outcome = runner.run(state.project.runs_directory)
+    outcome = runner.run(state.project.runs_directory, history=state.history(console))
     show_run(outcome, console)
     if lock_file is not None:
         locking.check_outcome(lock_file, checked, outcome.manifest, recipe=recipe)

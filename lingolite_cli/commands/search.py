@@ -99,7 +99,7 @@ def search_mixes(state: State, job: adhoc.Job, console: Console, *, out: Path, o
         LingoLiteError: none fits (exit code 3), and there is no artifact then.
     """
     runner = adhoc.make_runner(state, job, console)
-    outcome = runner.run(state.project.runs_directory)
+    outcome = runner.run(state.project.runs_directory, history=state.history(console))
     assert outcome.directory is not None
     found, verified = _results(outcome.manifest)
     is_held = not any(verdict.breaks_run for verdict in verified.verdicts)

@@ -9,6 +9,7 @@ import typer
 
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.history.store import HistoryStore
 from lingolite_cli.plugins.registry import Health, Registry, load_registry
 from lingolite_cli.recipe.cache import StepCache
 from lingolite_cli.settings import Project, find_project
@@ -50,6 +51,10 @@ class State:
     def cache(self) -> StepCache:
         """The project's cache of finished steps."""
         return StepCache(self.project.cache_directory)
+
+    def history(self, console: Console) -> HistoryStore:
+        """The project's history; remarks on a damaged file go to `console`."""
+        return HistoryStore(self.project.history_path, warn=console.warn)
 
     def console(self, *, json: bool = False) -> Console:
         """Where the command prints."""

@@ -62,7 +62,7 @@ def train(
         _follow(plan, state, is_fresh=fresh)
         return
     runner = Runner(plan, cache=state.cache, console=console, host=state.registry.host, is_fresh=fresh)
-    outcome = runner.run(state.project.runs_directory)
+    outcome = runner.run(state.project.runs_directory, history=state.history(console))
     if out is not None:
         publish_artifact(runner.finished(plan.steps[-1].step.id).artifact_path, out, overwrite=overwrite)
     console.print_json(outcome.manifest)

@@ -7,7 +7,6 @@ and no directory; the same command then goes on where it stopped.
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -19,9 +18,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from lingolite_cli.artifact import atomic_directory, canonical_json, write_atomic
+from lingolite_cli.artifact import atomic_directory, canonical_json, check_writable, write_atomic
 from lingolite_cli.console import Console
 from lingolite_cli.environment import describe_environment
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.history.entry import Attempt, RunEntry, entry_of_failure, entry_of_manifest
+from lingolite_cli.history.store import HistoryStore
 from lingolite_cli.plugins.manager import PluginHost
 from lingolite_cli.recipe.cache import CachedStep, Entry, StepCache, changes, step_key, sweep_partial
 from lingolite_cli.recipe.keys import describe_work
@@ -35,7 +37,7 @@ from lingolite_cli.recipe.record import (
     StepResult,
     TrainResult,
 )
-from lingolite_cli.recipe.runs import MANIFEST_NAME
+from lingolite_cli.recipe.runs import MANIFEST_NAME, new_run_name, place_of
 from lingolite_cli.recipe.scope import Plan, PlannedStep
 from lingolite_cli.recipe.steps import JUDGES, KINDS
 from lingolite_cli.recipe.translations import TRANSLATIONS_NAME
@@ -82,6 +84,8 @@ class Runner:
         self._workspace = Workspace(plan, console, state_root=cache.state_root, is_fresh=is_fresh)
         self._digests: dict[str, str] = {}
         self._scratch: Path | None = None
+        self._records: list[StepRecord] = []
+        self._running: str | None = None
 
     def forecast(self) -> list[StepForecast]:
         """What `run` would do. Reads the inputs and the cache; writes nothing."""
@@ -95,7 +99,12 @@ class Runner:
             LingoLiteError: a step could not be done; those before it stay in the cache.
         """
         self._read_inputs()
-        return [self._execute(planned) for planned in self._plan.steps]
+        self._records = []
+        for planned in self._plan.steps:
+            self._running = planned.step.id
+            self._records.append(self._execute(planned))
+        self._running = None
+        return self._records
 
     @contextmanager
     def scratch(self) -> Iterator[Runner]:
@@ -104,24 +113,64 @@ class Runner:
             self._scratch = Path(name)
             yield self
 
-    def run(self, runs_directory: Path) -> Outcome:
-        """Run all steps and write `runs/NAME/ID/`.
+    def run(self, runs_directory: Path, *, history: HistoryStore) -> Outcome:
+        """Run all steps, write `runs/NAME/ID/`, and keep how it ended in the history.
+
+        Args:
+            runs_directory: where the runs of all recipes are.
+            history: where a run is kept, also one that fails or is interrupted. That it cannot be is a warning.
 
         Raises:
-            LingoLiteError: as `execute`.
+            LingoLiteError: as `execute`; or the runs' directory cannot be written, which is refused before any work.
         """
-        started = datetime.now(timezone.utc)
         before = time.perf_counter()
+        attempt = self._begin(runs_directory / self._plan.recipe.name)
+        try:
+            outcome = self._run(attempt, before, runs_directory)
+        except BaseException as error:
+            seconds = time.perf_counter() - before
+            failure = entry_of_failure(attempt, self._records, error, running=self._running, seconds=seconds)
+            self._keep(failure, history)
+            raise
+        assert outcome.directory is not None
+        directory = place_of(outcome.directory, root=self._plan.root)
+        self._keep(entry_of_manifest(outcome.manifest, directory), history)
+        return outcome
+
+    def _begin(self, directory: Path) -> Attempt:
+        """Name the run, once it is sure that it can be written in the end."""
+        check_writable(directory)
+        started = datetime.now(timezone.utc)
+        name = new_run_name(directory, started)
+        if name.behind is not None:
+            self._console.warn(
+                f"the clock says {started:%Y-%m-%d %H:%M} UTC, which is before run {name.behind}; "
+                f"this one is called {name.id}, so that it comes after it"
+            )
+        return Attempt(
+            id=name.id,
+            recipe=self._plan.recipe.name,
+            started=started.isoformat(timespec="seconds"),
+            environment=describe_environment(threads=self._plan.threads),
+        )
+
+    def _run(self, attempt: Attempt, before: float, runs_directory: Path) -> Outcome:
         self._host.notify("lingolite_run_started", plan=self._plan)
         with self.scratch():
             records = self.execute()
-            manifest = self._manifest(records, started, seconds=time.perf_counter() - before)
+            manifest = self._manifest(attempt, records, seconds=time.perf_counter() - before)
             directory = runs_directory / manifest.name / manifest.id
             sweep_partial(directory.parent)
             with atomic_directory(directory) as temporary:
                 self._fill(temporary, manifest)
         self._host.notify("lingolite_run_finished", manifest=manifest)
         return Outcome(manifest=manifest, directory=directory)
+
+    def _keep(self, entry: RunEntry, history: HistoryStore) -> None:
+        try:
+            history.add([entry])
+        except LingoLiteError as error:
+            self._console.warn(f"this run is not in the history: {error.message}")
 
     def finished(self, step: str) -> CachedStep:
         """The outcome of a step that was run."""
@@ -245,18 +294,18 @@ class Runner:
         placed: StepResult = msgspec.convert(plain, StepResult)
         return placed
 
-    def _manifest(self, records: list[StepRecord], started: datetime, *, seconds: float) -> RunManifest:
+    def _manifest(self, attempt: Attempt, records: list[StepRecord], *, seconds: float) -> RunManifest:
         recipe = self._plan.recipe
         manifest = RunManifest(
-            name=recipe.name,
-            id=f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+            name=attempt.recipe,
+            id=attempt.id,
             status="done",
-            started=started.isoformat(timespec="seconds"),
+            started=attempt.started,
             seconds=seconds,
             seed=recipe.seed,
             recipe_path=self._plan.path,
             recipe=msgspec.to_builtins(recipe),
-            environment=describe_environment(threads=self._plan.threads),
+            environment=attempt.environment,
             steps=records,
         )
         broken = any(verdict.breaks_run for _, verdict in manifest.verdicts)

@@ -1,8 +1,12 @@
-"""Finished runs on disk: finding and reading them. The runner writes them."""
+"""Finished runs on disk: how they are called, finding and reading them. The runner writes them."""
 
 from __future__ import annotations
 
+import re
+import secrets
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,10 +16,61 @@ from lingolite_cli.recipe.translations import TranslationRecord, read_translatio
 
 MANIFEST_NAME = "manifest.json"
 
+_TIME = "%Y%m%d-%H%M%S"
+_ID = re.compile(r"^(\d{8}-\d{6})-[0-9a-f]{4,}$")
+_TOLERATED = timedelta(minutes=1)
+"""A clock that is no further behind is set right now and then, and runs of a moment get ahead of it by themselves."""
+
+
+class RunName(NamedTuple):
+    """How a new run is called. `behind` is the run that the clock says is yet to come, if there is one."""
+
+    id: str
+    behind: str | None
+
+
+def new_run_name(directory: Path, started: datetime) -> RunName:
+    """A name that comes after those of all runs in `directory`, whatever the clock says, and is unlike any other.
+
+    Args:
+        directory: of a recipe's runs.
+        started: when the new one started, UTC.
+    """
+    times = {name: time for name in _names(directory) if (time := _time_of(name)) is not None}
+    last = max(times, key=lambda name: times[name], default=None)
+    now = started.replace(microsecond=0)
+    if last is None or times[last] < now:
+        return RunName(_name(now), None)
+    return RunName(_name(times[last] + timedelta(seconds=1)), last if times[last] - now > _TOLERATED else None)
+
+
+def _name(time: datetime) -> str:
+    return f"{time:{_TIME}}-{secrets.token_hex(3)}"
+
+
+def _names(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()] if directory.is_dir() else []
+
+
+def _time_of(name: str) -> datetime | None:
+    """The time in the name of a run; None for what is called otherwise."""
+    found = _ID.match(name)
+    try:
+        return datetime.strptime(found[1], _TIME).replace(tzinfo=timezone.utc) if found else None
+    except ValueError:
+        return None
+
 
 def last_run(directory: Path) -> Path | None:
     """The last of a recipe's runs, which lie in `directory`: their ids begin with their time."""
     return max((path.parent for path in directory.glob(f"*/{MANIFEST_NAME}")), default=None)
+
+
+def place_of(directory: Path, *, root: Path) -> str:
+    """Where a run is, relative to the project at `root` where it lies inside."""
+    absolute = directory.resolve()
+    inside = absolute.is_relative_to(root)
+    return (absolute.relative_to(root) if inside else absolute).as_posix()
 
 
 def read_run(directory: Path) -> RunManifest:

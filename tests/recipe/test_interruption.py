@@ -14,6 +14,8 @@ from typing import IO
 import pytest
 from command_line import RECIPE, Outcome, command, environment, read_run, run_command, runs
 
+from lingolite_cli.history.entry import RunEntry
+from lingolite_cli.history.store import HistoryStore
 from lingolite_cli.recipe.record import RunManifest
 
 GATED = RECIPE.replace('model = "half"', 'model = "half"\noptions = { gate = "gate" }')
@@ -89,6 +91,11 @@ def kill(process: subprocess.Popen[str], number: signal.Signals) -> str:
     return rest
 
 
+def read_history(project: Path) -> list[RunEntry]:
+    """What the project's history keeps."""
+    return HistoryStore(project / ".lingolite" / "history.sqlite", warn=pytest.fail).entries()
+
+
 def half_written(project: Path) -> list[Path]:
     """What a killed process left behind."""
     return sorted(path for path in project.rglob(".*") if path.suffix in (".partial", ".old"))
@@ -136,7 +143,8 @@ def test_a_run_may_be_killed_at_any_step(project: Path, echo: Path) -> None:
             for _ in range(number):
                 assert process.stderr.readline()
             kill(process, signal.SIGKILL)
-    assert not (project / "runs").exists() or [read_run(run).status for run in runs(project)] == ["done"]
+    left = runs(project) if (project / "runs").exists() else []
+    assert all(read_run(run).status == "done" for run in left)
     outcome = run_command("run", "recipes/small.toml", cwd=project, plugins=[echo])
     assert outcome.code == 0, outcome.err
     assert figures(read_run(runs(project)[-1])) == figures(uninterrupted(project, echo))
@@ -169,6 +177,9 @@ def test_ctrl_c_exits_130_and_leaves_nothing_half_written(gated: Path, echo: Pat
     assert not (gated / "runs").exists()
     resumed = run_command(*arguments, cwd=gated, plugins=[echo])
     assert "half: cached" in resumed.err
+    interrupted, done = read_history(gated)
+    assert (interrupted.status, interrupted.problem, interrupted.shipped) == ("interrupted", "at `shipped`", "baseline")
+    assert (done.status, done.id) == ("done", runs(gated)[0].name)
 
 
 def test_ctrl_c_ends_the_workers_of_a_benchmark_in_silence(gated: Path, echo: Path) -> None:

@@ -1,0 +1,232 @@
+"""What a project's history keeps of a run: how it ended, and the figures of each system that it measured.
+
+Owns these structs and how they follow from a run's manifest. An entry has no sentences, and no
+path but that of its run.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from lingolite_cli.benchmark.figures import BenchmarkRow
+from lingolite_cli.environment import Environment
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.recipe.record import (
+    ArtifactSummary,
+    BenchmarkResult,
+    BenchmarkSystem,
+    EvaluateResult,
+    RunManifest,
+    StepRecord,
+    VerifyResult,
+)
+
+EntryStatus = Literal["done", "broken budget", "failed", "interrupted"]
+RunId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
+RecipeName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=200)]
+
+
+class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class ScoreFigures(_Struct, frozen=True, kw_only=True):
+    """A score on a text. `low` and `high` are the reference's score plus the interval of the difference from it."""
+
+    metric: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    signature: str
+
+
+class SystemFigures(_Struct, frozen=True, kw_only=True):
+    """One artifact, through one backend where it was run.
+
+    `name` is that of the step, or of the system in a benchmark. Scores are of `num_sentences` sentences of the text
+    with the digest `corpus`; speeds are those of batches of one sentence. None is what the run did not measure.
+    """
+
+    name: str
+    backend: str | None = None
+    format: str
+    scheme: str | None = None
+    digest: str
+    size_bytes: int
+    corpus: str | None = None
+    num_sentences: int | None = None
+    latency_p50_ms: float | None = None
+    latency_p95_ms: float | None = None
+    tokens_per_second: float | None = None
+    load_seconds: float | None = None
+    peak_memory_mb: float | None = None
+    scores: tuple[ScoreFigures, ...] = ()
+
+
+class RunEntry(_Struct, frozen=True, kw_only=True):
+    """A run that ended. `started` is UTC, ISO 8601.
+
+    Attributes:
+        problem: why it failed, or which budgets it broke.
+        directory: of the run, relative to the project where it lies inside; None where a run left none.
+        shipped: name of the system that the run was about: the candidate of its last verdict, or what it scored,
+            measured or made last.
+        reference: name of the system that it was judged against.
+    """
+
+    id: RunId
+    recipe: RecipeName
+    status: EntryStatus
+    started: str
+    seconds: float
+    num_budgets: int = 0
+    problem: str | None = None
+    directory: str | None = None
+    lingolite: str
+    cpu: str
+    threads: int
+    shipped: str | None = None
+    reference: str | None = None
+    systems: tuple[SystemFigures, ...] = ()
+
+    def __post_init__(self) -> None:
+        if datetime.fromisoformat(self.started).tzinfo is None:
+            raise ValueError(f"the time {self.started} has no zone")
+
+    def system(self, name: str | None) -> SystemFigures | None:
+        """The system of that name."""
+        return next((system for system in self.systems if system.name == name), None)
+
+
+class Attempt(_Struct, frozen=True, kw_only=True):
+    """A run while it lasts: all of its manifest that is known before its first step."""
+
+    id: str
+    recipe: str
+    started: str
+    environment: Environment
+
+
+def entry_of_manifest(manifest: RunManifest, directory: str | None) -> RunEntry:
+    """The entry of a run that came to its end."""
+    attempt = Attempt(id=manifest.id, recipe=manifest.name, started=manifest.started, environment=manifest.environment)
+    verdicts = manifest.verdicts
+    broken = [f"{step}.{verdict.budget}: {verdict.why}" for step, verdict in verdicts if verdict.breaks_run]
+    entry = _entry(attempt, manifest.steps, status=manifest.status, seconds=manifest.seconds)
+    return msgspec.structs.replace(
+        entry, num_budgets=len(verdicts), problem="; ".join(broken) or None, directory=directory
+    )
+
+
+def entry_of_failure(
+    attempt: Attempt, steps: list[StepRecord], error: BaseException, *, running: str | None, seconds: float
+) -> RunEntry:
+    """The entry of a run that did not.
+
+    Args:
+        attempt: the run.
+        steps: those that it finished.
+        error: what ended it.
+        running: the step that it was at.
+        seconds: how long it lasted.
+    """
+    where = f"at `{running}`" if running else "at its end"
+    if isinstance(error, KeyboardInterrupt):
+        entry = _entry(attempt, steps, status="interrupted", seconds=seconds)
+        return msgspec.structs.replace(entry, problem=where)
+    message = error.message if isinstance(error, LingoLiteError) else f"{type(error).__name__}: {error}"
+    entry = _entry(attempt, steps, status="failed", seconds=seconds)
+    return msgspec.structs.replace(entry, problem=f"{where}: {message}")
+
+
+def _entry(attempt: Attempt, steps: list[StepRecord], *, status: EntryStatus, seconds: float) -> RunEntry:
+    systems = _systems(steps)
+    verified = [step.result for step in steps if isinstance(step.result, VerifyResult)]
+    last = next(reversed(systems), None)
+    return RunEntry(
+        id=attempt.id,
+        recipe=attempt.recipe,
+        status=status,
+        started=attempt.started,
+        seconds=seconds,
+        lingolite=attempt.environment.lingolite,
+        cpu=attempt.environment.cpu,
+        threads=attempt.environment.threads,
+        shipped=verified[-1].candidate if verified else last,
+        reference=verified[-1].reference if verified else None,
+        systems=tuple(systems.values()),
+    )
+
+
+def _systems(steps: list[StepRecord]) -> dict[str, SystemFigures]:
+    """Every system by name: what was scored; or else what was measured; or else what was made."""
+    measured = [system for step in steps if isinstance(step.result, BenchmarkResult) for system in step.result.systems]
+    scored = {step.id: step.result for step in steps if isinstance(step.result, EvaluateResult)}
+    if scored:
+        intervals = _intervals(steps)
+        return {name: _scored(name, result, measured, intervals.get(name, {})) for name, result in scored.items()}
+    if measured:
+        return {system.name: _with_speed(_summary(system.name, system.artifact), system) for system in measured}
+    made = {step.id: getattr(step.result, "artifact", None) for step in steps}
+    return {name: _summary(name, artifact) for name, artifact in made.items() if artifact is not None}
+
+
+def _summary(name: str, artifact: ArtifactSummary) -> SystemFigures:
+    return SystemFigures(
+        name=name,
+        format=artifact.format,
+        scheme=artifact.scheme,
+        digest=artifact.digest,
+        size_bytes=artifact.size_bytes,
+    )
+
+
+def _scored(
+    name: str,
+    result: EvaluateResult,
+    measured: list[BenchmarkSystem],
+    intervals: dict[str, tuple[float, float]],
+) -> SystemFigures:
+    scores = []
+    for metric, score in result.metrics.items():
+        low, high = intervals.get(metric, (None, None))
+        scores.append(ScoreFigures(metric=metric, value=score.value, low=low, high=high, signature=score.signature))
+    system = msgspec.structs.replace(
+        _summary(name, result.artifact),
+        backend=result.backend,
+        corpus=result.corpus.digest,
+        num_sentences=result.num_samples,
+        scores=tuple(scores),
+    )
+    same = (result.artifact.digest, result.backend)
+    timed = next((found for found in measured if (found.artifact.digest, found.backend) == same), None)
+    return system if timed is None else _with_speed(system, timed)
+
+
+def _with_speed(system: SystemFigures, measured: BenchmarkSystem) -> SystemFigures:
+    single: BenchmarkRow | None = next((row for row in measured.rows if row.batch_size == 1), None)
+    return msgspec.structs.replace(
+        system,
+        backend=measured.backend,
+        latency_p50_ms=single.latency_p50_ms if single else None,
+        latency_p95_ms=single.latency_p95_ms if single else None,
+        tokens_per_second=single.tokens_per_second if single else None,
+        load_seconds=measured.load_seconds,
+        peak_memory_mb=measured.peak_memory_mb,
+    )
+
+
+def _intervals(steps: list[StepRecord]) -> dict[str, dict[str, tuple[float, float]]]:
+    """By candidate and metric: the interval of the difference, laid at the reference's score."""
+    found: dict[str, dict[str, tuple[float, float]]] = {}
+    for step in steps:
+        for difference in step.result.differences if isinstance(step.result, VerifyResult) else ():
+            if difference.low is not None and difference.high is not None:
+                interval = (difference.reference + difference.low, difference.reference + difference.high)
+                assert isinstance(step.result, VerifyResult)
+                found.setdefault(step.result.candidate, {})[difference.metric] = interval
+    return found

@@ -1,0 +1,139 @@
+"""A recipe's runs as curves: each figure of what it shipped, run by run, and which runs can be compared in it.
+
+A score on another text, by another signature, or a latency on another CPU starts a new stretch of the curve: what lies
+across such a break is no trend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from lingolite_cli.history.entry import RunEntry, SystemFigures
+
+SIZE, LATENCY = "size", "latency"
+UNITS = {SIZE: "MB", LATENCY: "p50 ms"}
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """One run. `low` and `high` are the interval where there is one, `reference` is the other system's value.
+
+    `basis` is what the value depends on beside the system; only points of one basis can be compared.
+    """
+
+    run: str
+    started: str
+    is_broken: bool
+    value: float
+    low: float | None = None
+    high: float | None = None
+    reference: float | None = None
+    basis: str = ""
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure of a recipe: a metric by its name, `size` or `latency`; in the order of its runs."""
+
+    recipe: str
+    figure: str
+    points: list[Point]
+
+    @property
+    def stretches(self) -> list[list[Point]]:
+        """The points between breaks."""
+        found: list[list[Point]] = []
+        for point in self.points:
+            if found and found[-1][-1].basis == point.basis:
+                found[-1].append(point)
+            else:
+                found.append([point])
+        return found
+
+
+class Trend(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure over the last runs that can be compared in it, the first and the last of them by id."""
+
+    recipe: str
+    figure: str
+    runs: int
+    first_run: str
+    last_run: str
+    first: float
+    last: float
+    change: float
+    values: list[float]
+
+
+def series_of(entries: Sequence[RunEntry]) -> list[Series]:
+    """The curves of each recipe: its metrics, then size and latency."""
+    curves: dict[str, dict[str, list[Point]]] = {}
+    for entry in entries:
+        own = curves.setdefault(entry.recipe, {})
+        for figure, point in _points(entry):
+            own.setdefault(figure, []).append(point)
+    return [
+        Series(recipe=recipe, figure=figure, points=own[figure])
+        for recipe, own in curves.items()
+        for figure in sorted(own, key=lambda name: (name in UNITS, name == LATENCY))
+    ]
+
+
+def trends_of(entries: Sequence[RunEntry]) -> list[Trend]:
+    """How each figure went since its last break, where at least two runs have it."""
+    found = []
+    for series in series_of(entries):
+        points = series.stretches[-1]
+        if len(points) > 1:
+            first, last = points[0], points[-1]
+            trend = Trend(
+                recipe=series.recipe,
+                figure=series.figure,
+                runs=len(points),
+                first_run=first.run,
+                last_run=last.run,
+                first=first.value,
+                last=last.value,
+                change=last.value - first.value,
+                values=[point.value for point in points],
+            )
+            found.append(trend)
+    return found
+
+
+def _points(entry: RunEntry) -> Iterator[tuple[str, Point]]:
+    system, reference = entry.system(entry.shipped), entry.system(entry.reference)
+    if system is None:
+        return
+    for score in system.scores:
+        other = {s.metric: s.value for s in reference.scores} if reference else {}
+        basis = f"{system.corpus}, {system.num_sentences} sentences, {score.signature}"
+        yield score.metric, _point(entry, score.value, score.low, score.high, other.get(score.metric), basis)
+    yield SIZE, _point(entry, system.size_bytes / 1e6, reference=reference.size_bytes / 1e6 if reference else None)
+    if system.latency_p50_ms is not None:
+        yield LATENCY, _latency(entry, system, reference, system.latency_p50_ms)
+
+
+def _latency(entry: RunEntry, system: SystemFigures, reference: SystemFigures | None, value: float) -> Point:
+    basis = f"{entry.cpu}, {entry.threads} threads, {system.backend}"
+    return _point(entry, value, reference=reference.latency_p50_ms if reference else None, basis=basis)
+
+
+def _point(
+    entry: RunEntry,
+    value: float,
+    low: float | None = None,
+    high: float | None = None,
+    reference: float | None = None,
+    basis: str = "",
+) -> Point:
+    return Point(
+        run=entry.id,
+        started=entry.started,
+        is_broken=entry.status != "done",
+        value=value,
+        low=low,
+        high=high,
+        reference=reference,
+        basis=basis,
+    )
