@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 INK, MUTED, LINE = "#010101", "#020202", "#030303"
 """Reserved values: text, less important text, and grids."""
 SERIES = ("#040401", "#040402", "#040403", "#040404", "#040405")
-"""Reserved values: what is shown, one colour a system; the second also marks limits, the third what was chosen."""
+"""Reserved values: what is shown; the second marks limits, the third what was chosen."""
+SYSTEMS = (SERIES[0], SERIES[2], SERIES[3], SERIES[4], SERIES[1])
+"""One colour a system, where several share a figure; the limits' comes last."""
 DASHES = ("-", "--", "-.", ":")
 """Lines are told apart by these, too: not everybody sees the colours."""
 WIDTH = 4.2

@@ -1,4 +1,4 @@
-"""The reporters `html`, `markdown` and `svg`, as descriptors: the code is imported when a run ends with a report."""
+"""The reporters `html`, `markdown`, `junit` and `svg`, as descriptors: their code is imported when a run reports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lingolite_cli.plugins.specs import ReporterSpec
 
 @hookimpl
 def lingolite_reporters() -> list[ReporterSpec]:
-    """One page for people, one for pull requests, and the figures alone."""
+    """One page for people, one for pull requests, cases for CI, and the figures alone."""
     return [
         ReporterSpec(
             name="html",
@@ -23,6 +23,11 @@ def lingolite_reporters() -> list[ReporterSpec]:
             factory="lingolite_reports.markdown:MarkdownReporter",
             requires=("jinja2",),
             install="pip install jinja2",
+        ),
+        ReporterSpec(
+            name="junit",
+            summary="junit.xml: steps and budgets as test cases, for CI",
+            factory="lingolite_reports.junit:JUnitReporter",
         ),
         ReporterSpec(
             name="svg",

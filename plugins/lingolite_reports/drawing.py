@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from lingolite_cli.charts import SERIES, inline_svg
 
@@ -37,4 +38,6 @@ def draw_bars(axes: Axes, labels: Sequence[str], values: Sequence[float], *, tex
     for row, (value, text) in enumerate(zip(values, texts, strict=True)):
         axes.annotate(text, (value, row), (4, 0), textcoords="offset points", va="center")
     axes.set_xlim(0, max(values) * 1.15)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     label_rows(axes, labels)

@@ -5,25 +5,36 @@ Owns what is drawn. How a drawing looks, and how it becomes an element of a page
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matplotlib.axes import Axes
 
-from lingolite_cli.charts import MUTED, SERIES, canvas, style
+from lingolite_cli.charts import MUTED, SERIES, canvas, style, tip
 from lingolite_cli.recipe.record import RunManifest, SearchResult
 from lingolite_reports import formats
 from lingolite_reports.drawing import Figure, draw_bars, finish, label_rows
+from lingolite_reports.gauges import draw_gauges
+from lingolite_reports.lengths import buckets
 from lingolite_reports.searches import searches
 from lingolite_reports.sections import Key
+from lingolite_reports.sentences import Pairing
 from lingolite_reports.speed_figures import speed_figures
 from lingolite_reports.tables import artifacts, benchmarks, evaluations, verifications
 
+_MOST_PAIRS = 4
+"""Pairs of systems beyond which a table tells more than so many figures."""
 
-def draw(manifest: RunManifest) -> dict[Key, list[Figure]]:
-    """The figures of each section that has some."""
+_LEAST_SPAN = 2.0
+
+
+def draw(manifest: RunManifest, pairs: Sequence[Pairing] = ()) -> dict[Key, list[Figure]]:
+    """The figures of each section that has some; `pairs` as of `lingolite_reports.sections.compose`."""
     with style():
         found: dict[Key, list[Figure]] = {
+            "budgets": draw_gauges(manifest),
             "training": _training_curves(manifest),
             "search": [_mixes(step, result) for step, result in searches(manifest)],
-            "quality": _quality(manifest),
+            "quality": [*_quality(manifest), *_by_length(pairs)],
             "size": [*_sizes(manifest), *_trade_off(manifest)],
             "speed": [
                 figure
@@ -46,29 +57,56 @@ def _sizes(manifest: RunManifest) -> list[Figure]:
 
 
 def _trade_off(manifest: RunManifest) -> list[Figure]:
-    """Score against size, where at least three sizes were scored."""
+    """Score against size, with latencies where they were measured; of two sizes or more."""
     systems = evaluations(manifest)
     metrics = [name for _, result in systems for name in result.metrics]
-    if len({result.artifact.size_bytes for _, result in systems}) < 3 or not metrics:
+    if len({result.artifact.size_bytes for _, result in systems}) < 2 or not metrics:
         return []
     metric = "chrf" if "chrf" in metrics else metrics[0]
-    scored = [result for _, result in systems if metric in result.metrics]
+    latencies = _latencies(manifest)
     drawing, axes = canvas(6)
     axes.grid(visible=True, axis="both")
-    axes.margins(x=0.3, y=0.2)
+    axes.margins(x=0.3, y=0.3)
     named: set[tuple[str, float]] = set()
-    for result in scored:
+    tips: dict[int, str] = {}
+    for step, result in [pair for pair in systems if metric in pair[1].metrics]:
         size_mb, score = result.artifact.size_bytes / 1e6, result.metrics[metric].value
+        latency = latencies.get((result.artifact.digest, result.backend))
+        time = "" if latency is None else f"\n{formats.significant(latency)} ms"
+        tips[len(tips)] = f"{step}: {size_mb:.2f} MB, {metric} {score:.2f}{time.replace(chr(10), ', ')}"
+        axes.plot(size_mb, score, "o", color=SERIES[0], markersize=6, gid=tip(len(tips) - 1))
         label = result.artifact.scheme or "float32"
-        axes.plot(size_mb, score, "o", color=SERIES[0], markersize=6)
         if (label, round(score, 2)) not in named:  # the same weights in another format lie beside it
             named.add((label, round(score, 2)))
-            axes.annotate(label, (size_mb, score), (0, 7), textcoords="offset points", ha="center", fontsize=8)
+            above = (size_mb, score), (0, 7)
+            axes.annotate(label + time, *above, textcoords="offset points", ha="center", fontsize=8)
+    _widen(axes)
     axes.set_xlabel("MB")
     axes.set_ylabel(metric)
     axes.set_xlim(left=0)
-    title = f"{metric} against size"
-    return [finish(drawing, "trade-off", title=title, caption="Up and to the left is better.")]
+    caption = "Up and to the left is better."
+    if latencies:
+        caption += " Milliseconds are the median of a sentence, alone in its batch."
+    return [finish(drawing, "trade-off", title=f"{metric} against size", caption=caption, tips=tips)]
+
+
+def _widen(axes: Axes) -> None:
+    """Show at least two points of a score: less would make much of what is next to nothing."""
+    low, high = axes.get_ylim()
+    if high - low < _LEAST_SPAN:
+        middle = (low + high) / 2
+        axes.set_ylim(middle - _LEAST_SPAN / 2, middle + _LEAST_SPAN / 2)
+
+
+def _latencies(manifest: RunManifest) -> dict[tuple[str, str], float]:
+    """Median milliseconds a sentence by artifact and backend, as the first benchmark has them."""
+    found: dict[tuple[str, str], float] = {}
+    for _, result in benchmarks(manifest):
+        for system in result.systems:
+            for row in system.rows:
+                if row.latency_p50_ms is not None:
+                    found.setdefault((system.artifact.digest, system.backend), row.latency_p50_ms)
+    return found
 
 
 def _training_curves(manifest: RunManifest) -> list[Figure]:
@@ -131,6 +169,30 @@ def _quality(manifest: RunManifest) -> list[Figure]:
         drawing, axes = canvas(len(systems))
         _draw_metric(axes, metric, manifest)
         figures.append(finish(drawing, f"quality-{metric}", title=metric, caption=caption))
+    return figures
+
+
+def _by_length(pairs: Sequence[Pairing]) -> list[Figure]:
+    """What each length of source gains or loses, with its interval: a figure for each of a few pairs."""
+    if len(pairs) > _MOST_PAIRS:
+        return []
+    figures = []
+    for number, pairing in enumerate(pairs):
+        found = buckets(pairing)
+        drawing, axes = canvas(len(found))
+        axes.axvline(0.0, color=MUTED, linewidth=1)
+        tips: dict[int, str] = {}
+        for row, bucket in enumerate(found):
+            if bucket.low is not None and bucket.high is not None:
+                axes.plot([bucket.low, bucket.high], [row, row], "-", color=SERIES[0], linewidth=2)
+            tips[row] = f"{bucket.words} words: {formats.signed(bucket.delta)} chrF, {bucket.num_sentences:,} sentences"
+            axes.plot(bucket.delta, row, "o", color=SERIES[0], markersize=7, gid=tip(row))
+        label_rows(axes, [f"{bucket.words} ({bucket.num_sentences:,})" for bucket in found])
+        axes.set_ylabel("words (sentences)")
+        axes.margins(x=0.15)
+        title = f"chrF by length: {pairing.candidate} − {pairing.reference}"
+        caption = "Mean difference of sentence chrF with its 95 % interval; right of the line is better."
+        figures.append(finish(drawing, f"lengths-{number + 1}", title=title, caption=caption, tips=tips))
     return figures
 
 

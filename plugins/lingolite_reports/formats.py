@@ -46,6 +46,11 @@ def signed(value: float) -> str:
     return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", MINUS)
 
 
+def interval(low: float | None, high: float | None) -> str:
+    """The interval of a difference."""
+    return NOTHING if low is None or high is None else f"{signed(low)} to {signed(high)}"
+
+
 def percent(share: float | None) -> str:
     """A share in [0, 1] as per cent; only what is whole reads 100 %."""
     if share is None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lingolite_cli.artifact import write_atomic
+from lingolite_cli.evaluation.comparison import LENGTHS
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.recipe.record import RunManifest
 from lingolite_reports.figures import draw
+from lingolite_reports.lengths import words
 from lingolite_reports.sections import compose
+from lingolite_reports.sentences import MOST_BYTES, Text, pack, pairings, read_texts
 
 FILE_NAME = "report.html"
 
@@ -24,12 +32,18 @@ class HtmlReporter:
     def report(self, manifest: RunManifest, directory: Path) -> list[Path]:
         """Write the page into `directory` and return its path."""
         path = directory / FILE_NAME
-        write_atomic(path, render(manifest).encode())
+        write_atomic(path, render(manifest, read_texts(manifest, directory)).encode())
         return [path]
 
 
-def render(manifest: RunManifest) -> str:
-    """The page. Every text of the manifest is escaped; only our own SVG and style sheet are not."""
+def render(manifest: RunManifest, texts: Sequence[Text] = (), *, most_bytes: int = MOST_BYTES) -> str:
+    """The page. Every text of the manifest is escaped; only our own SVG, style sheet and script are not.
+
+    Args:
+        manifest: of the run.
+        texts: its sentences with their translations, as `read_texts` gives them; without them there is no browser.
+        most_bytes: of sentences; the rest of a larger text is left out.
+    """
     templates = Environment(
         loader=PackageLoader("lingolite_reports"),
         autoescape=True,
@@ -38,5 +52,26 @@ def render(manifest: RunManifest) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    template = templates.get_template("report.html.jinja")
-    return template.render(report=compose(manifest), figures=draw(manifest))
+    found = pairings(manifest, texts)
+    packed = pack(found, most_bytes=most_bytes)
+    script = templates.get_template("report.js").render()
+    page = templates.get_template("report.html.jinja").render(
+        report=compose(manifest, found),
+        figures=draw(manifest, found),
+        script=script,
+        script_digest=_digest(script),
+        data=packed,
+        lengths=[("0-1000000", "any"), *((f"{low}-{high or 1000000}", words(low, high)) for low, high in LENGTHS)],
+        data_text="" if packed is None else _inert(packed),
+    )
+    return page.replace("\0", "\ufffd")  # HTML has no such character, not even escaped
+
+
+def _digest(script: str) -> str:
+    """What the page's policy allows to run: this script, and no other."""
+    return "sha256-" + b64encode(sha256(script.encode()).digest()).decode()
+
+
+def _inert(packed: dict[str, Any]) -> str:
+    """JSON that cannot end the element it stands in."""
+    return msgspec.json.encode(packed).decode().replace("<", "\\u003c")

@@ -15,6 +15,9 @@ from lingolite_reports.sections import compose
 
 FILE_NAME = "report.md"
 
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the direction of what follows them."""
+
 
 class MarkdownReporter:
     """Writes `report.md`. The same manifest gives the same bytes."""
@@ -45,7 +48,7 @@ def render(manifest: RunManifest) -> str:
 
 def escape(text: str) -> str:
     """`text` as Markdown that reads as itself, on one line and inside a table cell."""
-    line = " ".join(text.split())
+    line = _UNSEEN.sub("\ufffd", " ".join(text.split()))
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = re.sub(r"([\\`*_{}\[\]|~])", r"\\\1", line)
     line = re.sub(r"^(\d*)([-+=#]|[.)](?= |$))", r"\1\\\2", line)  # the marker of a list, heading or rule

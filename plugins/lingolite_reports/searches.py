@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lingolite_cli.evaluation.verdicts import MetricDifference
 from lingolite_cli.recipe.record import RunManifest, SearchResult
 from lingolite_reports import formats
 from lingolite_reports.tables import Column, Table
@@ -39,7 +38,7 @@ def _trials_table(step: str, result: SearchResult) -> Table:
             formats.megabytes(trial.size_bytes),
             formats.score(trial.difference.candidate),
             formats.signed(trial.difference.delta),
-            _interval(trial.difference),
+            formats.interval(trial.difference.low, trial.difference.high),
             _nats(trial.cross_entropy_delta),
             "inconclusive (allowed)" if trial.verdict.allowed else trial.verdict.status,
             "; ".join([trial.default, *(f"{unit} {precision}" for unit, precision in trial.layers.items())]),
@@ -67,17 +66,11 @@ def _units_table(step: str, result: SearchResult) -> Table:
             formats.megabytes(row.saved_bytes),
             _nats(row.cross_entropy_delta),
             formats.NOTHING if row.difference is None else formats.signed(row.difference.delta),
-            formats.NOTHING if row.difference is None else _interval(row.difference),
+            formats.NOTHING if row.difference is None else formats.interval(row.difference.low, row.difference.high),
         ]
         for row in result.sensitivities
     ]
     return Table(f"Each unit alone ({step}: {result.sample_size:,} sentences)", columns, rows, is_folded=True)
-
-
-def _interval(seen: MetricDifference) -> str:
-    if seen.low is None or seen.high is None:
-        return formats.NOTHING
-    return f"{formats.signed(seen.low)} to {formats.signed(seen.high)}"
 
 
 def _nats(value: float) -> str:

@@ -6,15 +6,19 @@ Owns what is said. How it looks is up to the templates; figures are drawn apart 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
+from lingolite_cli.evaluation.verdicts import Verdict
 from lingolite_cli.evaluation.word_diff import Span, word_diff
 from lingolite_cli.recipe.record import BenchmarkResult, RunManifest, SentencePair, VerifyResult
 from lingolite_reports import formats
 from lingolite_reports.faults import faults_table
+from lingolite_reports.lengths import lengths_table
 from lingolite_reports.searches import search_tables
+from lingolite_reports.sentences import Pairing
 from lingolite_reports.speed_tables import buckets_table, speed_table, start_table
 from lingolite_reports.tables import (
     Table,
@@ -68,32 +72,63 @@ class Section(msgspec.Struct, frozen=True):
     comparisons: list[Comparison] = []
 
 
+class Fact(msgspec.Struct, frozen=True):
+    """A figure that a reader looks for first, and what it is measured by."""
+
+    label: str
+    value: str
+    detail: str
+
+
 class Report(msgspec.Struct, frozen=True):
-    """A whole report. `status` decides the colour of the banner that says `verdict`."""
+    """A whole report. `status` decides the colour of the banner that says `verdict` and gives `reasons` for it.
+
+    `facts` are the figures of what was shipped; where several systems were compared, `findings` has a line for each.
+    """
 
     title: str
     run_id: str
     status: Literal["pass", "fail", "inconclusive", "done"]
     verdict: str
+    reasons: list[str]
+    facts: list[Fact]
     findings: list[str]
     warnings: list[str]
     sections: list[Section]
     recipe: str
 
 
-def compose(manifest: RunManifest) -> Report:
-    """The report of a run. Sections with nothing to show are left out."""
+def compose(manifest: RunManifest, found: Sequence[Pairing] = ()) -> Report:
+    """The report of a run. Sections with nothing to show are left out.
+
+    Args:
+        manifest: of the run.
+        found: its translations, where they are at hand.
+    """
     status, verdict = _verdict(manifest)
-    sections = [_budgets(manifest), _training(manifest), _search(manifest), _quality(manifest), _size(manifest)]
-    sections += [_speed(manifest), _faults(manifest), _sentences(manifest), _steps(manifest), _provenance(manifest)]
+    facts = _facts(manifest)
+    sections = [_budgets(manifest), _training(manifest), _search(manifest), _quality(manifest, found), _size(manifest)]
+    sections += [
+        _speed(manifest),
+        _faults(manifest),
+        _sentences(manifest, found),
+        _steps(manifest),
+        _provenance(manifest),
+    ]
     return Report(
         title=manifest.name,
         run_id=manifest.id,
         status=status,
         verdict=verdict,
-        findings=_findings(manifest),
+        reasons=_reasons(manifest),
+        facts=facts,
+        findings=[] if facts else _findings(manifest),
         warnings=_warnings(manifest),
-        sections=[section for section in sections if section.tables or section.comparisons],
+        sections=[
+            section
+            for section in sections
+            if section.tables or section.comparisons or (section.key == "sentences" and found)
+        ],
         recipe=json.dumps(manifest.recipe, indent=2, ensure_ascii=False),
     )
 
@@ -113,9 +148,57 @@ def _verdict(manifest: RunManifest) -> tuple[Literal["pass", "fail", "inconclusi
     if allowed:
         return "inconclusive", f"No budget is broken; inconclusive and allowed: {', '.join(allowed)}"
     if verdicts:
-        held = "The budget was held" if len(verdicts) == 1 else f"All {len(verdicts)} budgets were held"
-        return "pass", held
+        return "pass", "The budget was held" if len(verdicts) == 1 else f"All {len(verdicts)} budgets were held"
     return "done", "The run is done; its recipe sets no budget"
+
+
+def _reasons(manifest: RunManifest) -> list[str]:
+    """Why the verdict is what it is; of a plain pass, how close it was."""
+    doubtful = [(step, verdict) for step, verdict in manifest.verdicts if verdict.status != "pass"]
+    if doubtful:
+        ordered = sorted(doubtful, key=lambda pair: not pair[1].breaks_run)
+        return [f"{step}.{verdict.budget}: {verdict.why}" for step, verdict in ordered]
+    closest = min(manifest.verdicts, key=lambda pair: _room(pair[1]), default=None)
+    return [] if closest is None else [f"The closest was {closest[0]}.{closest[1].budget}: {closest[1].why}"]
+
+
+def _room(verdict: Verdict) -> float:
+    """How far what was seen is from the limit, as a share of the limit."""
+    if verdict.seen is None or not verdict.limit:
+        return 0.0
+    return abs(verdict.limit - verdict.seen) / abs(verdict.limit)
+
+
+def _facts(manifest: RunManifest) -> list[Fact]:
+    """What was shipped against what it was made from: of one verification alone."""
+    if len(verifications(manifest)) != 1:
+        return []
+    _, result = verifications(manifest)[0]
+    before = formats.megabytes(result.reference_artifact.size_bytes)
+    size = f"{formats.significant(result.size_mb)} MB"
+    facts = [Fact("Size", size, f"{formats.ratio(result.size_ratio)} of {before} MB")]
+    for seen in result.differences:
+        detail = formats.signed(seen.delta)
+        if seen.low is not None:
+            detail += f", {100 * seen.confidence:g} % interval {formats.interval(seen.low, seen.high)}"
+        facts.append(Fact(seen.metric, formats.score(seen.candidate), detail))
+    if result.parity is not None and result.parity.top1_agreement is not None:
+        same = f"of tokens ranked first; {formats.percent(result.parity.exact_match)} of sentences the same"
+        facts.append(Fact("Parity", formats.percent(result.parity.top1_agreement), same))
+    elif result.parity is not None:
+        facts.append(Fact("Parity", formats.percent(result.parity.exact_match), "of sentences the same"))
+    return [*facts, *(_speed_fact(timed) for _, timed in benchmarks(manifest) if len(timed.systems) > 1)]
+
+
+def _speed_fact(result: BenchmarkResult) -> Fact:
+    """The last system against the first, at the first batch size."""
+    first, last = result.systems[0], result.systems[-1]
+    before, after = first.rows[0], last.rows[0]
+    gain = after.ratio.median if after.ratio else after.tokens_per_second / before.tokens_per_second
+    detail = f"{first.name} at batch {after.batch_size}; {formats.significant(after.tokens_per_second)} tokens/s"
+    if after.ratio is not None and after.ratio.is_noisy:
+        detail += "; noisy"
+    return Fact(f"Speed of {last.name}", formats.ratio(gain), detail)
 
 
 def _count(number: int, noun: str) -> str:
@@ -183,13 +266,9 @@ def _search(manifest: RunManifest) -> Section:
     return _section("search", "Search", [*search_tables(manifest)], notes=[note])
 
 
-def _quality(manifest: RunManifest) -> Section:
-    by_features: dict[str, list[str]] = {}
-    for step, result in verifications(manifest):
-        by_features.setdefault(", ".join(result.cpu_features) or "no special instructions", []).append(step)
-    notes = [f"{', '.join(steps)} ran on a CPU with {features}." for features, steps in by_features.items()]
+def _quality(manifest: RunManifest, found: Sequence[Pairing]) -> Section:
     tables = [systems_table(manifest), differences_table(manifest), parity_table(manifest)]
-    return _section("quality", "Quality", [*tables, scores_table(manifest)], notes=notes)
+    return _section("quality", "Quality", [*tables, lengths_table(found), scores_table(manifest)])
 
 
 def _size(manifest: RunManifest) -> Section:
@@ -217,14 +296,15 @@ def _faults(manifest: RunManifest) -> Section:
     return Section("faults", "Faults", [note] if comparisons else [], found, comparisons)
 
 
-def _sentences(manifest: RunManifest) -> Section:
+def _sentences(manifest: RunManifest, found: Sequence[Pairing]) -> Section:
     comparisons = [
         Comparison(result.reference, result.candidate, [_pair(pair) for pair in result.worst])
         for _, result in verifications(manifest)
         if result.worst
     ]
     note = "Worst first, by sentence chrF of candidate minus reference. Marked words stand in only one of the two."
-    return Section("sentences", "Sentences that lost most", [note], comparisons=comparisons)
+    heading = "Sentences" if found else "Sentences that lost most"
+    return Section("sentences", heading, [note], comparisons=comparisons)
 
 
 def _pair(pair: SentencePair) -> Pair:
@@ -244,5 +324,11 @@ def _steps(manifest: RunManifest) -> Section:
 
 
 def _provenance(manifest: RunManifest) -> Section:
+    by_features: dict[str, list[str]] = {}
+    for step, result in verifications(manifest):
+        if result.cpu_features == manifest.environment.cpu_features:
+            continue
+        by_features.setdefault(", ".join(result.cpu_features) or "no special instructions", []).append(step)
+    notes = [f"{', '.join(steps)} ran on a CPU with {features}." for features, steps in by_features.items()]
     tables = [environment_table(manifest), corpora_table(manifest), digests_table(manifest)]
-    return _section("provenance", "Provenance", tables)
+    return _section("provenance", "Provenance", tables, notes=notes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lingolite_cli.charts import DASHES, MUTED, SERIES, canvas, scale_by_tens, tip
+from lingolite_cli.charts import DASHES, MUTED, SYSTEMS, canvas, scale_by_tens, tip
 from lingolite_cli.recipe.record import BenchmarkResult
 from lingolite_reports import formats
 from lingolite_reports.drawing import Figure, draw_bars, finish
@@ -41,7 +41,7 @@ def _distributions(result: BenchmarkResult, step: str) -> list[Figure]:
     tips: dict[int, str] = {}
     for number, (name, row) in enumerate(measured):
         shares = [100 * place / (len(row.latency_quantiles_ms) - 1) for place in range(len(row.latency_quantiles_ms))]
-        colour, dashes = SERIES[number % len(SERIES)], DASHES[number % len(DASHES)]
+        colour, dashes = SYSTEMS[number % len(SYSTEMS)], DASHES[number % len(DASHES)]
         axes.plot(row.latency_quantiles_ms, shares, dashes, color=colour, label=name, linewidth=1.6)
         marks = ((50, row.latency_p50_ms), (95, row.latency_p95_ms), (99, row.latency_p99_ms))
         for share, milliseconds in marks:
@@ -69,7 +69,7 @@ def _buckets(result: BenchmarkResult, step: str) -> list[Figure]:
     for number, name in enumerate(others):
         buckets = sorted((b for b in shown if b.system == name), key=lambda bucket: bucket.num_tokens)
         lengths = [bucket.num_tokens for bucket in buckets]
-        colour, dashes = SERIES[number % len(SERIES)], DASHES[number % len(DASHES)]
+        colour, dashes = SYSTEMS[number % len(SYSTEMS)], DASHES[number % len(DASHES)]
         axes.fill_between(lengths, [b.low for b in buckets], [b.high for b in buckets], color=colour, alpha=0.2)
         axes.plot(lengths, [b.ratio for b in buckets], f"o{dashes}", color=colour, label=name, markersize=5)
     axes.set_ylim(bottom=0)

@@ -9,6 +9,7 @@ from lingolite_cli.charts import standalone_svg
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.recipe.record import RunManifest
 from lingolite_reports.figures import draw
+from lingolite_reports.sentences import pairings, read_texts
 
 DIRECTORY = "figures"
 
@@ -22,7 +23,7 @@ class SvgReporter:
     def report(self, manifest: RunManifest, directory: Path) -> list[Path]:
         """Write the figures into `directory` and return their paths."""
         paths = []
-        for figures in draw(manifest).values():
+        for figures in draw(manifest, pairings(manifest, read_texts(manifest, directory))).values():
             for figure in figures:
                 path = directory / DIRECTORY / f"{figure.name}.svg"
                 write_atomic(path, standalone_svg(figure.svg).encode())

@@ -6,7 +6,7 @@ has nothing to show.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -182,7 +182,7 @@ def differences_table(manifest: RunManifest) -> Table | None:
             formats.score(difference.reference),
             formats.score(difference.candidate),
             formats.signed(difference.delta),
-            _interval(difference.low, difference.high),
+            formats.interval(difference.low, difference.high),
             f"{difference.confidence:.0%}" if difference.low is not None else formats.NOTHING,
         ]
         for _, result in verifications(manifest)
@@ -198,12 +198,6 @@ def differences_table(manifest: RunManifest) -> Table | None:
         Column("Confidence", "number"),
     ]
     return Table("Differences on the same sentences (paired bootstrap)", columns, rows) if rows else None
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return "none"
-    return f"{formats.signed(low)} to {formats.signed(high)}"
 
 
 def parity_table(manifest: RunManifest) -> Table | None:
@@ -319,15 +313,22 @@ def environment_table(manifest: RunManifest) -> Table:
 
 
 def corpora_table(manifest: RunManifest) -> Table | None:
-    """The texts that were translated, by digest."""
-    corpora: dict[str, Sequence[str]] = {}
-    for _, result in evaluations(manifest):
-        corpus = result.corpus
-        corpora[corpus.digest] = [
-            corpus.name,
-            " → ".join(corpus.languages),
-            f"{corpus.num_samples:,}",
-            corpus.digest,
-        ]
-    columns = [Column("Corpus", "code"), Column("Languages"), Column("Sentences", "number"), Column("SHA-256", "code")]
-    return Table("Test sets", columns, [list(row) for row in corpora.values()]) if corpora else None
+    """The texts that were translated or calibrated on, by digest."""
+    uses = [("tested on", result.corpus) for _, result in evaluations(manifest)]
+    uses += [
+        ("calibrated on", step.result.calibration)
+        for step in manifest.steps
+        if isinstance(step.result, QuantizeResult) and step.result.calibration is not None
+    ]
+    rows = [
+        [corpus.name, use, " → ".join(corpus.languages), f"{corpus.num_samples:,}", corpus.digest]
+        for (use, _), corpus in {(use, corpus.digest): corpus for use, corpus in uses}.items()
+    ]
+    columns = [
+        Column("Text", "code"),
+        Column("Use"),
+        Column("Languages"),
+        Column("Sentences", "number"),
+        Column("SHA-256", "code"),
+    ]
+    return Table("Texts", columns, rows) if rows else None

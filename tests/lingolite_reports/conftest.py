@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ from lingolite_cli.recipe.record import (
     StepResult,
     VerifyResult,
 )
+from lingolite_cli.recipe.translations import TranslationRecord, write_translations
 
 MODEL = ArtifactSummary(path="recipes/starter-en-da/model", format="bundle", digest="1a" * 32, size_bytes=28_934_112)
 INT8 = ArtifactSummary(
@@ -247,6 +249,52 @@ def manifest() -> RunManifest:
             step("report", "report", 0.0, ReportResult(reporters=["html", "markdown"])),
         ],
     )
+
+
+SENTENCES = [
+    # source, reference, what the baseline said, what was shipped
+    ("Save the file", "Gem filen", "Gem filen", "Gem filen"),
+    ("Open the big file now", "Åbn den store fil nu", "Åbn den store fil nu", "Luk den lille fil nu"),
+    ("Close the window in the corner please", "Luk vinduet i hjørnet", "Luk vindue i hjørne", "Luk vinduet i hjørnet"),
+    (
+        "<script>alert('source')</script> & <b>bold</b> </script>",
+        "<script>alert('reference')</script>",
+        "<img src=x onerror=alert(1)> {{ 7 * 7 }}",
+        "</script><script>alert('candidate')</script>",
+    ),
+    (
+        "\u202eright to left\u202c and a \x00 in it",
+        "\u05e9\u05dc\u05d5\u05dd \u2028 \x1b[31m",
+        "\u05e9\u05dc\u05d5\u05dd",
+        "nej",
+    ),
+    ("x" * 4000 + " is a long word", "y" * 4000, "z" * 4000, "z" * 3999),
+    ("Set 12 pages of %s", "12 sider af %s", "12 sider af %s", "13 sider af %s igen igen igen igen"),
+]
+
+
+@pytest.fixture
+def run_directory(manifest: RunManifest, tmp_path: Path) -> Path:
+    """A run's directory with both systems' translations: a win, losses, ties, faults, and texts that mean harm."""
+    (tmp_path / "translations").mkdir()
+    for place, backend in ((2, "cached"), (3, "onnx")):
+        write_translations(
+            tmp_path / "translations" / f"{backend}.jsonl",
+            [
+                TranslationRecord(
+                    index=index,
+                    source=row[0],
+                    references=[row[1]],
+                    hypothesis=row[place],
+                    tokens=[5, 2],
+                    score=-1.0,
+                    is_truncated=False,
+                    is_finished=True,
+                )
+                for index, row in enumerate(SENTENCES)
+            ],
+        )
+    return tmp_path
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -16,9 +18,11 @@ import pytest
 from lingolite_reports import lingolite_reporters
 from lingolite_reports.figures import draw
 from lingolite_reports.html import HtmlReporter, render
+from lingolite_reports.sentences import read_texts
 
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.recipe.record import RunManifest, VerifyResult
+from tests.lingolite_reports.conftest import SENTENCES
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -33,6 +37,7 @@ class Page(HTMLParser):
         self.ids: list[str] = []
         self.references: list[str] = []
         self.texts: list[str] = []
+        self.scripts: list[str] = []
         self.feed(source)
         self.close()
         assert self.open == []
@@ -54,10 +59,12 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
-        self.texts += [" "] if tag in ("th", "td") else []
+        self.texts += [" "] if tag in ("th", "td", "dt", "dd") else []
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] == "script":
+            self.scripts.append(data)
+        elif self.open and self.open[-1] != "style":
             self.texts.append(data)
 
 
@@ -65,7 +72,7 @@ def test_page_opens_with_the_verdict_and_names_each_budget(manifest: RunManifest
     text = Page(render(manifest)).text
     banner = text.index("Broken budget")
     assert "2 of 4 budgets broken: verify.bleu_drop_max, speed.latency_p95_ms_max" in text
-    assert banner < text.index("this CPU has no VNNI") < text.index("about 2,000 sentences would settle it")
+    assert banner < text.index("about 2,000 sentences would settle it") < text.index("this CPU has no VNNI")
     for _, verdict in manifest.verdicts:
         assert f"{verdict.budget} {verdict.status}" in text
         assert verdict.why in text
@@ -74,7 +81,10 @@ def test_page_opens_with_the_verdict_and_names_each_budget(manifest: RunManifest
 def test_page_shows_scores_intervals_parity_speed_steps_and_provenance(manifest: RunManifest) -> None:
     text = Page(render(manifest)).text
     for expected in (
-        "shipped against baseline: 7.80 MB, 0.27× the size, bleu 31.42 → 31.18 (−0.24)",
+        "Size 7.80 MB 0.27× of 28.9 MB",
+        "bleu 31.18 −0.24, 95 % interval −0.61 to +0.09",
+        "Parity 98.7 % of tokens ranked first; 89.3 % of sentences the same",
+        "Speed of onnx 8.96× eager at batch 1; 1,904 tokens/s; noisy",
         "−0.61 to +0.09",
         "98.7 % 89.3 % 24,310 0.414",
         "onnx 1 1,904 8.96× noisy: 8.65× to 9.29× 11.0 25.2 32.0",
@@ -82,7 +92,6 @@ def test_page_shows_scores_intervals_parity_speed_steps_and_provenance(manifest:
         "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0",
         "int8 quantize cached 0.0 s",
         "cached (lingolite 0.1.0)",
-        "verify ran on a CPU with avx2, fma.",
         "torch 2.13.0, onnxruntime 1.32.0",
         "3c" * 32,
         "4d" * 32,
@@ -94,8 +103,7 @@ def test_page_shows_scores_intervals_parity_speed_steps_and_provenance(manifest:
 def test_sentences_are_text_and_never_markup(manifest: RunManifest) -> None:
     source = render(manifest)
     page = Page(source)
-    assert "script" not in page.tags
-    assert "<script" not in source
+    assert page.tags.count("script") == source.count("<script") == 1  # ours
     assert "Press <script>alert('x')</script> & wait | then `quit`." in page.text
 
 
@@ -155,7 +163,12 @@ def test_allowed_inconclusive_is_not_a_plain_pass(manifest: RunManifest) -> None
 
 def test_figures_are_whole_and_take_the_colours_of_the_page(manifest: RunManifest) -> None:
     figures = draw(manifest)
-    assert {key: len(found) for key, found in figures.items()} == {"quality": 2, "size": 1, "speed": 4}
+    assert {key: len(found) for key, found in figures.items()} == {
+        "budgets": 4,
+        "quality": 2,
+        "size": 2,
+        "speed": 4,
+    }
     for figure in (figure for found in figures.values() for figure in found):
         assert ElementTree.fromstring(figure.svg).tag == "svg"
         assert "currentColor" in figure.svg
@@ -193,7 +206,47 @@ def test_descriptors_import_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-    assert [spec.name for spec in lingolite_reporters()] == ["html", "markdown", "svg"]
+    assert [spec.name for spec in lingolite_reporters()] == ["html", "markdown", "junit", "svg"]
+
+
+def test_policy_lets_our_script_run_and_nothing_else(manifest: RunManifest, run_directory: Path) -> None:
+    source = render(manifest, read_texts(manifest, run_directory))
+    page = Page(source)
+    policy = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', source)
+    digest = base64.b64encode(hashlib.sha256(page.scripts[0].encode()).digest()).decode()
+    assert policy == [
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    ]
+    assert not re.findall(r"""<[^>]* on\w+=["']""", source), "a handler in an attribute would not run"
+
+
+def test_hostile_sentences_stay_in_their_element(manifest: RunManifest, run_directory: Path) -> None:
+    source = render(manifest, read_texts(manifest, run_directory))
+    page = Page(source)
+    assert page.tags.count("script") == source.count("<script") == source.count("</script") == 2
+    assert "img" not in page.tags
+    assert "\x00" not in source
+    (text,) = json.loads(page.scripts[1])["texts"]
+    assert text["sources"] == [row[0] for row in SENTENCES]
+    assert text["references"] == [[row[1]] for row in SENTENCES]
+
+
+def test_page_with_sentences_has_ids_once_and_labels_for_what_one_can_change(
+    manifest: RunManifest, run_directory: Path
+) -> None:
+    source = render(manifest, read_texts(manifest, run_directory))
+    page = Page(source)
+    assert len(page.ids) == len(set(page.ids))
+    assert {"browser", "results", "count", "more", "theme", "sentence-data"} <= set(page.ids)
+    labelled = re.findall(r"<label[^>]*>.*?</label>", source, flags=re.DOTALL)
+    assert sum("<select" in label or "<input" in label for label in labelled) == len(labelled) == 5
+    assert re.findall(r"https?://|@import", source) == []
+
+
+def test_page_is_small(manifest: RunManifest, run_directory: Path) -> None:
+    page = render(manifest, read_texts(manifest, run_directory))
+    assert len(page.encode()) < 300_000
 
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

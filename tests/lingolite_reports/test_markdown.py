@@ -60,6 +60,11 @@ def test_line_breaks_never_end_a_cell() -> None:
     assert escape("one\ntwo\u2028three") == "one two three"
 
 
+def test_characters_that_act_unseen_are_shown() -> None:
+    assert escape("a\x00b\x1b[31m \u202etxt.exe\u202c") == "a\ufffdb\ufffd\\[31m \ufffdtxt.exe\ufffd"
+    assert escape("\u05e9\u05dc\u05d5\u05dd Åbn 漢字") == "\u05e9\u05dc\u05d5\u05dd Åbn 漢字"
+
+
 def test_mentions_and_issue_numbers_are_broken_up() -> None:
     assert escape("@maria #42 a@b") == "@&#8203;maria #&#8203;42 a@&#8203;b"
 

@@ -1,0 +1,97 @@
+"""Budgets as gauges: where the limit stands, what was seen, and how sure that is."""
+
+from __future__ import annotations
+
+import msgspec
+from matplotlib.figure import Figure as Canvas
+
+from lingolite_cli.charts import INK, SERIES
+from lingolite_cli.evaluation.verdicts import Verdict
+from lingolite_cli.recipe.record import RunManifest, VerifyResult
+from lingolite_reports import formats
+from lingolite_reports.drawing import Figure, finish
+
+_SIZE = (2.3, 0.6)  # inches
+
+
+class _Reading(msgspec.Struct, frozen=True):
+    """What a gauge shows; `low` and `high` are the interval of `seen`, where there is one."""
+
+    limit: float
+    seen: float
+    low: float | None
+    high: float | None
+    is_floor: bool
+
+    @property
+    def marks(self) -> list[float]:
+        return [value for value in (self.limit, self.seen, self.low, self.high) if value is not None]
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Of the scale: a ceiling's from zero, a floor's about what matters, so that nothing stands on the edge."""
+        least, most = min(self.marks), max(self.marks)
+        if least > 0 and not self.is_floor:
+            least = 0.0
+        margin = 0.12 * ((most - least) or abs(most) or 1.0)
+        return (0.0 if least == 0 else least - margin), most + margin
+
+
+def draw_gauges(manifest: RunManifest) -> list[Figure]:
+    """A gauge for each budget of which something was seen, broken ones first, drawn under `charts.style`."""
+    ordered = sorted(manifest.verdicts, key=lambda pair: not pair[1].breaks_run)
+    return [
+        _gauge(step, verdict, _reading(verdict, step, manifest))
+        for step, verdict in ordered
+        if verdict.seen is not None
+    ]
+
+
+def _gauge(step: str, verdict: Verdict, reading: _Reading) -> Figure:
+    drawing = Canvas(figsize=_SIZE)
+    axes = drawing.add_axes((0.02, 0.0, 0.96, 1.0))
+    start, end = reading.ends
+    axes.set(xlim=(start, end), ylim=(-1.25, 1.25))
+    axes.axis("off")
+    allowed = (reading.limit, end) if reading.is_floor else (start, reading.limit)
+    forbidden = (start, reading.limit) if reading.is_floor else (reading.limit, end)
+    axes.fill_between(allowed, -0.16, 0.16, color=SERIES[2], alpha=0.28, linewidth=0)
+    axes.fill_between(forbidden, -0.16, 0.16, color=SERIES[1], alpha=0.28, linewidth=0)
+    axes.plot([reading.limit] * 2, [-0.42, 0.42], "-", color=SERIES[1], linewidth=2)
+    if reading.low is not None and reading.high is not None:
+        axes.plot([reading.low, reading.high], [0, 0], "-", color=INK, linewidth=2.5, solid_capstyle="butt")
+    axes.plot(reading.seen, 0, "o", color=INK, markersize=7)
+    _label(axes_text=f"seen {formats.seen(reading.seen, reading.limit)}", at=reading.seen, up=True, drawing=drawing)
+    bound = "at least" if reading.is_floor else "at most"
+    _label(axes_text=f"{bound} {formats.limit(reading.limit)}", at=reading.limit, up=False, drawing=drawing)
+    status = f"{verdict.status} (allowed)" if verdict.allowed else verdict.status
+    mark = {"pass": "✓", "inconclusive": "?"}.get(verdict.status, "✗")
+    return finish(
+        drawing, f"budget-{step}-{verdict.budget}", title=f"{mark} {verdict.budget}", caption=f"{step}: {status}"
+    )
+
+
+def _label(*, axes_text: str, at: float, up: bool, drawing: Canvas) -> None:
+    """A text above or below its mark, kept inside the gauge."""
+    axes = drawing.axes[0]
+    start, end = axes.get_xlim()
+    share = (at - start) / (end - start)
+    side = "left" if share < 0.25 else "right" if share > 0.75 else "center"
+    axes.annotate(axes_text, (at, 0.5 if up else -0.5), ha=side, va="bottom" if up else "top", fontsize=9)
+
+
+def _reading(verdict: Verdict, step: str, manifest: RunManifest) -> _Reading:
+    assert verdict.seen is not None
+    low, high = _interval(verdict, step, manifest)
+    return _Reading(verdict.limit, verdict.seen, low, high, is_floor=verdict.budget.endswith("_min"))
+
+
+def _interval(verdict: Verdict, step: str, manifest: RunManifest) -> tuple[float | None, float | None]:
+    """That of the metric's loss, for a budget on a drop."""
+    for record in manifest.steps:
+        if record.id == step and isinstance(record.result, VerifyResult):
+            for seen in record.result.differences:
+                if verdict.budget == f"{seen.metric}_drop_max" and seen.low is not None and seen.high is not None:
+                    is_error_rate = verdict.seen == seen.delta != 0
+                    return (seen.low, seen.high) if is_error_rate else (-seen.high, -seen.low)
+    return None, None

@@ -1,0 +1,120 @@
+"""The sentences behind a report: how they are read, paired, scored, packed and grouped by length."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import fmean
+
+import msgspec
+import pytest
+from lingolite_reports.html import render
+from lingolite_reports.lengths import buckets, lengths_table
+from lingolite_reports.sentences import Pairing, pack, pairings, read_texts
+from sacrebleu.metrics import CHRF
+
+from lingolite_cli.recipe.record import RunManifest, VerifyResult
+from tests.lingolite_reports.conftest import SENTENCES
+
+
+@pytest.fixture
+def pairing(manifest: RunManifest, run_directory: Path) -> Pairing:
+    (found,) = pairings(manifest, read_texts(manifest, run_directory))
+    return found
+
+
+def unpacked(packed: dict[str, object]) -> dict[str, list[str]]:
+    """What each system said, as the page's script reads it."""
+    (text,) = packed["texts"]  # type: ignore[misc]
+    first = next(iter(text["systems"].values()))["hypotheses"]
+    return {
+        name: [first[place] if said == 0 else said for place, said in enumerate(system["hypotheses"])]
+        for name, system in text["systems"].items()
+    }
+
+
+def test_what_was_verified_is_paired(pairing: Pairing) -> None:
+    assert (pairing.reference, pairing.candidate) == ("baseline", "shipped")
+    assert pairing.text.sources == [row[0] for row in SENTENCES]
+    assert pairing.text.languages == ("en", "da")
+
+
+def test_scores_are_sentence_chrf(pairing: Pairing) -> None:
+    metric = CHRF()
+    for place, name in ((2, "baseline"), (3, "shipped")):
+        expected = [metric.sentence_score(row[place], [row[1]]).score for row in SENTENCES]
+        assert pairing.text.systems[name].scores == pytest.approx(expected, abs=1e-9)
+    assert pairing.deltas[0] == 0
+    assert pairing.deltas[1] < 0 < pairing.deltas[2]
+
+
+def test_faults_are_those_of_each_system(pairing: Pairing) -> None:
+    assert "numbers" not in pairing.text.systems["baseline"].faults.get(6, [])
+    assert {"numbers", "loops"} <= set(pairing.text.systems["shipped"].faults[6])
+
+
+def test_without_a_verification_systems_are_held_against_the_first(manifest: RunManifest, run_directory: Path) -> None:
+    steps = [step for step in manifest.steps if not isinstance(step.result, VerifyResult)]
+    bare = msgspec.structs.replace(manifest, steps=steps)
+    (found,) = pairings(bare, read_texts(bare, run_directory))
+    assert (found.reference, found.candidate) == ("baseline", "shipped")
+
+
+def test_one_system_or_none_gives_no_text(small_manifest: RunManifest, run_directory: Path, tmp_path: Path) -> None:
+    assert read_texts(small_manifest, run_directory) == []
+    assert read_texts(small_manifest, tmp_path / "elsewhere") == []
+    assert pack([]) is None
+
+
+def test_packed_sentences_are_all_there(pairing: Pairing) -> None:
+    packed = pack([pairing])
+    assert packed is not None
+    assert packed["pairs"] == [[0, "baseline", "shipped"]]
+    assert packed["texts"][0]["numbers"] == list(range(1, 8))
+    assert unpacked(packed) == {"baseline": [row[2] for row in SENTENCES], "shipped": [row[3] for row in SENTENCES]}
+    assert packed["texts"][0]["systems"]["shipped"]["hypotheses"][0] == 0, "said by both: not stored twice"
+
+
+def test_of_a_large_text_those_that_differ_most_are_kept(pairing: Pairing) -> None:
+    packed = pack([pairing], most_bytes=2000)
+    assert packed is not None
+    (text,) = packed["texts"]
+    assert text["total"] == 7
+    assert 2 in text["numbers"]
+    assert 6 not in text["numbers"], "ten thousand characters"
+    assert text["numbers"] == sorted(text["numbers"])
+    assert len(json.dumps(packed, ensure_ascii=False)) < 2600
+
+
+def test_page_says_that_it_holds_a_part_of_the_text(manifest: RunManifest, run_directory: Path) -> None:
+    texts = read_texts(manifest, run_directory)
+    assert "sentences this page holds" not in render(manifest, texts)
+    assert "Of 7 sentences this page holds 6" in render(manifest, texts, most_bytes=2000)
+
+
+def test_quality_by_length_is_the_mean_of_the_bucket(pairing: Pairing) -> None:
+    found = {bucket.words: bucket for bucket in buckets(pairing)}
+    lengths = [len(row[0].split()) for row in SENTENCES]
+    short = [index for index, length in enumerate(lengths) if length <= 5]
+    bucket = found["1 to 5"]
+    assert bucket.num_sentences == len(short)
+    assert bucket.reference == pytest.approx(fmean(pairing.text.systems["baseline"].scores[i] for i in short))
+    assert bucket.delta == pytest.approx(fmean(pairing.deltas[i] for i in short))
+    assert bucket.low is not None
+    assert bucket.high is not None
+    assert bucket.low + bucket.high == pytest.approx(2 * bucket.delta)
+    assert sum(each.num_sentences for each in found.values()) == len(SENTENCES)
+
+
+def test_interval_of_the_mean_is_the_normal_one(pairing: Pairing) -> None:
+    short = [pairing.deltas[i] for i, row in enumerate(SENTENCES) if len(row[0].split()) <= 5]
+    mean = sum(short) / len(short)
+    variance = sum((delta - mean) ** 2 for delta in short) / (len(short) - 1)
+    assert buckets(pairing)[0].high == pytest.approx(mean + 1.96 * (variance / len(short)) ** 0.5, rel=1e-3)
+
+
+def test_table_by_length_has_every_bucket(pairing: Pairing) -> None:
+    table = lengths_table([pairing])
+    assert table is not None
+    assert [row[1] for row in table.rows] == ["1 to 5", "6 to 10"]
+    assert lengths_table([]) is None
