@@ -1,7 +1,7 @@
 """Beam search: several hypotheses a sentence, extended together.
 
 Owns the beams, the pool of ended hypotheses and the rule for stopping. A active sentences, W beams each,
-C candidates a sentence, T tokens so far. Row `sentence · W + beam` of the backend's batch is that beam.
+C candidates a sentence. Row `sentence · W + beam` of the backend's batch is that beam.
 """
 
 from __future__ import annotations
@@ -69,24 +69,20 @@ class _Beams:
 
     Attributes:
         sentences: [A] which sentence each group of beams belongs to.
-        tokens: [A, W, T] generated so far.
         log_probabilities: [A, W]; -inf marks a beam that stands for no hypothesis.
+        last_tokens: [A · W] what the backend reads next.
     """
 
     def __init__(self, num_sentences: int, options: DecodingOptions) -> None:
         self._options = options
-        self._pools: list[list[Hypothesis]] = [[] for _ in range(num_sentences)]
         self._longest_penalty = length_penalty(options.max_length, options.length_penalty)
+        self._pools: list[list[Hypothesis]] = [[] for _ in range(num_sentences)]
+        self._num_pooled = np.zeros(num_sentences, np.int64)
+        self._worst_kept = np.full(num_sentences, -np.inf)  # score of the n_best-th of each pool
+        self._steps: list[tuple[IntArray, IntArray]] = []  # of each step: token and earlier row of every row, [A · W]
         self.sentences = np.arange(num_sentences)
-        self.tokens = np.empty((num_sentences, 1, 0), np.int64)
         self.log_probabilities = np.zeros((num_sentences, 1))
-
-    @property
-    def last_tokens(self) -> IntArray:
-        """[A · W] what the backend reads next."""
-        if not self.tokens.shape[2]:
-            return np.full(len(self.sentences), BOS_ID, np.int64)
-        return self.tokens[:, :, -1].reshape(-1)
+        self.last_tokens = np.full(num_sentences, BOS_ID, np.int64)
 
     def extend(self, ids: IntArray, gains: ScoreArray, *, length: int) -> IntArray:
         """Go on with the best candidates, and stop the sentences that are done.
@@ -101,68 +97,81 @@ class _Beams:
         """
         if length <= self._options.min_length:
             gains = np.where(ids == EOS_ID, -np.inf, gains)
-        num_groups, width, _ = self.tokens.shape
-        candidates, parents, scores = self._candidates(ids, gains)
-        self._pool_ended(candidates, parents, scores)
-        scores = np.where(candidates == EOS_ID, -np.inf, scores)
-        kept = np.argsort(-scores, axis=1, kind="stable")[:, : self._options.beam_size]
-        parents = np.take_along_axis(parents, kept, axis=1)
-        candidates = np.take_along_axis(candidates, kept, axis=1)
-        self.log_probabilities = np.take_along_axis(scores, kept, axis=1)
-        prefixes = np.take_along_axis(self.tokens, parents[:, :, None], axis=1)
-        self.tokens = np.concatenate([prefixes, candidates[:, :, None]], axis=2)
-        if length == self._options.max_length:
+        tokens, rows, scores = self._candidates(ids, gains)
+        is_ended = tokens == EOS_ID
+        if is_ended.any():
+            self._pool_ended(is_ended, rows, scores)
+            scores = np.where(is_ended, -np.inf, scores)
+            kept = _flat(np.argsort(-scores, axis=1, kind="stable")[:, : self._options.beam_size], tokens.shape[1])
+            tokens, rows, scores = tokens.reshape(-1)[kept], rows.reshape(-1)[kept], scores.reshape(-1)[kept]
+        else:
+            kept_first = slice(self._options.beam_size)
+            tokens, rows, scores = tokens[:, kept_first], rows[:, kept_first], scores[:, kept_first]
+        is_last = length == self._options.max_length
+        if not is_last:
+            is_running = ~self._is_stopped(scores[:, 0])
+            if not is_running.all():
+                self.sentences = self.sentences[is_running]
+                tokens, rows, scores = tokens[is_running], rows[is_running], scores[is_running]
+        self.log_probabilities = scores
+        self.last_tokens = tokens.reshape(-1)
+        continued: IntArray = rows.reshape(-1)
+        self._steps.append((self.last_tokens, continued))
+        if is_last:
             self._pool_unfinished()
-            return np.empty(0, np.int64)
-        rows: IntArray = np.arange(num_groups)[:, None] * width + parents
-        is_running = self._drop_stopped()
-        return rows[is_running].reshape(-1)
+            return continued[:0]
+        return continued
 
     def best(self) -> list[list[Hypothesis]]:
         """The `n_best` of each pool, best first."""
         return [sorted(pool, key=lambda hypothesis: -hypothesis.score)[: self._options.n_best] for pool in self._pools]
 
     def _candidates(self, ids: IntArray, gains: ScoreArray) -> tuple[IntArray, IntArray, ScoreArray]:
-        """Last token, parent beam and log-probability, each [A, C], of the best continuations of each sentence."""
-        num_groups, width = self.log_probabilities.shape
+        """Last token, row of the parent beam and log-probability, each [A, C], of each sentence's best continuations."""
         k = ids.shape[1]
-        scores = (self.log_probabilities.reshape(-1, 1) + gains).reshape(num_groups, width * k)
+        scores = (self.log_probabilities.reshape(-1, 1) + gains).reshape(len(self.sentences), -1)
         order = np.argsort(-scores, axis=1, kind="stable")[:, : 2 * self._options.beam_size]
-        candidates = np.take_along_axis(ids.reshape(num_groups, -1), order, axis=1)
-        return candidates, order // k, np.take_along_axis(scores, order, axis=1)
+        flat = _flat(order, scores.shape[1])
+        return ids.reshape(-1)[flat], flat // k, scores.reshape(-1)[flat]
 
-    def _pool_ended(self, candidates: IntArray, parents: IntArray, scores: ScoreArray) -> None:
+    def _pool_ended(self, is_ended: BoolArray, rows: IntArray, scores: ScoreArray) -> None:
         first = slice(self._options.beam_size)
-        is_ended = (candidates[:, first] == EOS_ID) & np.isfinite(scores[:, first])
-        for group, candidate in zip(*np.nonzero(is_ended), strict=True):
-            prefix = self.tokens[group, parents[group, candidate]].tolist()
-            self._pool(group, (*prefix, EOS_ID), scores[group, candidate], is_finished=True)
+        for group, candidate in zip(*np.nonzero(is_ended[:, first] & np.isfinite(scores[:, first])), strict=True):
+            tokens = (*self._prefix(rows[group, candidate]), EOS_ID)
+            self._pool(group, tokens, scores[group, candidate], is_finished=True)
 
     def _pool_unfinished(self) -> None:
+        width = self.log_probabilities.shape[1]
         for group, beam in zip(*np.nonzero(np.isfinite(self.log_probabilities)), strict=True):
-            tokens = tuple(self.tokens[group, beam].tolist())
+            tokens = self._prefix(group * width + beam)
             self._pool(group, tokens, self.log_probabilities[group, beam], is_finished=False)
 
+    def _prefix(self, row: int) -> tuple[int, ...]:
+        """What was generated in a row of the last step."""
+        tokens = []
+        for last_tokens, continued in reversed(self._steps):
+            tokens.append(int(last_tokens[row]))
+            row = continued[row]
+        return tuple(reversed(tokens))
+
     def _pool(self, group: int, tokens: tuple[int, ...], log_probability: float, *, is_finished: bool) -> None:
-        alpha = self._options.length_penalty
-        hypothesis = scored(tokens, float(log_probability), alpha=alpha, is_finished=is_finished)
-        self._pools[self.sentences[group]].append(hypothesis)
+        alpha, sentence = self._options.length_penalty, self.sentences[group]
+        pool = self._pools[sentence]
+        pool.append(scored(tokens, float(log_probability), alpha=alpha, is_finished=is_finished))
+        self._num_pooled[sentence] = len(pool)
+        if len(pool) >= self._options.n_best:
+            scores = sorted((hypothesis.score for hypothesis in pool), reverse=True)
+            self._worst_kept[sentence] = scores[self._options.n_best - 1]
 
-    def _drop_stopped(self) -> BoolArray:
-        """[A] which sentences still run; the beams of the others are dropped."""
-        is_running = np.array([not self._is_stopped(group) for group in range(len(self.sentences))])
-        if not is_running.all():
-            self.sentences = self.sentences[is_running]
-            self.tokens = self.tokens[is_running]
-            self.log_probabilities = self.log_probabilities[is_running]
-        return is_running
+    def _is_stopped(self, most_probable: ScoreArray) -> BoolArray:
+        """[A] which sentences are done; `most_probable` [A] is the log-probability of the best beam of each."""
+        is_overtaken = self._worst_kept[self.sentences] >= most_probable / self._longest_penalty
+        is_full = self._num_pooled[self.sentences] >= self._options.beam_size
+        stopped: BoolArray = is_overtaken | is_full | np.isneginf(most_probable)
+        return stopped
 
-    def _is_stopped(self, group: int) -> bool:
-        pool = self._pools[self.sentences[group]]
-        most_probable = self.log_probabilities[group, 0]
-        if len(pool) >= self._options.beam_size or most_probable == -np.inf:
-            return True
-        if len(pool) < self._options.n_best:
-            return False
-        worst_kept = sorted((hypothesis.score for hypothesis in pool), reverse=True)[self._options.n_best - 1]
-        return bool(worst_kept >= most_probable / self._longest_penalty)
+
+def _flat(order: IntArray, width: int) -> IntArray:
+    """Indices into rows of `width` elements as indices into all elements; of the shape of `order`, [A, …]."""
+    flat: IntArray = order + np.arange(0, len(order) * width, width)[:, None]
+    return flat

@@ -55,7 +55,8 @@ class OnnxBackend:
         if details.profile == "optimized":
             _require_cpu(providers, options)
             _require_files(artifact, details.graphs, hint="export again")
-            self._runner = OptimizedRunner(artifact.path, max_seq_len=details.max_seq_len, threads=threads)
+            config = artifact.manifest.model
+            self._runner = OptimizedRunner(artifact.path, config, max_seq_len=details.max_seq_len, threads=threads)
         else:
             graph = options.graph or "portable"
             _require_graphs(artifact, graph)

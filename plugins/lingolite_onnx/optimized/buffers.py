@@ -27,14 +27,14 @@ class Buffers(msgspec.Struct):
         slots: [R] the slot of each row.
         sentences: [allocated slots] which sentence each slot's source arrays belong to.
         source: by input name, what does not change from step to step.
-        past: by input name, [slots, K, capacity, D] float32.
+        past: [P, slots, K, capacity, D] float32, for P inputs.
         length: target tokens in `past`.
     """
 
     slots: IntArray
     sentences: IntArray
     source: dict[str, Array]
-    past: dict[str, Array]
+    past: Array
     length: int = 0
 
     @property
@@ -45,16 +45,14 @@ class Buffers(msgspec.Struct):
     @property
     def capacity(self) -> int:
         """Target tokens that `past` has room for."""
-        return int(next(iter(self.past.values())).shape[2])
+        return int(self.past.shape[3])
 
     def grow(self, limit: int) -> None:
         """Make room for twice as many target tokens, but for no more than `limit`."""
-        capacity = min(2 * self.capacity, limit)
-        for name, array in self.past.items():
-            slots, heads, _, width = array.shape
-            grown = np.empty((slots, heads, capacity, width), array.dtype)
-            grown[: self.num_rows, :, : self.length] = array[: self.num_rows, :, : self.length]
-            self.past[name] = grown
+        inputs, slots, heads, capacity, width = self.past.shape
+        grown = np.empty((inputs, slots, heads, min(2 * capacity, limit), width), self.past.dtype)
+        grown[:, : self.num_rows, :, : self.length] = self.past[:, : self.num_rows, :, : self.length]
+        self.past = grown
 
     def select(self, rows: IntArray) -> None:
         """Keep, drop, reorder or repeat rows. What stays in its slot is not touched."""
@@ -71,16 +69,15 @@ class Buffers(msgspec.Struct):
         """More rows than there are slots: new arrays."""
         self.sentences = self.sentences[parents]
         self.source = {name: array[parents] for name, array in self.source.items()}
-        for name, array in self.past.items():
-            repeated = np.empty((len(parents), *array.shape[1:]), array.dtype)
-            repeated[:, :, : self.length] = array[parents, :, : self.length]
-            self.past[name] = repeated
+        inputs, _, *shape = self.past.shape
+        repeated = np.empty((inputs, len(parents), *shape), self.past.dtype)
+        repeated[:, :, :, : self.length] = self.past[:, parents, :, : self.length]
+        self.past = repeated
         self.slots = np.arange(len(parents))
 
     def _copy(self, origins: IntArray, targets: IntArray) -> None:
         """Beams that change places within a sentence leave its source arrays alone."""
-        for array in self.past.values():
-            array[targets, :, : self.length] = array[origins, :, : self.length]
+        self.past[:, targets, :, : self.length] = self.past[:, origins, :, : self.length]
         is_other = self.sentences[targets] != self.sentences[origins]
         if is_other.any():
             origins, targets = origins[is_other], targets[is_other]
@@ -95,11 +92,13 @@ def _slots(parents: IntArray) -> IntArray:
     The first row that continues a slot below R keeps it. The others get slots that nobody continues, so that no copy
     overwrites what another copy reads.
     """
-    slots = np.full(len(parents), -1)
-    continued, first = np.unique(parents, return_index=True)
-    stays = continued < len(parents)
-    slots[first[stays]] = continued[stays]
-    is_free = np.ones(len(parents), np.bool_)
-    is_free[continued[stays]] = False
+    num_rows = len(parents)
+    first = np.full(parents.max(initial=-1) + 1, -1)
+    first[parents[::-1]] = np.arange(num_rows)[::-1]  # of equal indices, the one written last stays
+    kept = np.flatnonzero(first[:num_rows] >= 0)
+    slots = np.full(num_rows, -1)
+    slots[first[kept]] = kept
+    is_free = np.ones(num_rows, np.bool_)
+    is_free[kept] = False
     slots[slots < 0] = np.flatnonzero(is_free)
     return slots

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lingolite_cli.architecture import ModelConfig
 from lingolite_cli.errors import LingoLiteError
 from lingolite_onnx.checks import ROUNDING_TOLERANCE, TOLERANCE, compare, require_finite
 from lingolite_onnx.details import GraphCheck
@@ -63,16 +64,16 @@ def check_graphs(weights: Weights, directory: Path, *, max_seq_len: int, test: b
         LingoLiteError: the logits are not finite, or not those of the weights.
     """
     sample = Sample.random(weights.config.vocab_size, max_length=max_seq_len)
-    _run(directory, sample, max_seq_len)
+    _run(weights.config, directory, sample, max_seq_len)
     checks = [GraphCheck(graph="optimized", checked_by=("onnxruntime",))]
     if (directory / BATCH_DECODER).is_file():
         checks.append(GraphCheck(graph="optimized batch", checked_by=("onnxruntime",)))
     return tuple(_compare(weights, directory, sample, check) if test else check for check in checks)
 
 
-def _run(directory: Path, sample: Sample, max_seq_len: int) -> None:
+def _run(config: ModelConfig, directory: Path, sample: Sample, max_seq_len: int) -> None:
     """As the backend does, with buffers shared by past and present."""
-    runner = OptimizedRunner(directory, max_seq_len=max_seq_len, threads=1)
+    runner = OptimizedRunner(directory, config, max_seq_len=max_seq_len, threads=1)
     state = runner.encode(sample.source_ids, sample.source_mask)
     for tokens in np.ascontiguousarray(sample.target_ids.T):
         require_finite(runner.step(state, tokens), DECODER)

@@ -20,6 +20,7 @@ from lingolite_onnx.sessions import open_session
 from lingolite_onnx.weights import Array
 
 if TYPE_CHECKING:
+    from lingolite_cli.architecture import ModelConfig
     from lingolite_cli.plugins.interfaces import BoolArray, FloatArray, IntArray
 
 ENCODER = "encoder_optimized.onnx"
@@ -69,27 +70,27 @@ class State(msgspec.Struct):
 class OptimizedRunner:
     """The encoder, and one or two decoders over the same weights.
 
-    The decoder for many rows is opened when a batch first has that many.
+    A decoder is opened when a batch first has as many rows as it is for.
 
     Args:
         directory: where the graphs and their weights are.
+        config: shape of the model.
         max_seq_len: positions of the rotary tables in the graphs.
         threads: threads inside an operator.
     """
 
-    def __init__(self, directory: Path, *, max_seq_len: int, threads: int) -> None:
+    def __init__(self, directory: Path, config: ModelConfig, *, max_seq_len: int, threads: int) -> None:
         self.max_seq_len = max_seq_len
+        self._config = config
         self._directory = directory
         self._threads = threads
         self._has_batch_decoder = (directory / BATCH_DECODER).is_file()
         self._sessions: dict[str, ort.InferenceSession] = {}
-        inputs = self._session(DECODER).get_inputs()
-        outputs = self._session(DECODER).get_outputs()
-        self._past = {argument.name: argument.shape for argument in inputs if argument.name.startswith("past_key")}
-        self._past |= {argument.name: argument.shape for argument in inputs if argument.name.startswith("past_value")}
         self._source = {argument.name: argument.shape for argument in self._session(ENCODER).get_outputs()}
-        self._vocab_size = outputs[0].shape[-1]
-        self._logits = np.empty((0, 1, self._vocab_size), np.float32)
+        self._past_names = tuple(
+            f"past_{kind}_{layer}" for layer in range(config.n_decoder_layers) for kind in ("key", "value")
+        )
+        self._logits = np.empty((0, 1, config.vocab_size), np.float32)
 
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> State:
         """A state before the first target token; see `lingolite_cli.plugins.interfaces.Backend.encode`.
@@ -100,11 +101,12 @@ class OptimizedRunner:
         rows, length = source_ids.shape
         if length > self.max_seq_len:
             raise position_error(f"a source of {length} tokens", self.max_seq_len)
-        sizes = {"batch": rows, "source": length, "capacity": min(FIRST_CAPACITY, self.max_seq_len)}
-        source = _arrays(self._source, sizes)
+        source = _arrays(self._source, {"batch": rows, "source": length})
         if rows:
             self._run_encoder({"source_ids": source_ids, "source_mask": source_mask}, source)
-        return State(Buffers(np.arange(rows), np.arange(rows), source, _arrays(self._past, sizes)))
+        config, capacity = self._config, min(FIRST_CAPACITY, self.max_seq_len)
+        past = np.empty((len(self._past_names), rows, config.n_kv_heads, capacity, config.head_dim), np.float32)
+        return State(Buffers(np.arange(rows), np.arange(rows), source, past))
 
     def step(self, state: State, tokens: IntArray) -> FloatArray:
         """[B, V] float32 logits of the token after `tokens` [B]; advances `state`.
@@ -116,7 +118,7 @@ class OptimizedRunner:
 
     def step_top_k(self, state: State, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
         """The same, but ids [B, k] and log-probabilities [B, k] of the best tokens; fewer columns when V < k."""
-        step = self._advance(state, tokens, min(k, self._vocab_size))
+        step = self._advance(state, tokens, min(k, self._config.vocab_size))
         return step.output("top_ids").copy(), step.output("top_log_probabilities").copy()
 
     def select(self, state: State, rows: IntArray) -> State:
@@ -176,7 +178,7 @@ class OptimizedRunner:
         if not rows:
             return step
         source = {name: array[:rows] for name, array in buffers.source.items()}
-        past = {name: array[:rows] for name, array in buffers.past.items()}
+        past = {name: array[:rows] for name, array in zip(self._past_names, buffers.past, strict=True)}
         present = {name.replace("past", "present"): array for name, array in past.items()}
         for name, array in {**step.inputs, **source, **past}.items():
             _bind_input(step.binding, name, array)
@@ -187,7 +189,7 @@ class OptimizedRunner:
     def _room_for_logits(self, rows: int) -> Array:
         """All batches share it."""
         if len(self._logits) < rows:
-            self._logits = np.empty((rows, 1, self._vocab_size), np.float32)
+            self._logits = np.empty((rows, 1, self._config.vocab_size), np.float32)
         return self._logits[:rows]
 
 
