@@ -127,7 +127,7 @@ class _Beams:
         return [sorted(pool, key=lambda hypothesis: -hypothesis.score)[: self._options.n_best] for pool in self._pools]
 
     def _candidates(self, ids: IntArray, gains: ScoreArray) -> tuple[IntArray, IntArray, ScoreArray]:
-        """Last token, row of the parent beam and log-probability, each [A, C], of each sentence's best continuations."""
+        """Last token, row of the parent beam and log-probability, each [A, C], of the best of each sentence."""
         k = ids.shape[1]
         scores = (self.log_probabilities.reshape(-1, 1) + gains).reshape(len(self.sentences), -1)
         order = np.argsort(-scores, axis=1, kind="stable")[:, : 2 * self._options.beam_size]

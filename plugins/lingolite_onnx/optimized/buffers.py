@@ -6,6 +6,7 @@ rows or to reorder beams copies only what must move. R rows, K key/value heads, 
 
 from __future__ import annotations
 
+from itertools import compress, count
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -46,6 +47,12 @@ class Buffers(msgspec.Struct):
     def capacity(self) -> int:
         """Target tokens that `past` has room for."""
         return int(self.past.shape[3])
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether row i lies in slot i, for all rows."""
+        slots: list[int] = self.slots.tolist()
+        return slots == list(range(self.num_rows))
 
     def grow(self, limit: int) -> None:
         """Make room for twice as many target tokens, but for no more than `limit`."""
@@ -92,13 +99,11 @@ def _slots(parents: IntArray) -> IntArray:
     The first row that continues a slot below R keeps it. The others get slots that nobody continues, so that no copy
     overwrites what another copy reads.
     """
-    num_rows = len(parents)
-    first = np.full(parents.max(initial=-1) + 1, -1)
-    first[parents[::-1]] = np.arange(num_rows)[::-1]  # of equal indices, the one written last stays
-    kept = np.flatnonzero(first[:num_rows] >= 0)
-    slots = np.full(num_rows, -1)
-    slots[first[kept]] = kept
-    is_free = np.ones(num_rows, np.bool_)
-    is_free[kept] = False
-    slots[slots < 0] = np.flatnonzero(is_free)
-    return slots
+    slots = [-1] * len(parents)
+    is_free = [True] * len(parents)
+    for row, parent in enumerate(parents.tolist()):
+        if parent < len(parents) and is_free[parent]:
+            slots[row] = parent
+            is_free[parent] = False
+    free = compress(count(), is_free)
+    return np.array([next(free) if slot < 0 else slot for slot in slots], np.int64)

@@ -14,7 +14,7 @@ from lingolite_cli.group_quantization import GroupedMatrix
 from lingolite_cli.rotary import rotary_tables
 from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder
 from lingolite_onnx.layers import JOINT
-from lingolite_onnx.optimized.products import Products, blocks
+from lingolite_onnx.optimized.products import Gated, Products, blocks
 from lingolite_onnx.weights import PROJECTION, Matrix, Weights, can_join, concatenate
 
 _EPSILON = 1e-6
@@ -176,9 +176,6 @@ class OptimizedLayers:
         return graph.op("Reshape", attended, graph.integers(-1, 1, config.d_model))
 
     def feed_forward(self, x: str, name: str) -> str:
-        """SwiGLU (Shazeer 2020, arXiv:2002.05202, eq. 6) of x [..., d_model]."""
-        graph = self.graph
-        both = self.linear(x, f"{name}.gate_proj", f"{name}.up_proj")
-        gate, up = graph.ops("Split", both, names=[None, None], axis=-1, num_outputs=2)
-        activated = graph.op("QuickGelu", gate, domain=RUNTIME_DOMAIN, alpha=1.0)
-        return self.linear(graph.op("Mul", activated, up), f"{name}.down_proj")
+        """SwiGLU of x [..., d_model]."""
+        names = (f"{name}.gate_proj", f"{name}.up_proj", f"{name}.down_proj")
+        return self._products.gated(x, Gated(*(self.weights.matrix(part) for part in names)), names=names)

@@ -10,6 +10,8 @@ matrix are the same for both: int8 is uint8 less 128, that is, with its highest 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TypeGuard
 
 import msgspec
 import numpy as np
@@ -17,8 +19,8 @@ from onnx import TensorProto
 
 from lingolite_cli.group_quantization import GroupedMatrix
 from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder
-from lingolite_onnx.layers import PRODUCT
-from lingolite_onnx.weights import Array, Matrix
+from lingolite_onnx.layers import JOINT, PRODUCT
+from lingolite_onnx.weights import Array, Matrix, can_join, concatenate
 
 INTEGERS = ".integers"
 """Ends the name of rounded activations; before it stand the names of the matrices that they meet."""
@@ -34,6 +36,7 @@ LARGEST_BLOCK = 256
 
 _SMALLEST_BLOCK = 16
 _ZERO_POINT = 128
+_MOST_PARTS = 2
 
 
 def blocks(matrix: Matrix) -> tuple[Array, Array]:
@@ -56,6 +59,14 @@ def block_size(columns: int) -> int:
     if fitting < _SMALLEST_BLOCK:
         fitting = 1 << (columns - 1).bit_length()
     return min(max(fitting, _SMALLEST_BLOCK), LARGEST_BLOCK)
+
+
+class Gated(msgspec.Struct, frozen=True):
+    """The matrices of a feed-forward layer."""
+
+    gate: Matrix | GroupedMatrix
+    up: Matrix | GroupedMatrix
+    down: Matrix | GroupedMatrix
 
 
 class Products(ABC):
@@ -81,6 +92,19 @@ class Products(ABC):
         """The same with a float matrix that stays [out, in], because its rows are looked up, too."""
         stored = self.as_float32(self.graph.constant(matrix.values, name), matrix)
         return self.graph.op("FusedMatMul", x, stored, name=output, domain=RUNTIME_DOMAIN, transB=1)
+
+    def gated(self, x: str, parts: Gated, *, names: tuple[str, str, str]) -> str:
+        """SwiGLU (Shazeer 2020, arXiv:2002.05202, eq. 6) of x [..., in]; `names` of gate, up and down."""
+        graph, (gate, up) = self.graph, names[:2]
+        if can_join((parts.gate, parts.up)):
+            both = self.product(x, concatenate((parts.gate, parts.up)), name=JOINT.join(names[:2]))
+            gated, scaled = graph.ops("Split", both, names=[None, None], axis=-1, num_outputs=2)
+        else:
+            gated, scaled = self.product(x, parts.gate, name=gate), self.product(x, parts.up, name=up)
+        return self.product(self._activate(gated, scaled), parts.down, name=names[2])
+
+    def _activate(self, gate: str, up: str) -> str:
+        return self.graph.op("Mul", self.graph.op("QuickGelu", gate, domain=RUNTIME_DOMAIN, alpha=1.0), up)
 
     def as_float32(self, stored: str, matrix: Matrix) -> str:
         """`stored`, cast where the matrix has 16 bits."""
@@ -149,18 +173,36 @@ class ManyRows(Products):
         super().__init__(graph)
         self._zero_points: dict[int, str] = {}
 
-    def columns(self, matrix: Matrix, name: str) -> str:
-        """The matrix as int8 [K, out]."""
-        return self.graph.constant(np.ascontiguousarray(matrix.values.T), name)
+    def columns(self, matrices: Sequence[Matrix], names: Sequence[str]) -> list[str]:
+        """Matrices over the same activations, each as int8 [K, out]."""
+        return [
+            self.graph.constant(np.ascontiguousarray(matrix.values.T), name)
+            for matrix, name in zip(matrices, names, strict=True)
+        ]
 
     def rounded_together(self, columns: int) -> int:
         """How many neighbours of a row of activations share a scale."""
         return columns
 
+    def gated(self, x: str, parts: Gated, *, names: tuple[str, str, str]) -> str:
+        """As in any graph, but what `up` gives is left at the scale of its row of activations: the next rounding does
+        not mind, so the scale is put back after `down`, on fewer columns."""
+        gate, up = parts.gate, parts.up
+        if not (is_int8(gate) and is_int8(up)) or self.rounded_together(gate.values.shape[1]) < gate.values.shape[1]:
+            return super().gated(x, parts, names=names)
+        rounded = self._round(x, gate.values.shape[1], JOINT.join(names[:2]))
+        row_scale = rounded.scales[0]
+        products = [
+            self._multiply(rounded.integers[0], columns, matrix, name)
+            for matrix, columns, name in zip((gate, up), self.columns((gate, up), names[:2]), names, strict=False)
+        ]
+        hidden = self._activate(self.graph.op("Mul", products[0], row_scale), products[1])
+        return self.graph.op("Mul", self.product(hidden, parts.down, name=names[2]), row_scale)
+
     def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None) -> str:
         graph, columns = self.graph, matrix.values.shape[1]
         rounded = self._round(x, columns, name)
-        stored, scales = self.columns(matrix, name), graph.constant(scale, f"{name}.scale")
+        (stored,) = self.columns((matrix,), (name,))
         size = self.rounded_together(columns)
         products = []
         for index, (integers, row_scale) in enumerate(zip(rounded.integers, rounded.scales, strict=True)):
@@ -168,13 +210,23 @@ class ManyRows(Products):
             if size < columns:
                 bounds = graph.integers(index * size), graph.integers((index + 1) * size)
                 part = graph.op("Slice", stored, *bounds, graph.integers(0))
-            scaled = graph.op(
-                "MatMulIntegerToFloat",
-                *(integers, part, graph.scalar(1.0), scales, graph.constant(np.uint8(_ZERO_POINT))),
-                domain=RUNTIME_DOMAIN,
-            )
+            scaled = self._multiply(integers, part, matrix, name)
             products.append(graph.op("Mul", scaled, row_scale, name=output if len(rounded.integers) == 1 else None))
         return products[0] if len(products) == 1 else graph.op("Sum", *products, name=output)
+
+    def _multiply(self, integers: str, columns: str, matrix: Matrix, name: str) -> str:
+        """[..., out] float32: all of a product but the scale of the row of activations."""
+        assert matrix.scale is not None
+        graph = self.graph
+        return graph.op(
+            "MatMulIntegerToFloat",
+            integers,
+            columns,
+            graph.scalar(1.0),
+            graph.constant(matrix.scale, f"{name}.scale"),
+            graph.constant(np.uint8(_ZERO_POINT)),
+            domain=RUNTIME_DOMAIN,
+        )
 
     def _round(self, x: str, columns: int, name: str) -> Rounded:
         """x [..., columns] as integers, for the matrices `name`."""
@@ -200,19 +252,45 @@ class ManyRows(Products):
 
 
 class ManyRowsOfBlocks(ManyRows):
-    """The same over the bytes that `FewRows` stores; ONNX Runtime turns them into columns when it loads the graph."""
+    """The same over the bytes that `FewRows` stores; ONNX Runtime turns them into columns when it loads the graph.
 
-    def columns(self, matrix: Matrix, name: str) -> str:
-        """The matrix as int8 [K, out], from its blocks."""
-        graph, columns = self.graph, matrix.values.shape[1]
+    Where a row of activations has more than two scales, the products of its parts cost more than `MatMulNBits` does.
+    """
+
+    def __init__(self, graph: GraphBuilder) -> None:
+        super().__init__(graph)
+        self._by_blocks = FewRows(graph)
+
+    def columns(self, matrices: Sequence[Matrix], names: Sequence[str]) -> list[str]:
+        """Matrices as int8 [K, out], from the blocks of all of them together."""
+        graph = self.graph
+        matrix = concatenate(tuple(matrices))
+        assert isinstance(matrix, Matrix)
         stored, _ = blocks(matrix)
-        flat = graph.constant(stored.reshape(len(stored), -1).view(np.int8), f"{name}.blocks")
+        flat = graph.constant(stored.reshape(len(stored), -1).view(np.int8), f"{JOINT.join(names)}.blocks")
         signed = graph.op("BitwiseXor", flat, graph.constant(np.int8(-_ZERO_POINT)))
-        if stored[0].size > columns:
-            signed = graph.op("Slice", signed, graph.integers(0), graph.integers(columns), graph.integers(1))
-        return graph.op("Transpose", signed, perm=[1, 0])
+        if stored[0].size > matrix.values.shape[1]:
+            signed = graph.op(
+                "Slice", signed, graph.integers(0), graph.integers(matrix.values.shape[1]), graph.integers(1)
+            )
+        turned = graph.op("Transpose", signed, perm=[1, 0])
+        if len(matrices) == 1:
+            return [turned]
+        sizes = graph.integers(*(len(matrix.values) for matrix in matrices))
+        return graph.ops("Split", turned, sizes, names=[None] * len(matrices), axis=1)
 
     def rounded_together(self, columns: int) -> int:
         """As `MatMulNBits` does, so that a sentence alone and in a batch is rounded alike."""
         size = block_size(columns)
         return columns if columns % size else size
+
+    def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None) -> str:
+        columns = matrix.values.shape[1]
+        if columns > _MOST_PARTS * self.rounded_together(columns):
+            return self._by_blocks.product(x, matrix, name=name, output=output)
+        return super()._int8(x, matrix, scale, name=name, output=output)
+
+
+def is_int8(matrix: Matrix | GroupedMatrix) -> TypeGuard[Matrix]:
+    """Whether products with a matrix are integer products by row."""
+    return isinstance(matrix, Matrix) and matrix.is_int8

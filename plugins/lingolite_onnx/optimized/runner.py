@@ -144,9 +144,9 @@ class OptimizedRunner:
         session = self._session(ENCODER)
         binding = session.io_binding()
         for name, array in inputs.items():
-            _bind_input(binding, name, array)
+            binding.bind_cpu_input(name, array)
         for name, array in outputs.items():
-            _bind_output(binding, name, array)
+            binding.bind_ortvalue_output(name, _value(array))
         session.run_with_iobinding(binding)
 
     def _advance(self, state: State, tokens: IntArray, k: int) -> Step:
@@ -178,12 +178,14 @@ class OptimizedRunner:
         if not rows:
             return step
         source = {name: array[:rows] for name, array in buffers.source.items()}
-        past = {name: array[:rows] for name, array in zip(self._past_names, buffers.past, strict=True)}
-        present = {name.replace("past", "present"): array for name, array in past.items()}
-        for name, array in {**step.inputs, **source, **past}.items():
-            _bind_input(step.binding, name, array)
-        for name, array in {**step.outputs, **present}.items():
-            _bind_output(step.binding, name, array)
+        for name, array in {**step.inputs, **source}.items():
+            step.binding.bind_cpu_input(name, array)
+        for name, array in step.outputs.items():
+            step.binding.bind_ortvalue_output(name, _value(array))
+        for name, array in zip(self._past_names, buffers.past, strict=True):
+            value = _value(array[:rows])
+            step.binding.bind_ortvalue_input(name, value)
+            step.binding.bind_ortvalue_output(name.replace("past", "present"), value)
         return step
 
     def _room_for_logits(self, rows: int) -> Array:
@@ -195,8 +197,7 @@ class OptimizedRunner:
 
 def _moved(buffers: Buffers) -> Array | None:
     """The slot of each row; None when row i lies in slot i."""
-    slots = buffers.slots
-    return None if np.array_equal(slots, np.arange(len(slots))) else slots
+    return None if buffers.is_in_order else buffers.slots
 
 
 def _small_inputs(rows: int, k: int) -> dict[str, Array]:
@@ -223,14 +224,6 @@ def _arrays(shapes: Mapping[str, list[int | str]], sizes: Mapping[str, int]) -> 
     }
 
 
-def _bind_input(binding: ort.IOBinding, name: str, array: Array) -> None:
-    binding.bind_input(name, "cpu", 0, array.dtype, array.shape, _address(array))
-
-
-def _bind_output(binding: ort.IOBinding, name: str, array: Array) -> None:
-    binding.bind_output(name, "cpu", 0, array.dtype, array.shape, _address(array))
-
-
-def _address(array: Array) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
+def _value(array: Array) -> ort.OrtValue:
+    """What onnxruntime binds, over the memory of a contiguous array."""
+    return ort.OrtValue.ortvalue_from_numpy(array)

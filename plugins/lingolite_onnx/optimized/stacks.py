@@ -13,6 +13,7 @@ from onnx import TensorProto
 from lingolite_cli.architecture import ModelConfig
 from lingolite_onnx.graph import GraphBuilder, Value, WeightFile
 from lingolite_onnx.layers import LOGITS, MASKED
+from lingolite_onnx.optimized.candidates import best, best_by_blocks
 from lingolite_onnx.optimized.layers import Lengths, OptimizedLayers
 from lingolite_onnx.optimized.products import FewRows, ManyRows, ManyRowsOfBlocks, Products
 from lingolite_onnx.stacks import Interface
@@ -97,7 +98,8 @@ def build_batch_decoder(
 
 
 def _decoder(weights: Weights, products: Products, num_positions: int, opset_version: int) -> onnx.ModelProto:
-    _Decoder(OptimizedLayers(weights, products, num_positions=num_positions)).build()
+    layers = OptimizedLayers(weights, products, num_positions=num_positions)
+    _Decoder(layers, is_for_many=isinstance(products, ManyRows)).build()
     interface = decoder_interface(weights.config)
     return products.graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
 
@@ -173,7 +175,8 @@ class _Encoder:
 class _Decoder:
     """Nodes of a decoder. Hidden states are [B, 1, d_model]."""
 
-    def __init__(self, layers: OptimizedLayers) -> None:
+    def __init__(self, layers: OptimizedLayers, *, is_for_many: bool) -> None:
+        self._is_for_many = is_for_many
         self._layers = layers
         self._graph = layers.graph
         self._config = layers.config
@@ -192,7 +195,11 @@ class _Decoder:
                 x, normed = layers.add_and_norm(
                     x, layers.feed_forward(normed, f"{name}.ffn"), "decoder.final_norm" if last else following
                 )
-        self._candidates(layers.projection(normed, output=LOGITS))
+        logits = layers.projection(normed, output=LOGITS)
+        if self._is_for_many:
+            best_by_blocks(graph, logits, vocab_size=config.vocab_size)
+        else:
+            best(graph, logits)
 
     def _self_attention(self, x: str, layer: int) -> str:
         name = f"decoder.layers.{layer}.self_attn"
@@ -212,10 +219,3 @@ class _Decoder:
             self._layers.linear(x, f"{name}.q_proj"), f"cross_key_{layer}", f"cross_value_{layer}", "source_bias"
         )
         return self._layers.linear(attended, f"{name}.o_proj")
-
-    def _candidates(self, logits: str) -> None:
-        """The best k next tokens. They are chosen by logits: log-probabilities may tie where logits do not."""
-        graph = self._graph
-        graph.ops("TopK", logits, "k", names=["top_values", "top_ids"], axis=-1)
-        log_probabilities = graph.op("LogSoftmax", logits, axis=-1)
-        graph.op("GatherElements", log_probabilities, "top_ids", axis=-1, name="top_log_probabilities")
