@@ -9,6 +9,7 @@ from lingolite_onnx.graph import GraphBuilder
 
 _BLOCK_SIZES = range(256, 31, -1)
 """Sizes of a block of the vocabulary, best first."""
+_FEWEST_BLOCKS = 4
 
 
 def best(graph: GraphBuilder, logits: str) -> None:
@@ -28,7 +29,9 @@ def best_by_blocks(graph: GraphBuilder, logits: str, *, vocab_size: int) -> None
     sees block maxima and k blocks instead of all logits. Blocks are gathered in the order of their ids, so that ties
     still go to the smaller one.
     """
-    size = next((size for size in _BLOCK_SIZES if vocab_size % size == 0), None)
+    size = next(
+        (size for size in _BLOCK_SIZES if vocab_size % size == 0 and vocab_size // size >= _FEWEST_BLOCKS), None
+    )
     if size is None:
         best(graph, logits)
         return

@@ -251,3 +251,23 @@ def test_a_missing_graph_is_named(optimized: Any, tmp_path: Path) -> None:
     (tmp_path / "onnx" / ENCODER).unlink()
     with pytest.raises(LingoLiteError, match=f"has no {ENCODER}"):
         opened(Artifact(tmp_path / "onnx", optimized(BUNDLE).manifest))
+
+
+@pytest.mark.parametrize("format", [BUNDLE, BUNDLE_INT8])
+@needs_exact_int8
+def test_a_batch_of_any_lengths_is_encoded_as_its_sentences_are(
+    optimized: Any, format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks of 12 tokens: the longest source alone, the others two and three together, in another order."""
+    lengths = [4, 11, 3, 6, 4, 5]
+    ids = np.zeros((len(lengths), max(lengths)), np.int64)
+    for row, length in zip(ids, lengths, strict=True):
+        row[:length] = np.random.default_rng(length).integers(8, 90, length)
+    monkeypatch.setattr(runner, "CHUNK_TOKENS", 12)
+    backend = opened(optimized(format))
+    together, tokens = backend.encode(ids, ids != 0), np.full(len(lengths), 9)
+    logits = [backend.step(together, tokens).copy() for _ in range(3)]
+    for row, length in enumerate(lengths):
+        alone = backend.encode(ids[row : row + 1, :length], np.ones((1, length), np.bool_))
+        for seen in logits:
+            np.testing.assert_allclose(seen[row], backend.step(alone, tokens[:1])[0], rtol=0, atol=1e-4)
