@@ -1,7 +1,7 @@
 """Faults that a corpus score hardly shows and a user sees at once: loops, copies, lost numbers and placeholders.
 
 Owns what counts as a fault of one translation, and the count over a test set. A reference excuses: what a human
-translator did as well is no fault. Languages of one script are not told apart.
+translator did as well is no fault.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
+
+from lingolite_cli.evaluation.language import LanguagePair
 
 MAX_RATIO = 3.0
 """Times as long as the source, or as short, in characters; as seen from the references too."""
@@ -153,7 +155,25 @@ FAULTS: dict[str, Callable[[Translation], bool]] = {
     "placeholders": _changes(_placeholders),
     "tags": _changes(_tags),
 }
-"""Each kind of fault, and how one translation is tested for it."""
+"""Each kind of fault that one translation shows by itself, and how it is tested for it."""
+FAULT_KINDS = (*FAULTS, "languages")
+"""Every kind; `languages` are told apart by what the whole test set says of them."""
+
+
+def fault_tests(translations: Sequence[Translation]) -> dict[str, Callable[[Translation], bool]]:
+    """How one translation is tested for each kind of fault.
+
+    Args:
+        translations: the whole test set; of any system, for only sources and references are looked at.
+    """
+    pair = LanguagePair(
+        (translation.source for translation in translations),
+        (reference for translation in translations for reference in translation.references[:1]),
+    )
+    return {
+        **FAULTS,
+        "languages": lambda translation: pair.is_source_language(translation.hypothesis, translation.references),
+    }
 
 
 def compare_faults(reference: Sequence[Translation], candidate: Sequence[Translation]) -> list[Degeneration]:
@@ -164,7 +184,7 @@ def compare_faults(reference: Sequence[Translation], candidate: Sequence[Transla
         candidate: of the other, in the same order.
     """
     found = []
-    for kind, has_fault in FAULTS.items():
+    for kind, has_fault in fault_tests(reference).items():
         before, after = (
             {index for index, one in enumerate(system) if has_fault(one)} for system in (reference, candidate)
         )

@@ -15,7 +15,7 @@ from lingolite_cli.benchmark.figures import Timing
 from lingolite_cli.benchmark.rounds import Trial
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.evaluation.budgets import SIZE_BUDGETS, TIMED_BUDGETS
-from lingolite_cli.evaluation.degeneration import FAULTS
+from lingolite_cli.evaluation.degeneration import FAULT_KINDS
 from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict, judge_drop, judge_max, judge_min
 from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
 from lingolite_cli.recipe.record import StepResult, VerifyResult
@@ -32,7 +32,7 @@ from lingolite_cli.recipe.steps.timing import (
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.schema import convert
 
-_NEW_FAULTS = {f"new_{kind}_max": kind for kind in FAULTS}
+_NEW_FAULTS = {f"new_{kind}_max": kind for kind in FAULT_KINDS}
 FIXED_BUDGETS = (*SIZE_BUDGETS, *TIMED_BUDGETS, "parity_min", "exact_match_min", *_NEW_FAULTS)
 """Budgets that every `verify` step may have, whatever its metrics."""
 
