@@ -16,7 +16,6 @@ from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.evaluation.comparison import Comparison, Scorer, Translations, compare_translations
-from lingolite_cli.plugins.specs import MetricSpec
 from lingolite_cli.recipe.changes import Changes, compare_runs, regressions
 from lingolite_cli.recipe.record import RunManifest
 from lingolite_cli.recipe.runs import MANIFEST_NAME, read_run, run_translations, translations_of
@@ -39,8 +38,8 @@ def compare(
     ] = None,
     metrics: Annotated[list[str] | None, typer.Option("--metrics", help="A metric; repeatable.")] = None,
     listed: Annotated[int, typer.Option("--sentences", min=0, help="Best and worst sentences to show.")] = 5,
-    resamples: Annotated[int, typer.Option(min=100, help="Of the paired bootstrap.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the paired bootstrap.")] = 17,
+    resamples: Annotated[int, typer.Option(min=100, help="Of the paired bootstrap and the randomization.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the paired bootstrap and the randomization.")] = 17,
     fail_on_regression: Annotated[
         bool,
         typer.Option("--fail-on-regression", help="Exit 3 if a score is surely worse, or a budget newly broken."),
@@ -53,7 +52,7 @@ def compare(
     console = state.console(json=json)
     loaded = {name: state.registry.resolve("metric", name) for name in metrics or ("bleu", "chrf")}
     made = {
-        name: Scorer(metric.create(), "sentence_statistics" in metric.spec.capabilities)
+        name: Scorer(metric.create(), "sentence_statistics" in metric.spec.capabilities, metric.spec.goal)
         for name, metric in loaded.items()
     }
     sides = _sides(state, (first, second), threads, console)
@@ -62,8 +61,7 @@ def compare(
         for name, a, b in _pairs(*sides, step)
     ]
     changes = _changes(*sides)
-    specs = {name: metric.spec for name, metric in loaded.items() if isinstance(metric.spec, MetricSpec)}
-    worse = regressions(comparisons, changes, specs)
+    worse = regressions(comparisons, changes)
     _show(comparisons, changes, worse, paths=(first, second), console=console)
     if fail_on_regression and worse:
         raise typer.Exit(ExitCode.BUDGET_BROKEN)

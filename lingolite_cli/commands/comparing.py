@@ -7,7 +7,7 @@ import sys
 
 from lingolite_cli.console import Console, status_text
 from lingolite_cli.evaluation.comparison import ComparedSentence, Comparison, LengthBucket
-from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict
+from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict, p_value_text
 from lingolite_cli.evaluation.word_diff import Span, word_diff
 from lingolite_cli.recipe.changes import Changes
 
@@ -18,9 +18,9 @@ def show_comparison(comparison: Comparison, *, first: str, second: str, console:
     """Scores, wins and losses, lengths, and the sentences that differ most."""
     console.print(f"{comparison.name}: {comparison.num_sentences:,} sentences\n  A  {first}\n  B  {second}")
     console.table(
-        ["metric", "A", "B", "B − A", "95 % interval"],
+        ["metric", "A", "B", "B − A", "95 % interval", "p"],
         [[d.metric, f"{d.reference:.2f}", f"{d.candidate:.2f}", *_difference(d)] for d in comparison.differences],
-        right="A,B,B − A",
+        right="A,B,B − A,p",
     )
     console.print(
         f"B is better on {comparison.wins:,}, worse on {comparison.losses:,} and as good on {comparison.ties:,} "
@@ -30,7 +30,8 @@ def show_comparison(comparison: Comparison, *, first: str, second: str, console:
         rows = [
             [*_bucket(bucket), d.metric, *_difference(d)] for bucket in comparison.buckets for d in bucket.differences
         ]
-        console.table(["source words", "sentences", "metric", "B − A", "95 % interval"], rows, right="sentences,B − A")
+        columns = ["source words", "sentences", "metric", "B − A", "95 % interval", "p"]
+        console.table(columns, rows, right="sentences,B − A,p")
     for title, sentences in (("gained most", comparison.best), ("lost most", comparison.worst)):
         if sentences:
             console.print(f"\n{title}:")
@@ -42,7 +43,7 @@ def _difference(difference: MetricDifference) -> list[str]:
     interval = ""
     if difference.low is not None and difference.high is not None:
         interval = f"[{difference.low:+.2f}, {difference.high:+.2f}]"
-    return [f"{difference.delta:+.2f}", interval]
+    return [f"{difference.delta:+.2f}", interval, p_value_text(difference.p_value)]
 
 
 def _bucket(bucket: LengthBucket) -> tuple[str, str]:

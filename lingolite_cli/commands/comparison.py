@@ -137,7 +137,7 @@ def comparison_rows(manifest: RunManifest) -> list[Row]:
 def _baseline_row(result: VerifyResult, speeds: dict[str, float]) -> Row:
     method, _, backend = result.reference.rpartition("-")
     scores = [
-        MetricDifference(metric=d.metric, reference=d.reference, candidate=d.reference, delta=0.0)
+        MetricDifference(metric=d.metric, reference=d.reference, candidate=d.reference, delta=0.0, goal=d.goal)
         for d in result.differences
     ]
     return Row(

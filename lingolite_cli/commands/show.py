@@ -10,7 +10,7 @@ from typing import Any
 from lingolite_cli.commands.show_benchmark import show_benchmark
 from lingolite_cli.commands.show_search import show_search
 from lingolite_cli.console import Console, status_text
-from lingolite_cli.evaluation.verdicts import Verdict
+from lingolite_cli.evaluation.verdicts import Verdict, p_value_text
 from lingolite_cli.recipe.record import (
     BenchmarkResult,
     EvaluateResult,
@@ -132,12 +132,13 @@ def show_verification(result: VerifyResult, console: Console) -> None:
                 f"{difference.candidate:.2f}",
                 f"{difference.delta:+.2f}",
                 interval,
+                p_value_text(difference.p_value),
             ]
         )
     console.table(
-        ["metric", result.reference, result.candidate, "difference", "95 % interval"],
+        ["metric", result.reference, result.candidate, "difference", "95 % interval", "p"],
         rows,
-        right=f"{result.reference},{result.candidate},difference",
+        right=f"{result.reference},{result.candidate},difference,p",
     )
     if result.parity is not None:
         forced = (

@@ -5,12 +5,16 @@ Owns what is compared. What the systems are, and where their translations come f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from lingolite_cli.evaluation.verdicts import MetricDifference
+from lingolite_cli.evaluation.verdicts import Loss, MetricDifference
+from lingolite_cli.plugins.specs import Goal, merit
+
+if TYPE_CHECKING:
+    from lingolite_cli.plugins.interfaces import StatisticsArray
 
 LENGTHS = ((1, 5), (6, 10), (11, 20), (21, 40), (41, None))
 """Words of a source, first and last of each bucket."""
@@ -38,10 +42,11 @@ class Translations(msgspec.Struct, frozen=True):
 
 
 class Scorer(msgspec.Struct, frozen=True):
-    """A metric, and whether it declares sentence statistics; without them a difference has no interval."""
+    """A metric, whether it declares sentence statistics, without which a difference has no interval, and its goal."""
 
     metric: Any  # a `Metric`, or a `ResamplableMetric`
     is_resamplable: bool
+    goal: Goal = "higher"
 
 
 class ComparedSentence(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +149,7 @@ def measure_difference(
     resamples: int,
     scores: tuple[float, float] | None = None,
 ) -> MetricDifference:
-    """Second minus first by one metric, with the interval of the paired bootstrap where the metric allows it.
+    """Second minus first by one metric, with interval and p-value where the metric allows them.
 
     Args:
         name: of the metric.
@@ -152,27 +157,54 @@ def measure_difference(
         first: what is compared with.
         second: of the same sentences in the same order.
         seed: of the resampling.
-        resamples: how many.
+        resamples: of the paired bootstrap, and trials of the randomization.
         scores: of both, where they are known.
     """
-    from lingolite_cli.evaluation.statistics import paired_bootstrap
-
     metric = scorer.metric
     before, after = scores or [metric.score(system.hypotheses, system.streams).value for system in (first, second)]
     difference = MetricDifference(
-        metric=name, reference=before, candidate=after, delta=after - before, num_sentences=len(first.sources)
+        metric=name,
+        reference=before,
+        candidate=after,
+        delta=after - before,
+        num_sentences=len(first.sources),
+        goal=scorer.goal,
     )
     if not scorer.is_resamplable:
         return difference
-    interval = paired_bootstrap(
-        metric.statistics(first.hypotheses, first.streams),
-        metric.statistics(second.hypotheses, second.streams),
-        metric.from_statistics,
-        resamples=resamples,
-        seed=seed,
-    )
+    statistics = [metric.statistics(system.hypotheses, system.streams) for system in (first, second)]
+    return _resampled(difference, metric.from_statistics, (statistics[0], statistics[1]), seed=seed, count=resamples)
+
+
+def _resampled(
+    difference: MetricDifference,
+    score: Callable[[StatisticsArray], StatisticsArray],
+    statistics: tuple[StatisticsArray, StatisticsArray],
+    *,
+    seed: int,
+    count: int,
+) -> MetricDifference:
+    """The difference with its interval, its p-value and its loss. `statistics` are [N, K] of both."""
+    from lingolite_cli.evaluation.statistics import guarded_interval, paired_bootstrap, paired_randomization
+
+    goal = difference.goal
+
+    def turned(totals: StatisticsArray) -> StatisticsArray:
+        return merit(score(totals), goal)
+
+    interval = paired_bootstrap(*statistics, score, resamples=count, seed=seed)
+    gain = interval if goal == "higher" else paired_bootstrap(*statistics, turned, resamples=count, seed=seed)
+    guarded = guarded_interval(*statistics, turned, resamples=count, seed=seed)
     return msgspec.structs.replace(
-        difference, delta=interval.delta, low=interval.low, high=interval.high, confidence=interval.confidence
+        difference,
+        delta=interval.delta,
+        low=interval.low,
+        high=interval.high,
+        confidence=interval.confidence,
+        p_value=paired_randomization(*statistics, score, trials=count, seed=seed),
+        resampled_loss=Loss(
+            estimate=0.0 - gain.delta, low=0.0 - gain.high, high=0.0 - gain.low, guarded_high=0.0 - guarded.low
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""How sure a difference between two systems is: paired bootstrap resampling.
+"""How sure a difference between two systems is: bootstrap intervals, a guard for their tails, and randomization.
 
 Owns the resampling. What the statistics of a sentence are, and how their sums become a score, is the business
 of each metric. N sentences, K statistics, M resamples.
@@ -6,8 +6,8 @@ of each metric. N sentences, K statistics, M resamples.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 import numpy as np
@@ -15,8 +15,13 @@ import numpy as np
 if TYPE_CHECKING:
     from lingolite_cli.plugins.interfaces import StatisticsArray
 
+    ScoreFunction: TypeAlias = Callable[[StatisticsArray], StatisticsArray]
+
 _CHUNK_CELLS = 4_000_000
-"""Resampling counts held at a time (32 MB of float64), so that memory does not grow with the test set."""
+"""Resampling weights held at a time (32 MB of float64), so that memory does not grow with the test set."""
+
+_SAME = 1e-9
+"""Points of a metric: two differences nearer than this are the same one, summed in another order."""
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -31,7 +36,7 @@ class Interval(msgspec.Struct, frozen=True):
 def paired_bootstrap(
     reference_statistics: StatisticsArray,
     candidate_statistics: StatisticsArray,
-    score: Callable[[StatisticsArray], StatisticsArray],
+    score: ScoreFunction,
     *,
     resamples: int = 1000,
     seed: int,
@@ -54,40 +59,129 @@ def paired_bootstrap(
     Raises:
         ValueError: the two have different shapes, there are no sentences, or a number is out of its range.
     """
-    _check(reference_statistics, candidate_statistics, resamples=resamples, confidence=confidence)
-    both = np.concatenate([reference_statistics, candidate_statistics], axis=1)
-    differences = _differences(_resampled_totals(both, resamples=resamples, seed=seed), score)
-    delta = _differences(both.sum(axis=0, keepdims=True), score)[0]
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(differences, [tail, 1.0 - tail])
-    return Interval(float(delta), float(low), float(high), confidence)
+    both = _pairs(reference_statistics, candidate_statistics, resamples=resamples, confidence=confidence)
+    generator = np.random.default_rng(seed)
+    totals = [_drawn_counts(generator, rows, len(both)) @ both for rows in _chunks(resamples, len(both))]
+    low, high = _percentiles(_differences(np.concatenate(totals), score), confidence)
+    return Interval(_delta(both, score), low, high, confidence)
 
 
-def _check(reference: StatisticsArray, candidate: StatisticsArray, *, resamples: int, confidence: float) -> None:
+def guarded_interval(
+    reference_statistics: StatisticsArray,
+    candidate_statistics: StatisticsArray,
+    score: ScoreFunction,
+    *,
+    resamples: int = 1000,
+    seed: int,
+    confidence: float = 0.95,
+) -> Interval:
+    """A wider interval for verdicts: as if the test set had one more sentence like its most extreme one.
+
+    Percentile intervals are too narrow where few sentences carry the difference, for another draw may hold more of
+    them. Here resamples weigh N + 1 sentences by a flat Dirichlet distribution (Rubin 1981, "The Bayesian Bootstrap"):
+    for the low end the sentence whose presence lowers the difference most is in it twice, for the high end that which
+    raises it most. With the largest value that is possible, instead of the largest that was seen, this is
+    Gaffke's bound of a mean (Learned-Miller and Thomas 2019, "A New Confidence Interval for the Mean of a
+    Bounded Random Variable", section 3). What no sentence shows at all, no resampling can guard against.
+
+    Args and errors are those of `paired_bootstrap`.
+    """
+    both = _pairs(reference_statistics, candidate_statistics, resamples=resamples, confidence=confidence)
+    generator = np.random.default_rng(seed)
+    influence = _differences(both.sum(axis=0) + both, score)
+    extremes = [int(np.argmin(influence)), int(np.argmax(influence))]
+    totals: tuple[list[StatisticsArray], list[StatisticsArray]] = ([], [])
+    for rows in _chunks(resamples, len(both)):
+        weights = generator.exponential(size=(rows, len(both) + 1))
+        weights *= (len(both) + 1) / weights.sum(axis=1, keepdims=True)
+        shared = weights[:, :-1] @ both
+        for end, extreme in zip(totals, extremes, strict=True):
+            end.append(shared + weights[:, -1:] * both[extreme])
+    low, high = (_percentiles(_differences(np.concatenate(end), score), confidence) for end in totals)
+    return Interval(_delta(both, score), low[0], high[1], confidence)
+
+
+def paired_randomization(
+    reference_statistics: StatisticsArray,
+    candidate_statistics: StatisticsArray,
+    score: ScoreFunction,
+    *,
+    trials: int = 1000,
+    seed: int,
+) -> float:
+    """Two-sided p-value of approximate randomization (Riezler and Maxwell 2005, "On Some Pitfalls in Automatic
+    Evaluation and Significance Testing for MT", W05-0908, section 4).
+
+    Were the systems alike, it would not matter which of them made which translation. Each trial exchanges the two
+    translations of every sentence with probability 1/2. The p-value is (c + 1) / (M + 1), with c trials whose
+    difference is at least as large as the one seen. sacreBLEU counts larger ones only, so that equal systems get
+    1 / (M + 1) there; here they get 1.
+
+    Args:
+        reference_statistics: as of `paired_bootstrap`.
+        candidate_statistics: as of `paired_bootstrap`.
+        score: as of `paired_bootstrap`.
+        trials: how often translations are exchanged.
+        seed: of the exchanges; the same seed gives the same p-value.
+
+    Returns:
+        in (0, 1]: how often chance alone would give such a difference between systems that are alike.
+
+    Raises:
+        ValueError: as of `paired_bootstrap`.
+    """
+    both = _pairs(reference_statistics, candidate_statistics, resamples=trials, confidence=0.5)
+    generator = np.random.default_rng(seed)
+    width = both.shape[1] // 2
+    gain = both[:, width:] - both[:, :width]
+    moved = [
+        generator.integers(2, size=(rows, len(both))).astype(np.float64) @ gain for rows in _chunks(trials, len(both))
+    ]
+    exchange = np.concatenate(moved)
+    totals = both.sum(axis=0) + np.concatenate([exchange, -exchange], axis=1)
+    as_large = np.abs(_differences(totals, score)) >= abs(_delta(both, score)) - _SAME
+    return float((as_large.sum() + 1) / (trials + 1))
+
+
+def _pairs(
+    reference: StatisticsArray, candidate: StatisticsArray, *, resamples: int, confidence: float
+) -> StatisticsArray:
+    """[N, 2 K]: the statistics of both, side by side, once they are known to be pairs."""
     if reference.ndim != 2 or reference.shape != candidate.shape:
         raise ValueError(f"statistics of shapes {reference.shape} and {candidate.shape} are not pairs")
     if not reference.size:
         raise ValueError("no sentences to resample")
     if resamples < 1 or not 0.0 < confidence < 1.0:
         raise ValueError(f"resamples {resamples} or confidence {confidence} is out of range")
+    return np.concatenate([reference, candidate], axis=1)
 
 
-def _resampled_totals(statistics: StatisticsArray, *, resamples: int, seed: int) -> StatisticsArray:
-    """[resamples, K] sums over N sentences drawn with replacement."""
-    num_sentences = len(statistics)
-    generator = np.random.default_rng(seed)
-    chunk = max(1, _CHUNK_CELLS // num_sentences)
-    totals = []
-    for start in range(0, resamples, chunk):
-        rows = min(chunk, resamples - start)
-        drawn = generator.integers(num_sentences, size=(rows, num_sentences))
-        drawn += np.arange(rows)[:, None] * num_sentences
-        counts = np.bincount(drawn.ravel(), minlength=rows * num_sentences).reshape(rows, num_sentences)
-        totals.append(counts.astype(np.float64) @ statistics)
-    return np.concatenate(totals)
+def _chunks(resamples: int, num_sentences: int) -> Iterator[int]:
+    """How many resamples are made at a time."""
+    size = max(1, _CHUNK_CELLS // num_sentences)
+    for start in range(0, resamples, size):
+        yield min(size, resamples - start)
 
 
-def _differences(totals: StatisticsArray, score: Callable[[StatisticsArray], StatisticsArray]) -> StatisticsArray:
+def _drawn_counts(generator: np.random.Generator, rows: int, num_sentences: int) -> StatisticsArray:
+    """[rows, N]: how often each sentence is in each resample."""
+    drawn = generator.integers(num_sentences, size=(rows, num_sentences))
+    drawn += np.arange(rows)[:, None] * num_sentences
+    counts = np.bincount(drawn.ravel(), minlength=rows * num_sentences).reshape(rows, num_sentences)
+    return counts.astype(np.float64)
+
+
+def _differences(totals: StatisticsArray, score: ScoreFunction) -> StatisticsArray:
     """[M] candidate minus reference, from [M, 2 K] totals of both."""
     half = totals.shape[1] // 2
     return score(totals[:, half:]) - score(totals[:, :half])
+
+
+def _delta(both: StatisticsArray, score: ScoreFunction) -> float:
+    return float(_differences(both.sum(axis=0, keepdims=True), score)[0])
+
+
+def _percentiles(differences: StatisticsArray, confidence: float) -> tuple[float, float]:
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(differences, [tail, 1.0 - tail])
+    return float(low), float(high)

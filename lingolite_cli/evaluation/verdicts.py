@@ -7,26 +7,50 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Literal
 
 import msgspec
 
 from lingolite_cli.evaluation.budgets import TimedBudget
 from lingolite_cli.evaluation.noise import SeriesInterval, median_interval
+from lingolite_cli.plugins.specs import Goal, merit
 
 VerdictStatus = Literal["pass", "fail", "inconclusive", "not measured"]
 
 MIN_SENTENCES = 10
 """Sentences below which no interval is trusted: resampling so few repeats the same handful of values."""
 
+POWER = 0.8
+"""How often the test set that is advised would settle an inconclusive verdict, were the true loss the one seen."""
+
 _MANY_TIMES = 100.0
 """Beyond this many times the test set, a count of sentences is no longer advice."""
+
+
+class Loss(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much worse the candidate is, in points of the metric: positive is worse, whichever way the metric counts.
+
+    `low` and `high` are the ends of the interval; `guarded_high` is its upper end with the worst sentence of the test
+    set in it once more. All are the estimate where the metric gives no interval.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    guarded_high: float
+
+    @property
+    def upper(self) -> float:
+        """What a budget is held against."""
+        return max(self.high, self.guarded_high)
 
 
 class MetricDifference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Candidate minus reference on the same sentences, with a paired-bootstrap interval where there is one.
 
-    `num_sentences` is the size of the test set behind the interval.
+    `p_value` is that of approximate randomization: how often chance alone would give such a difference between systems
+    that are alike. `num_sentences` is the size of the test set behind both. `goal` is the metric's.
     """
 
     metric: str
@@ -36,7 +60,22 @@ class MetricDifference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     low: float | None = None
     high: float | None = None
     confidence: float = 0.95
+    p_value: float | None = None
     num_sentences: int | None = None
+    goal: Goal = "higher"
+    resampled_loss: Loss | None = None
+
+    @property
+    def loss(self) -> Loss:
+        """How much worse the candidate is: as resampled, or else from the difference."""
+        if self.resampled_loss is not None:
+            return self.resampled_loss
+        estimate = merit(self.reference, self.goal) - merit(self.candidate, self.goal)
+        if self.low is None or self.high is None or isinstance(self.goal, float):
+            return Loss(estimate=estimate, low=estimate, high=estimate, guarded_high=estimate)
+        # 0.0 - x rather than -x: no difference must read 0, not -0.
+        low, high = (0.0 - self.high, 0.0 - self.low) if self.goal == "higher" else (self.low, self.high)
+        return Loss(estimate=estimate, low=low, high=high, guarded_high=high)
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,50 +109,34 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return self.status != "pass" and not (self.status == "inconclusive" and self.allowed)
 
 
-class _Loss(msgspec.Struct, frozen=True):
-    """How much worse the candidate is: positive is worse, whichever way the metric counts."""
+def p_value_text(p_value: float | None) -> str:
+    """A p-value as tables have it; nothing where there is none."""
+    if p_value is None:
+        return ""
+    return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
-    estimate: float
-    low: float
-    high: float
 
-
-def judge_drop(
-    difference: MetricDifference,
-    *,
-    limit: float,
-    budget: str,
-    allow_inconclusive: bool,
-    higher_is_better: bool = True,
-) -> Verdict:
+def judge_drop(difference: MetricDifference, *, limit: float, budget: str, allow_inconclusive: bool) -> Verdict:
     """Non-inferiority: has the candidate lost at most `limit`?
 
-    It passes only when the whole interval of the loss lies at or below the limit, and fails when the whole
-    interval lies above it; what lies between is inconclusive. A difference without an interval is judged on
-    its point estimate, and says so.
+    It passes only when the whole interval of the loss lies at or below the limit, also with the worst sentence counted
+    once more; it fails when the whole interval lies above it; what lies between is inconclusive. A difference without
+    an interval is judged on its point estimate, and says so.
 
     Args:
         difference: candidate minus reference.
         limit: the largest loss allowed, in points of the metric.
         budget: the name of the limit, such as `bleu_drop_max`.
         allow_inconclusive: the recipe lets an inconclusive verdict pass; it stays marked as inconclusive.
-        higher_is_better: False for error rates, where a rise is the loss.
     """
-    loss = _loss(difference, higher_is_better)
-    measured = (loss.estimate, loss.low, loss.high)
-    if any(math.isnan(value) for value in measured):
-        status: VerdictStatus = "not measured"
+    loss = difference.loss
+    if any(math.isnan(value) for value in (loss.estimate, loss.low, loss.upper)):
         why = f"the difference in {difference.metric} is not a number"
-        return Verdict(budget=budget, limit=limit, seen=None, status=status, why=why)
-    if loss.high <= limit:
-        status, relation = "pass", "at or below"
-    elif loss.low > limit:
-        status, relation = "fail", "above"
-    else:
-        status, relation = "inconclusive", "partly above"
-    why = f"{_describe(difference, loss, higher_is_better)}, {relation} the limit of {limit:g}"
+        return Verdict(budget=budget, limit=limit, seen=None, status="not measured", why=why)
+    status, relation = _place(loss, limit)
+    why = f"{_describe(difference)}, {relation}"
     if status == "inconclusive":
-        why += f"; {_what_would_settle(difference, loss, limit)}"
+        why += f"; {_what_would_settle(loss, limit, difference)}"
     elif difference.low is None:
         why += "; judged on the point estimate, as the metric gives no interval"
     elif status == "pass" and (difference.num_sentences or MIN_SENTENCES) < MIN_SENTENCES:
@@ -133,34 +156,45 @@ def judge_drop(
     )
 
 
-def _loss(difference: MetricDifference, higher_is_better: bool) -> _Loss:
-    delta = difference.delta
-    low = delta if difference.low is None else difference.low
-    high = delta if difference.high is None else difference.high
-    # 0.0 - x rather than -x: no difference must read 0, not -0.
-    return _Loss(0.0 - delta, 0.0 - high, 0.0 - low) if higher_is_better else _Loss(delta, low, high)
+def _place(loss: Loss, limit: float) -> tuple[VerdictStatus, str]:
+    """The verdict on a loss, and where it lies, in words."""
+    if loss.upper <= limit:
+        return "pass", f"at or below the limit of {limit:g}"
+    if loss.low > limit:
+        return "fail", f"above the limit of {limit:g}"
+    if loss.high > limit:
+        return "inconclusive", f"partly above the limit of {limit:g}"
+    guarded = f"within the limit of {limit:g}, but {loss.guarded_high:.2f} with its worst sentence once more"
+    return "inconclusive", guarded
 
 
-def _describe(difference: MetricDifference, loss: _Loss, higher_is_better: bool) -> str:
-    fell = (loss.estimate > 0) == higher_is_better
-    verb = "is unchanged" if loss.estimate == 0 else f"{'fell' if fell else 'rose'} by {abs(loss.estimate):.2f}"
+def _describe(difference: MetricDifference) -> str:
+    change = difference.delta
+    verb = "is unchanged" if change == 0 else f"{'fell' if change < 0 else 'rose'} by {abs(change):.2f}"
     text = f"{difference.metric} {verb}"
     if difference.low is None:
         return text
+    loss = difference.loss
     return f"{text} (loss {loss.low:.2f} to {loss.high:.2f} at {difference.confidence:.0%} confidence)"
 
 
-def _what_would_settle(difference: MetricDifference, loss: _Loss, limit: float) -> str:
-    """Advice on the size of the test set: an interval's width shrinks as 1/sqrt(N)."""
+def _what_would_settle(loss: Loss, limit: float, difference: MetricDifference) -> str:
+    """Advice on the size of the test set, were the true loss the one seen.
+
+    The interval's half-width h shrinks as 1/sqrt(N), and the estimate of another test set is itself spread with the
+    standard error h / z. So that its interval clears the limit in `POWER` of all test sets, the distance d from
+    the loss to the limit must be h · (z + z_power) / z: N grows by (h · (1 + z_power / z) / d)^2.
+    """
     margin = limit - loss.estimate
     if margin == 0:
         return "the loss stands on the limit, and no number of sentences would settle it"
-    reach = loss.high - loss.estimate if margin > 0 else loss.estimate - loss.low
-    factor = (reach / margin) ** 2
-    size = _test_set_size(factor, difference.num_sentences)
+    reach = loss.upper - loss.estimate if margin > 0 else loss.estimate - loss.low
+    quantile = NormalDist().inv_cdf
+    allowance = 1.0 + quantile(POWER) / quantile((1.0 + difference.confidence) / 2.0)
+    size = _test_set_size((reach * allowance / margin) ** 2, difference.num_sentences)
     if margin > 0:
-        return f"{size} would settle it if the loss stays as it is"
-    return f"the point estimate itself breaks the budget, and {size} would show that if the loss stays as it is"
+        return f"{size} would settle it, were the true loss the one seen"
+    return f"the loss seen breaks the budget, and {size} would show that, were it the true loss"
 
 
 def _test_set_size(factor: float, num_sentences: int | None) -> str:

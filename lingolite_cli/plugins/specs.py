@@ -7,12 +7,18 @@ A plugin's entry-point module returns these from its hooks and imports nothing h
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import msgspec
 
+if TYPE_CHECKING:
+    from lingolite_cli.plugins.interfaces import StatisticsArray
+
 API_VERSION = 1
 QUANTIZER_NEEDS = frozenset({"calibration", "training"})
+
+Goal: TypeAlias = Literal["higher", "lower"] | float
+"""Which scores are better: higher ones, lower ones, or those nearer to a number."""
 
 
 class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,16 +96,41 @@ class ExporterSpec(_Spec, frozen=True, kw_only=True):
 
 
 class MetricSpec(_Spec, frozen=True, kw_only=True):
-    """A metric. Capability `sentence_statistics`: can be resampled, so differences get intervals.
+    """A metric. Capability `sentence_statistics`: can be resampled, so differences get intervals and p-values.
 
-    `higher_is_better` tells a budget on a drop which way is down.
+    `goal` tells which way is better: `higher`, `lower` for error rates, or a number that a good system comes near to.
+    Such a metric describes translations and does not rank them: nothing is chosen by it, but budgets may hold it.
     """
 
-    higher_is_better: bool = True
+    goal: Goal = "higher"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.goal, float) and self.goal not in ("higher", "lower"):
+            raise ValueError(f"metric `{self.name}` has the goal {self.goal!r}, which is no float, `higher` or `lower`")
+
+    @property
+    def ranks(self) -> bool:
+        """Whether a better system scores better, so that models can be chosen by it."""
+        return not isinstance(self.goal, float)
 
 
 class ReporterSpec(_Spec, frozen=True, kw_only=True):
     """A reporter: writes files about a finished run."""
+
+
+@overload
+def merit(value: float, goal: Goal) -> float: ...
+
+
+@overload
+def merit(value: StatisticsArray, goal: Goal) -> StatisticsArray: ...
+
+
+def merit(value: Any, goal: Goal) -> Any:
+    """A score, or an array of scores, turned so that higher is better, in points of the metric."""
+    if isinstance(goal, float):
+        return 0.0 - abs(value - goal)
+    return value if goal == "higher" else 0.0 - value
 
 
 Spec: TypeAlias = BackendSpec | QuantizerSpec | ExporterSpec | MetricSpec | ReporterSpec

@@ -9,7 +9,6 @@ import msgspec
 
 from lingolite_cli.evaluation.comparison import Comparison
 from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict
-from lingolite_cli.plugins.specs import MetricSpec
 from lingolite_cli.recipe.drift import Drift, compare, compare_tables
 from lingolite_cli.recipe.record import RunManifest
 
@@ -78,9 +77,7 @@ def _budgets(first: RunManifest, second: RunManifest) -> list[BudgetChange]:
     return [BudgetChange(name, before.get(name), after.get(name)) for name in names]
 
 
-def regressions(
-    comparisons: Sequence[Comparison], changes: Changes | None, metrics: Mapping[str, MetricSpec]
-) -> list[str]:
+def regressions(comparisons: Sequence[Comparison], changes: Changes | None) -> list[str]:
     """What is worse beyond doubt, a line each: scores whose whole interval is on the worse side, budgets newly broken.
 
     A metric without intervals counts as worse when its score is.
@@ -88,7 +85,7 @@ def regressions(
     found = []
     for comparison in comparisons:
         for difference in comparison.differences:
-            if _is_worse(difference, higher_is_better=metrics[difference.metric].higher_is_better):
+            if difference.loss.low > 0:
                 text = f"{difference.reference:.2f} → {difference.candidate:.2f}"
                 found.append(f"{comparison.name}: {difference.metric} {text}{_interval(difference)}")
     for change in changes.budgets if changes else ():
@@ -96,12 +93,6 @@ def regressions(
         if held and change.second is not None and change.second.breaks_run:
             found.append(f"{change.budget}: {change.second.why}")
     return found
-
-
-def _is_worse(difference: MetricDifference, *, higher_is_better: bool) -> bool:
-    low = difference.delta if difference.low is None else difference.low
-    high = difference.delta if difference.high is None else difference.high
-    return high < 0 if higher_is_better else low > 0
 
 
 def _interval(difference: MetricDifference) -> str:

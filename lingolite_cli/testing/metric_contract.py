@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pytest
 
+from lingolite_cli.plugins.specs import merit
 from lingolite_cli.testing.contract import Contract
 
 if TYPE_CHECKING:
@@ -51,8 +52,11 @@ class MetricContract(Contract):
     def test_a_perfect_translation_scores_best(self, metric: Metric) -> None:
         perfect = metric.score(REFERENCES, [REFERENCES]).value
         others = [metric.score(texts, [REFERENCES]).value for texts in (HYPOTHESES, REFERENCES[::-1])]
-        sign = 1 if self.loaded().spec.higher_is_better else -1
-        assert all(sign * perfect > sign * other for other in others)
+        goal = self.loaded().spec.goal
+        assert all(merit(perfect, goal) >= merit(other, goal) for other in others)
+        # Sentences in another order are as long, all together: a metric with a target may not see that.
+        assert merit(perfect, goal) > merit(others[0], goal)
+        assert isinstance(goal, float) or merit(perfect, goal) > merit(others[1], goal)
 
     def test_a_score_has_a_signature_that_stays_the_same(self, metric: Metric) -> None:
         first = metric.score(HYPOTHESES, [REFERENCES])

@@ -39,6 +39,6 @@ def lingolite_metrics() -> list[MetricSpec]:
             requires=("sacrebleu", "numpy"),
             install="pip install sacrebleu",
             capabilities=_CAPABILITIES,
-            higher_is_better=False,
+            goal="lower",
         ),
     ]

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from lingolite_cli.evaluation.verdicts import p_value_text
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.recipe.record import (
     ArtifactSummary,
@@ -184,6 +185,7 @@ def differences_table(manifest: RunManifest) -> Table | None:
             formats.signed(difference.delta),
             formats.interval(difference.low, difference.high),
             f"{difference.confidence:.0%}" if difference.low is not None else formats.NOTHING,
+            p_value_text(difference.p_value) or formats.NOTHING,
         ]
         for _, result in verifications(manifest)
         for difference in result.differences
@@ -196,8 +198,10 @@ def differences_table(manifest: RunManifest) -> Table | None:
         Column("Difference", "number"),
         Column("Interval", "number"),
         Column("Confidence", "number"),
+        Column("p", "number"),
     ]
-    return Table("Differences on the same sentences (paired bootstrap)", columns, rows) if rows else None
+    title = "Differences on the same sentences (paired bootstrap; p by approximate randomization)"
+    return Table(title, columns, rows) if rows else None
 
 
 def parity_table(manifest: RunManifest) -> Table | None:

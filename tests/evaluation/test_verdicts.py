@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict, judge_drop, judge_max, judge_min
+from lingolite_cli.evaluation.verdicts import (
+    Loss,
+    MetricDifference,
+    Verdict,
+    judge_drop,
+    judge_max,
+    judge_min,
+    p_value_text,
+)
+from lingolite_cli.plugins.specs import MetricSpec
 
 
 def difference(delta: float, low: float | None = None, high: float | None = None, **fields: Any) -> MetricDifference:
@@ -16,8 +25,8 @@ def difference(delta: float, low: float | None = None, high: float | None = None
     )
 
 
-def judge(given: MetricDifference, *, limit: float = 0.5, allow: bool = False, higher: bool = True) -> Verdict:
-    return judge_drop(given, limit=limit, budget="bleu_drop_max", allow_inconclusive=allow, higher_is_better=higher)
+def judge(given: MetricDifference, *, limit: float = 0.5, allow: bool = False) -> Verdict:
+    return judge_drop(given, limit=limit, budget="bleu_drop_max", allow_inconclusive=allow)
 
 
 @pytest.mark.parametrize(
@@ -38,17 +47,52 @@ def test_drop_passes_only_when_the_whole_interval_is_within(delta: float, low: f
     verdict = judge(difference(delta, low, high))
     assert verdict.status == status
     assert verdict.breaks_run == (status != "pass")
-    assert verdict.seen == -delta
+    assert verdict.seen == pytest.approx(-delta)
 
 
 def test_rise_is_the_loss_where_lower_is_better() -> None:
-    risen = difference(0.9, 0.6, 1.2)
-    assert judge(risen, higher=False).status == "fail"
-    assert judge(risen, higher=False).seen == 0.9
-    assert "bleu rose by 0.90 (loss 0.60 to 1.20" in judge(risen, higher=False).why
-    assert judge(risen, higher=True).status == "pass"
-    assert judge(difference(-3.0, -3.5, -2.5), higher=False).status == "pass"
-    assert judge(difference(0.2, -0.4, 0.8), higher=False).status == "inconclusive"
+    risen = difference(0.9, 0.6, 1.2, goal="lower")
+    assert judge(risen).status == "fail"
+    assert judge(risen).seen == pytest.approx(0.9)
+    assert "bleu rose by 0.90 (loss 0.60 to 1.20" in judge(risen).why
+    assert judge(difference(0.9, 0.6, 1.2)).status == "pass"
+    assert judge(difference(-3.0, -3.5, -2.5, goal="lower")).status == "pass"
+    assert judge(difference(0.2, -0.4, 0.8, goal="lower")).status == "inconclusive"
+
+
+def test_leaving_the_target_is_the_loss_where_a_metric_has_one() -> None:
+    def ratio(reference: float, candidate: float) -> MetricDifference:
+        fields = {"reference": reference, "candidate": candidate, "delta": candidate - reference}
+        return MetricDifference(metric="length-ratio", goal=1.0, **fields)
+
+    assert judge(ratio(1.02, 1.09), limit=0.05).seen == pytest.approx(0.07)
+    assert judge(ratio(1.02, 1.09), limit=0.05).status == "fail"
+    assert judge(ratio(1.02, 0.97), limit=0.05).seen == pytest.approx(0.01)
+    assert judge(ratio(1.09, 1.02), limit=0.0).status == "pass"
+
+
+def test_goal_is_a_direction_or_a_number() -> None:
+    spec = {"name": "m", "summary": "", "factory": "m:M"}
+    assert [MetricSpec(**spec, goal=goal).ranks for goal in ("higher", "lower", 1.0)] == [True, True, False]  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="metric `m` has the goal 'up'"):
+        MetricSpec(**spec, goal="up")  # type: ignore[arg-type]
+
+
+def test_loss_that_was_resampled_is_judged_with_its_worst_sentence_once_more() -> None:
+    def given(guarded_high: float) -> MetricDifference:
+        loss = Loss(estimate=0.1, low=-0.2, high=0.4, guarded_high=guarded_high)
+        return difference(-0.1, -0.4, 0.2, num_sentences=400, resampled_loss=loss)
+
+    assert judge(given(0.5)).status == "pass"
+    verdict = judge(given(0.6))
+    assert verdict.status == "inconclusive"
+    assert "within the limit of 0.5, but 0.60 with its worst sentence once more; about 1,300 sentences" in verdict.why
+    assert judge(given(0.3), limit=0.35).status == "inconclusive", "the guard never narrows an interval"
+
+
+@pytest.mark.parametrize(("p_value", "text"), [(None, ""), (1.0, "1.000"), (0.0499, "0.050"), (0.0002, "<0.001")])
+def test_p_values_are_never_written_as_nought(p_value: float | None, text: str) -> None:
+    assert p_value_text(p_value) == text
 
 
 def test_zero_limit_allows_no_loss_at_all() -> None:
@@ -66,18 +110,18 @@ def test_metric_without_interval_is_judged_on_its_point_and_says_so(delta: float
 
 
 def test_inconclusive_says_how_many_sentences_would_settle_it() -> None:
-    # The interval reaches 0.6 beyond the estimate and the limit is 0.3 away: half the width, four times the size.
+    # The interval reaches 0.6 beyond the estimate and the limit is 0.3 away: half the width, four times the size, for
+    # every second test set; (1 + 0.8416 / 1.96)^2 = 2.04 times that for four of five.
     verdict = judge(difference(-0.2, -0.8, 0.4, num_sentences=250))
     assert "fell by 0.20 (loss -0.40 to 0.80 at 95% confidence), partly above the limit of 0.5" in verdict.why
-    assert "about 1,000 sentences would settle it" in verdict.why
-    assert "about 4.0 times as many sentences" in judge(difference(-0.2, -0.8, 0.4)).why
+    assert "about 2,000 sentences would settle it, were the true loss the one seen" in verdict.why
+    assert "about 8.2 times as many sentences" in judge(difference(-0.2, -0.8, 0.4)).why
     assert "more than 100 times" in judge(difference(-0.4999, -2.0, 1.0, num_sentences=250)).why
 
 
 def test_inconclusive_beyond_the_budget_says_that_the_estimate_breaks_it() -> None:
     why = judge(difference(-0.8, -1.4, -0.2, num_sentences=250)).why
-    assert "the point estimate itself breaks the budget" in why
-    assert "about 1,000 sentences" in why
+    assert "the loss seen breaks the budget, and about 2,000 sentences would show that" in why
     assert "no number of sentences" in judge(difference(-0.5, -1.0, 0.0)).why
 
 

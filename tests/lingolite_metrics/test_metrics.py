@@ -160,8 +160,8 @@ def test_options_without_effect_or_meaning_are_refused(options: Any, given: dict
 
 
 def test_only_ter_counts_downwards() -> None:
-    better = {spec.name: spec.higher_is_better for spec in lingolite_metrics()}
-    assert better == {"bleu": True, "chrf": True, "ter": False}
+    goals = {spec.name: spec.goal for spec in lingolite_metrics()}
+    assert goals == {"bleu": "higher", "chrf": "higher", "ter": "lower"}
 
 
 def test_descriptors_import_nothing_heavy() -> None:

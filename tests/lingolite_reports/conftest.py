@@ -93,6 +93,7 @@ def verification() -> VerifyResult:
                 delta=-0.24,
                 low=-0.61,
                 high=0.09,
+                p_value=0.1708,
                 num_sentences=1000,
             ),
             MetricDifference(

@@ -37,10 +37,11 @@ FIXED_BUDGETS = (*SIZE_BUDGETS, *TIMED_BUDGETS, "parity_min", "exact_match_min",
 """Budgets that every `verify` step may have, whatever its metrics."""
 
 
-def limit_name(choice: PluginChoice) -> str:
-    """The budget on a metric's value itself: a floor, or a ceiling for error rates."""
+def metric_budgets(choice: PluginChoice) -> tuple[str, ...]:
+    """The budgets on a metric: its loss, and its value, from below, from above for error rates, or from both sides."""
     spec = choice.loaded.spec
-    return f"{spec.name}_min" if spec.higher_is_better else f"{spec.name}_max"
+    ends = {"higher": ("min",), "lower": ("max",)}.get(spec.goal, ("min", "max"))
+    return tuple(f"{spec.name}_{end}" for end in ("drop_max", *ends))
 
 
 def judge(planned: PlannedStep, workspace: Workspace, measured: StepResult) -> VerifyResult:
@@ -95,23 +96,26 @@ def _judges(step: VerifyStep, planned: PlannedStep, measured: VerifyResult) -> d
     """For each budget, what makes a verdict of its limit."""
     parity = measured.parity
     found: dict[str, Callable[[float], Verdict]] = {
-        "size_mb_max": partial(_at_most, measured.size_mb, "size_mb_max", "MB"),
-        "size_ratio_max": partial(_at_most, measured.size_ratio, "size_ratio_max", ""),
-        "download_mb_max": partial(_at_most, measured.download_mb, "download_mb_max", "MB"),
-        "download_ratio_max": partial(_at_most, measured.download_ratio, "download_ratio_max", ""),
+        "size_mb_max": partial(_at_most, measured.size_mb, "size_mb_max", unit="MB"),
+        "size_ratio_max": partial(_at_most, measured.size_ratio, "size_ratio_max"),
+        "download_mb_max": partial(_at_most, measured.download_mb, "download_mb_max", unit="MB"),
+        "download_ratio_max": partial(_at_most, measured.download_ratio, "download_ratio_max"),
         "parity_min": partial(_at_least, parity.top1_agreement if parity else None, "parity_min"),
         "exact_match_min": partial(_at_least, parity.exact_match if parity else None, "exact_match_min"),
     }
     new = {fault.kind: len(fault.new) for fault in measured.faults}
     for budget, kind in _NEW_FAULTS.items():
-        found[budget] = partial(_at_most, new[kind], budget, "sentences")
+        found[budget] = partial(_at_most, new[kind], budget, unit="sentences")
     for choice, difference in zip(planned.plugins[2:], measured.differences, strict=True):
-        found[f"{difference.metric}_drop_max"] = partial(_drop, step, choice, difference)
-        found[limit_name(choice)] = partial(_score, choice, difference)
+        drop, *limits = metric_budgets(choice)
+        found[drop] = partial(_drop, step, difference, drop)
+        for limit in limits:
+            judge = _at_least if limit.endswith("_min") else _at_most
+            found[limit] = partial(judge, difference.candidate, limit)
     return found
 
 
-def _at_most(value: float | None, budget: str, unit: str, limit: float) -> Verdict:
+def _at_most(value: float | None, budget: str, limit: float, *, unit: str = "") -> Verdict:
     return judge_max(value, limit=limit, budget=budget, unit=unit)
 
 
@@ -119,16 +123,5 @@ def _at_least(value: float | None, budget: str, limit: float) -> Verdict:
     return judge_min(value, limit=limit, budget=budget)
 
 
-def _drop(step: VerifyStep, choice: PluginChoice, difference: MetricDifference, limit: float) -> Verdict:
-    return judge_drop(
-        difference,
-        limit=limit,
-        budget=f"{difference.metric}_drop_max",
-        allow_inconclusive=step.allow_inconclusive,
-        higher_is_better=choice.loaded.spec.higher_is_better,
-    )
-
-
-def _score(choice: PluginChoice, difference: MetricDifference, limit: float) -> Verdict:
-    judge = judge_min if choice.loaded.spec.higher_is_better else judge_max
-    return judge(difference.candidate, limit=limit, budget=limit_name(choice))
+def _drop(step: VerifyStep, difference: MetricDifference, budget: str, limit: float) -> Verdict:
+    return judge_drop(difference, limit=limit, budget=budget, allow_inconclusive=step.allow_inconclusive)

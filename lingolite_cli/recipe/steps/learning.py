@@ -76,7 +76,10 @@ def dev_plugins(
         raise scope.error(step, "dev", f"`{step.dev}` has no references to score against")
     if step.metric == CROSS_ENTROPY:
         return ()
-    return find_backend(), scope.plugin(step, "metric", kind="metric", name=step.metric, options={})
+    metric = scope.plugin(step, "metric", kind="metric", name=step.metric, options={})
+    if not metric.loaded.spec.ranks:
+        raise scope.error(step, "metric", f"`{step.metric}` describes translations and cannot pick the better weights")
+    return find_backend(), metric
 
 
 def learning_settings(
@@ -166,7 +169,7 @@ class Learning:
                 threads=self._workspace.threads,
                 directory=self._state,
                 score=self._score(),
-                higher_is_better=self._scorers[1].loaded.spec.higher_is_better if self._scorers else False,
+                higher_is_better=self._scorers[1].loaded.spec.goal == "higher" if self._scorers else False,
                 observe=_Display(self._step, self._options, self._workspace, progress).show,
                 report=self._report,
                 **hooks,

@@ -122,7 +122,10 @@ def _precisions(step: SearchStep, scope: Scope, quantizer: PluginChoice) -> list
 
 def _metric(step: SearchStep, scope: Scope, evaluation: PlannedStep) -> PluginChoice:
     """The metric of the one budget."""
-    metrics = {f"{choice.loaded.spec.name}{_DROP}": choice for choice in evaluation.plugins[1:]}
+    ranking = [choice for choice in evaluation.plugins[1:] if choice.loaded.spec.ranks]
+    metrics = {f"{choice.loaded.spec.name}{_DROP}": choice for choice in ranking}
+    if not metrics:
+        raise scope.error(step, "reference", f"`{step.reference}` has no metric that tells the better mix")
     if len(step.budget) != 1:
         raise scope.error(step, "budget", "a search needs one budget", hint=f"for example {next(iter(metrics))} = 0.3")
     scope.check_budget(step, list(metrics))
@@ -285,9 +288,10 @@ class _Search:
         ((budget, limit),) = self._step.budget.items()
         difference = self._difference(seen, everything)
         written = assignment(self.units, mix)
+        spec = self._metric.loaded.spec
         trial = Trial(
             name=name,
-            higher_is_better=self._metric.loaded.spec.higher_is_better,
+            higher_is_better=spec.goal == "higher",
             default=written.default,
             layers=written.layers,
             size_bytes=seen.size_bytes,
@@ -298,7 +302,6 @@ class _Search:
                 limit=limit,
                 budget=budget,
                 allow_inconclusive=self._step.allow_inconclusive,
-                higher_is_better=self._metric.loaded.spec.higher_is_better,
             ),
         )
         self._trials[mix] = trial
@@ -310,7 +313,7 @@ class _Search:
         before = as_translations([self._records[index] for index in sentences])
         return measure_difference(
             spec.name,
-            Scorer(self._workspace.create(self._metric), "sentence_statistics" in spec.capabilities),
+            Scorer(self._workspace.create(self._metric), "sentence_statistics" in spec.capabilities, spec.goal),
             before,
             Translations(before.sources, before.references, seen.hypotheses),
             seed=self._workspace.seed,

@@ -18,7 +18,7 @@ from lingolite_cli.evaluation.verdicts import MetricDifference
 from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
 from lingolite_cli.recipe.record import EvaluateResult, SentencePair, VerifyResult
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
-from lingolite_cli.recipe.steps.judgement import FIXED_BUDGETS, limit_name
+from lingolite_cli.recipe.steps.judgement import FIXED_BUDGETS, metric_budgets
 from lingolite_cli.recipe.steps.parity import System, measure_step_parity
 from lingolite_cli.recipe.steps.timing import timed_budget
 from lingolite_cli.recipe.translations import (
@@ -48,8 +48,7 @@ def check(step: VerifyStep, scope: Scope) -> PlannedStep:
         )
     metrics = {choice.loaded.spec.name: choice for choice in reference.plugins[1:]}
     shared = [choice for choice in candidate.plugins[1:] if _same_metric(metrics.get(choice.loaded.spec.name), choice)]
-    measured = (f"{choice.loaded.spec.name}_drop_max" for choice in shared)
-    scope.check_budget(step, [*FIXED_BUDGETS, *measured, *map(limit_name, shared)])
+    scope.check_budget(step, [*FIXED_BUDGETS, *(budget for choice in shared for budget in metric_budgets(choice))])
     if "parity_min" in step.budget and not candidate.plugins[0].loaded.spec.gives_logits:
         raise scope.error(
             step,
@@ -146,7 +145,7 @@ def _difference(
     first, second = map(as_translations, records)
     return measure_difference(
         spec.name,
-        Scorer(workspace.create(choice), "sentence_statistics" in spec.capabilities),
+        Scorer(workspace.create(choice), "sentence_statistics" in spec.capabilities, spec.goal),
         first,
         second,
         seed=workspace.seed,
