@@ -1,10 +1,12 @@
 """A benchmark as a picture: tokens a second by batch size, and time by target length.
 
-Owns what `lingolite bench --plot` draws; figures of reports are the business of reporters.
+Owns what `lingolite bench --plot` draws, and how a figure becomes a file; figures of reports are the business of reporters.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,8 @@ from lingolite_cli.charts import DAYLIGHT, scale_by_tens, style
 from lingolite_cli.errors import LingoLiteError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from lingolite_cli.recipe.record import BenchmarkResult
 
 FORMATS = (".svg", ".png", ".pdf")
@@ -35,16 +39,24 @@ def check_plot_target(path: Path) -> None:
 
 def plot_benchmark(result: BenchmarkResult, path: Path) -> None:
     """Draw a benchmark to `path`, whole or not at all."""
-    from matplotlib.figure import Figure
-
     batch_sizes = sorted({bucket.batch_size for bucket in result.buckets})
     num_panels = 1 + len(batch_sizes)
-    with style(DAYLIGHT):
-        canvas = Figure(figsize=(6.0 * num_panels, 1.5 + 0.5 * len(result.systems) + 2.0), layout="constrained")
+    with figure(path, width=6.0 * num_panels, height=1.5 + 0.5 * len(result.systems) + 2.0) as canvas:
         panels = canvas.subplots(1, num_panels, squeeze=False)[0]
         _draw_speed(panels[0], result)
         for panel, batch_size in zip(panels[1:], batch_sizes, strict=True):
             _draw_lengths(panel, result, batch_size)
+
+
+@contextmanager
+def figure(path: Path, *, width: float, height: float) -> Iterator[Figure]:
+    """A figure of `width` times `height` inches to draw on; it is written to `path` when the block ends without an
+    error, whole or not at all."""
+    from matplotlib.figure import Figure
+
+    with style(DAYLIGHT):
+        canvas = Figure(figsize=(width, height), layout="constrained")
+        yield canvas
         drawn = BytesIO()
         canvas.savefig(drawn, format=path.suffix[1:], metadata={"Date": None} if path.suffix == ".svg" else {})
     write_atomic(path, drawn.getvalue())
