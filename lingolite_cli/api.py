@@ -37,6 +37,7 @@ def translate(
     languages: tuple[str, str] | None = None,
     batch_size: int = 32,
     threads: int | None = None,
+    workers: int = 1,
     **decoding: Any,
 ) -> str | list[str]:
     """Translate one sentence or several.
@@ -48,6 +49,7 @@ def translate(
         languages: source and target language; those of the project, or of the model, without it.
         batch_size: most sentences in a batch.
         threads: threads for the engine; the project's without it.
+        workers: processes that translate at the same time, each with an engine of its own.
         **decoding: `beam_size`, `length_penalty`, `max_length`, `min_length`.
 
     Returns:
@@ -63,7 +65,7 @@ def translate(
     state = _state()
     artifact = model if isinstance(model, Artifact) else Artifact.open(adhoc.model_path(state, _path(model)))
     options = asked_decoding(artifact, decoding)
-    with open_engine(state, artifact, backend=backend, options={}, threads=threads) as engine:
+    with open_engine(state, artifact, backend=backend, options={}, threads=threads, workers=workers) as engine:
         translator = engine.translator(options, languages=languages, batch_size=batch_size)
         found = [translation.text for translation in translator.translate([texts] if isinstance(texts, str) else texts)]
     return found[0] if isinstance(texts, str) else found
@@ -80,6 +82,7 @@ def evaluate_model(
     max_samples: int | None = None,
     tokenizer: str | Path | None = None,
     threads: int | None = None,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Score a model on a test set, as `lingolite eval` does.
 
@@ -93,6 +96,7 @@ def evaluate_model(
         max_samples: only the first so many sentences.
         tokenizer: the SentencePiece model of a `MobileTranslationModel`.
         threads: threads for the engine; the project's without it.
+        workers: processes that translate at the same time, each with an engine of its own.
 
     Returns:
         The JSON of `lingolite eval`: `bleu`, `bleu_1` … `bleu_4`, `chrf`, `bp`, `sys_len`, `ref_len`,
@@ -109,7 +113,7 @@ def evaluate_model(
         format = adhoc.format_of(path)
         chosen = adhoc.backend_for(state, format=format, asked=backend)
         lead = adhoc.lead_to(state.registry, backend=chosen, format=format)
-        step = {"id": "evaluate", "uses": "evaluate", "model": lead.reference, "backend": chosen}
+        step = {"id": "evaluate", "uses": "evaluate", "model": lead.reference, "backend": chosen, "workers": workers}
         limits = {} if max_samples is None else {"max_samples": max_samples}
         job = adhoc.Job(
             command="evaluate_model",

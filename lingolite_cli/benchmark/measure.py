@@ -56,12 +56,12 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """What was seen of one system.
 
     `first_token_ms` is the median over the sentences, at batch 1 with `max_length` 1: the source is read and one token
-    is made.
+    is made. None where workers share the sentences, as there are no latencies then.
     """
 
     load_seconds: float
     cold_start_seconds: float
-    first_token_ms: float
+    first_token_ms: float | None
     peak_memory_mb: float | None
     rows: list[BenchmarkRow]
 
@@ -103,7 +103,7 @@ def measure(
         Measured(
             load_seconds=median(start.load_seconds for start in seen),
             cold_start_seconds=median(start.cold_start_seconds for start in seen),
-            first_token_ms=median(_latencies_ms(first_tokens[index])),
+            first_token_ms=_median(_latencies_ms(first_tokens[index])),
             peak_memory_mb=_peak_memory_mb([*(timings[index] for timings in by_batch), first_tokens[index]]),
             rows=[
                 _row(size, len(workload.sources), timings[0], timings[index])
@@ -210,6 +210,10 @@ def _latencies_ms(timings: Sequence[Timed]) -> list[float]:
     The median over the rounds of each sentence: a hiccup of the machine is in one round, a long sentence in all.
     """
     return sorted(median(values) for values in zip(*(timed.latencies_ms for timed in timings), strict=True))
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return median(values) if values else None
 
 
 def _buckets(

@@ -1,6 +1,7 @@
 """A benchmark as a picture: tokens a second by batch size, and time by target length.
 
-Owns what `lingolite bench --plot` draws, and how a figure becomes a file; figures of reports are the business of reporters.
+Owns what `lingolite bench --plot` draws, and how a figure becomes a file; figures of reports are the business of
+reporters.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the measuring process and a worker say to each other: one JSON document a line."""
+"""What the measuring process and a worker say to each other."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.workers.channel import Failed
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -14,17 +15,18 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Load(_Message, tag="load", frozen=True, kw_only=True):
-    """Open an artifact with a backend; the first message."""
+    """Open an artifact with a backend, in `workers` processes if there are several; the first message."""
 
     artifact: str
     backend: str
     options: dict[str, Any]
     threads: int
     blocked: list[str]
+    workers: int = 1
 
 
 class Translate(_Message, tag="translate", frozen=True, kw_only=True):
-    """Translate and time. A batch size of 1 gives a latency for each sentence."""
+    """Translate and time. A batch size of 1 gives a latency for each sentence, unless several workers share them."""
 
     sources: list[str]
     languages: tuple[str, str]
@@ -48,14 +50,6 @@ class Timed(_Message, tag="timed", frozen=True, kw_only=True):
     num_tokens: int
     latencies_ms: list[float]
     peak_memory_mb: float | None
-
-
-class Failed(_Message, tag="failed", frozen=True, kw_only=True):
-    """What the worker could not do."""
-
-    message: str
-    hint: str | None
-    exit_code: int
 
 
 Response = Loaded | Timed | Failed

@@ -1,20 +1,14 @@
-"""One system in a process of its own: reads requests on stdin, answers on stdout, until stdin ends."""
+"""One system in a process of its own, which is asked to load and to translate."""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 import time
-import traceback
-from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.benchmark.protocol import Failed, Load, Loaded, Request, Response, Timed, Translate
-from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.benchmark.protocol import Load, Loaded, Request, Timed, Translate
+from lingolite_cli.workers.channel import serve
+from lingolite_cli.workers.memory import peak_memory_mb
 
 
 class Worker:
@@ -25,8 +19,9 @@ class Worker:
         self._artifact: Artifact | None = None
         self._tokenizer: Any = None
         self._capabilities: frozenset[str] = frozenset()
+        self._num_workers = 1
 
-    def answer(self, request: Request) -> Response:
+    def answer(self, request: Request) -> Loaded | Timed:
         """Do what is asked."""
         return self._load(request) if isinstance(request, Load) else self._translate(request)
 
@@ -36,11 +31,19 @@ class Worker:
         loaded = load_registry(blocked=request.blocked).resolve("backend", request.backend)
         started = time.perf_counter()
         from lingolite_cli.tokenizer import Tokenizer
+        from lingolite_cli.workers.pool import open_backend
 
         self._artifact = Artifact.open(request.artifact, verify=False)
         self._tokenizer = Tokenizer(self._artifact.tokenizer_path)
-        self._backend = loaded.create(self._artifact, options=request.options, threads=request.threads)
-        self._capabilities = loaded.spec.capabilities
+        self._backend, self._capabilities = open_backend(
+            loaded,
+            self._artifact,
+            options=request.options,
+            threads=request.threads,
+            workers=request.workers,
+            blocked=tuple(request.blocked),
+        )
+        self._num_workers = request.workers
         return Loaded(seconds=time.perf_counter() - started)
 
     def _translate(self, request: Translate) -> Timed:
@@ -67,47 +70,14 @@ class Worker:
         return Timed(
             seconds=time.perf_counter() - started,
             num_tokens=num_tokens,
-            latencies_ms=latencies_ms if request.batch_size == 1 else [],
-            peak_memory_mb=peak_memory_mb(),
+            latencies_ms=latencies_ms if request.batch_size == self._num_workers == 1 else [],
+            peak_memory_mb=peak_memory_mb() if self._num_workers == 1 else self._backend.peak_memory_mb,
         )
 
 
-def peak_memory_mb() -> float | None:
-    """Peak resident memory of this process in MB; None where the system does not tell."""
-    try:
-        # Not getrusage on Linux: its figure survives exec and would include the parent's memory.
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return _peak_by_getrusage()
-    return next(int(line.split()[1]) * 1024 / 1e6 for line in status.splitlines() if line.startswith("VmHWM"))
-
-
-def _peak_by_getrusage() -> float | None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
-
-
 def main() -> None:
-    """Serve until stdin ends. Whatever an engine prints goes to stderr, so that stdout holds answers alone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the measuring process ends this one
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    worker = Worker()
-    decoder = msgspec.json.Decoder(Request)
-    for line in sys.stdin.buffer:
-        try:
-            response = worker.answer(decoder.decode(line))
-        except LingoLiteError as error:
-            response = Failed(message=error.message, hint=error.hint, exit_code=int(error.exit_code))
-        except Exception as error:
-            traceback.print_exc()
-            response = Failed(message=f"{type(error).__name__}: {error}", hint=None, exit_code=int(ExitCode.BUG))
-        answers.write(msgspec.json.encode(response) + b"\n")
-        answers.flush()
+    """Serve until stdin ends."""
+    serve(Worker().answer, Request)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def bench(
             "--system",
             metavar=FORM,
             help="A backend and its options, on the model as it is, quantized by METHOD first, or on the artifact DIR. "
-            "Repeatable; ratios are to the first.",
+            "The keys threads and workers are those of this system alone. Repeatable; ratios are to the first.",
         ),
     ] = None,
     source: Annotated[
@@ -46,6 +46,7 @@ def bench(
     rounds: Annotated[int, typer.Option(min=1, help="How often each system has its turn.")] = 3,
     cold_starts: Annotated[int, typer.Option(min=1, help="How often each system is started afresh.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads for each engine.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the sentences, for each system.")] = 1,
     plot: Annotated[Path | None, typer.Option(help="Draw it to this .svg, .png or .pdf file.")] = None,
     json: JsonFlag = False,
 ) -> None:
@@ -76,6 +77,7 @@ def bench(
         "rounds": rounds,
         "cold_starts": cold_starts,
         "threads": threads,
+        "workers": workers,
     }
     job = adhoc.Job(
         command="bench",
@@ -117,7 +119,8 @@ def _systems(
         )
         steps += lead.steps
         table = {"name": system.name, "model": lead.reference, "backend": system.backend, "options": system.options}
-        systems.append(table)
+        own = {"threads": system.threads, "workers": system.workers}
+        systems.append({**table, **{key: value for key, value in own.items() if value is not None}})
     return steps, systems
 
 

@@ -20,7 +20,8 @@ _DEFAULTS = ("eager", "cached", "int8", "onnx", "onnx@dynamic-int8", "ctranslate
 class AskedSystem(msgspec.Struct, frozen=True, kw_only=True):
     """One system: a backend on the model as it is, on the model quantized by `method`, or on another artifact.
 
-    `name` stands in the tables: what was asked for, with the last part only of a directory.
+    `name` stands in the tables: what was asked for, with the last part only of a directory. `threads` and `workers` are
+    those of all systems where they are None.
     """
 
     name: str
@@ -28,10 +29,14 @@ class AskedSystem(msgspec.Struct, frozen=True, kw_only=True):
     method: str | None = None
     directory: Path | None = None
     options: dict[str, Any] = {}
+    threads: int | None = None
+    workers: int | None = None
 
 
 def parse_system(text: str) -> AskedSystem:
     """Read `BACKEND[@METHOD|@DIR][,KEY=VALUE…]`; what has a separator in it, or is a directory, is a DIR.
+
+    The keys `threads` and `workers` are the system's, all others options of the backend.
 
     Raises:
         LingoLiteError: an option is no KEY=VALUE, or there is no backend.
@@ -40,14 +45,23 @@ def parse_system(text: str) -> AskedSystem:
     backend, _, what = asked.partition("@")
     if not backend:
         raise LingoLiteError(f"--system {text}: no backend", hint=f"expected {FORM}")
+    options = parse_options(pairs, flag=f"--system {asked},")
     is_directory = "/" in what or Path(what or "?").is_dir()
     return AskedSystem(
         name=",".join([f"{backend}@{Path(what).resolve().name}", *pairs]) if is_directory else text,
         backend=backend,
         method=None if is_directory or not what else what,
         directory=Path(what).resolve() if is_directory else None,
-        options=parse_options(pairs, flag=f"--system {asked},"),
+        threads=_number(options.pop("threads", None), flag=f"--system {text}", key="threads"),
+        workers=_number(options.pop("workers", None), flag=f"--system {text}", key="workers"),
+        options=options,
     )
+
+
+def _number(value: Any, *, flag: str, key: str) -> int | None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise LingoLiteError(f"{flag}: {key} is {value!r}, not a number of at least 1", hint=f"for example {key}=2")
+    return value
 
 
 def parse_systems(texts: Sequence[str]) -> list[AskedSystem]:

@@ -66,6 +66,7 @@ def open_engine(
     backend: str | None,
     options: Mapping[str, Any],
     threads: int | None,
+    workers: int = 1,
 ) -> Iterator[Engine]:
     """Open `artifact` with a backend; it is closed with the block.
 
@@ -75,6 +76,7 @@ def open_engine(
         backend: its name; None is the one that fits.
         options: the backend's.
         threads: for the engine; None is the project's.
+        workers: processes that each have the engine, and share what is to be translated.
 
     Raises:
         LingoLiteError: the backend cannot be used, or does not run this format.
@@ -89,8 +91,14 @@ def open_engine(
             f"backend `{name}` does not run format {artifact.manifest.format}",
             hint=f"it runs {', '.join(sorted(loaded.spec.accepts))}; make one with `lingolite export` or `quantize`",
         )
-    with closing(loaded.create(artifact, options=options, threads=threads)) as made:
-        yield Engine(artifact, made, capabilities=loaded.spec.capabilities, project=state.project)
+    from lingolite_cli.workers.pool import open_backend
+
+    blocked = tuple(sorted(state.registry.host.blocked))
+    made, capabilities = open_backend(
+        loaded, artifact, options=options, threads=threads, workers=workers, blocked=blocked
+    )
+    with closing(made):
+        yield Engine(artifact, made, capabilities=capabilities, project=state.project)
 
 
 def asked_decoding(artifact: Artifact, asked: Mapping[str, Any]) -> DecodingOptions:

@@ -18,6 +18,7 @@ from lingolite_cli.commands.options import (
     Options,
     Provider,
     Threads,
+    Workers,
     parse_languages,
     parse_options,
 )
@@ -49,6 +50,7 @@ def eval_(
     device: Device = None,
     provider: Provider = None,
     threads: Threads = None,
+    workers: Workers = None,
     json: JsonFlag = False,
 ) -> None:
     """Translate a test set and score it. Inside a project no option is needed."""
@@ -62,7 +64,9 @@ def eval_(
     lead = adhoc.lead_to(state.registry, backend=chosen, format=adhoc.format_of(path))
     for step in lead.steps:
         console.note(f"backend `{chosen}` runs another format: the model is converted ({step['uses']}) into the cache")
-    step = _step(chosen, lead.reference, metrics=metrics, batch_size=batch_size, max_samples=max_samples)
+    step = _step(
+        chosen, lead.reference, metrics=metrics, batch_size=batch_size, max_samples=max_samples, workers=workers
+    )
     decoding = {"max_length": max_length, "beam_size": beam_size, "length_penalty": length_penalty}
     step["decoding"] = {key: value for key, value in decoding.items() if value is not None}
     step["options"] = adhoc.plugin_options(

@@ -19,6 +19,12 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads for the engine; the project's without it, 1 by default.")
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Processes that translate at the same time, each with an engine of its own; 1 by default."
+    ),
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps, for torch backends.")]
 Provider = Annotated[str | None, typer.Option(help="Execution provider, for ONNX Runtime.")]
 Languages = Annotated[str | None, typer.Option(metavar="SRC-TGT", help="Languages, such as en-da.")]

@@ -21,6 +21,7 @@ from lingolite_cli.commands.options import (
     Options,
     Provider,
     Threads,
+    Workers,
     parse_languages,
     parse_options,
 )
@@ -48,6 +49,7 @@ def translate(
     device: Device = None,
     provider: Provider = None,
     threads: Threads = None,
+    workers: Workers = None,
     json: JsonFlag = False,
 ) -> None:
     """Translate. One line in, one line out, in order; empty lines stay empty."""
@@ -60,11 +62,17 @@ def translate(
     decoding = asked_decoding(artifact, asked)
     lines = _typed(text) if text else _read_lines(file)
     # Lines that are typed in are answered one by one; a file or a pipe is sorted into batches.
-    size = batch_size or (1 if text or (file is None and sys.stdin.isatty()) else 32)
+    is_typed = not text and file is None and sys.stdin.isatty()
+    if is_typed and workers not in (None, 1):
+        raise LingoLiteError(
+            f"--workers {workers}: workers read ahead, and lines that are typed in are answered one by one",
+            hint="leave it out, or translate a file or a pipe",
+        )
+    size = batch_size or (1 if text or is_typed else 32)
     name = adhoc.backend_for(state, format=artifact.manifest.format, asked=backend)
     flags = {"device": device, "provider": provider}
     options = adhoc.plugin_options(state.registry, kind="backend", name=name, flags=flags, pairs=parse_options(option))
-    with open_engine(state, artifact, backend=name, options=options, threads=threads) as engine:
+    with open_engine(state, artifact, backend=name, options=options, threads=threads, workers=workers or 1) as engine:
         for warning in engine.warnings:
             console.warn(warning)
         translator = engine.translator(decoding, languages=parse_languages(languages), batch_size=size)

@@ -5,9 +5,11 @@ Owns the window of sentences that are sorted by length together. What a batch's 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import as_completed
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import msgspec
 
@@ -19,11 +21,17 @@ from lingolite_cli.errors import LingoLiteError
 
 if TYPE_CHECKING:
     from lingolite_cli.architecture import ModelConfig
-    from lingolite_cli.plugins.interfaces import AnyBackend
+    from lingolite_cli.plugins.interfaces import AnyBackend, BoolArray, IntArray, PoolBackend
     from lingolite_cli.tokenizer import SourceIds, Tokenizer
+
+    _Batch: TypeAlias = tuple[list[int], list["Translation"]]
 
 WINDOW_BATCHES = 16
 """Batches read ahead, to have sentences of like length to put together."""
+
+
+BATCHES_AHEAD = 2
+"""Batches for each worker of a pool that are read ahead at the least, so that none of them waits for text."""
 
 
 class Alternative(msgspec.Struct, frozen=True):
@@ -101,17 +109,24 @@ class Translator:
         """Translate `texts` as they come.
 
         Reads a window of texts, sorts it by length into batches and yields in input order, each sentence as soon as
-        those before it are done. With a batch size of 1, each is yielded before the next is read.
+        those before it are done. With a batch size of 1, each is yielded before the next is read. A pool of workers
+        is given the same batches, whole windows ahead, so that no token depends on how many workers there are.
 
         Args:
             texts: one sentence each; may be endless.
         """
         texts = iter(texts)
-        window = 1 if self._batch_size == 1 else WINDOW_BATCHES * self._batch_size
+        pool = cast("PoolBackend", self._backend) if "submit" in self._capabilities else None
+        window = 1 if self._batch_size == 1 and pool is None else WINDOW_BATCHES * self._batch_size
+        under_way: deque[Iterator[Translation]] = deque()
         while chunk := list(islice(texts, window)):
-            yield from self._translate_window(chunk)
+            under_way.append(self._translate_window(chunk, pool))
+            if pool is None or len(under_way) * WINDOW_BATCHES > BATCHES_AHEAD * pool.num_workers:
+                yield from under_way.popleft()
+        for rest in under_way:
+            yield from rest
 
-    def _translate_window(self, texts: list[str]) -> Iterator[Translation]:
+    def _translate_window(self, texts: list[str], pool: PoolBackend | None) -> Iterator[Translation]:
         sources = [self._encode(text) for text in texts]
         done = {index: _nothing(source) for index, source in enumerate(sources) if source.is_empty}
         waiting = [index for index, source in enumerate(sources) if not source.is_empty]
@@ -120,24 +135,33 @@ class Translator:
             batch_size=self._batch_size,
             max_batch_tokens=self._max_batch_tokens,
         )
-        due = 0
-        for group in groups:
-            members = [waiting[position] for position in group]
-            translated = self._translate_batch([sources[index] for index in members])
-            done.update(zip(members, translated, strict=True))
-            while due in done:
-                yield done.pop(due)
-                due += 1
-        for index in range(due, len(texts)):
-            yield done.pop(index)
+        members = [[waiting[position] for position in group] for group in groups]
+        done_batches = self._one_by_one(sources, members) if pool is None else self._shared(sources, members, pool)
+        return _in_order(len(texts), done, done_batches)
 
-    def _translate_batch(self, sources: list[SourceIds]) -> list[Translation]:
-        found = search(
-            self._backend,
-            *pad([source.ids for source in sources]),
-            options=self.options,
-            capabilities=self._capabilities,
-        )
+    def _one_by_one(self, sources: list[SourceIds], groups: list[list[int]]) -> Iterator[_Batch]:
+        """Each batch, when it is asked for."""
+        for group in groups:
+            batch = [sources[index] for index in group]
+            found = search(self._backend, *_padded(batch), options=self.options, capabilities=self._capabilities)
+            yield group, self._translations(batch, found)
+
+    def _shared(self, sources: list[SourceIds], groups: list[list[int]], pool: PoolBackend) -> Iterator[_Batch]:
+        """All batches, begun now by whoever is idle, and given as they are done.
+
+        The longest come first: what is left for the end is short, and the workers end together.
+        """
+        groups = sorted(groups, key=lambda group: -len(group) * max(len(sources[index].ids) for index in group))
+        futures = {pool.submit(*_padded([sources[index] for index in group]), self.options): group for group in groups}
+
+        def given() -> Iterator[_Batch]:
+            for future in as_completed(futures):
+                group = futures[future]
+                yield group, self._translations([sources[index] for index in group], future.result())
+
+        return given()
+
+    def _translations(self, sources: list[SourceIds], found: list[list[Hypothesis]]) -> list[Translation]:
         return [self._translation(source, best) for source, best in zip(sources, found, strict=True)]
 
     def _translation(self, source: SourceIds, hypotheses: list[Hypothesis]) -> Translation:
@@ -158,6 +182,28 @@ class Translator:
     def _encode(self, text: str) -> SourceIds:
         words = text if text.strip() else ""  # some tokenizers have pieces for white space
         return self._tokenizer.encode_source(words, self._languages, max_length=self._max_source_tokens)
+
+
+def _padded(sources: list[SourceIds]) -> tuple[IntArray, BoolArray]:
+    return pad([source.ids for source in sources])
+
+
+def _in_order(count: int, done: dict[int, Translation], batches: Iterable[_Batch]) -> Iterator[Translation]:
+    """`count` translations in the order of their texts, each as soon as those before it are done.
+
+    Args:
+        count: translations in all.
+        done: those that are there already, by place; it is emptied.
+        batches: the places and translations of all others.
+    """
+    due = 0
+    for places, translated in batches:
+        done.update(zip(places, translated, strict=True))
+        while due in done:
+            yield done.pop(due)
+            due += 1
+    for place in range(due, count):
+        yield done.pop(place)
 
 
 def _nothing(source: SourceIds) -> Translation:

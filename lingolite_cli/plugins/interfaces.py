@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 import msgspec
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import numpy as np
     import numpy.typing as npt
 
@@ -135,6 +137,17 @@ class TranslateBackend(Protocol):
 
     def close(self) -> None:
         """Free what the backend holds. It is not used again."""
+
+
+class PoolBackend(TranslateBackend, Protocol):
+    """The host's own: several workers as one backend, with the capability `submit`. Plugins do not declare it."""
+
+    num_workers: int
+
+    def submit(
+        self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions
+    ) -> Future[list[list[Hypothesis]]]:
+        """Queue a batch; the arguments and the result are those of `translate`."""
 
 
 class DiagnosingBackend(Backend, Protocol):

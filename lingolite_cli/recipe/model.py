@@ -36,7 +36,8 @@ class _Step(_Table, tag_field="uses", frozen=True, kw_only=True):
 class EvaluateStep(_Step, tag="evaluate", frozen=True, kw_only=True):
     """Translate a corpus through a backend and score it.
 
-    `decoding` overrides the artifact's own defaults key by key; `metric_options` has a table a metric.
+    `decoding` overrides the artifact's own defaults key by key; `metric_options` has a table a metric. `workers` are
+    processes that share the text; they change no token.
     """
 
     model: str = "inputs.model"
@@ -48,6 +49,7 @@ class EvaluateStep(_Step, tag="evaluate", frozen=True, kw_only=True):
     batch_size: Positive = 32
     max_batch_tokens: Positive = 4096
     max_samples: Positive | None = None
+    workers: Positive = 1
     options: dict[str, Any] = {}
 
 
@@ -119,12 +121,17 @@ class VerifyStep(_Step, tag="verify", frozen=True, kw_only=True):
 
 
 class BenchmarkSystemTable(_Table, frozen=True, kw_only=True):
-    """One system of a benchmark: an artifact and the backend that runs it."""
+    """One system of a benchmark: an artifact and the backend that runs it.
+
+    `threads` and `workers` are those of the step unless the system has its own.
+    """
 
     model: str
     backend: str
     name: str | None = None
     options: dict[str, Any] = {}
+    threads: Positive | None = None
+    workers: Positive | None = None
 
 
 class BenchmarkStep(_Step, tag="benchmark", frozen=True, kw_only=True):
@@ -147,6 +154,7 @@ class BenchmarkStep(_Step, tag="benchmark", frozen=True, kw_only=True):
     rounds: Positive = 3
     cold_starts: Positive = 1
     threads: Positive = 1
+    workers: Positive = 1
     budget: dict[str, float] = {}
     max_rounds: Rounds = 4 * MIN_ROUNDS
     allow_inconclusive: bool = False

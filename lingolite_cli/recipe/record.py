@@ -153,13 +153,17 @@ class BenchmarkSystem(_Struct, frozen=True, kw_only=True):
     """One backend with one artifact, alone in a fresh process.
 
     `cold_start_seconds` is the time from making the process to its first translation, `first_token_ms` that of
-    reading a source and making one token at batch 1; both are None in manifests of older versions.
+    reading a source and making one token at batch 1; both are None in manifests of older versions. Where `workers`
+    share the sentences there are no latencies, and `peak_memory_mb` is that of all their processes. `threads` None are
+    those of the whole benchmark.
     """
 
     name: str
     backend: str
     artifact: ArtifactSummary
     options: dict[str, Any] = {}
+    threads: int | None = None
+    workers: int = 1
     load_seconds: float
     cold_start_seconds: float | None = None
     first_token_ms: float | None = None

@@ -52,6 +52,8 @@ def test_systems_are_backends_on_models_methods_or_directories(tmp_path: Path) -
         (["@fp16"], "--system @fp16: no backend"),
         (["a,b"], "--system a, b: expected KEY=VALUE"),
         (["a", "b", "a"], "--system a is given 2 times"),
+        (["a,workers=0"], "--system a,workers=0: workers is 0, not a number of at least 1"),
+        (["a,threads=two"], "--system a,threads=two: threads is 'two', not a number of at least 1"),
     ],
 )
 def test_a_system_that_is_none_is_refused(texts: list[str], message: str) -> None:
@@ -84,6 +86,23 @@ def test_a_directory_options_beams_and_a_plot(with_echo: Callable[..., Outcome],
         assert system["first_token_ms"] > 0
     drawn = (project / "speed.svg").read_text(encoding="utf-8")
     assert drawn.startswith("<?xml")
+
+
+def test_a_system_may_have_threads_and_workers_of_its_own(with_echo: Callable[..., Outcome]) -> None:
+    flags = ("--num-sentences", "6", "--batch-sizes", "1,2", "--rounds", "1", "--lengths", "5")
+    systems = ("--system", "echo,threads=2", "--system", "echo,workers=3,skip_every=2")
+    outcome = with_echo("bench", *systems, *flags, "--json")
+    assert outcome.code == 0, outcome.err
+    first, second = outcome.json["systems"]
+    assert (first["threads"], first["workers"], first["options"]["skip_every"]) == (2, 1, 0)
+    assert (second["threads"], second["workers"], second["options"]["skip_every"]) == (1, 3, 2)
+    assert second["rows"][0]["num_tokens"] < first["rows"][0]["num_tokens"]
+    assert second["peak_memory_mb"] > 2 * first["peak_memory_mb"], "that of four processes"
+    latencies = [(system["first_token_ms"], system["rows"][0]["latency_p50_ms"]) for system in (first, second)]
+    assert None not in latencies[0]
+    assert latencies[1] == (None, None), "sentences that are translated at the same time have none"
+    tables = with_echo("bench", "--system", "echo", "--workers", "2", *flags).out
+    assert "1 thread(s) in each of 2 workers, greedy, median of 1 rounds" in tables
 
 
 def test_tables_of_a_benchmark(with_echo: Callable[..., Outcome]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import sentencepiece
 
 from lingolite_cli.architecture import ModelConfig
 from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.decoding.search import search
 from lingolite_cli.decoding.translator import WINDOW_BATCHES, Translation, Translator
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.testing import SENTENCES
@@ -64,6 +66,36 @@ def test_batches_keep_to_both_limits(translator, echo) -> None:
     list(translator(batch_size=3, max_batch_tokens=60).translate(SENTENCES * 2))
     assert max(rows for rows, _ in echo.source_shapes) == 3
     assert all(rows * length <= 60 or rows == 1 for rows, length in echo.source_shapes)
+
+
+class Pool:
+    """Searches at once, and remembers what it was given: (rows, length) of each batch."""
+
+    num_workers = 2
+
+    def __init__(self, backend: object) -> None:
+        self.backend = backend
+        self.shapes: list[tuple[int, ...]] = []
+
+    def submit(self, source_ids: np.ndarray, source_mask: np.ndarray, options: DecodingOptions) -> Future:
+        self.shapes.append(source_ids.shape)
+        done: Future = Future()
+        done.set_result(search(self.backend, source_ids, source_mask, options=options))
+        return done
+
+
+def test_a_pool_is_given_the_batches_of_one_worker_the_longest_first(translator, echo, tokenizer: Tokenizer) -> None:
+    texts = [*SENTENCES, "", *SENTENCES[::-1]] * 2
+    expected = texts_of(translator(batch_size=3).translate(texts))
+    alone = list(echo.source_shapes)
+    pool = Pool(echo)
+    model = ModelConfig(vocab_size=tokenizer.vocab_size, max_seq_len=POSITIONS)
+    settings = {"options": DecodingOptions(max_length=128), "batch_size": 3, "capabilities": frozenset({"submit"})}
+    assert texts_of(Translator(pool, tokenizer, model, LANGUAGES, **settings).translate(texts)) == expected
+    assert sorted(pool.shapes) == sorted(alone)
+    sizes = [rows * length for rows, length in pool.shapes]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes != [rows * length for rows, length in alone]
 
 
 def test_with_a_batch_of_one_each_sentence_is_yielded_before_the_next_is_read(translator) -> None:

@@ -33,6 +33,13 @@ def check(step: BenchmarkStep, scope: Scope) -> PlannedStep:
     if not step.batch_sizes:
         raise scope.error(step, "batch_sizes", "there is nothing to measure", hint="name one at least, such as 1")
     scope.check_budget(step, list(TIMED_BUDGETS))
+    if step.budget and max(system.workers or step.workers for system in step.systems) > 1:
+        raise scope.error(
+            step,
+            "budget",
+            "budgets are judged on one worker: sentences that workers share have no latency",
+            hint="leave out workers, or take a step of their own for them",
+        )
     scope.corpus(step, "corpus", step.corpus)
     choices = []
     for system in step.systems:
@@ -58,9 +65,14 @@ def check(step: BenchmarkStep, scope: Scope) -> PlannedStep:
         inputs=(*dict.fromkeys(system.model for system in step.systems), step.corpus),
         plugins=tuple(choices),
         options={"languages": list(scope.corpora[step.corpus].languages or manifest.languages[:2])},
-        summary=f"{', '.join(_names(step.systems))}; {step.num_sentences} sentences, {step.threads} thread(s)",
+        summary=f"{', '.join(_names(step.systems))}; {step.num_sentences} sentences, {_effort(step)}",
         is_cacheable=False,
     )
+
+
+def _effort(step: BenchmarkStep) -> str:
+    """Threads and workers, unless systems have their own."""
+    return f"{step.threads} thread(s)" + (f", {step.workers} workers" if step.workers > 1 else "")
 
 
 def _names(systems: Sequence[BenchmarkSystemTable]) -> list[str]:
@@ -105,7 +117,14 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> Benchmar
 
 def _systems(planned: PlannedStep, step: BenchmarkStep, workspace: Workspace) -> list[System]:
     return [
-        make_system(name, choice, system.model, threads=step.threads, workspace=workspace)
+        make_system(
+            name,
+            choice,
+            system.model,
+            threads=system.threads or step.threads,
+            workers=system.workers or step.workers,
+            workspace=workspace,
+        )
         for name, system, choice in zip(_names(step.systems), step.systems, planned.plugins, strict=True)
     ]
 
@@ -119,6 +138,8 @@ def _summaries(
             backend=table.backend,
             artifact=summarize_artifact(workspace.artifact(table.model)),
             options=system.load.options,
+            threads=system.load.threads,
+            workers=system.load.workers,
             load_seconds=seen.load_seconds,
             cold_start_seconds=seen.cold_start_seconds,
             first_token_ms=seen.first_token_ms,

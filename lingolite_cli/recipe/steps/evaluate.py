@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -22,6 +21,7 @@ from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.translations import TRANSLATIONS_NAME, TranslationRecord, write_translations
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact, summarize_corpus
 from lingolite_cli.schema import convert
+from lingolite_cli.workers.pool import Served, open_backend
 
 
 def check(step: EvaluateStep, scope: Scope) -> PlannedStep:
@@ -86,8 +86,17 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> Evaluate
     corpus = workspace.corpus(step.corpus)
     num_samples = min(len(corpus.sources), step.max_samples or len(corpus.sources))
     languages = (planned.options["languages"][0], planned.options["languages"][1])
-    with closing(workspace.create(planned.plugins[0], artifact, threads=workspace.threads)) as backend:
-        records = list(_translate(backend, planned, workspace, corpus, num_samples))
+    choice = planned.plugins[0]
+    backend, capabilities = open_backend(
+        choice.loaded,
+        artifact,
+        options=choice.options,
+        threads=workspace.threads,
+        workers=step.workers,
+        blocked=workspace.plan.blocked,
+    )
+    with closing(backend):
+        records = list(_translate(Served(backend, capabilities), planned, workspace, corpus, num_samples))
         warnings = list(getattr(backend, "warnings", ()))
     write_translations(directory / TRANSLATIONS_NAME, records)
     metrics = _score(planned.plugins[1:], workspace, records, corpus)
@@ -107,7 +116,7 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> Evaluate
 
 
 def _translate(
-    backend: Any, planned: PlannedStep, workspace: Workspace, corpus: Corpus, num_samples: int
+    served: Served, planned: PlannedStep, workspace: Workspace, corpus: Corpus, num_samples: int
 ) -> Iterator[TranslationRecord]:
     from lingolite_cli.decoding.translator import Translator
     from lingolite_cli.tokenizer import Tokenizer
@@ -116,14 +125,14 @@ def _translate(
     assert isinstance(step, EvaluateStep)
     artifact = workspace.artifact(step.model)
     translator = Translator(
-        backend,
+        served.backend,
         Tokenizer(artifact.tokenizer_path),
         artifact.manifest.model,
         (planned.options["languages"][0], planned.options["languages"][1]),
         options=convert(planned.options["decoding"], DecodingOptions, where="decoding"),
         batch_size=step.batch_size,
         max_batch_tokens=step.max_batch_tokens,
-        capabilities=planned.plugins[0].loaded.spec.capabilities,
+        capabilities=served.capabilities,
     )
     sources = corpus.sources[:num_samples]
     with workspace.console.progress(f"{step.id}: {step.backend}", total=num_samples) as progress:

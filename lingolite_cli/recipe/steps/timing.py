@@ -118,7 +118,9 @@ def _series(budget: TimedBudget, rounds: Sequence[Sequence[Round]]) -> list[floa
     ]
 
 
-def make_system(name: str, choice: PluginChoice, reference: str, *, threads: int, workspace: Workspace) -> System:
+def make_system(
+    name: str, choice: PluginChoice, reference: str, *, threads: int, workers: int = 1, workspace: Workspace
+) -> System:
     """A backend with an artifact, for a process of its own."""
     return System(
         name=name,
@@ -128,6 +130,7 @@ def make_system(name: str, choice: PluginChoice, reference: str, *, threads: int
             options=choice.options,
             threads=threads,
             blocked=list(workspace.plan.blocked),
+            workers=workers,
         ),
     )
 

@@ -1,0 +1,143 @@
+"""A child process that answers requests, seen from both of its ends.
+
+Owns how it is started, asked and ended, and how messages travel: msgpack on stdin and stdout, each after its length.
+What is said is the business of the protocols.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any, TypeVar
+
+import msgspec
+
+from lingolite_cli.errors import ExitCode, LingoLiteError
+
+Message = TypeVar("Message")
+
+_HEADER_BYTES = 8
+
+
+class Failed(msgspec.Struct, tag="failed", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The answer of a child that could not do what was asked."""
+
+    message: str
+    hint: str | None
+    exit_code: int
+
+
+class Child:
+    """A process of this program that answers one request at a time.
+
+    Args:
+        module: what it runs: a module whose `main` calls `serve`.
+        response: the type of its answers, `Failed` among them.
+        what: what it is, for messages.
+        threads: for engines that go by OpenMP's environment.
+    """
+
+    def __init__(self, module: str, *, response: Any, what: str, threads: int) -> None:
+        self._what = what
+        self._decoder = msgspec.msgpack.Decoder(response)
+        self._started = time.perf_counter()
+        with _without_interruptions():
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            )
+
+    @property
+    def age_seconds(self) -> float:
+        """Seconds since the process was made."""
+        return time.perf_counter() - self._started
+
+    def ask(self, request: msgspec.Struct) -> Any:
+        """Send a request and wait for the answer.
+
+        Raises:
+            LingoLiteError: the child could not do it, or died.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            _send(self._process.stdin, msgspec.msgpack.encode(request))
+            answer = _receive(self._process.stdout)
+        except BrokenPipeError:  # it is gone already
+            answer = None
+        if answer is None:
+            code = self._process.wait()
+            raise LingoLiteError(f"{self._what}: its process died with exit code {code}")
+        response = self._decoder.decode(answer)
+        if isinstance(response, Failed):
+            raise LingoLiteError(
+                f"{self._what}: {response.message}", hint=response.hint, exit_code=ExitCode(response.exit_code)
+            )
+        return response
+
+    def kill(self) -> None:
+        """End the process, whatever it is doing; who waits for its answer is told that it died."""
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """End the process and free its pipes. Nobody waits for an answer any more."""
+        self._process.kill()
+        self._process.communicate()
+
+
+def serve(answer: Callable[[Any], msgspec.Struct], request: Any) -> None:
+    """The child's end: answer requests of type `request` until stdin ends.
+
+    What `answer` raises is sent as `Failed`. Whatever an engine prints goes to stderr, so that stdout holds answers
+    alone.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    decoder = msgspec.msgpack.Decoder(request)
+    while (message := _receive(sys.stdin.buffer)) is not None:
+        try:
+            response = answer(decoder.decode(message))
+        except LingoLiteError as error:
+            response = Failed(message=error.message, hint=error.hint, exit_code=int(error.exit_code))
+        except Exception as error:
+            traceback.print_exc()
+            response = Failed(message=f"{type(error).__name__}: {error}", hint=None, exit_code=int(ExitCode.BUG))
+        _send(answers, msgspec.msgpack.encode(response))
+
+
+@contextmanager
+def _without_interruptions() -> Iterator[None]:
+    """A process that is made inside never hears SIGINT, not even before its first line runs: it inherits the mask."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _send(stream: IO[bytes], message: bytes) -> None:
+    stream.write(len(message).to_bytes(_HEADER_BYTES, "big") + message)
+    stream.flush()
+
+
+def _receive(stream: IO[bytes]) -> bytes | None:
+    """The next message; None where the stream ends, in the midst of a message too."""
+    header = stream.read(_HEADER_BYTES)
+    if len(header) < _HEADER_BYTES:
+        return None
+    length = int.from_bytes(header, "big")
+    message = stream.read(length)
+    return message if len(message) == length else None

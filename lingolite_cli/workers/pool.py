@@ -1,0 +1,143 @@
+"""Several workers as one backend: each is a process with the engine of its own, and batches go to whoever is idle.
+
+Processes and not threads: between the steps of an engine the search runs in Python, and one interpreter runs one of
+them at a time. Files of weights that engines map are in memory once all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.plugins.registry import Loaded
+from lingolite_cli.workers.channel import Child
+from lingolite_cli.workers.memory import peak_memory_mb
+from lingolite_cli.workers.protocol import Found, Open, Opened, Response, Search
+
+if TYPE_CHECKING:
+    from lingolite_cli.decoding.hypothesis import Hypothesis
+    from lingolite_cli.decoding.options import DecodingOptions
+    from lingolite_cli.plugins.interfaces import BoolArray, IntArray
+
+CAPABILITIES = frozenset({"translate", "submit"})
+_MODULE = "lingolite_cli.workers.worker"
+
+
+class Served(NamedTuple):
+    """A backend, or a pool of them, and what it can do."""
+
+    backend: Any
+    capabilities: frozenset[str]
+
+
+def open_backend(
+    loaded: Loaded,
+    artifact: Artifact,
+    *,
+    options: Mapping[str, Any],
+    threads: int,
+    workers: int,
+    blocked: tuple[str, ...] = (),
+) -> Served:
+    """Open `artifact` with a backend: in this process, or in `workers` processes if there are to be several.
+
+    Args:
+        loaded: the backend.
+        artifact: what to run.
+        options: the backend's.
+        threads: of each worker.
+        workers: how many; at least 1.
+        blocked: plugins that workers shall not load.
+
+    Raises:
+        LingoLiteError: the backend cannot run the artifact, or an option is wrong.
+    """
+    if workers < 1:
+        raise LingoLiteError(f"workers must be at least 1, not {workers}")
+    if workers == 1:
+        return Served(loaded.create(artifact, options=options, threads=threads), loaded.spec.capabilities)
+    loaded.options(options)  # refused here, before processes are made
+    engine = Open(
+        artifact=str(artifact.path.resolve()),
+        backend=loaded.spec.name,
+        options=dict(options),
+        threads=threads,
+        blocked=list(blocked),
+    )
+    return Served(WorkerPool(engine, num_workers=workers), CAPABILITIES)
+
+
+class WorkerPool:
+    """Workers that search batches, one at a time each. Declares `translate`, and `submit` for batches to be queued.
+
+    Args:
+        engine: what each of them opens.
+        num_workers: how many.
+
+    Attributes:
+        num_workers: how many.
+        warnings: what the backend says of this machine.
+
+    Raises:
+        LingoLiteError: a worker cannot open the engine.
+    """
+
+    def __init__(self, engine: Open, *, num_workers: int) -> None:
+        self.num_workers = num_workers
+        self._threads = ThreadPoolExecutor(num_workers)
+        self._idle: SimpleQueue[Child] = SimpleQueue()
+        self._peaks_mb: dict[Child, float | None] = {}
+        self._children: list[Child] = []
+        try:
+            for number in range(1, num_workers + 1):
+                child = Child(_MODULE, response=Response, what=f"worker {number}", threads=engine.threads)
+                self._children.append(child)
+            opened: list[Opened] = list(self._threads.map(lambda child: child.ask(engine), self._children))
+        except BaseException:
+            self.close()
+            raise
+        for child in self._children:
+            self._idle.put(child)
+        self.warnings = tuple(opened[0].warnings)
+
+    def submit(
+        self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions
+    ) -> Future[list[list[Hypothesis]]]:
+        """Queue a batch; see `lingolite_cli.decoding.search.search` for its result and the arguments."""
+        sources = [ids[mask].tolist() for ids, mask in zip(source_ids, source_mask, strict=True)]
+        return self._threads.submit(self._search, Search(sources=sources, options=options))
+
+    def translate(
+        self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions
+    ) -> list[list[Hypothesis]]:
+        """Search a batch now; see `lingolite_cli.plugins.interfaces.TranslateBackend`."""
+        return self.submit(source_ids, source_mask, options).result()
+
+    @property
+    def peak_memory_mb(self) -> float | None:
+        """Peak resident memory of this process and its workers together, in MB; what they share counts for each."""
+        peaks = [peak_memory_mb(), *self._peaks_mb.values()]
+        known = [peak for peak in peaks if peak is not None]
+        return sum(known) if len(known) == len(peaks) else None
+
+    def close(self) -> None:
+        """End all workers, whatever they are doing, and forget what is queued."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for child in self._children:
+            child.kill()
+        self._threads.shutdown(wait=True)
+        for child in self._children:
+            child.close()
+
+    def _search(self, request: Search) -> list[list[Hypothesis]]:
+        child = self._idle.get()
+        try:
+            found: Found = child.ask(request)
+        finally:
+            self._idle.put(child)
+        self._peaks_mb[child] = found.peak_memory_mb
+        return found.hypotheses
