@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,6 +72,15 @@ reporters = ["markdown"]
 """
 """Five steps that take a moment: the third-party backend `echo` runs them."""
 
+UNDER_TEST = tuple(
+    dict.fromkeys(
+        Path(package.submodule_search_locations[0]).parent
+        for package in map(find_spec, ("lingolite_cli", "lingolite_torch"))
+        if package is not None and package.submodule_search_locations
+    )
+)
+"""Where the packages that the tests import are found."""
+
 
 class Outcome(NamedTuple):
     """What a command left: its exit code, stdout and stderr."""
@@ -105,12 +115,12 @@ def command(*arguments: str | Path) -> list[str]:
 
 
 def environment(plugins: Sequence[Path] = (), variables: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a command that finds the distributions installed in `plugins`."""
+    """The environment of a command that runs the code under test and finds the distributions in `plugins`."""
     inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "LINGOLITE_BLOCK")}
     return {
         **inherited,
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join(map(str, plugins)),
+        "PYTHONPATH": os.pathsep.join(map(str, [*plugins, *UNDER_TEST])),
         **(variables or {}),
     }
 

@@ -21,6 +21,24 @@ from lingolite_cli.artifact import Artifact
 THIRD_PARTY = Path(__file__).parent / "third_party"
 EXISTING = Path(__file__).parent / "data" / "existing-checkpoint"
 
+MOST_PROCESSES = 4
+"""Each of them loads torch and ONNX Runtime: about 1 GB."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The whole suite runs in a process for each core; files that are named and slow tests, in this one alone."""
+    is_partial = any(".py" in argument for argument in config.args)
+    is_default = config.option.markexpr == "not slow"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_PROCESSES) if is_default and not is_partial and cores > 1 else 0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tables have the width of no terminal, and processes side by side do not fight for the cores."""
+    os.environ.pop("COLUMNS", None)
+    if hasattr(config, "workerinput"):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def existing_checkpoint() -> Path:
