@@ -50,7 +50,8 @@ def translate(
         batch_size: most sentences in a batch.
         threads: threads for the engine; the project's without it.
         workers: processes that translate at the same time, each with an engine of its own.
-        **decoding: `beam_size`, `length_penalty`, `max_length`, `min_length`.
+        **decoding: `beam_size`, `length_penalty`, `max_length`, `min_length`; those of the project, or of the
+            artifact, without them.
 
     Returns:
         A string for a string, a list for a sequence.
@@ -64,7 +65,7 @@ def translate(
         )
     state = _state()
     artifact = model if isinstance(model, Artifact) else Artifact.open(adhoc.model_path(state, _path(model)))
-    options = asked_decoding(artifact, decoding)
+    options = asked_decoding(artifact, decoding, project=state.project)
     with open_engine(state, artifact, backend=backend, options={}, threads=threads, workers=workers) as engine:
         translator = engine.translator(options, languages=languages, batch_size=batch_size)
         found = [translation.text for translation in translator.translate([texts] if isinstance(texts, str) else texts)]

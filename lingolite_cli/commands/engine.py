@@ -12,7 +12,7 @@ from lingolite_cli.commands.state import State
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.recipe.decoding import resolve_decoding
-from lingolite_cli.settings import Project
+from lingolite_cli.settings import SETTINGS_NAME, Project
 
 if TYPE_CHECKING:
     from lingolite_cli.decoding.translator import Translator
@@ -101,13 +101,23 @@ def open_engine(
         yield Engine(artifact, made, capabilities=capabilities, project=state.project)
 
 
-def asked_decoding(artifact: Artifact, asked: Mapping[str, Any]) -> DecodingOptions:
-    """The artifact's decoding defaults under what was asked for; None stands for not asked.
+def asked_decoding(artifact: Artifact, asked: Mapping[str, Any], *, project: Project) -> DecodingOptions:
+    """The artifact's decoding defaults, under the project's for `evaluate` steps, under what was asked for.
+
+    Args:
+        artifact: what is run.
+        asked: by the command; None stands for not asked.
+        project: whose `[defaults.evaluate]` may have `decoding`.
 
     Raises:
         LingoLiteError: a value is out of range, or beyond the model's positions.
     """
-    overrides = {key: value for key, value in asked.items() if value is not None}
+    table = project.settings.defaults.get("evaluate", {}).get("decoding", {})
+    where = f"{SETTINGS_NAME}: `defaults.evaluate.decoding`"
+    if not isinstance(table, Mapping):
+        raise LingoLiteError(f"{where}: expected `table`, not {table}")
+    resolve_decoding(artifact.manifest, table, where=where)
+    overrides = {**table, **{key: value for key, value in asked.items() if value is not None}}
     positions = artifact.manifest.model.max_seq_len
     options = resolve_decoding(artifact.manifest, overrides, where="decoding")
     if options.max_length > positions:

@@ -232,10 +232,14 @@ def show_conversion(result: StepResult, out: Path, console: Console) -> None:
     """The artifact that `quantize` or `export` made, against its source."""
     assert isinstance(result, QuantizeResult | ExportResult)
     source, artifact, training = result.source, result.artifact, training_of(result)
-    trained = {} if training is None else {"training": training}
-    console.print_json({"out": str(out), "source": source, "artifact": artifact, **trained})
+    calibration = result.calibration if isinstance(result, QuantizeResult) else None
+    texts = {"calibration": calibration, "training": training}
+    read = {key: value for key, value in texts.items() if value is not None}
+    console.print_json({"out": str(out), "source": source, "artifact": artifact, **read})
     if training is not None:
         show_training(training, console)
+    if calibration is not None:
+        console.print(f"calibrated on {calibration.num_samples:,} sentences, SHA-256 {calibration.digest}")
     console.print(
         f"{out}: {artifact.format}, {artifact.size_bytes / 1e6:.2f} MB, "
         f"{artifact.size_bytes / source.size_bytes:.3f} of the source's {source.size_bytes / 1e6:.2f} MB"

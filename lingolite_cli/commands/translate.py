@@ -59,7 +59,7 @@ def translate(
         raise LingoLiteError("both text and --file were given", hint="pass one of them")
     artifact = Artifact.open(adhoc.model_path(state, model))
     asked = {"beam_size": beam_size, "length_penalty": length_penalty, "n_best": n_best, "max_length": max_length}
-    decoding = asked_decoding(artifact, asked)
+    decoding = asked_decoding(artifact, asked, project=state.project)
     lines = _typed(text) if text else _read_lines(file)
     # Lines that are typed in are answered one by one; a file or a pipe is sorted into batches.
     is_typed = not text and file is None and sys.stdin.isatty()

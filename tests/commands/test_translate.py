@@ -62,6 +62,20 @@ def test_a_translation_that_has_no_room_is_marked(with_echo: Command) -> None:
     assert outcome.err == "warning: sentence 1: the translation was stopped at --max-length\n"
 
 
+def test_decoding_is_the_projects_unless_it_is_asked_for(with_echo: Command, project: Path) -> None:
+    settings = project / "lingolite.toml"
+    kept = settings.read_text()
+    settings.write_text(f"{kept}[defaults.evaluate.decoding]\nmax_length = 3\n")
+    assert "stopped at --max-length" in with_echo("translate", "The boat sails at noon.").err
+    assert with_echo("translate", "--max-length", "40", "The boat sails at noon.").err == ""
+    settings.write_text(f"{kept}[defaults.evaluate.decoding]\nmax_lenght = 3\n")
+    outcome = with_echo("translate", "The boat sails at noon.")
+    assert outcome.code == 2
+    assert "lingolite.toml: `defaults.evaluate.decoding`: unknown key `max_lenght` = 3" in outcome.err
+    settings.write_text(f"{kept}decoding = 3\n")
+    assert "`defaults.evaluate.decoding`: expected `table`, not 3" in with_echo("translate", "The boat.").err
+
+
 @pytest.mark.parametrize("text", ["<tgt>", "<s> a </s>", "<da> boat <pad>", "a<src>b", "<unk>"])
 def test_a_tag_that_is_typed_is_text(with_echo: Command, text: str) -> None:
     """The backend repeats its source: a tag that had become a control token would be gone from the output."""

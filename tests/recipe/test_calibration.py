@@ -114,7 +114,9 @@ def test_the_command_calibrates_on_the_file_that_is_named(calibrated: Command, p
     outcome = calibrated("quantize", "--method", "recall", "--calibration", "test.tsv", "--out", "made")
     assert outcome.code == 0, outcome.err
     assert f"calibrating on {project / 'test.tsv'}\n" in outcome.err
-    assert Artifact.open(project / "made").manifest.details["sources"][0] == f"{SENTENCES[0]} 0"
+    made = Artifact.open(project / "made").manifest
+    assert made.details["sources"][0] == f"{SENTENCES[0]} 0"
+    assert f"calibrated on 21 sentences, SHA-256 {made.made_by.inputs['calibration']}" in outcome.out.splitlines()
 
 
 def test_the_command_calibrates_on_the_projects_dev_set(calibrated: Command, project: Path) -> None:
