@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli.evaluation.degeneration import FAULTS, Translation
+from lingolite_cli.evaluation.degeneration import Translation, fault_tests
 from lingolite_cli.recipe.record import RunManifest
 from lingolite_cli.recipe.translations import TranslationRecord, read_translations
 from lingolite_reports.tables import evaluations, verifications
@@ -84,14 +84,17 @@ def _system(records: Sequence[TranslationRecord], known: dict[tuple[str, ...], f
     from sacrebleu.metrics import CHRF
 
     metric = CHRF()
+    judged = [
+        Translation(record.source, record.references, record.hypothesis, record.is_finished) for record in records
+    ]
+    tests = fault_tests(judged)
     scores, faults = [], {}
     for index, record in enumerate(records):
         key = (record.hypothesis, *record.references)
         if key not in known:
             known[key] = float(metric.sentence_score(record.hypothesis, record.references).score)
         scores.append(known[key])
-        judged = Translation(record.source, record.references, record.hypothesis, record.is_finished)
-        if kinds := [kind for kind, has_fault in FAULTS.items() if has_fault(judged)]:
+        if kinds := [kind for kind, has_fault in tests.items() if has_fault(judged[index])]:
             faults[index] = kinds
     return System([record.hypothesis for record in records], scores, faults)
 
