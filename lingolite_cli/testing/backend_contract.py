@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeAlias, cast
 
@@ -17,7 +17,7 @@ from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.decoding.translator import Translator
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.testing.contract import ArtifactContract, artifacts_root
+from lingolite_cli.testing.contract import ArtifactContract, artifacts_root, shared
 from lingolite_cli.testing.forward import all_logits, arbitrary_targets, framed_sources, plain_greedy, step_all
 from lingolite_cli.testing.routes import Route, contents, converter, follow, registry
 from lingolite_cli.testing.tiny import LANGUAGES, SENTENCES
@@ -82,11 +82,9 @@ class BackendContract(ArtifactContract):
         return self.loaded().create(artifact, options=self.options, threads=1)
 
     @pytest.fixture
-    def backend(self, artifact: Artifact) -> Iterator[Any]:
-        """The backend under test."""
-        backend = self.open(artifact)
-        yield backend
-        backend.close()
+    def backend(self, artifact: Artifact, request: pytest.FixtureRequest) -> Any:
+        """The backend under test: one for all tests, as the host keeps one for all batches."""
+        return shared(request, artifact, lambda: self.open(artifact), close=lambda backend: backend.close())
 
     @pytest.fixture
     def reference_artifact(self, route: Route, tmp_path_factory: pytest.TempPathFactory) -> Artifact:

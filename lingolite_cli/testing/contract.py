@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 
@@ -12,6 +12,10 @@ from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.plugins.registry import Loaded
 from lingolite_cli.testing.routes import Route, follow, registry, shortest_routes
+
+_T = TypeVar("_T")
+_SHARED = pytest.StashKey[dict[str, Any]]()
+"""Of a contract's class: by the digest of an artifact."""
 
 
 class Contract:
@@ -72,3 +76,20 @@ class ArtifactContract(Contract):
 def artifacts_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where artifacts are kept during a test session, so that each is made once."""
     return tmp_path_factory.getbasetemp() / "lingolite-contracts"
+
+
+def shared(
+    request: pytest.FixtureRequest,
+    artifact: Artifact,
+    make: Callable[[], _T],
+    *,
+    close: Callable[[_T], None] | None = None,
+) -> _T:
+    """What all tests of a contract that read `artifact` share: the first one makes it; after the last it is closed."""
+    contract = request.node.parent
+    made: dict[str, _T] = contract.stash.setdefault(_SHARED, {})
+    digest = artifact.digest
+    if digest not in made:
+        made[digest] = make()
+        contract.addfinalizer(lambda: close(made.pop(digest)) if close else made.pop(digest))
+    return made[digest]

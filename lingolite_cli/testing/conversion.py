@@ -12,12 +12,9 @@ from lingolite_cli.decoding.batching import pad
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.plugins.registry import Loaded
-from lingolite_cli.testing.contract import ArtifactContract
+from lingolite_cli.testing.contract import ArtifactContract, shared
 from lingolite_cli.testing.forward import framed_sources
 from lingolite_cli.testing.routes import Conversion, contents, convert, convert_observed, registry
-
-_CONVERSIONS = pytest.StashKey[dict[str, Conversion]]()
-"""Of a class: by the digest of their source."""
 
 
 class ConversionContract(ArtifactContract):
@@ -32,11 +29,12 @@ class ConversionContract(ArtifactContract):
         self, artifact: Artifact, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     ) -> Conversion:
         """What the plugin does with `artifact`: done once for all tests of the contract, which only look at it."""
-        done: dict[str, Conversion] = request.node.parent.stash.setdefault(_CONVERSIONS, {})
-        if artifact.digest not in done:
+
+        def convert() -> Conversion:
             path = tmp_path_factory.mktemp("conversion") / "made"
-            done[artifact.digest] = convert_observed(self.loaded(), artifact, path, options=dict(self.options))
-        return done[artifact.digest]
+            return convert_observed(self.loaded(), artifact, path, options=dict(self.options))
+
+        return shared(request, artifact, convert)
 
     @pytest.fixture
     def made(self, conversion: Conversion) -> Artifact:
