@@ -213,7 +213,7 @@ def benchmark() -> BenchmarkResult:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def manifest() -> RunManifest:
     """Every kind of step, a broken, an inconclusive and two kept budgets, and texts that mean to be markup."""
     return RunManifest(

@@ -68,8 +68,14 @@ class Page(HTMLParser):
             self.texts.append(data)
 
 
-def test_page_opens_with_the_verdict_and_names_each_budget(manifest: RunManifest) -> None:
-    text = Page(render(manifest)).text
+@pytest.fixture(scope="module")
+def source(manifest: RunManifest) -> str:
+    """The page of the run, without its sentences; drawing its figures takes a while."""
+    return render(manifest)
+
+
+def test_page_opens_with_the_verdict_and_names_each_budget(manifest: RunManifest, source: str) -> None:
+    text = Page(source).text
     banner = text.index("Broken budget")
     assert "2 of 4 budgets broken: verify.bleu_drop_max, speed.latency_p95_ms_max" in text
     assert banner < text.index("about 2,000 sentences would settle it") < text.index("this CPU has no VNNI")
@@ -78,8 +84,8 @@ def test_page_opens_with_the_verdict_and_names_each_budget(manifest: RunManifest
         assert verdict.why in text
 
 
-def test_page_shows_scores_intervals_parity_speed_steps_and_provenance(manifest: RunManifest) -> None:
-    text = Page(render(manifest)).text
+def test_page_shows_scores_intervals_parity_speed_steps_and_provenance(source: str) -> None:
+    text = Page(source).text
     for expected in (
         "Size 7.80 MB 0.27× of 28.9 MB",
         "bleu 31.18 −0.24, 95 % interval −0.61 to +0.09",
@@ -100,21 +106,18 @@ def test_page_shows_scores_intervals_parity_speed_steps_and_provenance(manifest:
         assert expected in text
 
 
-def test_sentences_are_text_and_never_markup(manifest: RunManifest) -> None:
-    source = render(manifest)
+def test_sentences_are_text_and_never_markup(source: str) -> None:
     page = Page(source)
     assert page.tags.count("script") == source.count("<script") == 1  # ours
     assert "Press <script>alert('x')</script> & wait | then `quit`." in page.text
 
 
-def test_words_that_differ_are_marked_on_both_sides(manifest: RunManifest) -> None:
-    source = render(manifest)
+def test_words_that_differ_are_marked_on_both_sides(source: str) -> None:
     assert "<del>derefter</del>" in source
     assert "<ins>så</ins>" in source
 
 
-def test_page_needs_nothing_but_itself(manifest: RunManifest) -> None:
-    source = render(manifest)
+def test_page_needs_nothing_but_itself(source: str) -> None:
     page = Page(source)
     assert page.references
     outside = [reference for reference in page.references if not reference.startswith(("#", "data:,"))]
@@ -122,8 +125,7 @@ def test_page_needs_nothing_but_itself(manifest: RunManifest) -> None:
     assert re.findall(r"https?://|@import|url\((?!#)", source) == []
 
 
-def test_links_inside_the_page_lead_somewhere(manifest: RunManifest) -> None:
-    source = render(manifest)
+def test_links_inside_the_page_lead_somewhere(source: str) -> None:
     page = Page(source)
     targets = {reference[1:] for reference in page.references if reference.startswith("#")}
     targets |= set(re.findall(r"url\(#([^)]+)\)", source))
@@ -131,10 +133,10 @@ def test_links_inside_the_page_lead_somewhere(manifest: RunManifest) -> None:
     assert len(page.ids) == len(set(page.ids))
 
 
-def test_tables_have_captions_and_scoped_headings(manifest: RunManifest) -> None:
-    page = Page(render(manifest))
+def test_tables_have_captions_and_scoped_headings(source: str) -> None:
+    page = Page(source)
     assert page.tags.count("caption") == page.tags.count("table") > 5
-    assert re.findall(r"<th(?! scope)(?=[ >])", render(manifest)) == []
+    assert re.findall(r"<th(?! scope)(?=[ >])", source) == []
 
 
 def test_sections_without_content_vanish(small_manifest: RunManifest) -> None:
@@ -254,9 +256,9 @@ BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium")
 @pytest.mark.parametrize("width", [375, 800, 1280])
-def test_page_never_scrolls_sideways_in_a_browser(manifest: RunManifest, tmp_path: Path, width: int) -> None:
+def test_page_never_scrolls_sideways_in_a_browser(source: str, tmp_path: Path, width: int) -> None:
     probe = tmp_path / "probe.html"
-    page = json.dumps(render(manifest)).replace("</", "<\\/")
+    page = json.dumps(source).replace("</", "<\\/")
     probe.write_text(
         f"<!DOCTYPE html><meta charset=utf-8><iframe style='width:{width}px;height:900px;border:0'></iframe><p></p>"
         "<script>const frame = document.querySelector('iframe');"
