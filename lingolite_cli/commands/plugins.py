@@ -104,8 +104,9 @@ def _show(entry: Entry, console: Console, *, is_verbose: bool) -> None:
         for key in ("accepts", "needs", "capabilities", "requires"):
             if getattr(spec, key, None):
                 console.print(f"  {key}: {', '.join(sorted(getattr(spec, key)))}")
-        if getattr(spec, "produces", None):
-            console.print(f"  produces: {spec.produces}")
+        for key in ("produces", "goal"):
+            if getattr(spec, key, None) is not None:
+                console.print(f"  {key}: {getattr(spec, key)}")
         for field in msgspec.structs.fields(spec.options):
             default = "" if field.required else f" = {msgspec.to_builtins(field.default)!r}"
             console.print(f"  option {field.encode_name}{default}")
@@ -131,5 +132,7 @@ def _plain(entry: Entry) -> dict[str, Any]:
         for key in ("accepts", "needs", "capabilities", "requires")
         if hasattr(spec, key)
     }
+    if hasattr(spec, "goal"):
+        described["goal"] = spec.goal
     options = [field.encode_name for field in msgspec.structs.fields(spec.options)]
     return {**plain, "summary": spec.summary, **described, "options": options}

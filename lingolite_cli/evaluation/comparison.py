@@ -160,20 +160,27 @@ def measure_difference(
         resamples: of the paired bootstrap, and trials of the randomization.
         scores: of both, where they are known.
     """
-    metric = scorer.metric
-    before, after = scores or [metric.score(system.hypotheses, system.streams).value for system in (first, second)]
-    difference = MetricDifference(
+    if not scorer.is_resamplable:
+        before, after = scores or [scorer.metric.score(side.hypotheses, side.streams).value for side in (first, second)]
+        return _difference(name, scorer, (before, after), num_sentences=len(first.sources))
+    statistics, other = (scorer.metric.statistics(side.hypotheses, side.streams) for side in (first, second))
+    score = scorer.metric.from_statistics
+    before, after = scores or [float(score(rows.sum(axis=0, keepdims=True))[0]) for rows in (statistics, other)]
+    difference = _difference(name, scorer, (before, after), num_sentences=len(first.sources))
+    return _resampled(difference, score, (statistics, other), seed=seed, count=resamples)
+
+
+def _difference(name: str, scorer: Scorer, scores: tuple[float, float], *, num_sentences: int) -> MetricDifference:
+    """A difference without an interval."""
+    before, after = scores
+    return MetricDifference(
         metric=name,
         reference=before,
         candidate=after,
         delta=after - before,
-        num_sentences=len(first.sources),
+        num_sentences=num_sentences,
         goal=scorer.goal,
     )
-    if not scorer.is_resamplable:
-        return difference
-    statistics = [metric.statistics(system.hypotheses, system.streams) for system in (first, second)]
-    return _resampled(difference, metric.from_statistics, (statistics[0], statistics[1]), seed=seed, count=resamples)
 
 
 def _resampled(

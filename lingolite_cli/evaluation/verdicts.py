@@ -178,21 +178,32 @@ def _describe(difference: MetricDifference) -> str:
     return f"{text} (loss {loss.low:.2f} to {loss.high:.2f} at {difference.confidence:.0%} confidence)"
 
 
-def _what_would_settle(loss: Loss, limit: float, difference: MetricDifference) -> str:
-    """Advice on the size of the test set, were the true loss the one seen.
+def settling_factor(loss: Loss, limit: float, *, confidence: float) -> float:
+    """How many times as many sentences settle an inconclusive verdict in `POWER` of all test sets.
 
-    The interval's half-width h shrinks as 1/sqrt(N), and the estimate of another test set is itself spread with the
-    standard error h / z. So that its interval clears the limit in `POWER` of all test sets, the distance d from
-    the loss to the limit must be h · (z + z_power) / z: N grows by (h · (1 + z_power / z) / d)^2.
+    Were the true loss the one seen: the interval's half-width h shrinks as 1/sqrt(N), and the estimate of another test
+    set is itself spread with the standard error h / z. So the distance d from the loss to the limit must be
+    h · (z + z_power) / z, and N grows by (h · (1 + z_power / z) / d)^2.
+
+    Args:
+        loss: as seen; not the limit itself.
+        limit: of the budget.
+        confidence: of the interval.
     """
     margin = limit - loss.estimate
-    if margin == 0:
-        return "the loss stands on the limit, and no number of sentences would settle it"
     reach = loss.upper - loss.estimate if margin > 0 else loss.estimate - loss.low
     quantile = NormalDist().inv_cdf
-    allowance = 1.0 + quantile(POWER) / quantile((1.0 + difference.confidence) / 2.0)
-    size = _test_set_size((reach * allowance / margin) ** 2, difference.num_sentences)
-    if margin > 0:
+    allowance = 1.0 + quantile(POWER) / quantile((1.0 + confidence) / 2.0)
+    return (reach * allowance / margin) ** 2
+
+
+def _what_would_settle(loss: Loss, limit: float, difference: MetricDifference) -> str:
+    """Advice on the size of the test set."""
+    if loss.estimate == limit:
+        return "the loss stands on the limit, and no number of sentences would settle it"
+    factor = settling_factor(loss, limit, confidence=difference.confidence)
+    size = _test_set_size(factor, difference.num_sentences)
+    if loss.estimate < limit:
         return f"{size} would settle it, were the true loss the one seen"
     return f"the loss seen breaks the budget, and {size} would show that, were it the true loss"
 

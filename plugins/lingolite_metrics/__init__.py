@@ -1,17 +1,24 @@
-"""The metrics `bleu`, `chrf` and `ter`, as descriptors: the code is imported when a metric is first used."""
+"""The metrics, as descriptors: the code is imported when a metric is first used."""
 
 from __future__ import annotations
 
 from lingolite_cli.plugins.hookspecs import hookimpl
 from lingolite_cli.plugins.specs import MetricSpec
-from lingolite_metrics.options import BleuOptions, ChrfOptions, TerOptions
+from lingolite_metrics.options import (
+    BleuOptions,
+    ChrfOptions,
+    ChrfppOptions,
+    ExactMatchOptions,
+    LengthRatioOptions,
+    TerOptions,
+)
 
 _CAPABILITIES = frozenset({"sentence_statistics"})
 
 
 @hookimpl
 def lingolite_metrics() -> list[MetricSpec]:
-    """BLEU, chrF and TER as sacreBLEU computes them."""
+    """BLEU, chrF, chrF++ and TER as sacreBLEU computes them, exact match and length ratio."""
     return [
         MetricSpec(
             name="bleu",
@@ -24,9 +31,18 @@ def lingolite_metrics() -> list[MetricSpec]:
         ),
         MetricSpec(
             name="chrf",
-            summary="chrF: character n-gram F-score, chrF++ with word_order = 2, by sacreBLEU",
+            summary="chrF: character n-gram F-score, by sacreBLEU",
             factory="lingolite_metrics.chrf:Chrf",
             options=ChrfOptions,
+            requires=("sacrebleu", "numpy"),
+            install="pip install sacrebleu",
+            capabilities=_CAPABILITIES,
+        ),
+        MetricSpec(
+            name="chrfpp",
+            summary="chrF++: as chrF, with n-grams of words, by sacreBLEU",
+            factory="lingolite_metrics.chrf:Chrf",
+            options=ChrfppOptions,
             requires=("sacrebleu", "numpy"),
             install="pip install sacrebleu",
             capabilities=_CAPABILITIES,
@@ -40,5 +56,24 @@ def lingolite_metrics() -> list[MetricSpec]:
             install="pip install sacrebleu",
             capabilities=_CAPABILITIES,
             goal="lower",
+        ),
+        MetricSpec(
+            name="exact-match",
+            summary="share of translations that are a reference, in per cent",
+            factory="lingolite_metrics.exact_match:ExactMatch",
+            options=ExactMatchOptions,
+            requires=("numpy",),
+            install="pip install numpy",
+            capabilities=_CAPABILITIES,
+        ),
+        MetricSpec(
+            name="length-ratio",
+            summary="length in per cent of the references', where 100 is the goal",
+            factory="lingolite_metrics.length_ratio:LengthRatio",
+            options=LengthRatioOptions,
+            requires=("numpy",),
+            install="pip install numpy",
+            capabilities=_CAPABILITIES,
+            goal=100.0,
         ),
     ]

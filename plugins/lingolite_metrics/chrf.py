@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Chrf(CorpusMetric):
-    """The metric `chrf`, 0 to 100.
+    """The metrics `chrf` and `chrfpp`, 0 to 100.
 
     A sentence's statistics are [hypothesis, reference, match] counts for each n-gram order, characters first.
     Against several references they are those of the reference with the best score.

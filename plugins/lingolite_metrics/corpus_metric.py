@@ -1,4 +1,4 @@
-"""What the metrics share: sacreBLEU's statistics of each sentence, and the score it makes of their sums.
+"""What sacreBLEU's metrics share: sacreBLEU's statistics of each sentence, and the score it makes of their sums.
 
 A metric here never computes a figure of its own: `score` is sacreBLEU's, on sacreBLEU's statistics. Only
 `from_statistics`, which resampling calls for thousands of sums at once, is written in numpy, by each metric.
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.plugins.interfaces import Score
+from lingolite_metrics.corpus import check_corpus
 
 if TYPE_CHECKING:
     from lingolite_cli.plugins.interfaces import StatisticsArray
@@ -56,13 +56,5 @@ class CorpusMetric(ABC):
         return {}
 
     def _extract(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Any:
-        if not hypotheses:
-            raise LingoLiteError("there are no hypotheses to score")
-        if not references:
-            raise LingoLiteError(
-                "there are no references to score against", hint="give the corpus `references`, or a TSV file"
-            )
-        for stream in references:
-            if len(stream) != len(hypotheses):  # sacreBLEU would silently score the shorter of the two
-                raise LingoLiteError(f"{len(hypotheses):,} hypotheses against {len(stream):,} references")
+        check_corpus(hypotheses, references)
         return self._metric._extract_corpus_statistics(hypotheses, references)

@@ -1,4 +1,4 @@
-"""Options of the metrics, in sacreBLEU's own words and with its defaults."""
+"""Options of the metrics, where they are sacreBLEU's in its own words and with its defaults."""
 
 from __future__ import annotations
 
@@ -46,6 +46,16 @@ class ChrfOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     whitespace: bool = False
 
 
+class ChrfppOptions(ChrfOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Options of `chrfpp`: those of `chrf`, with words.
+
+    Attributes:
+        word_order: longest word n-gram; 2 gives chrF++.
+    """
+
+    word_order: Annotated[int, Meta(ge=1)] = 2
+
+
 class TerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of `ter`.
 
@@ -64,3 +74,23 @@ class TerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def __post_init__(self) -> None:
         if self.asian_support and not (self.normalized or self.no_punct):
             raise ValueError("asian_support has an effect only with normalized or no_punct")
+
+
+class ExactMatchOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Options of `exact-match`.
+
+    Attributes:
+        lowercase: compare without regard to case.
+    """
+
+    lowercase: bool = False
+
+
+class LengthRatioOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Options of `length-ratio`.
+
+    Attributes:
+        unit: what is counted; words are what white space separates.
+    """
+
+    unit: Literal["characters", "words"] = "characters"

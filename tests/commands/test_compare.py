@@ -73,6 +73,32 @@ def test_two_files_are_compared_as_sacrebleu_scores_them(
     assert [line.split(":")[1].split()[0] for line in found["regressions"]] == ["bleu", "chrf"]
 
 
+def test_every_metric_has_an_interval_and_a_p_value(
+    lingolite: Command, project: Path, texts: tuple[list[str], list[str], list[str]]
+) -> None:
+    """`spoil` puts words of three letters, so that lengths come nearer to the references' or leave them."""
+    references, good, bad = texts
+    first, second = write(project / "a.jsonl", good, references), write(project / "b.jsonl", bad, references)
+    names = ["chrfpp", "ter", "exact-match", "length-ratio"]
+    chosen = [part for name in names for part in ("--metrics", name)]
+    outcome = lingolite("compare", first, second, *chosen, "--sentences", "0", "--json")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    differences = found["comparisons"][0]["differences"]
+    assert [difference["metric"] for difference in differences] == names
+    assert [difference["goal"] for difference in differences] == ["higher", "lower", "higher", 100.0]
+    for difference in differences:
+        assert difference["low"] < difference["delta"] < difference["high"]
+        assert 0 < difference["p_value"] <= 1
+    ratio = differences[-1]
+    lost = abs(ratio["candidate"] - 100.0) - abs(ratio["reference"] - 100.0)
+    assert ratio["resampled_loss"]["estimate"] == pytest.approx(lost)
+    assert ratio["candidate"] == pytest.approx(100 * sum(map(len, bad)) / sum(map(len, references)))
+    table = lingolite("compare", first, second, *chosen, "--sentences", "0").out
+    assert " p " in table.splitlines()[4]
+    assert "<0.001" in table
+
+
 def test_regression_fails_where_asked_and_gain_does_not(
     lingolite: Command, project: Path, texts: tuple[list[str], list[str], list[str]]
 ) -> None:

@@ -14,7 +14,16 @@ import pytest
 from lingolite_metrics import lingolite_metrics
 from lingolite_metrics.bleu import Bleu
 from lingolite_metrics.chrf import Chrf
-from lingolite_metrics.options import BleuOptions, ChrfOptions, TerOptions
+from lingolite_metrics.exact_match import ExactMatch
+from lingolite_metrics.length_ratio import LengthRatio
+from lingolite_metrics.options import (
+    BleuOptions,
+    ChrfOptions,
+    ChrfppOptions,
+    ExactMatchOptions,
+    LengthRatioOptions,
+    TerOptions,
+)
 from lingolite_metrics.ter import Ter
 from sacrebleu.metrics import BLEU, CHRF, TER
 
@@ -54,6 +63,7 @@ VARIANTS = [
     (Chrf(options=ChrfOptions()), CHRF()),
     (Chrf(options=ChrfOptions(word_order=2, beta=3)), CHRF(word_order=2, beta=3)),
     (Chrf(options=ChrfOptions(char_order=4, whitespace=True)), CHRF(char_order=4, whitespace=True)),
+    (Chrf(options=ChrfppOptions()), CHRF(word_order=2)),
     (Ter(options=TerOptions()), TER()),
     (Ter(options=TerOptions(case_sensitive=True, normalized=True)), TER(case_sensitive=True, normalized=True)),
 ]
@@ -123,12 +133,12 @@ def test_statistics_add_up_to_the_corpus_score(ours: Any, theirs: Any) -> None:
 
 
 def test_statistics_of_nothing_score_zero() -> None:
-    for metric, width in ((VARIANTS[0][0], 10), (VARIANTS[5][0], 18), (VARIANTS[8][0], 2)):
+    for metric, width in ((VARIANTS[0][0], 10), (VARIANTS[5][0], 18), (VARIANTS[9][0], 2)):
         assert metric.from_statistics(np.zeros((1, width)))[0] == 0.0
 
 
 def test_edits_against_empty_references_count_as_100() -> None:
-    assert VARIANTS[8][0].from_statistics(np.array([[3.0, 0.0]]))[0] == 100.0
+    assert VARIANTS[9][0].from_statistics(np.array([[3.0, 0.0]]))[0] == 100.0
 
 
 @pytest.mark.parametrize(
@@ -159,9 +169,50 @@ def test_options_without_effect_or_meaning_are_refused(options: Any, given: dict
         msgspec.convert(given, options)
 
 
-def test_only_ter_counts_downwards() -> None:
+def test_each_metric_has_its_goal() -> None:
     goals = {spec.name: spec.goal for spec in lingolite_metrics()}
-    assert goals == {"bleu": "higher", "chrf": "higher", "ter": "lower"}
+    assert goals == {
+        "bleu": "higher",
+        "chrf": "higher",
+        "chrfpp": "higher",
+        "ter": "lower",
+        "exact-match": "higher",
+        "length-ratio": 100.0,
+    }
+
+
+def test_exact_match_counts_what_is_any_reference() -> None:
+    hypotheses = [" Filen blev ikke fundet i mappen.", "Annullér overførslen?", "annullér Overførslen?", "", "Ja"]
+    first = ["Filen blev ikke fundet i mappen. ", "nej", "nej", "nej", "Jo"]
+    second = ["nej", "Annullér overførslen?", "Annullér overførslen?", "nej", "Ja!"]
+    exact = ExactMatch(options=ExactMatchOptions())
+    assert exact.score(hypotheses, [first, second]).value == pytest.approx(40.0)
+    assert exact.score(hypotheses, [first]).value == pytest.approx(20.0)
+    lowercase = ExactMatch(options=ExactMatchOptions(lowercase=True)).score(hypotheses, [first, second])
+    assert lowercase.value == pytest.approx(60.0)
+    assert lowercase.details == {"num_matches": 3.0}
+    assert lowercase.signature == "nrefs:2|case:lc|metric:exact-match"
+
+
+@pytest.mark.parametrize("references", [[FIRST], [FIRST, SECOND]])
+def test_length_ratio_in_words_is_that_of_sacrebleu(references: list[list[str]]) -> None:
+    theirs = BLEU(tokenize="none").corpus_score(HYPOTHESES, references)
+    ours = LengthRatio(options=LengthRatioOptions(unit="words")).score(HYPOTHESES, references)
+    assert ours.details == {"sys_len": theirs.sys_len, "ref_len": theirs.ref_len}
+    assert ours.value == pytest.approx(100 * theirs.sys_len / theirs.ref_len)
+
+
+def test_length_ratio_counts_characters() -> None:
+    ratio = LengthRatio(options=LengthRatioOptions())
+    assert ratio.score(["abc", " de "], [["abcd", "f"]]).value == pytest.approx(100.0)
+    assert ratio.score(["abc"], [["abcd"]]).value == pytest.approx(75.0)
+    assert ratio.score(["abc"], [[""]]).value == pytest.approx(300.0)
+
+
+@pytest.mark.parametrize("metric", [ExactMatch(options=ExactMatchOptions()), LengthRatio(options=LengthRatioOptions())])
+def test_metrics_of_our_own_refuse_what_cannot_be_scored(metric: Any) -> None:
+    with pytest.raises(LingoLiteError, match="5 hypotheses against 4 references"):
+        metric.score(HYPOTHESES, [FIRST, SECOND[:4]])
 
 
 def test_descriptors_import_nothing_heavy() -> None:

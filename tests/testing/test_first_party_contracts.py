@@ -79,5 +79,17 @@ class TestChrf(MetricContract):
     plugin = "chrf"
 
 
+class TestChrfpp(MetricContract):
+    plugin = "chrfpp"
+
+
 class TestTer(MetricContract):
     plugin = "ter"
+
+
+class TestExactMatch(MetricContract):
+    plugin = "exact-match"
+
+
+class TestLengthRatio(MetricContract):
+    plugin = "length-ratio"

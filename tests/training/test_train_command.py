@@ -217,6 +217,7 @@ def test_finished_training_is_served_from_the_cache_and_fresh_starts_anew(
         (["--set", "inputs.train.pairs=missing.tsv"], "inputs.train: no such file"),
         (["--set", "train.data=['inputs.dev']"], "`inputs.dev` is text to evaluate on"),
         (["--set", "train.metric=bleurt"], "there is no metric called `bleurt`"),
+        (["--set", "train.metric=length-ratio"], "`length-ratio` describes translations and cannot pick the better"),
         (["--set", "train.languages=['en']"], "languages"),
         (["--set", "train.scratch.architecture.n_heads=7"], "n_heads 7 does not divide d_model 32"),
         (["--set", "train.scratch.preset=tinny"], "unknown preset `tinny`"),
