@@ -9,6 +9,7 @@ import numpy as np
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError
+from lingolite_onnx.affinity import PinnedThread, check_cores, pool_entries
 from lingolite_onnx.details import ExportDetails
 from lingolite_onnx.optimized.runner import OptimizedRunner
 from lingolite_onnx.options import OnnxBackendOptions
@@ -35,7 +36,7 @@ class OnnxBackend:
 
     Args:
         artifact: made by the exporter `onnx`.
-        options: provider and graph.
+        options: provider, graph and processors.
         threads: threads inside an operator.
 
     Attributes:
@@ -43,26 +44,39 @@ class OnnxBackend:
         max_seq_len: positions that source and target may have, perhaps fewer than the model's.
 
     Raises:
-        LingoLiteError: the provider is not available, or the artifact lacks the graph that was asked for.
+        LingoLiteError: the provider is not available, the artifact lacks the graph that was asked for, or threads
+            cannot run where they shall.
     """
 
     def __init__(self, artifact: Artifact, *, options: OnnxBackendOptions, threads: int) -> None:
         providers = execution_providers(options.provider)
         details = ExportDetails.of(artifact)
         self.max_seq_len = details.max_seq_len
-        self.warnings = _warnings(details, threads)
+        if options.cores:
+            check_cores(options.cores, threads=threads)
+        probe = int8_is_exact(threads) if details.weights == "int8" else None
+        self.warnings = [probe.warning] if probe and probe.warning else []
+        entries = {**(probe.entries if probe else {}), **pool_entries(options.cores)}
         self._runner: _Runner
         if details.profile == "optimized":
             _require_cpu(providers, options)
             _require_files(artifact, details.graphs, hint="export again")
             config = artifact.manifest.model
-            self._runner = OptimizedRunner(artifact.path, config, max_seq_len=details.max_seq_len, threads=threads)
+            self._runner = OptimizedRunner(
+                artifact.path, config, max_seq_len=details.max_seq_len, threads=threads, entries=entries
+            )
         else:
             graph = options.graph or "portable"
             _require_graphs(artifact, graph)
             self._runner = Runner(
-                artifact.path, graph, max_seq_len=details.max_seq_len, threads=threads, provider=options.provider
+                artifact.path,
+                graph,
+                max_seq_len=details.max_seq_len,
+                threads=threads,
+                provider=options.provider,
+                entries=entries,
             )
+        self._pinned = PinnedThread(options.cores[0]) if options.cores else None
 
     @staticmethod
     def diagnose() -> list[str]:
@@ -99,8 +113,10 @@ class OnnxBackend:
         return self._runner.select(state, np.asarray(rows, dtype=np.int64))
 
     def close(self) -> None:
-        """Free all sessions."""
+        """Free all sessions, and the thread."""
         self._runner.close()
+        if self._pinned is not None:
+            self._pinned.release()
 
 
 def _require_cpu(providers: list[str], options: OnnxBackendOptions) -> None:
@@ -125,10 +141,3 @@ def _require_files(artifact: Artifact, names: Sequence[str], *, hint: str) -> No
     missing = [name for name in names if not (artifact.path / name).is_file()]
     if missing:
         raise LingoLiteError(f"{artifact.path} has no {missing[0]}", hint=hint)
-
-
-def _warnings(details: ExportDetails, threads: int) -> list[str]:
-    if details.weights != "int8":
-        return []
-    warning = int8_is_exact(threads).warning
-    return [warning] if warning else []

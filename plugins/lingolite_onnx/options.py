@@ -49,7 +49,10 @@ class OnnxBackendOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         provider: ONNX Runtime's execution provider: `cpu`, `cuda`, `coreml`, …, or its full name.
         graph: of an artifact of the portable profile: `portable` for its standard operators, `optimized` for the graphs
             that the export option `optimize` wrote beside them.
+        cores: processors, counted from 0, one for each thread, that these stay on; the first is that of the thread that
+            opens the backend. Without them the system moves threads about as it likes.
     """
 
     provider: str = "cpu"
     graph: Literal["portable", "optimized"] | None = None
+    cores: tuple[Annotated[int, Meta(ge=0)], ...] = ()

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from lingolite_onnx.layers import JOINT, LOGITS, PRODUCT, SUMS
 from lingolite_onnx.runner import empty_cache
+from lingolite_onnx.saturation import int8_is_exact
 from lingolite_onnx.sessions import open_session
 from lingolite_onnx.weights import PROJECTION, Array
 
@@ -104,7 +105,9 @@ class _RecordingSession:
         model.graph.output.extend(
             helper.make_tensor_value_info(name, TensorProto.UINT8, None) for name in self._recorded
         )
-        self._session = open_session(model.SerializeToString(), threads=1, weights_directory=path.parent)
+        self._session = open_session(
+            model.SerializeToString(), threads=1, weights_directory=path.parent, entries=int8_is_exact(1).entries
+        )
 
     def run(self, arrays: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
         """The graph's own outputs by name, and the recorded integers by matrix."""

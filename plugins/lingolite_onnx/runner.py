@@ -5,6 +5,7 @@ Caches travel as numpy arrays: measured, plain calls beat I/O binding here by ab
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,15 +51,23 @@ class Runner:
         max_seq_len: positions of the rotary tables in the graphs.
         threads: threads inside an operator.
         provider: see `lingolite_onnx.sessions.execution_providers`.
+        entries: further settings of the sessions.
     """
 
     def __init__(
-        self, directory: Path, graph: str = "portable", *, max_seq_len: int, threads: int, provider: str = "cpu"
+        self,
+        directory: Path,
+        graph: str = "portable",
+        *,
+        max_seq_len: int,
+        threads: int,
+        provider: str = "cpu",
+        entries: Mapping[str, str] | None = None,
     ) -> None:
         encoder, decoder = GRAPHS[graph]
         self.max_seq_len = max_seq_len
-        self._encoder = open_session(directory / encoder, threads=threads, provider=provider)
-        self._decoder = open_session(directory / decoder, threads=threads, provider=provider)
+        self._encoder = open_session(directory / encoder, threads=threads, provider=provider, entries=entries)
+        self._decoder = open_session(directory / decoder, threads=threads, provider=provider, entries=entries)
         self._cross = [output.name for output in self._encoder.get_outputs()]
         self._past = [argument for argument in self._decoder.get_inputs() if argument.name.startswith("past_")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnxruntime as ort
@@ -49,7 +50,12 @@ def execution_providers(name: str) -> list[str]:
 
 
 def open_session(
-    model: Path | bytes, *, threads: int, provider: str = "cpu", weights_directory: Path | None = None
+    model: Path | bytes,
+    *,
+    threads: int,
+    provider: str = "cpu",
+    weights_directory: Path | None = None,
+    entries: Mapping[str, str] | None = None,
 ) -> ort.InferenceSession:
     """A session for a file or a serialized model.
 
@@ -58,6 +64,7 @@ def open_session(
         threads: threads inside an operator.
         provider: see `execution_providers`.
         weights_directory: where the weights of a serialized model are, if it has any.
+        entries: further settings of the session, in ONNX Runtime's words.
 
     Raises:
         LingoLiteError: onnxruntime refuses the model or lacks the provider.
@@ -65,6 +72,8 @@ def open_session(
     source = model if isinstance(model, bytes) else str(model)
     providers = execution_providers(provider)
     options = session_options(threads)
+    for key, value in (entries or {}).items():
+        options.add_session_config_entry(key, value)
     if weights_directory is not None:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(weights_directory))
     try:

@@ -15,6 +15,7 @@ from lingolite_onnx.optimized.recording import record
 from lingolite_onnx.optimized.runner import BATCH_DECODER, DECODER, ENCODER, OptimizedRunner
 from lingolite_onnx.optimized.stacks import build_batch_decoder, build_decoder, build_encoder
 from lingolite_onnx.recording import Sample
+from lingolite_onnx.saturation import int8_is_exact
 from lingolite_onnx.weights import Weights
 
 _HEAD_DIM_MULTIPLE = 16
@@ -73,7 +74,7 @@ def check_graphs(weights: Weights, directory: Path, *, max_seq_len: int, test: b
 
 def _run(config: ModelConfig, directory: Path, sample: Sample, max_seq_len: int) -> None:
     """As the backend does, with buffers shared by past and present."""
-    runner = OptimizedRunner(directory, config, max_seq_len=max_seq_len, threads=1)
+    runner = OptimizedRunner(directory, config, max_seq_len=max_seq_len, threads=1, entries=int8_is_exact(1).entries)
     state = runner.encode(sample.source_ids, sample.source_mask)
     for tokens in np.ascontiguousarray(sample.target_ids.T):
         require_finite(runner.step(state, tokens), DECODER)

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 from lingolite_onnx.layers import JOINT, LOGITS, PRODUCT
 from lingolite_onnx.optimized.products import INTEGERS, ROUNDED_BY_BLOCK
 from lingolite_onnx.recording import Recording, Sample
+from lingolite_onnx.saturation import int8_is_exact
 from lingolite_onnx.sessions import open_session
 from lingolite_onnx.weights import PROJECTION, Array
 
@@ -64,7 +65,9 @@ class _RecordingSession:
         recorded = dict.fromkeys(probe.tensor for probe in self._probes)
         model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in recorded)
         self._recorded = list(recorded)
-        self._session = open_session(model.SerializeToString(), threads=1, weights_directory=path.parent)
+        self._session = open_session(
+            model.SerializeToString(), threads=1, weights_directory=path.parent, entries=int8_is_exact(1).entries
+        )
         self.blocks: dict[str, int] = {}
 
     def run(self, arrays: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:

@@ -81,13 +81,23 @@ class OptimizedRunner:
         config: shape of the model.
         max_seq_len: positions of the rotary tables in the graphs.
         threads: threads inside an operator.
+        entries: further settings of the sessions.
     """
 
-    def __init__(self, directory: Path, config: ModelConfig, *, max_seq_len: int, threads: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        config: ModelConfig,
+        *,
+        max_seq_len: int,
+        threads: int,
+        entries: Mapping[str, str] | None = None,
+    ) -> None:
         self.max_seq_len = max_seq_len
         self._config = config
         self._directory = directory
         self._threads = threads
+        self._entries = entries
         self._has_batch_decoder = (directory / BATCH_DECODER).is_file()
         self._sessions: dict[str, ort.InferenceSession] = {}
         self._source = {argument.name: argument.shape for argument in self._session(ENCODER).get_outputs()}
@@ -144,7 +154,7 @@ class OptimizedRunner:
 
     def _session(self, name: str) -> ort.InferenceSession:
         if name not in self._sessions:
-            self._sessions[name] = open_session(self._directory / name, threads=self._threads)
+            self._sessions[name] = open_session(self._directory / name, threads=self._threads, entries=self._entries)
         return self._sessions[name]
 
     def _encode_chunks(
