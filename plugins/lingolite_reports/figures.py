@@ -15,6 +15,7 @@ from lingolite_reports import formats
 from lingolite_reports.drawing import Figure, draw_bars, finish, label_rows
 from lingolite_reports.gauges import draw_gauges
 from lingolite_reports.lengths import buckets
+from lingolite_reports.parity_figures import parity_figures
 from lingolite_reports.searches import searches
 from lingolite_reports.sections import Key
 from lingolite_reports.sentences import Pairing
@@ -35,6 +36,7 @@ def draw(manifest: RunManifest, pairs: Sequence[Pairing] = ()) -> dict[Key, list
             "training": _training_curves(manifest),
             "search": [_mixes(step, result) for step, result in searches(manifest)],
             "quality": [*_quality(manifest), *_by_length(pairs)],
+            "parity": parity_figures(manifest),
             "size": [*_sizes(manifest), *_trade_off(manifest)],
             "speed": [
                 figure

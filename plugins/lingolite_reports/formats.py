@@ -22,6 +22,11 @@ def significant(value: float) -> str:
     return f"{value:.3g}"
 
 
+def small(value: float) -> str:
+    """Three significant digits of what may be next to nothing: 0.0123, 4.2e−07."""
+    return f"{value:.3g}".replace("-", MINUS)
+
+
 def limit(value: float) -> str:
     """A limit as the recipe has it."""
     return f"{value:.6g}".replace("-", MINUS)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure as Canvas
 
 from lingolite_cli.charts import INK, SERIES
 from lingolite_cli.evaluation.verdicts import Verdict
-from lingolite_cli.recipe.record import RunManifest, VerifyResult
+from lingolite_cli.recipe.record import RunManifest
 from lingolite_reports import formats
 from lingolite_reports.drawing import Figure, finish
 
@@ -40,11 +40,7 @@ class _Reading(msgspec.Struct, frozen=True):
 def draw_gauges(manifest: RunManifest) -> list[Figure]:
     """A gauge for each budget of which something was seen, broken ones first, drawn under `charts.style`."""
     ordered = sorted(manifest.verdicts, key=lambda pair: not pair[1].breaks_run)
-    return [
-        _gauge(step, verdict, _reading(verdict, step, manifest))
-        for step, verdict in ordered
-        if verdict.seen is not None
-    ]
+    return [_gauge(step, verdict, _reading(verdict)) for step, verdict in ordered if verdict.seen is not None]
 
 
 def _gauge(step: str, verdict: Verdict, reading: _Reading) -> Figure:
@@ -80,18 +76,7 @@ def _label(*, axes_text: str, at: float, up: bool, drawing: Canvas) -> None:
     axes.annotate(axes_text, (at, 0.5 if up else -0.5), ha=side, va="bottom" if up else "top", fontsize=9)
 
 
-def _reading(verdict: Verdict, step: str, manifest: RunManifest) -> _Reading:
+def _reading(verdict: Verdict) -> _Reading:
     assert verdict.seen is not None
-    low, high = _interval(verdict, step, manifest)
-    return _Reading(verdict.limit, verdict.seen, low, high, is_floor=verdict.budget.endswith("_min"))
-
-
-def _interval(verdict: Verdict, step: str, manifest: RunManifest) -> tuple[float | None, float | None]:
-    """That of the metric's loss, for a budget on a drop."""
-    for record in manifest.steps:
-        if record.id == step and isinstance(record.result, VerifyResult):
-            for seen in record.result.differences:
-                if verdict.budget == f"{seen.metric}_drop_max" and seen.low is not None and seen.high is not None:
-                    is_error_rate = verdict.seen == seen.delta != 0
-                    return (seen.low, seen.high) if is_error_rate else (-seen.high, -seen.low)
-    return None, None
+    is_floor = verdict.budget.endswith("_min")
+    return _Reading(verdict.limit, verdict.seen, verdict.low, verdict.high, is_floor=is_floor)

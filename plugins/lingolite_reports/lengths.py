@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 import msgspec
 
 from lingolite_cli.evaluation.comparison import LENGTHS
+from lingolite_cli.evaluation.verdicts import MIN_SENTENCES
 from lingolite_reports import formats
 from lingolite_reports.sentences import Pairing
 from lingolite_reports.tables import Column, Table
@@ -19,7 +20,8 @@ _Z = 1.959964  # 97.5 % of a normal distribution lie below
 class Bucket(msgspec.Struct, frozen=True):
     """Sentences whose source has `words` words: mean sentence chrF of both systems, and of the difference.
 
-    `low` and `high` are the 95 % interval of the mean difference, by the normal approximation; None for one sentence.
+    `low` and `high` are the 95 % interval of the mean difference, by the normal approximation; None of so few sentences
+    that no interval is trusted.
     """
 
     words: str
@@ -50,7 +52,7 @@ def buckets(pairing: Pairing) -> list[Bucket]:
         if inside:
             differences = [after[index] - before[index] for index in inside]
             mean = fmean(differences)
-            reach = _Z * stdev(differences) / sqrt(len(inside)) if len(inside) > 1 else None
+            reach = _Z * stdev(differences) / sqrt(len(inside)) if len(inside) >= MIN_SENTENCES else None
             found.append(
                 Bucket(
                     words=words(low, high),

@@ -17,6 +17,7 @@ from lingolite_cli.recipe.record import BenchmarkResult, RunManifest, SentencePa
 from lingolite_reports import formats
 from lingolite_reports.faults import faults_table
 from lingolite_reports.lengths import lengths_table
+from lingolite_reports.parity_tables import parities, parity_tables
 from lingolite_reports.searches import search_tables
 from lingolite_reports.sentences import Pairing
 from lingolite_reports.speed_tables import buckets_table, speed_table, start_table
@@ -29,7 +30,6 @@ from lingolite_reports.tables import (
     digests_table,
     environment_table,
     evaluations,
-    parity_table,
     scores_table,
     sizes_table,
     steps_table,
@@ -40,7 +40,9 @@ from lingolite_reports.trainings import texts_table, trainings_table
 
 _MOST_FINDINGS = 8
 
-Key = Literal["budgets", "training", "search", "quality", "size", "speed", "faults", "sentences", "steps", "provenance"]
+Key = Literal[
+    "budgets", "training", "search", "quality", "parity", "size", "speed", "faults", "sentences", "steps", "provenance"
+]
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -107,7 +109,8 @@ def compose(manifest: RunManifest, found: Sequence[Pairing] = ()) -> Report:
     """
     status, verdict = _verdict(manifest)
     facts = _facts(manifest)
-    sections = [_budgets(manifest), _training(manifest), _search(manifest), _quality(manifest, found), _size(manifest)]
+    sections = [_budgets(manifest), _training(manifest), _search(manifest), _quality(manifest, found)]
+    sections += [_parity(manifest), _size(manifest)]
     sections += [
         _speed(manifest),
         _faults(manifest),
@@ -176,7 +179,10 @@ def _facts(manifest: RunManifest) -> list[Fact]:
     _, result = verifications(manifest)[0]
     before = formats.megabytes(result.reference_artifact.size_bytes)
     size = f"{formats.significant(result.size_mb)} MB"
-    facts = [Fact("Size", size, f"{formats.ratio(result.size_ratio)} of {before} MB")]
+    detail = f"{formats.ratio(result.size_ratio)} of {before} MB"
+    if result.download_mb is not None:
+        detail += f"; {formats.significant(result.download_mb)} MB to download"
+    facts = [Fact("Size", size, detail)]
     for seen in result.differences:
         detail = formats.signed(seen.delta)
         if seen.low is not None:
@@ -235,7 +241,8 @@ def _benchmark_line(result: BenchmarkResult) -> str:
 
 
 def _warnings(manifest: RunManifest) -> list[str]:
-    said = [f"{step}: {warning}" for step, result in evaluations(manifest) for warning in result.warnings]
+    said = [f"{pair}: {cause.summary}" for _, pair, parity in parities(manifest) for cause in parity.causes]
+    said += [f"{step}: {warning}" for step, result in evaluations(manifest) for warning in result.warnings]
     known = {warning for _, result in evaluations(manifest) for warning in result.warnings}
     said += [
         f"{step}: {warning}"
@@ -267,8 +274,13 @@ def _search(manifest: RunManifest) -> Section:
 
 
 def _quality(manifest: RunManifest, found: Sequence[Pairing]) -> Section:
-    tables = [systems_table(manifest), differences_table(manifest), parity_table(manifest)]
+    tables = [systems_table(manifest), differences_table(manifest)]
     return _section("quality", "Quality", [*tables, lengths_table(found), scores_table(manifest)])
+
+
+def _parity(manifest: RunManifest) -> Section:
+    notes = [f"{pair}: not measured: {line}." for _, pair, parity in parities(manifest) for line in parity.not_measured]
+    return _section("parity", "Parity", parity_tables(manifest), notes=notes)
 
 
 def _size(manifest: RunManifest) -> Section:

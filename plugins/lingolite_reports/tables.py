@@ -184,7 +184,7 @@ def differences_table(manifest: RunManifest) -> Table | None:
             formats.score(difference.candidate),
             formats.signed(difference.delta),
             formats.interval(difference.low, difference.high),
-            f"{difference.confidence:.0%}" if difference.low is not None else formats.NOTHING,
+            f"{100 * difference.confidence:g} %" if difference.low is not None else formats.NOTHING,
             p_value_text(difference.p_value) or formats.NOTHING,
         ]
         for _, result in verifications(manifest)
@@ -202,29 +202,6 @@ def differences_table(manifest: RunManifest) -> Table | None:
     ]
     title = "Differences on the same sentences (paired bootstrap; p by approximate randomization)"
     return Table(title, columns, rows) if rows else None
-
-
-def parity_table(manifest: RunManifest) -> Table | None:
-    """How far candidates follow their reference's own hypotheses."""
-    rows = [
-        [
-            f"{result.candidate} on {result.reference}",
-            formats.percent(result.parity.top1_agreement),
-            formats.percent(result.parity.exact_match),
-            f"{result.parity.num_tokens:,}",
-            formats.optional(result.parity.max_logit_margin),
-        ]
-        for _, result in verifications(manifest)
-        if result.parity is not None
-    ]
-    columns = [
-        Column("Candidate on reference", "code"),
-        Column("Same best token", "number"),
-        Column("Same sentence", "number"),
-        Column("Tokens compared", "number"),
-        Column("Largest logit margin", "number"),
-    ]
-    return Table("Parity with the reference's own translations", columns, rows) if rows else None
 
 
 def scores_table(manifest: RunManifest) -> Table | None:

@@ -7,11 +7,24 @@ from typing import Any
 
 import msgspec
 import pytest
+from lingolite_reports.drawing import Figure
+from lingolite_reports.figures import draw
+from lingolite_reports.html import render
+from lingolite_reports.sections import Key
+from lingolite_reports.sentences import read_texts
 
 from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket, Ratio
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.environment import Environment
-from lingolite_cli.evaluation.parity import Parity
+from lingolite_cli.evaluation.parity import (
+    ConsistencyProbe,
+    Divergence,
+    LikelyCause,
+    LogitParity,
+    Parity,
+    ParityBucket,
+    ParitySentence,
+)
 from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.recipe.record import (
@@ -79,6 +92,62 @@ def evaluation(backend: str, artifact: ArtifactSummary, bleu: float, chrf: float
     )
 
 
+def bucket(first: int, last: int, num_tokens: int, mean: float) -> ParityBucket:
+    return ParityBucket(
+        first=first,
+        last=last,
+        num_tokens=num_tokens,
+        max_difference=9 * mean,
+        mean_difference=mean,
+        kl_mean=mean / 50,
+        top1_agreement=1 - mean / 10,
+    )
+
+
+def parity() -> Parity:
+    return Parity(
+        top1_agreement=0.9871,
+        exact_match=0.893,
+        num_tokens=24_310,
+        max_logit_margin=0.4137,
+        divergences=[Divergence(position=0, num_sentences=7), Divergence(position=3, num_sentences=100)],
+        logits=LogitParity(
+            num_sentences=256,
+            num_tokens=5_767,
+            max_logit=15.24,
+            max_difference=0.8125,
+            mean_difference=0.0412,
+            kl_mean=0.000825,
+            kl_p95=0.00267,
+            kl_max=0.0249,
+            top1_agreement=0.9934,
+            by_position=[
+                bucket(0, 0, 256, 0.04),
+                bucket(1, 1, 256, 0.05),
+                bucket(2, 2, 250, 0.1),
+                bucket(3, 3, 50, 0.7),
+            ],
+            by_source_length=[bucket(1, 8, 300, 0.0), bucket(9, 16, 512, 0.09)],
+            worst=[
+                ParitySentence(
+                    index=579,
+                    num_source_tokens=19,
+                    num_tokens=16,
+                    max_difference=0.333,
+                    kl_mean=0.00229,
+                    worst_position=9,
+                    first_divergence=None,
+                )
+            ],
+        ),
+        probes=[ConsistencyProbe(name="padding", num_rows=64, max_difference=0.0, kl_mean=0.0, kl_max=0.0)],
+        causes=[
+            LikelyCause(name="positions", summary="positions are off after the first", evidence="0.04 at 0, 0.7 at 3")
+        ],
+        not_measured=["single tokens: the tokenizer has no vocabulary to read"],
+    )
+
+
 def verification() -> VerifyResult:
     return VerifyResult(
         reference="baseline",
@@ -106,7 +175,7 @@ def verification() -> VerifyResult:
                 num_sentences=1000,
             ),
         ],
-        parity=Parity(top1_agreement=0.9871, exact_match=0.893, num_tokens=24_310, max_logit_margin=0.4137),
+        parity=parity(),
         size_mb=7.80155,
         size_ratio=SHIPPED.size_bytes / MODEL.size_bytes,
         verdicts=[
@@ -115,6 +184,8 @@ def verification() -> VerifyResult:
                 limit=0.5,
                 seen=0.24,
                 status="inconclusive",
+                low=-0.09,
+                high=0.61,
                 why="bleu fell by 0.24 (loss -0.09 to 0.61 at 95% confidence), partly above the limit of 0.5; "
                 "about 2,000 sentences would settle it if the loss stays as it is",
             ),
@@ -274,13 +345,14 @@ SENTENCES = [
 ]
 
 
-@pytest.fixture
-def run_directory(manifest: RunManifest, tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run's directory with both systems' translations: a win, losses, ties, faults, and texts that mean harm."""
-    (tmp_path / "translations").mkdir()
+    directory = tmp_path_factory.mktemp("run")
+    (directory / "translations").mkdir()
     for place, backend in ((2, "cached"), (3, "onnx")):
         write_translations(
-            tmp_path / "translations" / f"{backend}.jsonl",
+            directory / "translations" / f"{backend}.jsonl",
             [
                 TranslationRecord(
                     index=index,
@@ -295,7 +367,24 @@ def run_directory(manifest: RunManifest, tmp_path: Path) -> Path:
                 for index, row in enumerate(SENTENCES)
             ],
         )
-    return tmp_path
+    return directory
+
+
+@pytest.fixture(scope="session")
+def source(manifest: RunManifest) -> str:
+    """The page of a manifest alone: drawing takes a while, so once for all."""
+    return render(manifest)
+
+
+@pytest.fixture(scope="session")
+def whole_source(manifest: RunManifest, run_directory: Path) -> str:
+    """The page of a run, every sentence included."""
+    return render(manifest, read_texts(manifest, run_directory))
+
+
+@pytest.fixture(scope="session")
+def figures(manifest: RunManifest) -> dict[Key, list[Figure]]:
+    return draw(manifest)
 
 
 @pytest.fixture

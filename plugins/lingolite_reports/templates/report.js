@@ -119,7 +119,7 @@
   function heading(one) {
     const [kind, mark, word] = one.delta < 0 ? ["loss", "▼", "loss"] : one.delta > 0 ? ["win", "▲", "win"]
       : ["tie", "＝", one.before === one.after ? "the same" : "tie"];
-    const made = element("h4", {}, `Sentence ${one.number.toLocaleString("en")} `,
+    const made = element("h3", {}, `Sentence ${one.number.toLocaleString("en")} `,
       element("span", { class: `tag ${kind}` }, `${mark} ${word}${one.delta ? ` ${signed(one.delta)} chrF` : ""}`));
     for (const fault of one.newFaults) made.append(" ", element("span", { class: "tag loss" }, `new fault: ${fault}`));
     for (const fault of one.faults.filter((kind) => !one.newFaults.includes(kind))) {
