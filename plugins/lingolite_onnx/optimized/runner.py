@@ -27,9 +27,12 @@ ENCODER = "encoder_optimized.onnx"
 DECODER = "decoder_optimized.onnx"
 BATCH_DECODER = "decoder_optimized_batch.onnx"
 
-MANY_ROWS = 8
-"""From how many rows on the decoder for many rows runs, where there is one. Measured, the two are equally fast at 6
-rows with a d_model of 256, and at 12 with one of 512."""
+MANY_ROWS, MANY_WIDE_ROWS = 6, 12
+"""From how many rows on the decoder for many rows runs, where there is one: measured, the two are equally fast at 5 or
+6 rows with a d_model of 256, and at about 12 with one of 512, where a row of activations has several scales."""
+
+WIDE = 256
+"""The largest d_model with one scale a row, see `lingolite_onnx.optimized.products.LARGEST_BLOCK`."""
 
 CHUNK_TOKENS = 512
 """Source tokens, padding included, that are encoded together: enough for products to be as fast as they get, and few
@@ -98,6 +101,7 @@ class OptimizedRunner:
         self._directory = directory
         self._threads = threads
         self._entries = entries
+        self._many_rows = MANY_WIDE_ROWS if config.d_model > WIDE else MANY_ROWS
         self._has_batch_decoder = (directory / BATCH_DECODER).is_file()
         self._sessions: dict[str, ort.InferenceSession] = {}
         self._source = {argument.name: argument.shape for argument in self._session(ENCODER).get_outputs()}
@@ -204,7 +208,7 @@ class OptimizedRunner:
 
     def _bind(self, buffers: Buffers, k: int) -> Step:
         rows = buffers.num_rows
-        is_many = self._has_batch_decoder and rows >= MANY_ROWS
+        is_many = self._has_batch_decoder and rows >= self._many_rows
         session = self._session(BATCH_DECODER if is_many else DECODER)
         step = Step(
             session,
