@@ -32,14 +32,15 @@ class GraphCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class ExportDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The exporter's part of the manifest; holds no time and no path.
 
-    `activations` says how they meet int8 matrices: quantized by row as they come, or over calibrated ranges. `exact`
-    says whether what lies between integer products is float64, `profile` which kind of graphs these are.
+    `activations` says how they meet quantized matrices: quantized by row as they come, or by group where matrices are
+    stored so, or over calibrated ranges. `exact` says whether what lies between integer products is float64, `profile`
+    which kind of graphs these are.
     """
 
     opset_version: int
     max_seq_len: int
     weights: Literal["float32", "float16", "bfloat16", "int8", "int4"]
-    activations: Literal["float32", "by row", "calibrated"] = "float32"
+    activations: Literal["float32", "by row", "by group", "calibrated"] = "float32"
     exact: bool
     optimize: str
     graphs: tuple[str, ...]

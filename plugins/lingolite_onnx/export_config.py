@@ -159,6 +159,7 @@ def _portable(details: ExportDetails, model: ModelConfig, directory: Path) -> _D
 
 def _optimized(details: ExportDetails, model: ModelConfig, directory: Path) -> _Described:
     is_int8 = details.weights == "int8"
+    arithmetic = {"int8": description.INT8_ARITHMETIC, "int4": description.GROUPS_ARITHMETIC}
     encoder, decoder = optimized_stacks.encoder_interface(model), optimized_stacks.decoder_interface(model)
     return _Described(
         graph_files=description.FILES,
@@ -173,7 +174,7 @@ def _optimized(details: ExportDetails, model: ModelConfig, directory: Path) -> _
         },
         dimensions=description.dimensions(details),
         decoding_steps=description.decoding_steps(details),
-        arithmetic=description.INT8_ARITHMETIC if is_int8 else _arithmetic(details),
+        arithmetic=arithmetic.get(details.weights) or _arithmetic(details),
         cpu_note=description.CPU_NOTE if is_int8 else _CPU_NOTES[details.weights],
     )
 

@@ -130,11 +130,12 @@ class OnnxExporter:
     def _details(
         self, weights: Weights, max_seq_len: int, graphs: tuple[str, ...], checks: tuple[GraphCheck, ...]
     ) -> ExportDetails:
+        is_by_group = weights.has_groups and self._options.profile == "optimized"
         return ExportDetails(
             opset_version=self._options.opset_version,
             max_seq_len=max_seq_len,
             weights=weights.kind,
-            activations=weights.activations,
+            activations="by group" if is_by_group else weights.activations,
             exact=self._is_exact and weights.has_int8,
             optimize=self._options.optimize,
             graphs=graphs,

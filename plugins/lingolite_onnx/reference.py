@@ -34,7 +34,8 @@ class Reference:
     Args:
         weights: the bundle's.
         rounding: of activations that meet an int8 matrix.
-        blocks: by matrix, how many neighbours in a row of activations share a scale; the whole row elsewhere.
+        blocks: by matrix, how many neighbours in a row of activations share a scale. Elsewhere the whole row does, or
+            activations are not rounded, where the matrix is stored by groups.
     """
 
     def __init__(
@@ -126,6 +127,8 @@ class Reference:
         integer matrices slowly.
         """
         matrix = _ungrouped(stored)
+        if isinstance(stored, GroupedMatrix) and name in self._blocks:
+            x = self._rounded(x, name)
         if matrix.scale is None:
             return x @ matrix.values.astype(np.float32).T
         if matrix.input_range is not None:
@@ -133,6 +136,13 @@ class Reference:
             return sums * (matrix.input_range.scale * matrix.scale)
         product: Array = self._scaled_sums(x, name, matrix) * matrix.scale
         return product
+
+    def _rounded(self, x: Array, name: str) -> Array:
+        """x [..., in] as the float32 that its integers and their scales stand for."""
+        parts = np.split(x, range(self._blocks[name], x.shape[-1], self._blocks[name]), axis=-1)
+        scales = np.concatenate([np.broadcast_to(_row_scale(part), part.shape) for part in parts], axis=-1)
+        rounded: Array = self._rounding(name, x / scales).astype(np.float32) * scales
+        return rounded
 
     def _scaled_sums(self, x: Array, name: str, matrix: Matrix) -> Array:
         """[..., out] float32 sums over activations that were rounded as they came, times the activations' scales."""

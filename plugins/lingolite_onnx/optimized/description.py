@@ -27,6 +27,17 @@ INT8_ARITHMETIC = [
     "norms, attention and SwiGLU are float32",
 ]
 
+GROUPS_ARITHMETIC = [
+    "each quantized matrix is unsigned integers of 4 bits, or of 8 where the quantizer was told so, in groups along "
+    "its inputs; each group has a float32 scale s_w and may have an integer zero point, otherwise 8 or 128",
+    "activations are quantized as they come, by group: s_x = max(max|x|, 1e-30) / 127, q_x = round_half_even(x / s_x) "
+    "(MatMulNBits with accuracy_level 4)",
+    "sums of products are exact in int32; y = sum over groups of float32(sum) * s_x * s_w",
+    "a matrix that the quantizer left in float is float32 or float16, and multiplied in float32",
+    "a word's embedding is (q - zero_point) * s_w, times sqrt(d_model)",
+    "norms, attention and SwiGLU are float32",
+]
+
 
 def dimensions(details: ExportDetails) -> dict[str, str]:
     """The symbolic dimensions of the graphs."""

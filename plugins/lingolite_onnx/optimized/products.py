@@ -2,7 +2,7 @@
 
 Owns how a matrix is stored for each. N rows, K columns of the matrix, P the power of two that K is padded to.
 
-Both ways round activations by row and sum integers exactly: `MatMulNBits` with one block a row, whose kernel reads each
+Both ways round activations and sum integers exactly: `MatMulNBits` with one block a row, whose kernel reads each
 weight once and is bound by memory, and `MatMulIntegerToFloat`, whose kernel is bound by arithmetic. The bytes of a
 matrix are the same for both: int8 is uint8 less 128, that is, with its highest bit turned.
 """
@@ -27,9 +27,6 @@ INTEGERS = ".integers"
 
 ROUNDED_BY_BLOCK = 4
 """`accuracy_level` of MatMulNBits: activations are rounded to int8, one scale a block."""
-
-UNROUNDED = 1
-"""`accuracy_level` of MatMulNBits: activations stay float32."""
 
 LARGEST_BLOCK = 256
 """Asked for larger blocks, onnxruntime 1.32 still rounds 256 activations together, and less exactly."""
@@ -128,13 +125,13 @@ class Products(ABC):
             "MatMulNBits",
             x,
             *parts,
-            name=output,
+            name=output or f"{name}{PRODUCT}",
             domain=RUNTIME_DOMAIN,
             K=matrix.columns,
             N=len(matrix.packed),
             bits=matrix.bits,
             block_size=matrix.group_size,
-            accuracy_level=UNROUNDED,
+            accuracy_level=ROUNDED_BY_BLOCK,
         )
 
 

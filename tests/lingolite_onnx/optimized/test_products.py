@@ -13,6 +13,7 @@ from lingolite_onnx.optimized.products import FewRows, ManyRows, ManyRowsOfBlock
 from lingolite_onnx.sessions import open_session
 from lingolite_onnx.weights import Matrix
 
+from lingolite_cli.group_quantization import GroupedMatrix, quantize_groups
 from tests.lingolite_onnx.onnx_bundles import needs_exact_int8
 
 Array = npt.NDArray[Any]
@@ -24,12 +25,13 @@ def matrix(rows: int, columns: int) -> Matrix:
     return Matrix(integers, random.uniform(0.01, 0.02, rows).astype(np.float32))
 
 
-def product(directory: Path, kind: type[Products], weights: Matrix, x: Array) -> Array:
+def product(directory: Path, kind: type[Products], weights: Matrix | GroupedMatrix, x: Array) -> Array:
     """What ONNX Runtime makes of it."""
     graph = GraphBuilder("product", WeightFile(directory / f"{kind.__name__}.bin"))
     kind(graph).product("x", weights, name="matrix", output="y")
     inputs = [Value("x", "float32", ("rows", 1, x.shape[2]), "")]
-    model = graph.model(inputs, [Value("y", "float32", ("rows", 1, len(weights.values)), "")], opset_version=18)
+    num_outputs = len(weights.packed if isinstance(weights, GroupedMatrix) else weights.values)
+    model = graph.model(inputs, [Value("y", "float32", ("rows", 1, num_outputs), "")], opset_version=18)
     write_model(model, directory / "product.onnx")
     (y,) = open_session(directory / "product.onnx", threads=1).run(None, {"x": x})
     found: Array = y
@@ -96,3 +98,18 @@ def test_a_block_is_a_power_of_two_of_at_most_256(columns: int, size: int) -> No
     assert scales.shape == stored.shape[:2]
     np.testing.assert_array_equal(stored.reshape(7, -1)[:, :columns].astype(int) - 128, matrix(7, columns).values)
     assert (stored.reshape(7, -1)[:, columns:] == 128).all()
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("rows", [1, 5])
+def test_matrices_by_groups_meet_activations_rounded_by_group(tmp_path: Path, bits: int, rows: int) -> None:
+    weights = np.random.default_rng(5).standard_normal((24, 96)).astype(np.float32)
+    grouped = quantize_groups(weights, bits=bits, group_size=32, is_symmetric=bits == 8)
+    x = np.random.default_rng(4).standard_normal((rows, 1, 96)).astype(np.float32)
+    parts = np.split(x.astype(np.float64), 3, axis=-1)
+    scales = [np.abs(part).max(axis=-1, keepdims=True) / 127 for part in parts]
+    rounded = [np.rint(part / scale) * scale for part, scale in zip(parts, scales, strict=True)]
+    wanted = np.concatenate(rounded, axis=-1) @ grouped.dequantized().astype(np.float64).T
+    for kind in (FewRows, ManyRowsOfBlocks):
+        found = product(tmp_path, kind, grouped, x)
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max(), err_msg=kind.__name__)
