@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lingolite_cli.api import evaluate_model, export_full_model, translate
+    from lingolite_cli.api import evaluate_model, export_full_model, translate, translate_stream
     from lingolite_cli.model import (
         MobileTranslationModel,
         apply_dynamic_quantization,
@@ -33,9 +33,10 @@ __all__ = [
     "prepare_model_for_qat",
     "save_bundle",
     "translate",
+    "translate_stream",
 ]
 
-_API_NAMES = {"evaluate_model", "export_full_model", "translate"}
+_API_NAMES = {"evaluate_model", "export_full_model", "translate", "translate_stream"}
 
 
 def __getattr__(name: str) -> Any:

@@ -72,6 +72,42 @@ def translate(
     return found[0] if isinstance(texts, str) else found
 
 
+def translate_stream(
+    text: str,
+    *,
+    model: str | Path | Artifact | None = None,
+    backend: str | None = None,
+    languages: tuple[str, str] | None = None,
+    threads: int | None = None,
+    **decoding: Any,
+) -> Iterator[str]:
+    """Translate one sentence by greedy search, and give its text piece by piece, as it comes.
+
+    Args:
+        text: a sentence.
+        model: an artifact; the project's model without it.
+        backend: the backend; one that runs the artifact without it.
+        languages: source and target language; those of the project, or of the model, without it.
+        threads: threads for the engine; the project's without it.
+        **decoding: `max_length`, `min_length`.
+
+    Returns:
+        Pieces that make up what `translate` returns.
+
+    Raises:
+        LingoLiteError: as of `translate`; or the engine gives whole translations only.
+    """
+    state = _state()
+    artifact = model if isinstance(model, Artifact) else Artifact.open(adhoc.model_path(state, _path(model)))
+    options = asked_decoding(artifact, decoding, project=state.project)
+    with open_engine(state, artifact, backend=backend, options={}, threads=threads) as engine:
+        shown = ""
+        for found in engine.translator(options, languages=languages, batch_size=1).translate_in_steps(text):
+            if found.text != shown:
+                yield found.text[len(shown) :]
+                shown = found.text
+
+
 def evaluate_model(
     model: Model,
     *,

@@ -38,6 +38,9 @@ def test_translate_gives_what_the_command_prints(here: Path, lingolite: Command)
     command = lingolite("translate", *texts, "--max-length", "8")
     assert lingolite_cli.translate(texts, max_length=8) == command.out.split("\n")[:-1]
     assert lingolite_cli.translate("She reads.", max_length=8) == command.out.split("\n")[0]
+    pieces = list(lingolite_cli.translate_stream("She reads.", max_length=8))
+    assert len(pieces) > 1
+    assert "".join(pieces) == command.out.split("\n")[0]
 
 
 @pytest.mark.usefixtures("here")

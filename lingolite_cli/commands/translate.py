@@ -30,7 +30,7 @@ from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
 
 if TYPE_CHECKING:
-    from lingolite_cli.decoding.translator import Translation
+    from lingolite_cli.decoding.translator import Translation, Translator
 
 
 def translate(
@@ -45,6 +45,9 @@ def translate(
     n_best: Annotated[int | None, typer.Option(min=1, help="Translations of each sentence, tab-separated.")] = None,
     max_length: Annotated[int | None, typer.Option(min=1, help="Most target tokens a sentence.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Most sentences in a batch.")] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Show each translation word by word, as it comes; greedy search only.")
+    ] = False,
     option: Options = None,
     device: Device = None,
     provider: Provider = None,
@@ -62,6 +65,8 @@ def translate(
     decoding = asked_decoding(artifact, asked, project=state.project)
     lines = _typed(text) if text else _read_lines(file)
     # Lines that are typed in are answered one by one; a file or a pipe is sorted into batches.
+    if stream:
+        _check_stream(is_json=json, n_best=n_best, batch_size=batch_size, workers=workers)
     is_typed = not text and file is None and sys.stdin.isatty()
     if is_typed and workers not in (None, 1):
         raise LingoLiteError(
@@ -76,7 +81,19 @@ def translate(
         for warning in engine.warnings:
             console.warn(warning)
         translator = engine.translator(decoding, languages=parse_languages(languages), batch_size=size)
-        _print_all(translator.translate(lines), console, n_best=decoding.n_best)
+        if stream:
+            _print_in_steps(translator, lines, console)
+        else:
+            _print_all(translator.translate(lines), console, n_best=decoding.n_best)
+
+
+def _check_stream(*, is_json: bool, **numbers: int | None) -> None:
+    """Refuse what gives whole translations only."""
+    given = ["--json"] if is_json else [f"--{name.replace('_', '-')} {n}" for name, n in numbers.items() if n and n > 1]
+    if given:
+        raise LingoLiteError(
+            f"--stream and {given[0]} contradict one another", hint="--stream shows one translation at a time, as text"
+        )
 
 
 def _typed(texts: list[str]) -> list[str]:
@@ -107,18 +124,33 @@ def _read_lines(file: Path | None) -> Iterator[str]:
 
 def _print_all(translations: Iterable[Translation], console: Console, *, n_best: int) -> None:
     for number, found in enumerate(translations, start=1):
-        if found.is_truncated:
-            console.warn(
-                f"sentence {number} has {found.num_source_tokens:,} tokens, more than the model reads: it was cut"
-            )
-        if not found.is_finished and found.tokens:
-            console.warn(f"sentence {number}: the translation was stopped at --max-length")
+        _warn_of(number, found, console)
         if console.is_json:
             sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
         else:
             texts = [alternative.text for alternative in found.alternatives] if n_best > 1 else [found.text]
             sys.stdout.write("\t".join(map(_on_one_line, texts)) + "\n")
         sys.stdout.flush()
+
+
+def _print_in_steps(translator: Translator, lines: Iterable[str], console: Console) -> None:
+    for number, line in enumerate(lines, start=1):
+        num_shown = 0
+        for found in translator.translate_in_steps(line):
+            sys.stdout.write(_on_one_line(found.text[num_shown:]))
+            sys.stdout.flush()
+            num_shown = len(found.text)
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+        _warn_of(number, found, console)
+
+
+def _warn_of(number: int, found: Translation, console: Console) -> None:
+    """What is wrong with the translation of a sentence."""
+    if found.is_truncated:
+        console.warn(f"sentence {number} has {found.num_source_tokens:,} tokens, more than the model reads: it was cut")
+    if not found.is_finished and found.tokens:
+        console.warn(f"sentence {number}: the translation was stopped at --max-length")
 
 
 def _on_one_line(text: str) -> str:

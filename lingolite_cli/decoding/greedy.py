@@ -5,6 +5,7 @@ Owns the loop and the dropping of finished rows. B sentences, R rows still in th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,6 +61,21 @@ def greedy_search(
         [_hypothesis(tokens[index, : lengths[index]], log_probabilities[index], options)]
         for index in range(num_sentences)
     ]
+
+
+def greedy_prefixes(step_top_k: StepTopK, state: State, *, options: DecodingOptions) -> Iterator[Hypothesis]:
+    """The hypothesis of `greedy_search` for a single sentence, after each of its tokens."""
+    tokens: list[int] = []
+    log_probability = 0.0
+    last = np.full(1, BOS_ID, np.int64)
+    for length in range(1, options.max_length + 1):
+        last, gains = _best(step_top_k, state, last, is_end_allowed=length > options.min_length)
+        tokens.append(int(last[0]))
+        log_probability += float(gains[0])
+        is_finished = tokens[-1] == EOS_ID
+        yield scored(tuple(tokens), log_probability, alpha=options.length_penalty, is_finished=is_finished)
+        if is_finished:
+            return
 
 
 def _best(step_top_k: StepTopK, state: State, last: IntArray, *, is_end_allowed: bool) -> tuple[IntArray, FloatArray]:

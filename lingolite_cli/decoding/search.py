@@ -5,13 +5,15 @@ Owns the choice between greedy search, beam search and an engine's own search.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
 from lingolite_cli.decoding.beam import beam_search
 from lingolite_cli.decoding.continuations import continuations
-from lingolite_cli.decoding.greedy import greedy_search
+from lingolite_cli.decoding.greedy import greedy_prefixes, greedy_search
 from lingolite_cli.decoding.hypothesis import Hypothesis
 from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.errors import LingoLiteError
 
 if TYPE_CHECKING:
     from lingolite_cli.plugins.interfaces import AnyBackend, Backend, BoolArray, IntArray, TranslateBackend
@@ -54,4 +56,40 @@ def search(
         state,
         num_sentences=len(source_ids),
         options=options,
+    )
+
+
+def search_in_steps(
+    backend: AnyBackend,
+    source_ids: IntArray,
+    source_mask: BoolArray,
+    *,
+    options: DecodingOptions,
+    capabilities: frozenset[str] = frozenset(),
+) -> Iterator[Hypothesis]:
+    """Translate a single framed source, and tell the hypothesis after each token; the last is what `search` finds.
+
+    Args:
+        backend: runs the model.
+        source_ids: [1, S] int64.
+        source_mask: [1, S] bool.
+        options: of greedy search.
+        capabilities: those that the backend declares.
+
+    Raises:
+        LingoLiteError: beams are asked for, which take back what they have said; or the engine searches by itself.
+    """
+    if options.beam_size > 1:
+        raise LingoLiteError(
+            f"a translation cannot be shown token by token with beam_size {options.beam_size}: beams take back what "
+            "they have said",
+            hint="take beam_size 1",
+        )
+    if "translate" in capabilities and "step" not in capabilities:
+        raise LingoLiteError(
+            "this engine searches by itself, and gives whole translations only", hint="take another backend"
+        )
+    stepping = cast("Backend", backend)
+    yield from greedy_prefixes(
+        continuations(stepping, capabilities), stepping.encode(source_ids, source_mask), options=options
     )

@@ -16,7 +16,7 @@ import msgspec
 from lingolite_cli.decoding.batching import batches, pad
 from lingolite_cli.decoding.hypothesis import Hypothesis
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.decoding.search import search
+from lingolite_cli.decoding.search import search, search_in_steps
 from lingolite_cli.errors import LingoLiteError
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ WINDOW_BATCHES = 16
 
 BATCHES_AHEAD = 2
 """Batches for each worker of a pool that are read ahead at the least, so that none of them waits for text."""
+
+
+_INCOMPLETE = "\ufffd"
+"""What stands for bytes that are no character yet."""
 
 
 class Alternative(msgspec.Struct, frozen=True):
@@ -125,6 +129,31 @@ class Translator:
                 yield from under_way.popleft()
         for rest in under_way:
             yield from rest
+
+    def translate_in_steps(self, text: str) -> Iterator[Translation]:
+        """Translate one text by greedy search, and tell the translation as far as it is after each token.
+
+        Each `text` begins with the one before: a character of several bytes is held back until all of them are there.
+        The last is what `translate` gives.
+
+        Raises:
+            LingoLiteError: the search has beams, or the engine gives whole translations only.
+        """
+        source = self._encode(text)
+        if source.is_empty:
+            yield _nothing(source)
+            return
+        found = search_in_steps(
+            self._backend, *_padded([source]), options=self.options, capabilities=self._capabilities
+        )
+        said: Translation | None = None
+        for hypothesis in found:
+            told = self._translation(source, [hypothesis])
+            if not told.text.endswith(_INCOMPLETE):
+                said = told
+                yield told
+        if told is not said:
+            yield told
 
     def _translate_window(self, texts: list[str], pool: PoolBackend | None) -> Iterator[Translation]:
         sources = [self._encode(text) for text in texts]

@@ -121,6 +121,22 @@ def test_a_translation_is_one_line_whatever_the_model_writes(with_echo: Command,
     )
 
 
+def test_a_stream_is_the_same_text(with_echo: Command, project: Path) -> None:
+    lines = ["The boat sails at noon.", "", "She reads."]
+    plain = with_echo("translate", *lines, "--max-length", "4")
+    assert with_echo("translate", "--stream", *lines, "--max-length", "4") == plain
+    assert plain.err.count("was stopped at --max-length") == 2
+
+
+@pytest.mark.parametrize("flags", [("--json",), ("--n-best", "2"), ("--batch-size", "2"), ("--workers", "2")])
+def test_a_stream_is_one_translation_at_a_time(with_echo: Command, flags: tuple[str, ...]) -> None:
+    outcome = with_echo("translate", "--stream", *flags, "She reads.")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"--stream and {' '.join(flags)} contradict one another" in outcome.err
+    beams = with_echo("translate", "--stream", "--beam-size", "2", "She reads.")
+    assert (beams.code, beams.out) == (2, "")
+
+
 def test_json_has_a_document_a_line(with_echo: Command) -> None:
     outcome = with_echo("translate", "She reads.", "", "--json")
     first, second = map(json.loads, outcome.out.splitlines())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from concurrent.futures import Future
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -217,3 +218,42 @@ def test_the_n_best_are_given_with_their_scores(translator) -> None:
     assert scores == sorted(scores, reverse=True)
     assert scores[0] == translation.score
     assert len(empty.alternatives) == 1
+
+
+@pytest.mark.parametrize("min_length", [0, 12])
+def test_a_translation_in_steps_grows_to_the_whole_one(translator, min_length: int) -> None:
+    made = translator(options=DecodingOptions(max_length=20, min_length=min_length))
+    [whole] = made.translate([SENTENCES[0]])
+    steps = list(made.translate_in_steps(SENTENCES[0]))
+    assert [len(step.tokens) for step in steps] == list(range(1, len(whole.tokens) + 1))
+    assert all(later.text.startswith(step.text) for step, later in pairwise(steps))
+    assert [step.is_finished for step in steps] == [False] * (len(steps) - 1) + [whole.is_finished]
+    last = steps[-1]
+    assert (last.text, last.tokens, last.score) == (whole.text, whole.tokens, pytest.approx(whole.score))
+
+
+def test_a_character_of_several_bytes_is_held_back_until_it_is_whole(translator, tokenizer: Tokenizer) -> None:
+    text = "a 😀 b"
+    num_tokens = len(tokenizer.encode_source(text, LANGUAGES, max_length=POSITIONS).ids)
+    steps = [step.text for step in translator().translate_in_steps(text)]
+    assert steps[-1] == text
+    assert len(steps) < num_tokens - 5, "four bytes are four tokens"
+    assert all(text.startswith(step) for step in steps)
+
+
+def test_text_that_ends_in_half_a_character_is_told_in_the_end(translator) -> None:
+    made = translator(options=DecodingOptions(max_length=4))
+    [whole] = made.translate(["😀😀😀"])
+    assert "\ufffd" in whole.text
+    assert [step.text for step in made.translate_in_steps("😀😀😀")][-1] == whole.text
+
+
+def test_an_empty_text_has_one_step(translator) -> None:
+    assert [(step.text, step.tokens) for step in translator().translate_in_steps("  ")] == [("", ())]
+
+
+def test_beams_and_engines_that_search_by_themselves_have_no_steps(translator) -> None:
+    with pytest.raises(LingoLiteError, match="token by token with beam_size 2"):
+        list(translator(options=DecodingOptions(beam_size=2)).translate_in_steps("She reads."))
+    with pytest.raises(LingoLiteError, match="gives whole translations only"):
+        list(translator(capabilities=frozenset({"translate"})).translate_in_steps("She reads."))
