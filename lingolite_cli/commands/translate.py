@@ -60,13 +60,13 @@ def translate(
     console = state.console(json=json)
     if text and file:
         raise LingoLiteError("both text and --file were given", hint="pass one of them")
+    if stream:
+        _check_stream(is_json=json, n_best=n_best, batch_size=batch_size, workers=workers)
     artifact = Artifact.open(adhoc.model_path(state, model))
     asked = {"beam_size": beam_size, "length_penalty": length_penalty, "n_best": n_best, "max_length": max_length}
     decoding = asked_decoding(artifact, asked, project=state.project)
     lines = _typed(text) if text else _read_lines(file)
     # Lines that are typed in are answered one by one; a file or a pipe is sorted into batches.
-    if stream:
-        _check_stream(is_json=json, n_best=n_best, batch_size=batch_size, workers=workers)
     is_typed = not text and file is None and sys.stdin.isatty()
     if is_typed and workers not in (None, 1):
         raise LingoLiteError(
