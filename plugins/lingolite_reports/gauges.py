@@ -11,6 +11,7 @@ from lingolite_cli.recipe.record import RunManifest
 from lingolite_reports import formats
 from lingolite_reports.drawing import Figure, finish
 
+_MOST = 12
 _SIZE = (2.3, 0.6)  # inches
 
 

@@ -14,6 +14,8 @@ from lingolite_cli.recipe.record import RunManifest
 from lingolite_reports.sections import compose
 
 FILE_NAME = "report.md"
+MOST_CHARACTERS = 60_000
+"""GitHub's comments hold 65,536."""
 
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters, and those that turn the direction of what follows them."""
@@ -33,7 +35,10 @@ class MarkdownReporter:
 
 
 def render(manifest: RunManifest) -> str:
-    """The text. What a sentence says is never taken for Markdown, HTML, a mention or an issue number."""
+    """The text. What a sentence says is never taken for Markdown, HTML, a mention or an issue number.
+
+    Where it would be too long for a comment, tables of details and sentences are left out, and it says so.
+    """
     templates = Environment(
         loader=PackageLoader("lingolite_reports"),
         autoescape=False,
@@ -43,7 +48,10 @@ def render(manifest: RunManifest) -> str:
         keep_trailing_newline=True,
     )
     templates.filters.update(text=escape, code=code, spans=spans, fence=fence)
-    return templates.get_template("report.md.jinja").render(report=compose(manifest))
+    template = templates.get_template("report.md.jinja")
+    report = compose(manifest)
+    text = template.render(report=report, is_brief=False)
+    return text if len(text) <= MOST_CHARACTERS else template.render(report=report, is_brief=True)
 
 
 def escape(text: str) -> str:

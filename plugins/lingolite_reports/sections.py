@@ -166,10 +166,16 @@ def _reasons(manifest: RunManifest) -> list[str]:
 
 
 def _room(verdict: Verdict) -> float:
-    """How far what was seen is from the limit, as a share of the limit."""
+    """How much of what the limit allows is left: of a floor on a share what is missing to 1, or else of the limit."""
     if verdict.seen is None or not verdict.limit:
         return 0.0
-    return abs(verdict.limit - verdict.seen) / abs(verdict.limit)
+    if verdict.budget.endswith("_min"):
+        worst = verdict.seen if verdict.low is None else verdict.low
+        if 0 < verdict.limit < 1:
+            return 1 - (1 - worst) / (1 - verdict.limit)
+        return (worst - verdict.limit) / abs(verdict.limit)
+    worst = verdict.seen if verdict.high is None else verdict.high
+    return (verdict.limit - worst) / abs(verdict.limit)
 
 
 def _facts(manifest: RunManifest) -> list[Fact]:

@@ -6,7 +6,7 @@ translations are elsewhere, go without. N sentences.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,30 +71,35 @@ def read_texts(manifest: RunManifest, directory: Path) -> list[Text]:
 def _text(systems: dict[str, list[TranslationRecord]], languages: tuple[str, str]) -> Text:
     records = next(iter(systems.values()))
     known: dict[tuple[str, ...], float] = {}
+    tests = fault_tests(list(map(_judged, records)))
     return Text(
         languages,
         [record.source for record in records],
         [record.references for record in records],
-        {step: _system(own, known) for step, own in systems.items()},
+        {step: _system(own, known, tests) for step, own in systems.items()},
     )
 
 
-def _system(records: Sequence[TranslationRecord], known: dict[tuple[str, ...], float]) -> System:
+def _judged(record: TranslationRecord) -> Translation:
+    return Translation(record.source, record.references, record.hypothesis, record.is_finished)
+
+
+def _system(
+    records: Sequence[TranslationRecord],
+    known: dict[tuple[str, ...], float],
+    tests: Mapping[str, Callable[[Translation], bool]],
+) -> System:
     """`known` has the scores of what other systems have said already: most sentences come out alike."""
     from sacrebleu.metrics import CHRF
 
     metric = CHRF()
-    judged = [
-        Translation(record.source, record.references, record.hypothesis, record.is_finished) for record in records
-    ]
-    tests = fault_tests(judged)
     scores, faults = [], {}
     for index, record in enumerate(records):
         key = (record.hypothesis, *record.references)
         if key not in known:
             known[key] = float(metric.sentence_score(record.hypothesis, record.references).score)
         scores.append(known[key])
-        if kinds := [kind for kind, has_fault in tests.items() if has_fault(judged[index])]:
+        if kinds := [kind for kind, has_fault in tests.items() if has_fault(_judged(record))]:
             faults[index] = kinds
     return System([record.hypothesis for record in records], scores, faults)
 

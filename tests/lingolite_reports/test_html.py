@@ -16,6 +16,7 @@ import msgspec
 from lingolite_reports import lingolite_reporters
 from lingolite_reports.drawing import Figure
 from lingolite_reports.html import HtmlReporter, render
+from lingolite_reports.sections import compose
 
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.recipe.record import RunManifest, VerifyResult
@@ -128,6 +129,15 @@ def test_tables_have_captions_and_scoped_headings(source: str) -> None:
     page = Page(source)
     assert page.tags.count("caption") == page.tags.count("table") > 5
     assert re.findall(r"<th(?! scope)(?=[ >])", source) == []
+
+
+def test_closest_budget_is_that_with_the_least_room(manifest: RunManifest) -> None:
+    """Of 5 points below 100 % a parity of 98.7 % uses a quarter, of 12 MB 7.8 are two thirds."""
+    (verify,) = [step for step in manifest.steps if isinstance(step.result, VerifyResult)]
+    kept = [verdict for verdict in verify.result.verdicts if verdict.status == "pass"]
+    steps = [msgspec.structs.replace(verify, result=msgspec.structs.replace(verify.result, verdicts=kept))]
+    report = compose(msgspec.structs.replace(manifest, status="done", steps=steps))
+    assert report.reasons == ["The closest was verify.size_mb_max: 7.802 MB is within the limit of 12 MB"]
 
 
 def test_sections_without_content_vanish(small_manifest: RunManifest) -> None:

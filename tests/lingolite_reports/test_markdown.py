@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
-from lingolite_reports.markdown import MarkdownReporter, code, escape, fence, render
+from lingolite_reports.markdown import MOST_CHARACTERS, MarkdownReporter, code, escape, fence, render
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from lingolite_cli.plugins.specs import NoOptions
-from lingolite_cli.recipe.record import RunManifest
+from lingolite_cli.recipe.record import RunManifest, VerifyResult
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 ZERO_WIDTH_SPACE = "\u200b"
@@ -83,6 +84,18 @@ def test_report_is_that_of_the_snapshot(manifest: RunManifest, tmp_path: Path) -
     (path,) = MarkdownReporter(options=NoOptions()).report(manifest, tmp_path)
     expected = Path(__file__).with_name("report.expected.md").read_text(encoding="utf-8")
     assert path.read_text(encoding="utf-8") == expected
+
+
+def test_long_report_leaves_out_details_and_says_so(manifest: RunManifest) -> None:
+    verified = next(step for step in manifest.steps if isinstance(step.result, VerifyResult))
+    more = [msgspec.structs.replace(verified, id=f"verify-{number}") for number in range(32)]
+    text = render(msgspec.structs.replace(manifest, steps=[*manifest.steps, *more]))
+    assert len(text) < MOST_CHARACTERS
+    assert "The run's `report.html` has them." in text
+    assert "latency\\_p95\\_ms\\_max: 25.21 ms is outside the limit" in text
+    assert text.count("| `bleu_drop_max` |") == 33
+    assert "Press" not in text
+    assert "left out here" not in render(manifest)
 
 
 def test_every_table_has_rows_as_wide_as_its_heading(manifest: RunManifest) -> None:

@@ -215,14 +215,17 @@ def test_switch_changes_the_colours_and_is_remembered(browser: Any, report: Path
 
 
 def test_paper_has_the_worst_sentences_whole_tables_and_no_controls(browser: Any, report: Path) -> None:
-    with Opened(browser, report, color_scheme="dark", viewport={"width": 794, "height": 1123}) as opened:
+    with Opened(
+        browser, report, color_scheme="dark", viewport={"width": 660, "height": 1000}
+    ) as opened:  # A4 less its margins
         opened.page.emulate_media(media="print")
         for hidden in ("#browser", "#results", "nav", "#theme", ".skip"):
             assert not opened.page.locator(hidden).first.is_visible(), hidden
         assert opened.page.locator(".without-browser").is_visible()
         assert opened.page.get_by_text("Recipe as it was resolved").locator("xpath=../pre").is_visible()
         assert opened.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-        assert opened.page.evaluate("document.documentElement.scrollWidth") == 794
+        assert opened.page.evaluate("document.documentElement.scrollWidth") == 660
+        assert opened.page.evaluate("getComputedStyle(document.querySelector('td')).display") == "table-cell"
         assert opened.page.pdf(format="A4").startswith(b"%PDF")
 
 
