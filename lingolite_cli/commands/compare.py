@@ -15,7 +15,9 @@ from lingolite_cli.commands.options import JsonFlag, Threads
 from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError
-from lingolite_cli.evaluation.comparison import Comparison, Scorer, Translations, compare_translations
+from lingolite_cli.evaluation.comparison import Comparison, compare_translations
+from lingolite_cli.evaluation.scorer import Scorer, Translations
+from lingolite_cli.plugins.specs import MetricSpec
 from lingolite_cli.recipe.changes import Changes, compare_runs, regressions
 from lingolite_cli.recipe.record import RunManifest
 from lingolite_cli.recipe.runs import MANIFEST_NAME, read_run, run_translations, translations_of
@@ -51,9 +53,11 @@ def compare(
     state = state_of(context)
     console = state.console(json=json)
     loaded = {name: state.registry.resolve("metric", name) for name in metrics or ("bleu", "chrf")}
+    options = state.project.settings.defaults.get("evaluate", {}).get("metric_options", {})
     made = {
-        name: Scorer(metric.create(), "sentence_statistics" in metric.spec.capabilities, metric.spec.goal)
+        name: Scorer(metric.create(options=options.get(name)), metric.spec)
         for name, metric in loaded.items()
+        if isinstance(metric.spec, MetricSpec)
     }
     sides = _sides(state, (first, second), threads, console)
     comparisons = [

@@ -10,43 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from lingolite_cli.evaluation.scorer import Scorer, Translations
 from lingolite_cli.evaluation.verdicts import Loss, MetricDifference
-from lingolite_cli.plugins.specs import Goal, merit
+from lingolite_cli.plugins.specs import merit
 
 if TYPE_CHECKING:
     from lingolite_cli.plugins.interfaces import StatisticsArray
 
 LENGTHS = ((1, 5), (6, 10), (11, 20), (21, 40), (41, None))
 """Words of a source, first and last of each bucket."""
-
-
-class Translations(msgspec.Struct, frozen=True):
-    """N sources, their references, and one system's hypotheses."""
-
-    sources: list[str]
-    references: list[list[str]]
-    hypotheses: list[str]
-
-    def pick(self, indices: Sequence[int]) -> Translations:
-        """Some of the sentences."""
-        return Translations(
-            [self.sources[index] for index in indices],
-            [self.references[index] for index in indices],
-            [self.hypotheses[index] for index in indices],
-        )
-
-    @property
-    def streams(self) -> list[list[str]]:
-        """The references as R streams of N."""
-        return [list(stream) for stream in zip(*self.references, strict=True)]
-
-
-class Scorer(msgspec.Struct, frozen=True):
-    """A metric, whether it declares sentence statistics, without which a difference has no interval, and its goal."""
-
-    metric: Any  # a `Metric`, or a `ResamplableMetric`
-    is_resamplable: bool
-    goal: Goal = "higher"
 
 
 class ComparedSentence(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,9 +133,9 @@ def measure_difference(
         scores: of both, where they are known.
     """
     if not scorer.is_resamplable:
-        before, after = scores or [scorer.metric.score(side.hypotheses, side.streams).value for side in (first, second)]
+        before, after = scores or [scorer.score(side).value for side in (first, second)]
         return _difference(name, scorer, (before, after), num_sentences=len(first.sources))
-    statistics, other = (scorer.metric.statistics(side.hypotheses, side.streams) for side in (first, second))
+    statistics, other = (scorer.statistics(side) for side in (first, second))
     score = scorer.metric.from_statistics
     before, after = scores or [float(score(rows.sum(axis=0, keepdims=True))[0]) for rows in (statistics, other)]
     difference = _difference(name, scorer, (before, after), num_sentences=len(first.sources))
@@ -179,7 +151,7 @@ def _difference(name: str, scorer: Scorer, scores: tuple[float, float], *, num_s
         candidate=after,
         delta=after - before,
         num_sentences=num_sentences,
-        goal=scorer.goal,
+        goal=scorer.spec.goal,
     )
 
 

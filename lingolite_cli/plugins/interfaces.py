@@ -260,6 +260,13 @@ class ResamplableMetric(Metric, Protocol):
         """[M] float64 corpus scores from [M, K] summed statistics."""
 
 
+class SourceMetric(Protocol):
+    """A metric with the capability `sources`: it reads what was translated, as well. `statistics` is called alike."""
+
+    def score(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]], *, sources: Sequence[str]) -> Score:
+        """As of any `Metric`, with N sources."""
+
+
 class Reporter(Protocol):
     """Writes files about a run. Made by `factory(options=OPTIONS)`."""
 

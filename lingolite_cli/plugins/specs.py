@@ -96,7 +96,10 @@ class ExporterSpec(_Spec, frozen=True, kw_only=True):
 
 
 class MetricSpec(_Spec, frozen=True, kw_only=True):
-    """A metric. Capability `sentence_statistics`: can be resampled, so differences get intervals and p-values.
+    """A metric.
+
+    Capabilities: `sentence_statistics`, for metrics that can be resampled, so that differences get intervals and
+    p-values; and `sources`, for those that read what was translated.
 
     `goal` tells which way is better: `higher`, `lower` for error rates, or a number that a good system comes near to.
     Such a metric describes translations and does not rank them: nothing is chosen by it, but budgets may hold it.

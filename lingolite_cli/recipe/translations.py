@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from lingolite_cli.evaluation.comparison import Translations
+from lingolite_cli.evaluation.scorer import Translations
 
 
 class TranslationRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ from lingolite_metrics.options import (
     BleuOptions,
     ChrfOptions,
     ChrfppOptions,
+    CometOptions,
     ExactMatchOptions,
     LengthRatioOptions,
     TerOptions,
@@ -18,7 +19,7 @@ _CAPABILITIES = frozenset({"sentence_statistics"})
 
 @hookimpl
 def lingolite_metrics() -> list[MetricSpec]:
-    """BLEU, chrF, chrF++ and TER as sacreBLEU computes them, exact match and length ratio."""
+    """BLEU, chrF, chrF++ and TER as sacreBLEU computes them, exact match, length ratio and COMET."""
     return [
         MetricSpec(
             name="bleu",
@@ -75,5 +76,14 @@ def lingolite_metrics() -> list[MetricSpec]:
             install="pip install numpy",
             capabilities=_CAPABILITIES,
             goal=100.0,
+        ),
+        MetricSpec(
+            name="comet",
+            summary="COMET: a neural metric that reads the source too, by a local checkpoint",
+            factory="lingolite_metrics.neural:Comet",
+            options=CometOptions,
+            requires=("comet", "torch"),
+            install='pip install "lingolite[comet]"',
+            capabilities=_CAPABILITIES | {"sources"},
         ),
     ]

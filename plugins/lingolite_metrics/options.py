@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -94,3 +95,29 @@ class LengthRatioOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """
 
     unit: Literal["characters", "words"] = "characters"
+
+
+class CometOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Options of `comet`.
+
+    Attributes:
+        checkpoint: a COMET checkpoint, such as `wmt22-comet-da/checkpoints/model.ckpt`, with `hparams.yaml` above it.
+        encoder: directory with tokenizer and configuration of its encoder; the one of its name that is in the cache of
+            transformers without it.
+        batch_size: sentences at a time.
+        device: `cpu`, or `cuda`.
+    """
+
+    checkpoint: str
+    encoder: str | None = None
+    batch_size: Annotated[int, Meta(ge=1)] = 16
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        path = Path(self.checkpoint)
+        if not path.is_file():
+            raise ValueError(f"no such checkpoint: {path}; nothing is downloaded")
+        if not (path.absolute().parents[1] / "hparams.yaml").is_file():
+            raise ValueError(f"there is no hparams.yaml in {path.absolute().parents[1]}")
+        if self.encoder is not None and not Path(self.encoder).is_dir():
+            raise ValueError(f"no such directory: {self.encoder}")

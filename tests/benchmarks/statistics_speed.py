@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 from simulated_systems import lose_words, make_mistakes
 
-from lingolite_cli.evaluation.comparison import Scorer, Translations, measure_difference
+from lingolite_cli.evaluation.comparison import measure_difference
+from lingolite_cli.evaluation.scorer import Scorer, Translations
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.plugins.specs import MetricSpec
 
@@ -42,7 +43,7 @@ def main() -> None:
     for name in options.metrics.split(","):
         metric = registry.resolve("metric", name)
         assert isinstance(metric.spec, MetricSpec)
-        scorer = Scorer(metric.create(), "sentence_statistics" in metric.spec.capabilities, metric.spec.goal)
+        scorer = Scorer(metric.create(), metric.spec)
         start = time.perf_counter()
         seen = measure_difference(name, scorer, systems[0], systems[1], seed=17, resamples=options.resamples)
         seconds = time.perf_counter() - start

@@ -99,6 +99,20 @@ def test_every_metric_has_an_interval_and_a_p_value(
     assert "<0.001" in table
 
 
+def test_options_of_metrics_are_those_of_the_project(
+    lingolite: Command, project: Path, texts: tuple[list[str], list[str], list[str]]
+) -> None:
+    references, good, bad = texts
+    first, second = write(project / "a.jsonl", good, references), write(project / "b.jsonl", bad, references)
+    settings = project / "lingolite.toml"
+    table = "[defaults.evaluate]\nmetric_options = { chrf = { char_order = 4 } }\n"
+    settings.write_text(settings.read_text(encoding="utf-8") + table, encoding="utf-8")
+    outcome = lingolite("compare", first, second, "--metrics", "chrf", "--json")
+    (difference,) = json.loads(outcome.out)["comparisons"][0]["differences"]
+    expected = sacrebleu.corpus_chrf(good, [references], char_order=4).score
+    assert difference["reference"] == pytest.approx(expected, abs=1e-9)
+
+
 def test_regression_fails_where_asked_and_gain_does_not(
     lingolite: Command, project: Path, texts: tuple[list[str], list[str], list[str]]
 ) -> None:

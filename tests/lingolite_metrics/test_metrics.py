@@ -178,6 +178,7 @@ def test_each_metric_has_its_goal() -> None:
         "ter": "lower",
         "exact-match": "higher",
         "length-ratio": 100.0,
+        "comet": "higher",
     }
 
 

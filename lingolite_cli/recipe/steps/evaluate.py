@@ -13,12 +13,13 @@ from lingolite_cli.artifact import Manifest
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.evaluation.corpus import Corpus
+from lingolite_cli.evaluation.scorer import Scorer
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.recipe.decoding import resolve_decoding
 from lingolite_cli.recipe.model import EvaluateStep
 from lingolite_cli.recipe.record import EvaluateResult
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
-from lingolite_cli.recipe.translations import TRANSLATIONS_NAME, TranslationRecord, write_translations
+from lingolite_cli.recipe.translations import TRANSLATIONS_NAME, TranslationRecord, as_translations, write_translations
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact, summarize_corpus
 from lingolite_cli.schema import convert
 from lingolite_cli.workers.pool import Served, open_backend
@@ -99,7 +100,7 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> Evaluate
         records = list(_translate(Served(backend, capabilities), planned, workspace, corpus, num_samples))
         warnings = list(getattr(backend, "warnings", ()))
     write_translations(directory / TRANSLATIONS_NAME, records)
-    metrics = _score(planned.plugins[1:], workspace, records, corpus)
+    metrics = _score(planned.plugins[1:], workspace, records)
     return EvaluateResult(
         backend=step.backend,
         artifact=summarize_artifact(artifact),
@@ -150,13 +151,12 @@ def _translate(
 
 
 def _score(
-    choices: Sequence[PluginChoice], workspace: Workspace, records: Sequence[TranslationRecord], corpus: Corpus
+    choices: Sequence[PluginChoice], workspace: Workspace, records: Sequence[TranslationRecord]
 ) -> dict[str, Score]:
-    hypotheses = [record.hypothesis for record in records]
-    references = [[record.references[stream] for record in records] for stream in range(len(corpus.references))]
+    translations = as_translations(records)
     scores = {}
     for choice in choices:
-        score = workspace.create(choice).score(hypotheses, references)
+        score = Scorer(workspace.create(choice), choice.loaded.spec).score(translations)
         scores[choice.loaded.spec.name] = _checked(score, choice)
     return scores
 

@@ -19,6 +19,7 @@ from lingolite_cli.architecture import ModelConfig
 from lingolite_cli.artifact import Artifact, Manifest, canonical_json
 from lingolite_cli.console import Progress
 from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.evaluation.scorer import Scorer, Translations
 from lingolite_cli.recipe.model import QuantizeStep, TrainStep
 from lingolite_cli.recipe.record import TrainingRecord
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
@@ -232,8 +233,9 @@ class Learning:
                     capabilities=backend.loaded.spec.capabilities,
                 )
                 hypotheses = [translation.text for translation in translator.translate(sources)]
-            value: Any = workspace.create(metric).score(hypotheses, references).value
-            return float(value)
+            known = [list(alternatives) for alternatives in zip(*references, strict=True)]
+            scorer = Scorer(workspace.create(metric), metric.loaded.spec)
+            return float(scorer.score(Translations(list(sources), known, hypotheses)).value)
 
         return score
 

@@ -14,7 +14,8 @@ import msgspec
 
 from lingolite_cli.artifact import canonical_json
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
-from lingolite_cli.evaluation.comparison import Scorer, Translations, measure_difference
+from lingolite_cli.evaluation.comparison import measure_difference
+from lingolite_cli.evaluation.scorer import Scorer, Translations
 from lingolite_cli.evaluation.verdicts import MetricDifference, judge_drop
 from lingolite_cli.plugins.specs import BackendSpec, QuantizerSpec
 from lingolite_cli.recipe.keys import describe_work
@@ -313,7 +314,7 @@ class _Search:
         before = as_translations([self._records[index] for index in sentences])
         return measure_difference(
             spec.name,
-            Scorer(self._workspace.create(self._metric), "sentence_statistics" in spec.capabilities, spec.goal),
+            Scorer(self._workspace.create(self._metric), spec),
             before,
             Translations(before.sources, before.references, seen.hypotheses),
             seed=self._workspace.seed,

@@ -12,8 +12,9 @@ import msgspec
 
 from lingolite_cli.download import CODEC, download_bytes
 from lingolite_cli.environment import cpu_features
-from lingolite_cli.evaluation.comparison import Scorer, measure_difference
+from lingolite_cli.evaluation.comparison import measure_difference
 from lingolite_cli.evaluation.degeneration import Degeneration, Translation, compare_faults
+from lingolite_cli.evaluation.scorer import Scorer
 from lingolite_cli.evaluation.verdicts import MetricDifference
 from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
 from lingolite_cli.recipe.record import EvaluateResult, SentencePair, VerifyResult
@@ -145,7 +146,7 @@ def _difference(
     first, second = map(as_translations, records)
     return measure_difference(
         spec.name,
-        Scorer(workspace.create(choice), "sentence_statistics" in spec.capabilities, spec.goal),
+        Scorer(workspace.create(choice), spec),
         first,
         second,
         seed=workspace.seed,

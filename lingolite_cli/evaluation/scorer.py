@@ -1,0 +1,60 @@
+"""A metric as the host calls it: on one system's translations, with what the metric's plugin says it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from lingolite_cli.plugins.specs import MetricSpec
+
+if TYPE_CHECKING:
+    from lingolite_cli.plugins.interfaces import StatisticsArray
+
+
+class Translations(msgspec.Struct, frozen=True):
+    """N sources, their references, and one system's hypotheses."""
+
+    sources: list[str]
+    references: list[list[str]]
+    hypotheses: list[str]
+
+    def pick(self, indices: Sequence[int]) -> Translations:
+        """Some of the sentences."""
+        return Translations(
+            [self.sources[index] for index in indices],
+            [self.references[index] for index in indices],
+            [self.hypotheses[index] for index in indices],
+        )
+
+    @property
+    def streams(self) -> list[list[str]]:
+        """The references as R streams of N."""
+        return [list(stream) for stream in zip(*self.references, strict=True)]
+
+
+class Scorer(msgspec.Struct, frozen=True):
+    """A metric and its descriptor."""
+
+    metric: Any  # a `Metric`, a `ResamplableMetric` or a `SourceMetric`
+    spec: MetricSpec
+
+    @property
+    def is_resamplable(self) -> bool:
+        """Whether it declares sentence statistics; without them a difference has no interval."""
+        return "sentence_statistics" in self.spec.capabilities
+
+    def score(self, translations: Translations) -> Any:
+        """What the metric gives for them: a `Score`, unless the plugin is wrong."""
+        return self.metric.score(translations.hypotheses, translations.streams, **self._sources(translations))
+
+    def statistics(self, translations: Translations) -> StatisticsArray:
+        """[N, K] float64, for a metric that is resamplable."""
+        rows: StatisticsArray = self.metric.statistics(
+            translations.hypotheses, translations.streams, **self._sources(translations)
+        )
+        return rows
+
+    def _sources(self, translations: Translations) -> dict[str, list[str]]:
+        return {"sources": translations.sources} if "sources" in self.spec.capabilities else {}
