@@ -105,9 +105,12 @@ def test_options_of_metrics_are_those_of_the_project(
     references, good, bad = texts
     first, second = write(project / "a.jsonl", good, references), write(project / "b.jsonl", bad, references)
     settings = project / "lingolite.toml"
-    table = "[defaults.evaluate]\nmetric_options = { chrf = { char_order = 4 } }\n"
-    settings.write_text(settings.read_text(encoding="utf-8") + table, encoding="utf-8")
+    table = "[defaults.evaluate]\n"
+    text = settings.read_text(encoding="utf-8")
+    changed = text.replace(table, table + "metric_options = { chrf = { char_order = 4 } }\n")
+    settings.write_text(changed, encoding="utf-8")
     outcome = lingolite("compare", first, second, "--metrics", "chrf", "--json")
+    assert outcome.code == 0, outcome.err
     (difference,) = json.loads(outcome.out)["comparisons"][0]["differences"]
     expected = sacrebleu.corpus_chrf(good, [references], char_order=4).score
     assert difference["reference"] == pytest.approx(expected, abs=1e-9)
