@@ -19,15 +19,21 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 class Kind(str, Enum):
-    """Kinds of plugin that there is a template for."""
+    """Kinds of plugin; there is a template for each."""
 
     METRIC = "metric"
     BACKEND = "backend"
+    QUANTIZER = "quantizer"
+    EXPORTER = "exporter"
+    REPORTER = "reporter"
 
 
 _DEPENDENCIES = {
     Kind.METRIC: ("lingolite", "msgspec", "numpy"),
     Kind.BACKEND: ("lingolite", "msgspec", "torch"),
+    Kind.QUANTIZER: ("lingolite", "msgspec", "numpy", "safetensors"),
+    Kind.EXPORTER: ("lingolite", "msgspec", "safetensors"),
+    Kind.REPORTER: ("lingolite", "msgspec"),
 }
 
 

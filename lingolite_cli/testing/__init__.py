@@ -14,6 +14,8 @@ from lingolite_cli.testing.backend_contract import BackendContract
 from lingolite_cli.testing.exporter_contract import ExporterContract
 from lingolite_cli.testing.metric_contract import MetricContract
 from lingolite_cli.testing.quantizer_contract import QuantizerContract
+from lingolite_cli.testing.reporter_contract import ReporterContract
+from lingolite_cli.testing.sample_run import sample_run
 from lingolite_cli.testing.tiny import LANGUAGES, SENTENCES, tiny_bundle, tiny_tokenizer
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
     "ExporterContract",
     "MetricContract",
     "QuantizerContract",
+    "ReporterContract",
+    "sample_run",
     "tiny_bundle",
     "tiny_tokenizer",
 ]

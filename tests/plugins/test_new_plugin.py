@@ -16,22 +16,39 @@ from lingolite_cli.artifact import Artifact
 Command = Callable[..., Outcome]
 
 
-@pytest.mark.parametrize("kind", ["metric", "backend"])
-def test_a_new_plugin_installs_and_passes_its_contract(
-    lingolite: Command, project: Path, tmp_path: Path, kind: str
-) -> None:
+@pytest.mark.parametrize("kind", ["metric", "backend", "quantizer", "exporter", "reporter"])
+def test_a_new_plugin_is_a_package_of_code_that_compiles(lingolite: Command, project: Path, kind: str) -> None:
     outcome = lingolite("plugins", "new", "two-words", "--kind", kind)
     assert outcome.code == 0, outcome.err
     written = project / "lingolite-two-words"
-    assert sorted(line.removeprefix("wrote lingolite-two-words/") for line in outcome.out.splitlines()) == [
+    names = sorted(line.removeprefix("wrote lingolite-two-words/") for line in outcome.out.splitlines())
+    assert names == [
         "README.md",
         "lingolite_two_words/__init__.py",
         f"lingolite_two_words/{kind}.py",
         "pyproject.toml",
         "tests/test_lingolite_two_words.py",
     ]
-    assert not [path for path in written.rglob("*") if path.is_file() and re.search(r"@\w+@", path.read_text())]
+    for name in names:
+        text = (written / name).read_text(encoding="utf-8")
+        assert not re.search(r"@\w+@", text)
+        if name.endswith(".py"):
+            compile(text, name, "exec")
 
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "metric",
+        "backend",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("quantizer", "exporter", "reporter")),
+    ],
+)
+def test_a_new_plugin_installs_and_passes_its_contract(
+    lingolite: Command, project: Path, tmp_path: Path, kind: str
+) -> None:
+    assert lingolite("plugins", "new", "two-words", "--kind", kind).code == 0
+    written = project / "lingolite-two-words"
     site = install_distribution(written, tmp_path / "site")
 
     listed = run_command("plugins", "check", "two-words", cwd=project, plugins=[site])
@@ -66,7 +83,7 @@ def test_a_new_metric_is_used_by_eval(lingolite: Command, project: Path, tmp_pat
         (("../up", "--kind", "metric"), "`../up` cannot be the name of a plugin", "word-order"),
         (("bleu", "--kind", "metric"), "there is a metric called `bleu` already, of lingolite", "another name"),
         (("mine", "--kind", "metric", "--out", "model"), "model exists", "--out"),
-        (("mine", "--kind", "reporter"), "'reporter' is not one of 'metric', 'backend'", ""),
+        (("mine", "--kind", "engine"), "'engine' is not one of 'metric', 'backend'", ""),
     ],
     ids=["spaces", "path", "taken", "exists", "kind"],
 )

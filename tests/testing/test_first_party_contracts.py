@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from lingolite_cli.testing import BackendContract, MetricContract, QuantizerContract
+import pytest
+
+from lingolite_cli.testing import BackendContract, MetricContract, QuantizerContract, ReporterContract
 
 
 class TestEager(BackendContract):
@@ -93,3 +95,20 @@ class TestExactMatch(MetricContract):
 
 class TestLengthRatio(MetricContract):
     plugin = "length-ratio"
+
+
+class TestHtml(ReporterContract):
+    plugin = "html"
+
+
+class TestMarkdown(ReporterContract):
+    plugin = "markdown"
+
+
+class TestJUnit(ReporterContract):
+    plugin = "junit"
+
+
+@pytest.mark.slow
+class TestSvg(ReporterContract):
+    plugin = "svg"
