@@ -142,6 +142,8 @@ def judge_drop(difference: MetricDifference, *, limit: float, budget: str, allow
     elif status == "pass" and (difference.num_sentences or MIN_SENTENCES) < MIN_SENTENCES:
         status = "inconclusive"
         why += f"; but {difference.num_sentences} sentences are too few to tell: use {MIN_SENTENCES} or more"
+    elif loss.low == loss.upper and difference.num_sentences is not None:
+        why += f"; {_what_may_hide(difference.num_sentences)}"
     allowed = allow_inconclusive and status == "inconclusive"
     has_interval = difference.low is not None
     return Verdict(
@@ -176,6 +178,12 @@ def _describe(difference: MetricDifference) -> str:
         return text
     loss = difference.loss
     return f"{text} (loss {loss.low:.2f} to {loss.high:.2f} at {difference.confidence:.0%} confidence)"
+
+
+def _what_may_hide(num_sentences: int) -> str:
+    """What a test set without any difference leaves open: the exact bound of Clopper and Pearson at no failure in N."""
+    share = 1.0 - 0.05 ** (1.0 / num_sentences)
+    return f"no difference was seen, and failures in up to {share:.1%} of sentences may hide from {num_sentences:,}"
 
 
 def settling_factor(loss: Loss, limit: float, *, confidence: float) -> float:

@@ -133,6 +133,14 @@ def test_handful_of_sentences_never_passes() -> None:
     assert judge(difference(-9.0, -9.0, -9.0, num_sentences=3)).status == "fail"
 
 
+def test_no_difference_says_what_may_hide() -> None:
+    """`scipy.stats.beta.ppf(0.95, 1, N)` is 0.0295 for 100 and 0.00299 for 1,000."""
+    why = judge(difference(0.0, 0.0, 0.0, num_sentences=100)).why
+    assert why.endswith("; no difference was seen, and failures in up to 3.0% of sentences may hide from 100")
+    assert "up to 0.3% of sentences may hide from 1,000" in judge(difference(0.0, 0.0, 0.0, num_sentences=1000)).why
+    assert "hide" not in judge(difference(-0.1, -0.2, 0.0, num_sentences=1000)).why
+
+
 def test_recipe_may_allow_the_inconclusive_and_nothing_else() -> None:
     allowed = judge(difference(-0.2, -0.8, 0.4), allow=True)
     assert (allowed.status, allowed.breaks_run) == ("inconclusive", False)
