@@ -20,7 +20,7 @@ from lingolite_reports.lengths import lengths_table
 from lingolite_reports.parity_tables import parities, parity_tables
 from lingolite_reports.searches import search_tables
 from lingolite_reports.sentences import Pairing
-from lingolite_reports.speed_tables import buckets_table, speed_table, start_table
+from lingolite_reports.speed_tables import buckets_table, rounds_table, speed_table, start_table
 from lingolite_reports.tables import (
     Table,
     benchmarks,
@@ -138,18 +138,14 @@ def compose(manifest: RunManifest, found: Sequence[Pairing] = ()) -> Report:
 
 def _verdict(manifest: RunManifest) -> tuple[Literal["pass", "fail", "inconclusive", "done"], str]:
     verdicts = manifest.verdicts
-    broken = [f"{step}.{verdict.budget}" for step, verdict in verdicts if verdict.breaks_run]
-    allowed = [
-        f"{step}.{verdict.budget}"
-        for step, verdict in verdicts
-        if verdict.status == "inconclusive" and not verdict.breaks_run
-    ]
+    broken = [verdict for _, verdict in verdicts if verdict.breaks_run]
+    allowed = [verdict for _, verdict in verdicts if verdict.status == "inconclusive" and not verdict.breaks_run]
     if broken:
-        return "fail", f"{len(broken)} of {_count(len(verdicts), 'budget')} broken: {', '.join(broken)}"
+        return "fail", f"{len(broken)} of {_count(len(verdicts), 'budget')} broken"
     if manifest.status == "broken budget":
         return "fail", "A budget is broken"
     if allowed:
-        return "inconclusive", f"No budget is broken; inconclusive and allowed: {', '.join(allowed)}"
+        return "inconclusive", f"No budget is broken; {len(allowed)} inconclusive, which the recipe allows"
     if verdicts:
         return "pass", "The budget was held" if len(verdicts) == 1 else f"All {len(verdicts)} budgets were held"
     return "done", "The run is done; its recipe sets no budget"
@@ -298,6 +294,8 @@ def _speed(manifest: RunManifest) -> Section:
     for step, result in benchmarks(manifest):
         if result.systems:
             tables += [make(result, step=step) for make in (speed_table, start_table, buckets_table)]
+    judged = [(step, result.timing) for step, result in (*verifications(manifest), *benchmarks(manifest))]
+    tables += [rounds_table(timing, step=step) for step, timing in judged if timing is not None]
     note = "Ratios are to the first system, measured in turn with it in one run; latency is of one sentence at a time."
     return _section("speed", "Speed", tables, notes=[note])
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from statistics import median
+
+from lingolite_cli.benchmark.figures import Timing
 from lingolite_cli.recipe.record import BenchmarkResult
 from lingolite_reports import formats
 from lingolite_reports.tables import Column, Table
@@ -93,3 +96,40 @@ def buckets_table(result: BenchmarkResult, *, step: str) -> Table | None:
     ]
     caption = f"Speed by target length ({step}): times as fast as {result.systems[0].name}"
     return Table(caption, columns, rows, is_folded=True)
+
+
+def rounds_table(timing: Timing, *, step: str) -> Table:
+    """Medians over the rounds that budgets on time and memory were judged on."""
+    columns = [
+        Column("System", "code"),
+        Column("Rounds", "number"),
+        Column("Load, s", "number"),
+        Column("Cold start, s", "number"),
+        Column("First token, ms", "number"),
+        Column("p50, ms", "number"),
+        Column("p95, ms", "number"),
+        Column("p99, ms", "number"),
+        Column("Tokens/s", "number"),
+        Column("Peak, MB", "number"),
+    ]
+    rows = []
+    for system in timing.systems:
+        taken = system.rounds
+        peaks = [own.peak_memory_mb for own in taken if own.peak_memory_mb is not None]
+        rows.append(
+            [
+                system.name,
+                str(len(taken)),
+                formats.significant(median(own.load_seconds for own in taken)),
+                formats.significant(median(own.cold_start_seconds for own in taken)),
+                formats.significant(median(own.first_token_ms for own in taken)),
+                formats.significant(median(own.latency_p50_ms for own in taken)),
+                formats.significant(median(own.latency_p95_ms for own in taken)),
+                formats.significant(median(own.latency_p99_ms for own in taken)),
+                formats.significant(median(own.tokens_per_second for own in taken)),
+                formats.optional(median(peaks) if peaks else None),
+            ]
+        )
+    threads = "1 thread" if timing.threads == 1 else f"{timing.threads} threads"
+    caption = f"Rounds that budgets were judged on ({step}: medians, {timing.num_sentences} sentences, {threads})"
+    return Table(caption, columns, rows)

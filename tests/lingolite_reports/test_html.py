@@ -18,6 +18,7 @@ from lingolite_reports.drawing import Figure
 from lingolite_reports.html import HtmlReporter, render
 from lingolite_reports.sections import compose
 
+from lingolite_cli.benchmark.figures import Round, TimedSystem, Timing
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.recipe.record import RunManifest, VerifyResult
 from tests.lingolite_reports.conftest import SENTENCES
@@ -69,7 +70,7 @@ class Page(HTMLParser):
 def test_page_opens_with_the_verdict_and_names_each_budget(manifest: RunManifest, source: str) -> None:
     text = Page(source).text
     banner = text.index("Broken budget")
-    assert "2 of 4 budgets broken: verify.bleu_drop_max, speed.latency_p95_ms_max" in text
+    assert "2 of 4 budgets broken" in text
     assert banner < text.index("about 2,000 sentences would settle it") < text.index("this CPU has no VNNI")
     for _, verdict in manifest.verdicts:
         assert f"{verdict.budget} {verdict.status}" in text
@@ -129,6 +130,33 @@ def test_tables_have_captions_and_scoped_headings(source: str) -> None:
     page = Page(source)
     assert page.tags.count("caption") == page.tags.count("table") > 5
     assert re.findall(r"<th(?! scope)(?=[ >])", source) == []
+
+
+def test_rounds_behind_a_verdict_are_told_by_their_medians(manifest: RunManifest) -> None:
+    rounds = [
+        Round(
+            load_seconds=0.1 * place,
+            cold_start_seconds=0.2 * place,
+            first_token_ms=2.0 * place,
+            latency_p50_ms=5.0 * place,
+            latency_p95_ms=9.0 * place,
+            latency_p99_ms=11.0 * place,
+            tokens_per_second=1000.0 * place,
+            peak_memory_mb=None if place == 3 else 100.0 * place,
+        )
+        for place in (1, 2, 3)
+    ]
+    timing = Timing(num_sentences=64, batch_size=1, threads=1, systems=[TimedSystem(name="onnx", rounds=rounds)])
+    (verify,) = [step for step in manifest.steps if isinstance(step.result, VerifyResult)]
+    steps = [msgspec.structs.replace(verify, result=msgspec.structs.replace(verify.result, timing=timing))]
+    (section,) = [
+        section
+        for section in compose(msgspec.structs.replace(manifest, steps=steps)).sections
+        if section.key == "speed"
+    ]
+    assert section.tables[0].rows == [
+        ["onnx", "3", "0.2", "0.4", "4", "10", "18", "22", "2,000", "150"],
+    ]
 
 
 def test_closest_budget_is_that_with_the_least_room(manifest: RunManifest) -> None:
