@@ -59,6 +59,7 @@ ENGINES = (
         format="onnx",
         export={"profile": "optimized"},
     ),
+    Engine(name="ONNX optimized int4", backend="onnx", method="int4", format="onnx", export={"profile": "optimized"}),
     Engine(name="ONNX optimized float32", backend="onnx", format="onnx", export={"profile": "optimized"}),
     Engine(name="ONNX portable int8", backend="onnx", method="dynamic-int8", format="onnx"),
     Engine(
