@@ -177,6 +177,9 @@ def draw(panels: Sequence[Panel], measured: Sequence[Mapping[str, Sequence[float
             axes.set_ylabel(f"ms a {panel.unit}")
             if panel.unit == "target token":
                 axes.set_xscale("log", base=2)
+                places = [panel.place(work) for work in panel.points if panel.place(work).bit_count() == 1]
+                axes.set_xticks(places, [str(place) for place in places], minor=False)
+                axes.minorticks_off()
             axes.set_ylim(bottom=0)
         axes.legend()
 
