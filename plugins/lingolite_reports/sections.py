@@ -294,7 +294,8 @@ def _speed(manifest: RunManifest) -> Section:
     for step, result in benchmarks(manifest):
         if result.systems:
             tables += [make(result, step=step) for make in (speed_table, start_table, buckets_table)]
-    judged = [(step, result.timing) for step, result in (*verifications(manifest), *benchmarks(manifest))]
+    judged = [(step, result.timing) for step, result in verifications(manifest)]
+    judged += [(step, result.timing) for step, result in benchmarks(manifest)]
     tables += [rounds_table(timing, step=step) for step, timing in judged if timing is not None]
     note = "Ratios are to the first system, measured in turn with it in one run; latency is of one sentence at a time."
     return _section("speed", "Speed", tables, notes=[note])
