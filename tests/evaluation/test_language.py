@@ -71,12 +71,28 @@ def test_the_other_direction_is_told_too() -> None:
         ("Åbn den valgte fil i et andet vindue", "Åbn den valgte fil i et nyt vindue", False),
         ("Open the selected file in another window", "Open the selected file in another window", False),
         ("Choose whether these settings should be remembered", "Show the selected file in another window", False),
-        ("GNU LambdaHack XML StrConv VGA KVM OSS", "Programmer", False),
+        ("WHETHER THE SELECTED FILE SHOULD OpenAnother WindowThrough", "Programmer", False),
+        (
+            "should another window whether remembered",
+            "Skriv should another window whether remembered efter de ord, som du gerne vil have oversat til dansk, når "
+            "de ikke allerede står her",
+            False,
+        ),
         ("See https://a.example/this/should/not/be/counted/whether/or/not", "Se", False),
         ("", "Intet", False),
         ("OK", "O.k.", False),
     ],
-    ids=["English", "Danish", "as the reference", "English reference", "names", "address", "empty", "short"],
+    ids=[
+        "English",
+        "Danish",
+        "as the reference",
+        "English reference",
+        "names",
+        "words of the reference",
+        "address",
+        "empty",
+        "short",
+    ],
 )
 def test_names_and_what_a_reference_says_are_no_evidence(
     english_danish: LanguagePair, text: str, reference: str, expected: bool

@@ -169,5 +169,7 @@ def _judge(
     timed, verdicts = judge_timed(
         step.budget, [Contender(system, trial) for system in chosen], rule, console=workspace.console, label=step.id
     )
-    timing = Timing(num_sentences=len(trial.sources), batch_size=trial.batch_size, threads=step.threads, systems=timed)
+    timing = Timing(
+        num_sentences=len(trial.sources), batch_size=trial.batch_size, threads=systems[-1].load.threads, systems=timed
+    )
     return timing, [verdicts[name] for name in step.budget]
