@@ -57,7 +57,10 @@ def test_same_seed_gives_the_same_interval_however_it_is_chunked(monkeypatch: py
     reference, candidate = systems(53)
     whole = paired_bootstrap(reference, candidate, mean_of_first, resamples=300, seed=9)
     p_value = paired_randomization(reference, candidate, mean_of_first, trials=300, seed=9)
+    guarded = guarded_interval(reference, candidate, mean_of_first, resamples=300, seed=9)
     monkeypatch.setattr(statistics, "_CHUNK_CELLS", 53 * 7)
+    again = guarded_interval(reference, candidate, mean_of_first, resamples=300, seed=9)
+    assert [again.low, again.high] == pytest.approx([guarded.low, guarded.high], abs=1e-9)
     assert paired_bootstrap(reference, candidate, mean_of_first, resamples=300, seed=9) == whole
     assert paired_randomization(reference, candidate, mean_of_first, trials=300, seed=9) == p_value
     assert paired_bootstrap(reference, candidate, mean_of_first, resamples=300, seed=10) != whole
