@@ -32,7 +32,7 @@ def verify(
         list[str] | None, typer.Option("--budget", metavar="NAME=LIMIT", help="Such as bleu_drop_max=0.5; repeatable.")
     ] = None,
     allow_inconclusive: Annotated[
-        bool, typer.Option("--allow-inconclusive", help="Do not fail on too few data.")
+        bool, typer.Option("--allow-inconclusive", help="Let pass what too few data or a noisy machine leave unsure.")
     ] = False,
     num_sentences: Annotated[
         int | None, typer.Option(min=1, help="For budgets on time: sentences of a round, 64 without it.")
@@ -41,10 +41,14 @@ def verify(
         int | None, typer.Option(min=1, help="For budgets on tokens a second: sentences in a batch, 1 without it.")
     ] = None,
     rounds: Annotated[
-        int | None, typer.Option(min=MIN_ROUNDS, help="For budgets on time: rounds before the first verdict.")
+        int | None,
+        typer.Option(min=MIN_ROUNDS, help="For budgets on time: rounds before the first verdict, 6 without it."),
     ] = None,
     max_rounds: Annotated[
-        int | None, typer.Option(min=MIN_ROUNDS, help="For budgets on time: most rounds, where fewer leave it unsure.")
+        int | None,
+        typer.Option(
+            min=MIN_ROUNDS, help="For budgets on time: most rounds, where fewer leave it unsure, 24 without it."
+        ),
     ] = None,
     threads: Threads = None,
     json: JsonFlag = False,
