@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lingolite_cli.commands.show_benchmark import show_benchmark
+from lingolite_cli.commands.show_parity import show_parity
 from lingolite_cli.commands.show_search import show_search
 from lingolite_cli.console import Console, status_text
 from lingolite_cli.evaluation.verdicts import Verdict, p_value_text
@@ -141,12 +142,7 @@ def show_verification(result: VerifyResult, console: Console) -> None:
         right=f"{result.reference},{result.candidate},difference,p",
     )
     if result.parity is not None:
-        forced = (
-            "not by logits, for this backend gives none"
-            if result.parity.top1_agreement is None
-            else f"{result.parity.top1_agreement:.2%} of {result.parity.num_tokens:,} tokens ranked first when forced"
-        )
-        console.print(f"parity: {forced}, {result.parity.exact_match:.1%} of sentences token for token the same")
+        show_parity(result.parity, console)
     _show_faults(result, console)
     console.print(f"size: {result.size_mb:.2f} MB, {result.size_ratio:.3f} of {result.reference}{_download(result)}")
 

@@ -51,12 +51,7 @@ def compare_logits(reference: FloatArray, candidate: FloatArray) -> LogitDiffere
     Raises:
         LingoLiteError: the candidate's are not finite.
     """
-    if not np.isfinite(candidate).all():
-        raise LingoLiteError(
-            "parity cannot be measured: the candidate gives logits that are not finite",
-            hint="look for infinite or missing weights in it",
-            exit_code=ExitCode.PLUGIN,
-        )
+    require_finite(candidate)
     distance = np.abs(candidate - reference)
     return LogitDifferences(
         distance.max(axis=1).astype(np.float64),
@@ -64,6 +59,16 @@ def compare_logits(reference: FloatArray, candidate: FloatArray) -> LogitDiffere
         kl_divergence(reference, candidate),
         reference.argmax(axis=1) == candidate.argmax(axis=1),
     )
+
+
+def require_finite(candidate: FloatArray) -> None:
+    """Raises LingoLiteError when a logit of the candidate is infinite or no number."""
+    if not np.isfinite(candidate).all():
+        raise LingoLiteError(
+            "parity cannot be measured: the candidate gives logits that are not finite",
+            hint="look for infinite or missing weights in it",
+            exit_code=ExitCode.PLUGIN,
+        )
 
 
 def kl_divergence(reference: FloatArray, candidate: FloatArray) -> DoubleArray:

@@ -117,7 +117,10 @@ class ConsistencyProbe(_Struct, frozen=True, kw_only=True):
 
 
 class TokenDifference(_Struct, frozen=True, kw_only=True):
-    """A vocabulary entry that differs more than the others: `difference` times as much as the median entry does."""
+    """A vocabulary entry far from the others: its logits, or its logit, are `ratio` times as far off as the median's.
+
+    `kl` is that of the logits after it was read; 0 where it was not.
+    """
 
     id: int
     piece: str
@@ -135,8 +138,8 @@ class VocabularyProbe(_Struct, frozen=True, kw_only=True):
         num_tokens: vocabulary entries that were read.
         kl_median: median KL over them.
         kl_max: largest.
-        num_read: entries far from the others when read, see `read`.
-        num_written: entries whose own logit is far off, see `written`.
+        num_read: entries after which all logits are far off.
+        num_written: entries whose own logit is far off.
         read: the worst of them.
         written: the worst of these.
         read_shift: by how many ids the candidate's input is shifted, 0 for none.
@@ -163,6 +166,24 @@ class Divergence(_Struct, frozen=True, kw_only=True):
 
     position: int
     num_sentences: int
+
+
+class LengthLimits(_Struct, frozen=True, kw_only=True):
+    """How lengths met the candidate's positions and the end of its search.
+
+    Attributes:
+        positions: most source or target tokens that the candidate takes.
+        num_sources_cut: sources that it reads less of than the reference does.
+        num_targets_beyond: hypotheses of the reference that are longer.
+        longest: length of the candidate's longest hypothesis.
+        num_longest_unfinished: its hypotheses of that length without an end, where the reference has longer ones.
+    """
+
+    positions: int
+    num_sources_cut: int
+    num_targets_beyond: int
+    longest: int
+    num_longest_unfinished: int
 
 
 class LikelyCause(_Struct, frozen=True, kw_only=True):
@@ -192,6 +213,7 @@ class Parity(_Struct, frozen=True, kw_only=True):
         max_logit_margin: the largest margin (candidate's best logit minus its logit of the reference's token)
             at a disagreement; 0 when there is none. None as above.
         logits: differences of logits; None where one of the two gives none.
+        lengths: how lengths met limits.
         probes: the candidate against itself; none where it gives no logits.
         vocabulary: both on single tokens; None as for `logits`.
         causes: what the pattern points to, the surest first; none where all is well.
@@ -204,6 +226,7 @@ class Parity(_Struct, frozen=True, kw_only=True):
     top1_agreement: float | None = None
     max_logit_margin: float | None = None
     logits: LogitParity | None = None
+    lengths: LengthLimits | None = None
     probes: list[ConsistencyProbe] = []
     vocabulary: VocabularyProbe | None = None
     causes: list[LikelyCause] = []

@@ -15,7 +15,17 @@ from lingolite_cli.decoding.batching import batches, pad
 from lingolite_cli.decoding.forced import ForcedStep, forced_steps
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.logit_comparison import LogitComparison
-from lingolite_cli.evaluation.parity import LogitParity, Parity, Tokens, compare_hypotheses, first_divergence
+from lingolite_cli.evaluation.parity import (
+    LengthLimits,
+    LogitParity,
+    Parity,
+    Tokens,
+    VocabularyProbe,
+    compare_hypotheses,
+    first_divergence,
+)
+from lingolite_cli.evaluation.probes import consistency_probes, probe_vocabulary
+from lingolite_cli.tokenizer import EOS_ID
 
 if TYPE_CHECKING:
     from lingolite_cli.plugins.interfaces import Backend
@@ -33,6 +43,7 @@ class ParityText(msgspec.Struct, frozen=True, kw_only=True):
         reference_tokens: the reference's hypotheses, as `Translation.tokens`; empty for an empty source.
         candidate_tokens: the candidate's own.
         candidate_positions: most source or target tokens that the candidate takes.
+        pieces: the vocabulary, by id.
     """
 
     reference_sources: Sequence[Sequence[int]]
@@ -40,6 +51,7 @@ class ParityText(msgspec.Struct, frozen=True, kw_only=True):
     reference_tokens: Sequence[Tokens]
     candidate_tokens: Sequence[Tokens]
     candidate_positions: int
+    pieces: Sequence[str]
 
 
 class ParitySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +60,7 @@ class ParitySettings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         sample: most sentences whose logits are compared; the share of tokens ranked first is of all sentences.
         seed: of the sample.
+        vocabulary: most vocabulary entries that are read one by one.
         worst: sentences to list.
         batch_size: most sentences in a batch.
         max_batch_tokens: most source tokens in a batch, padding included.
@@ -55,6 +68,7 @@ class ParitySettings(msgspec.Struct, frozen=True, kw_only=True):
 
     sample: int = 256
     seed: int = 0
+    vocabulary: int = 8192
     worst: int = 10
     batch_size: int = 32
     max_batch_tokens: int = 4096
@@ -87,12 +101,21 @@ def measure_parity(
         agreement.add(step)
     logits = _compare(reference, candidate, text, sample, agreement, settings) if reference is not None else None
     parity = compare_hypotheses(text.reference_tokens, text.candidate_tokens)
+    probed = sample or draw_sample(text, settings)
     return msgspec.structs.replace(
         parity,
+        lengths=_length_limits(text),
+        probes=consistency_probes(
+            candidate,
+            [text.candidate_sources[index] for index in probed],
+            [text.reference_tokens[index] for index in probed],
+            positions=text.candidate_positions,
+        ),
+        vocabulary=_vocabulary(reference, candidate, text, settings) if reference is not None else None,
         top1_agreement=agreement.num_agreed / parity.num_tokens,
         max_logit_margin=agreement.max_margin,
         logits=logits,
-        not_measured=[] if reference is not None else ["logits are not compared: the reference's backend gives none"],
+        not_measured=[] if reference is not None else ["differences of logits: the reference's backend gives none"],
     )
 
 
@@ -110,6 +133,25 @@ def draw_sample(text: ParityText, settings: ParitySettings) -> list[int]:
     parts = np.array_split(np.array(others), settings.sample - len(longest)) if settings.sample > len(longest) else []
     generator = np.random.default_rng(settings.seed)
     return sorted([*longest, *(int(generator.choice(part)) for part in parts)])
+
+
+def _vocabulary(reference: Backend, candidate: Backend, text: ParityText, settings: ParitySettings) -> VocabularyProbe:
+    return probe_vocabulary(reference, candidate, text.pieces, limit=settings.vocabulary)
+
+
+def _length_limits(text: ParityText) -> LengthLimits:
+    sources = zip(text.reference_sources, text.candidate_sources, strict=True)
+    longest = max(map(len, text.candidate_tokens))
+    pairs = list(zip(text.reference_tokens, text.candidate_tokens, strict=True))
+    return LengthLimits(
+        positions=text.candidate_positions,
+        num_sources_cut=sum(len(cut) < len(whole) for whole, cut in sources),
+        num_targets_beyond=sum(len(tokens) > text.candidate_positions for tokens in text.reference_tokens),
+        longest=longest,
+        num_longest_unfinished=sum(
+            len(own) == longest < len(other) and own[-1] != EOS_ID for other, own in pairs if own
+        ),
+    )
 
 
 class _Agreement:

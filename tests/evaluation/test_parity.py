@@ -65,6 +65,7 @@ def text_of(tokenizer: Tokenizer, bundles: dict[str, Artifact], reference: list,
         reference_tokens=reference,
         candidate_tokens=own,
         candidate_positions=model.max_seq_len,
+        pieces=tokenizer.pieces,
     )
     return msgspec.structs.replace(whole, **changes)
 
@@ -173,7 +174,7 @@ def test_without_a_reference_that_gives_logits_ranks_are_measured_alone(
     whole = measure_parity(backends["int8"], text, reference=backends["cached"], settings=ParitySettings())
     assert parity.top1_agreement == whole.top1_agreement
     assert parity.logits is None
-    assert parity.not_measured == ["logits are not compared: the reference's backend gives none"]
+    assert parity.not_measured == ["differences of logits: the reference's backend gives none"]
 
 
 def test_a_sample_has_all_lengths_and_the_longest_and_depends_on_the_seed() -> None:
@@ -184,6 +185,7 @@ def test_a_sample_has_all_lengths_and_the_longest_and_depends_on_the_seed() -> N
         reference_tokens=[(7,) * (length if length > 1 else 0) for length in lengths],
         candidate_tokens=[],
         candidate_positions=512,
+        pieces=[],
     )
     drawn = [draw_sample(text, ParitySettings(sample=20, seed=seed)) for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
@@ -203,7 +205,11 @@ def test_tokens_beyond_the_candidates_positions_count_as_missed(backends, bundle
     full, cut = (
         measure_parity(
             backends["cached"],
-            msgspec.structs.replace(text, candidate_positions=positions),
+            msgspec.structs.replace(
+                text,
+                candidate_positions=positions,
+                candidate_sources=[source[:positions] for source in text.reference_sources],
+            ),
             reference=backends["cached"],
             settings=settings,
         )
@@ -212,6 +218,8 @@ def test_tokens_beyond_the_candidates_positions_count_as_missed(backends, bundle
     assert full.num_tokens == cut.num_tokens == 5 + len(TEXTS) - 1
     assert (full.logits.num_tokens, cut.logits.num_tokens) == (full.num_tokens, full.num_tokens - 3)
     assert cut.top1_agreement <= full.top1_agreement
+    assert (full.lengths.num_sources_cut, full.lengths.num_targets_beyond) == (0, 0)
+    assert (cut.lengths.num_sources_cut, cut.lengths.num_targets_beyond) == (len(TEXTS), 1)
 
 
 def test_a_token_that_is_only_as_good_as_a_smaller_id_does_not_rank_first(bundles, tokenizer) -> None:
@@ -222,12 +230,16 @@ def test_a_token_that_is_only_as_good_as_a_smaller_id_does_not_rank_first(bundle
         def step(self, state, tokens):
             return np.zeros((len(tokens), tokenizer.vocab_size), np.float32)
 
+        def select(self, state, rows):
+            return None
+
     text = ParityText(
         reference_sources=[[4, 5, 6]],
         candidate_sources=[[4, 5, 6]],
         reference_tokens=[(0, 7, 0, 0)],
         candidate_tokens=[(0, 0, 0, 0)],
         candidate_positions=512,
+        pieces=[],
     )
     parity = measure_parity(Undecided(), text, reference=None, settings=ParitySettings())
     assert (parity.top1_agreement, parity.exact_match, parity.max_logit_margin) == (0.75, 0.0, 0.0)

@@ -111,8 +111,11 @@ def test_every_budget_is_judged_on_the_shipped_files(manifest: RunManifest, star
     result = manifest.steps[4].result
     assert isinstance(result, VerifyResult)
     limits = {verdict.budget: verdict for verdict in result.verdicts}
-    assert list(limits) == ["bleu_drop_max", "size_mb_max", "size_ratio_max", "parity_min"]
-    assert [limits[name].status for name in ("size_mb_max", "size_ratio_max", "parity_min")] == ["pass"] * 3
+    parity = ["logit_difference_max", "kl_mean_max", "token_kl_max", "padding_difference_max", "select_difference_max"]
+    certain = ["size_mb_max", "size_ratio_max", "parity_min", *parity]
+    assert list(limits) == ["bleu_drop_max", *certain]
+    assert [limits[name].status for name in certain] == ["pass"] * len(certain)
+    assert result.parity.causes == []
     assert limits["bleu_drop_max"].status in ("pass", "inconclusive")
     shipped = Artifact.open(runs(starter, "mobile")[0] / "artifacts" / "onnx")
     assert limits["size_mb_max"].seen == shipped.size_bytes / 1e6

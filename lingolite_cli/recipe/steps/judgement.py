@@ -16,6 +16,7 @@ from lingolite_cli.benchmark.rounds import Trial
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.evaluation.budgets import SIZE_BUDGETS, TIMED_BUDGETS
 from lingolite_cli.evaluation.degeneration import FAULT_KINDS
+from lingolite_cli.evaluation.parity_budgets import PARITY_BUDGETS, judge_parity
 from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict, judge_drop, judge_max, judge_min
 from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
 from lingolite_cli.recipe.record import StepResult, VerifyResult
@@ -33,7 +34,7 @@ from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.schema import convert
 
 _NEW_FAULTS = {f"new_{kind}_max": kind for kind in FAULT_KINDS}
-FIXED_BUDGETS = (*SIZE_BUDGETS, *TIMED_BUDGETS, "parity_min", "exact_match_min", *_NEW_FAULTS)
+FIXED_BUDGETS = (*SIZE_BUDGETS, *TIMED_BUDGETS, *PARITY_BUDGETS, *_NEW_FAULTS)
 """Budgets that every `verify` step may have, whatever its metrics."""
 
 
@@ -94,14 +95,12 @@ def _contender(name: str, step: VerifyStep, workspace: Workspace) -> Contender:
 
 def _judges(step: VerifyStep, planned: PlannedStep, measured: VerifyResult) -> dict[str, Callable[[float], Verdict]]:
     """For each budget, what makes a verdict of its limit."""
-    parity = measured.parity
     found: dict[str, Callable[[float], Verdict]] = {
         "size_mb_max": partial(_at_most, measured.size_mb, "size_mb_max", unit="MB"),
         "size_ratio_max": partial(_at_most, measured.size_ratio, "size_ratio_max"),
         "download_mb_max": partial(_at_most, measured.download_mb, "download_mb_max", unit="MB"),
         "download_ratio_max": partial(_at_most, measured.download_ratio, "download_ratio_max"),
-        "parity_min": partial(_at_least, parity.top1_agreement if parity else None, "parity_min"),
-        "exact_match_min": partial(_at_least, parity.exact_match if parity else None, "exact_match_min"),
+        **{budget: partial(judge_parity, budget, measured.parity) for budget in PARITY_BUDGETS},
     }
     new = {fault.kind: len(fault.new) for fault in measured.faults}
     for budget, kind in _NEW_FAULTS.items():

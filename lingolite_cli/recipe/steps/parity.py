@@ -19,6 +19,7 @@ from lingolite_cli.recipe.translations import TranslationRecord
 from lingolite_cli.recipe.workspace import Workspace
 
 if TYPE_CHECKING:
+    from lingolite_cli.evaluation.isolation import IsolatedBackend
     from lingolite_cli.evaluation.parity_measurement import ParityText
     from lingolite_cli.plugins.interfaces import Backend
 
@@ -59,15 +60,27 @@ def measure_step_parity(
     """
     tokenizers = [side.artifact.manifest.files[TOKENIZER_NAME] for side in (reference, candidate)]
     if tokenizers[0] != tokenizers[1]:
-        return None, ["parity was not measured: the two artifacts have different tokenizers"]
+        return None, [
+            f"parity was not measured: the two artifacts have different tokenizers; {_differ(reference, candidate)}"
+        ]
     if not candidate.gives_logits:
-        return compare_hypotheses(reference.tokens, candidate.tokens), []
+        name = candidate.backend.loaded.spec.name
+        missing = [f"logits, ranks and probes: backend `{name}` searches by itself and gives no logits"]
+        return msgspec.structs.replace(compare_hypotheses(reference.tokens, candidate.tokens), not_measured=missing), []
     return _by_logits(planned, workspace, reference, candidate)
+
+
+def _differ(reference: System, candidate: System) -> str:
+    from lingolite_cli.evaluation.token_tables import describe_difference
+    from lingolite_cli.tokenizer import Tokenizer
+
+    return describe_difference(*(Tokenizer(side.artifact.tokenizer_path).pieces for side in (reference, candidate)))
 
 
 def _by_logits(
     planned: PlannedStep, workspace: Workspace, reference: System, candidate: System
 ) -> tuple[Parity, list[str]]:
+    from lingolite_cli.evaluation.causes import expected_noise, name_causes
     from lingolite_cli.evaluation.parity_measurement import ParitySettings, measure_parity
 
     step = planned.step
@@ -82,15 +95,31 @@ def _by_logits(
     )
     text = _text(reference, candidate, (evaluation["languages"][0], evaluation["languages"][1]))
     with ExitStack() as stack:
-        judged: Backend = stack.enter_context(closing(_open(candidate, workspace)))
+        judged = stack.enter_context(closing(_isolate(candidate, workspace)))
         expected = stack.enter_context(closing(_open(reference, workspace))) if reference.gives_logits else None
         parity = measure_parity(judged, text, reference=expected, settings=settings)
-        return parity, list(getattr(judged, "warnings", ()))
+        causes = name_causes(parity, noise=expected_noise(candidate.artifact.manifest.quantization))
+        return msgspec.structs.replace(parity, causes=causes), judged.warnings
 
 
 def _open(system: System, workspace: Workspace) -> Backend:
     backend: Backend = workspace.create(system.backend, system.artifact, threads=workspace.threads)
     return backend
+
+
+def _isolate(system: System, workspace: Workspace) -> IsolatedBackend:
+    """The same in a fresh process, which sees the artifact's files alone."""
+    from lingolite_cli.evaluation.isolation import IsolatedBackend, Open
+
+    return IsolatedBackend(
+        Open(
+            artifact=str(system.artifact.path.resolve()),
+            backend=system.backend.loaded.spec.name,
+            options=system.backend.options,
+            threads=workspace.threads,
+            blocked=list(workspace.plan.blocked),
+        )
+    )
 
 
 def _text(reference: System, candidate: System, languages: tuple[str, str]) -> ParityText:
@@ -106,4 +135,5 @@ def _text(reference: System, candidate: System, languages: tuple[str, str]) -> P
         reference_tokens=reference.tokens,
         candidate_tokens=candidate.tokens,
         candidate_positions=fewer,
+        pieces=tokenizer.pieces,
     )

@@ -14,6 +14,7 @@ from lingolite_cli.download import CODEC, download_bytes
 from lingolite_cli.environment import cpu_features
 from lingolite_cli.evaluation.comparison import measure_difference
 from lingolite_cli.evaluation.degeneration import Degeneration, Translation, compare_faults
+from lingolite_cli.evaluation.parity_budgets import PARITY_BUDGETS
 from lingolite_cli.evaluation.scorer import Scorer
 from lingolite_cli.evaluation.verdicts import MetricDifference
 from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
@@ -50,13 +51,7 @@ def check(step: VerifyStep, scope: Scope) -> PlannedStep:
     metrics = {choice.loaded.spec.name: choice for choice in reference.plugins[1:]}
     shared = [choice for choice in candidate.plugins[1:] if _same_metric(metrics.get(choice.loaded.spec.name), choice)]
     scope.check_budget(step, [*FIXED_BUDGETS, *(budget for choice in shared for budget in metric_budgets(choice))])
-    if "parity_min" in step.budget and not candidate.plugins[0].loaded.spec.gives_logits:
-        raise scope.error(
-            step,
-            "budget.parity_min",
-            f"backend `{second.backend}` searches by itself and gives no logits to compare",
-            hint="exact_match_min compares whole translations",
-        )
+    _check_parity_budgets(step, scope, (reference.plugins[0], candidate.plugins[0]))
     if step.timing.max_rounds < step.timing.rounds:
         raise scope.error(step, "timing.max_rounds", f"{step.timing.max_rounds} is less than the rounds to begin with")
     is_timed = bool(timed_budget(step.budget))
@@ -78,6 +73,20 @@ def check(step: VerifyStep, scope: Scope) -> PlannedStep:
         is_timed=is_timed,
         summary=f"{step.candidate} against {step.reference}: {', '.join(step.budget) or 'no budget'}",
     )
+
+
+def _check_parity_budgets(step: VerifyStep, scope: Scope, backends: tuple[PluginChoice, PluginChoice]) -> None:
+    """Refuse budgets on logits that a backend does not give."""
+    needed: dict[str, Sequence[PluginChoice]] = {"tokens": (), "candidate": backends[1:], "both": backends}
+    for name in step.budget.keys() & PARITY_BUDGETS.keys():
+        for backend in needed[PARITY_BUDGETS[name].needs]:
+            if not backend.loaded.spec.gives_logits:
+                raise scope.error(
+                    step,
+                    f"budget.{name}",
+                    f"backend `{backend.loaded.spec.name}` searches by itself and gives no logits to compare",
+                    hint="exact_match_min compares whole translations",
+                )
 
 
 def _text(step: EvaluateStep) -> str:

@@ -1,0 +1,243 @@
+"""Probes: small inputs made so that a fault of one kind shows in one of them and in no other.
+
+Owns what is fed. What the outcomes mean is named by `lingolite_cli.evaluation.causes`. B rows, T steps, S source
+tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lingolite_cli.decoding.batching import pad
+from lingolite_cli.evaluation.logit_comparison import compare_logits, kl_divergence, require_finite
+from lingolite_cli.evaluation.parity import ConsistencyProbe, TokenDifference, VocabularyProbe
+from lingolite_cli.tokenizer import BOS_ID, PAD_ID
+
+if TYPE_CHECKING:
+    from lingolite_cli.evaluation.logit_comparison import DoubleArray
+    from lingolite_cli.plugins.interfaces import Backend, BoolArray, FloatArray, IntArray, State
+
+_STEPS, _NUM_SENTENCES, _NUM_PADDED, _NUM_COLUMNS = 10, 4, 7, 8
+_CHUNK, _BLOCK, _MAX_SHIFT, _LISTED = 256, 64, 2, 10
+_FAR = 8.0  # times the median entry
+_LEAST = 1e-2  # a mean distance of logits below which no entry is far from the others
+_CLEARLY = 0.5  # a shift explains the logits if it leaves less than this share of the difference
+
+
+def consistency_probes(
+    backend: Backend, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], *, positions: int
+) -> list[ConsistencyProbe]:
+    """Hold a backend against itself where its logits must not change.
+
+    Args:
+        backend: the candidate.
+        sources: N framed sources, of all lengths.
+        targets: their N hypotheses, each at least one token.
+        positions: most source or target tokens that the backend takes.
+    """
+    steps = min(_STEPS, positions)
+    by_length = sorted(range(len(sources)), key=lambda index: (len(sources[index]), index))
+    padded = _spread(by_length, _NUM_PADDED)
+    by_variety = sorted(by_length, key=lambda index: len(set(targets[index])))
+    chosen = _spread(by_variety, 2 * _NUM_SENTENCES)[-_NUM_SENTENCES:]
+    few, fed = [sources[index] for index in chosen], _fed([targets[index] for index in chosen], steps)
+    pairs = np.stack([fed, _others(fed)], axis=1).reshape(-1, steps)
+    doubled = [source for source in few for _ in range(2)]
+    expected = _logits(backend, doubled, pairs)
+    return [
+        _padding(
+            backend,
+            [sources[index] for index in padded],
+            _fed([targets[index] for index in padded], steps),
+            positions,
+        ),
+        _moved("reorder", _moving(backend, backend.encode(*pad(few)), pairs, _beams), expected),
+        _moved("rows", _moving(backend, backend.encode(*pad(doubled)), pairs, _rows), expected),
+        _repetition(backend, few, fed),
+    ]
+
+
+def _spread(items: Sequence[int], count: int) -> list[int]:
+    """At most `count` items, evenly spread, the first and the last among them."""
+    places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[place] for place in places]
+
+
+def _fed(targets: Sequence[Sequence[int]], steps: int) -> IntArray:
+    """[B, T] int64: `<s>` and the first tokens of each target; a shorter one begins again."""
+    rows = [np.concatenate([[BOS_ID], np.resize(np.array(target), steps - 1)]) for target in targets]
+    return np.stack(rows).astype(np.int64)
+
+
+def _others(fed: IntArray) -> IntArray:
+    """Another prefix for each row of `fed`: the next row's, and turned by a token, so that a single row has one too."""
+    others = np.roll(fed, -1, axis=0)
+    others[:, 1:] = np.roll(others[:, 1:], 1, axis=1)
+    return others
+
+
+def _logits(backend: Backend, sources: Sequence[Sequence[int]], fed: IntArray, *, extra: int = 0) -> FloatArray:
+    """[B, T, V] float32 of `fed` [B, T], no row moved; `extra` columns of padding are behind the longest source."""
+    ids, mask = pad(sources)
+    ids = np.pad(ids, ((0, 0), (0, extra)), constant_values=PAD_ID)
+    state = backend.encode(ids, np.pad(mask, ((0, 0), (0, extra))))
+    columns = np.ascontiguousarray(fed.T)
+    return np.stack([backend.step(state, column).copy() for column in columns], axis=1)
+
+
+def _padding(backend: Backend, sources: Sequence[Sequence[int]], fed: IntArray, positions: int) -> ConsistencyProbe:
+    extra = min(_NUM_COLUMNS, positions - max(map(len, sources)))
+    alone = [_logits(backend, [source], fed[[row]]) for row, source in enumerate(sources)]
+    return _compared("padding", np.concatenate(alone), _logits(backend, sources, fed, extra=extra))
+
+
+def _moved(name: str, seen: Iterator[tuple[int, IntArray, FloatArray]], expected: FloatArray) -> ConsistencyProbe:
+    """`expected` [B, T, V] against the logits of each step's rows."""
+    steps = list(seen)
+    wanted = [expected[order, step] for step, order, _ in steps]
+    return _compared(name, np.concatenate(wanted), np.concatenate([logits for *_, logits in steps]))
+
+
+def _moving(
+    backend: Backend, state: State, fed: IntArray, move: Callable[[int, int], IntArray]
+) -> Iterator[tuple[int, IntArray, FloatArray]]:
+    """Each step of `fed` [B, T] with rows moved before it: step, which rows of `fed` these are, and logits."""
+    order = np.arange(len(fed))
+    for step in range(fed.shape[1]):
+        rows = move(step, len(order))
+        state = backend.select(state, rows)
+        order = order[rows] if step else order
+        yield step, order, backend.step(state, np.ascontiguousarray(fed[order, step])).copy()
+
+
+def _beams(step: int, num_rows: int) -> IntArray:
+    """Two rows a sentence: at first each sentence is repeated, then the two of every other one change places."""
+    if not step:
+        return np.repeat(np.arange(num_rows // 2), 2)
+    pairs = np.arange(num_rows).reshape(-1, 2)
+    swapped = np.arange(len(pairs)) % 2 == step % 2
+    return np.where(swapped[:, None], pairs[:, ::-1], pairs).reshape(-1)
+
+
+def _rows(step: int, num_rows: int) -> IntArray:
+    """Sentences change places, leave and are repeated."""
+    rows = np.arange(num_rows)
+    moves = {2: rows[::-1], 4: np.roll(rows, 3), 6: rows[rows % 3 != 1], 8: np.concatenate([rows, rows[:2]])}
+    return np.ascontiguousarray(moves.get(step, rows))
+
+
+def _repetition(backend: Backend, sources: Sequence[Sequence[int]], fed: IntArray) -> ConsistencyProbe:
+    """One token again and again: all keys have the same value, so attention gives it whatever the positions are."""
+    token = fed[:, 1:2] if fed.shape[1] > 1 else fed
+    logits = _logits(backend, sources, np.repeat(token, fed.shape[1], axis=1))
+    return _compared("repetition", np.broadcast_to(logits[:, :1], logits.shape), logits)
+
+
+def _compared(name: str, expected: FloatArray, seen: FloatArray) -> ConsistencyProbe:
+    """Logits [..., V] that must be the same."""
+    size = expected.shape[-1]
+    found = compare_logits(expected.reshape(-1, size), seen.reshape(-1, size))
+    return ConsistencyProbe(
+        name=name,
+        num_rows=len(found.kl),
+        max_difference=float(found.largest.max()),
+        kl_mean=float(found.kl.mean()),
+        kl_max=float(found.kl.max()),
+    )
+
+
+def probe_vocabulary(reference: Backend, candidate: Backend, pieces: Sequence[str], *, limit: int) -> VocabularyProbe:
+    """Feed single tokens to both: one source token, and the same as the first target token.
+
+    Args:
+        reference: what the candidate is to follow.
+        candidate: the backend to judge.
+        pieces: the V entries, to name them.
+        limit: of more entries an even share is read, so many.
+    """
+    size = len(pieces)
+    block = _block(size)
+    ids = np.unique(np.concatenate([np.linspace(0, size - 1, min(size, limit)).astype(np.int64), block]))
+    kl, by_row, by_column = np.empty(len(ids)), np.empty(len(ids)), np.zeros(size)
+    for start in range(0, len(ids), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        expected, seen = (_single_tokens(backend, ids[chunk]) for backend in (reference, candidate))
+        require_finite(seen)
+        kl[chunk] = kl_divergence(expected, seen)
+        distance = np.abs(seen - expected)
+        by_row[chunk] = distance.mean(axis=1, dtype=np.float64)
+        by_column += distance.sum(axis=0, dtype=np.float64) / len(ids)
+    blocks = [_single_tokens(backend, block) for backend in (reference, candidate)]
+    read, written = _far(by_row), _far(by_column)
+    shifts, scale = _shifts(*blocks), _scale(*blocks)
+    return VocabularyProbe(
+        num_tokens=len(ids),
+        kl_median=float(np.median(kl)),
+        kl_max=float(kl.max()),
+        num_read=len(read),
+        num_written=len(written),
+        read=[_difference(ids[place], ratio, kl[place], pieces) for place, ratio in read[:_LISTED]],
+        written=[_difference(place, ratio, _kl_of(place, ids, kl), pieces) for place, ratio in written[:_LISTED]],
+        read_shift=shifts[0],
+        written_shift=shifts[1],
+        scale=scale,
+        scaled_kl_median=float(np.median(kl_divergence(blocks[0], blocks[1] / np.float32(scale or 1.0)))),
+    )
+
+
+def _block(size: int) -> IntArray:
+    """Neighbours in the middle of the vocabulary: shifts show there."""
+    count = min(_BLOCK, size)
+    return np.arange((size - count) // 2, (size - count) // 2 + count)
+
+
+def _single_tokens(backend: Backend, ids: IntArray) -> FloatArray:
+    """[B, V] logits of the second target token, after `ids` [B] as sources and as first target tokens."""
+    mask: BoolArray = np.ones((len(ids), 1), np.bool_)
+    state = backend.encode(np.ascontiguousarray(ids[:, None]), mask)
+    return backend.step(state, ids).copy()
+
+
+def _far(distances: DoubleArray) -> list[tuple[int, float]]:
+    """Places of distances far above the median, and how many times it they are; the farthest first.
+
+    A row of the embedding that is wrong moves all logits when it is read, and one when it is written: means over logits
+    tell the token that was read wrong from those which foretell it.
+    """
+    ratios = distances / max(float(np.median(distances)), _LEAST / _FAR)
+    found = np.flatnonzero(ratios > _FAR)
+    return [(int(place), float(ratios[place])) for place in found[np.argsort(-ratios[found], kind="stable")]]
+
+
+def _kl_of(identifier: int, ids: IntArray, kl: DoubleArray) -> float:
+    """KL where this entry was read; 0 where it was not."""
+    place = int(np.searchsorted(ids, identifier))
+    return float(kl[place]) if place < len(ids) and ids[place] == identifier else 0.0
+
+
+def _difference(identifier: int, ratio: float, kl: float, pieces: Sequence[str]) -> TokenDifference:
+    return TokenDifference(id=int(identifier), piece=pieces[identifier], ratio=ratio, kl=float(kl))
+
+
+def _shifts(expected: FloatArray, seen: FloatArray) -> tuple[int, int]:
+    """By how many ids input and logits are shifted, from logits [B, V] of B neighbouring tokens; (0, 0) for none."""
+    if len(expected) <= 4 * _MAX_SHIFT:
+        return 0, 0
+    inner, outer = (slice(_MAX_SHIFT, length - _MAX_SHIFT) for length in expected.shape)
+    shifts = range(-_MAX_SHIFT, _MAX_SHIFT + 1)
+    rolled = {
+        (read, written): np.roll(expected, (-read, -written), axis=(0, 1))[inner, outer]
+        for read in shifts
+        for written in shifts
+    }
+    distances = {shift: float(np.abs(seen[inner, outer] - logits).mean()) for shift, logits in rolled.items()}
+    best = min(distances, key=distances.__getitem__)
+    return best if distances[best] < _CLEARLY * distances[0, 0] else (0, 0)
+
+
+def _scale(expected: FloatArray, seen: FloatArray) -> float:
+    """The factor k of least squares in seen = k · expected."""
+    return float(np.vdot(seen, expected) / max(float(np.vdot(expected, expected)), 1e-30))
