@@ -15,7 +15,7 @@ def show_benchmark(result: BenchmarkResult, console: Console) -> None:
         _show_lengths(result, console)
     beams = "greedy" if result.decoding.beam_size == 1 else f"beam {result.decoding.beam_size}"
     console.print(
-        f"{_effort(result)}, {beams}, median of {result.rounds} rounds taken in turn; ratio to {result.systems[0].name}"
+        f"{result.effort}, {beams}, median of {result.rounds} rounds taken in turn; ratio to {result.systems[0].name}"
     )
     noisy = _num_noisy(result)
     if noisy:
@@ -23,18 +23,6 @@ def show_benchmark(result: BenchmarkResult, console: Console) -> None:
             f"{noisy} of the ratios are noisy: their rounds lie more than {NOISY_WIDTH:.0%} of the median apart, too "
             "far to conclude from; take more rounds, or a quieter machine"
         )
-
-
-def _effort(result: BenchmarkResult) -> str:
-    """Threads and workers; system by system where they differ."""
-    efforts = [
-        f"{system.threads or result.threads} thread(s)"
-        + (f" in each of {system.workers} workers" * (system.workers > 1))
-        for system in result.systems
-    ]
-    if len(set(efforts)) == 1:
-        return efforts[0]
-    return "; ".join(f"{system.name}: {effort}" for system, effort in zip(result.systems, efforts, strict=True))
 
 
 def _show_speed(result: BenchmarkResult, console: Console) -> None:

@@ -37,9 +37,8 @@ def speed_table(result: BenchmarkResult, *, step: str) -> Table:
         for system in result.systems
         for row in system.rows
     ]
-    threads = "1 thread" if result.threads == 1 else f"{result.threads} threads"
     beams = "" if result.decoding.beam_size == 1 else f", beam {result.decoding.beam_size}"
-    return Table(f"Speed ({step}: {threads}, {result.rounds} rounds{beams})", columns, rows)
+    return Table(f"Speed ({step}: {result.effort}, {result.rounds} rounds{beams})", columns, rows)
 
 
 def start_table(result: BenchmarkResult, *, step: str) -> Table:

@@ -38,6 +38,9 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
         method: the quantizer before any export, or None.
         format: the exporter, or None.
         export: options of the exporter.
+        options: options of the backend.
+        threads: of each worker; None for what is asked for all engines.
+        workers: processes that share the sentences; None for what is asked for all engines.
         note: what there is to know about it.
     """
 
@@ -46,7 +49,17 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     method: str | None = None
     format: str | None = None
     export: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    threads: int | None = None
+    workers: int | None = None
     note: str = ""
+
+    @property
+    def system(self) -> dict[str, Any]:
+        """As a system of a benchmark, without its artifact."""
+        own = {"threads": self.threads, "workers": self.workers}
+        system = {"name": self.name, "backend": self.backend, "options": self.options}
+        return {**system, **{key: value for key, value in own.items() if value is not None}}
 
 
 ENGINES = (
@@ -74,12 +87,29 @@ ENGINES = (
     Engine(name="torch eager float32", backend="eager", note="no cache: reads the whole prefix at each step"),
 )
 
+_BY_NAME = {engine.name: engine for engine in ENGINES}
+_CTRANSLATE2, _OPTIMIZED = _BY_NAME["CTranslate2 int8"], _BY_NAME["ONNX optimized int8"]
+TWO_CORES = (
+    msgspec.structs.replace(_CTRANSLATE2, name="CTranslate2 int8, 2 threads", threads=2),
+    msgspec.structs.replace(
+        _CTRANSLATE2, name="CTranslate2 int8, 2 parts of a batch", threads=2, options={"inter_threads": 2}
+    ),
+    msgspec.structs.replace(_CTRANSLATE2, name="CTranslate2 int8, 2 workers", workers=2),
+    msgspec.structs.replace(_OPTIMIZED, name="ONNX optimized int8, 2 threads", threads=2),
+    msgspec.structs.replace(_OPTIMIZED, name="ONNX optimized int8, 2 workers", workers=2),
+)
+"""What two cores give: threads inside an operator, parts of a batch, or processes. Batches must be several times as
+many as workers, so ask for some hundred sentences."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and write the table."""
     asked = _parser().parse_args(arguments)
     registry = load_registry()
-    engines, left_out = _usable(registry, asked.engine)
+    chosen = TWO_CORES if asked.two_cores else ENGINES
+    if asked.engine:
+        chosen = tuple(engine for engine in (*ENGINES, *TWO_CORES) if engine.name in asked.engine)
+    engines, left_out = _usable(registry, chosen)
     with tempfile.TemporaryDirectory(prefix="lingolite-engines-") as scratch:
         work = Path(asked.work or scratch).resolve()
         work.mkdir(parents=True, exist_ok=True)
@@ -97,7 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model", action="append", choices=MODELS, help="repeatable; starter, tiny and small without it"
     )
-    names = [engine.name for engine in ENGINES]
+    names = [engine.name for engine in (*ENGINES, *TWO_CORES)]
+    parser.add_argument("--two-cores", action="store_true", help="the fastest engines with two threads or two workers")
     parser.add_argument("--engine", action="append", choices=names, help="repeatable; all that can be used without it")
     parser.add_argument("--batch-sizes", type=_numbers, default=[1, 32], help="separated by commas")
     parser.add_argument("--lengths", type=_numbers, default=[100], help="further target lengths to force")
@@ -115,12 +146,10 @@ def _numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",") if part]
 
 
-def _usable(registry: Registry, asked: Sequence[str] | None) -> tuple[list[Engine], list[str]]:
-    """The engines that this installation has, and a line for each that it lacks."""
+def _usable(registry: Registry, chosen: Sequence[Engine]) -> tuple[list[Engine], list[str]]:
+    """Those of the chosen engines that this installation has, and a line for each that it lacks."""
     engines, left_out = [], []
-    for engine in ENGINES:
-        if asked and engine.name not in asked:
-            continue
+    for engine in chosen:
         why = _lacking(registry, engine)
         if why is None:
             engines.append(engine)
@@ -152,7 +181,7 @@ def _measure(name: str, engines: Sequence[Engine], asked: argparse.Namespace, wo
 
 def _recipe(name: str, engines: Sequence[Engine], asked: argparse.Namespace, work: Path) -> dict[str, Any]:
     steps: dict[str, dict[str, Any]] = {}
-    systems = [{"name": engine.name, "model": _lead(engine, steps), "backend": engine.backend} for engine in engines]
+    systems = [{**engine.system, "model": _lead(engine, steps)} for engine in engines]
     is_forced = name != "starter"
     decoding = (
         {"min_length": FORCED_TOKENS, "max_length": FORCED_TOKENS} if is_forced else {"beam_size": asked.beam_size}

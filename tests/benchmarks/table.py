@@ -15,7 +15,7 @@ def render(runs: Mapping[str, RunManifest], *, notes: Sequence[str]) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in environment.packages.items())
     lines = [
         f"{some.started[:10]}, {environment.cpu}, {environment.cores} cores, "
-        f"{_result(some).threads} thread(s), Python {environment.python}; {packages}.",
+        f"{_result(some).effort}, Python {environment.python}; {packages}.",
         "",
     ]
     for name, manifest in runs.items():

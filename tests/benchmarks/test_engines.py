@@ -34,6 +34,18 @@ def test_an_engine_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     import engines
 
     registry = load_registry(blocked=["onnx"])
-    found, left_out = engines._usable(registry, ["ONNX portable int8", "torch eager float32"])
+    chosen = [engine for engine in engines.ENGINES if engine.name in ("ONNX portable int8", "torch eager float32")]
+    found, left_out = engines._usable(registry, chosen)
     assert [engine.name for engine in found] == ["torch eager float32"]
     assert left_out == ["ONNX portable int8 was left out: there is no backend called `onnx`."]
+
+
+def test_two_cores_are_used_in_threads_parts_or_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    import engines
+
+    efforts = {(system.get("threads", 1), system.get("workers", 1)) for system in (e.system for e in engines.TWO_CORES)}
+    assert efforts == {(2, 1), (1, 2)}
+    parts = [engine for engine in engines.TWO_CORES if engine.options]
+    assert [engine.system["options"] for engine in parts] == [{"inter_threads": 2}]
+    assert "threads" not in engines.ENGINES[0].system

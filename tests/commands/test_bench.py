@@ -102,7 +102,7 @@ def test_a_system_may_have_threads_and_workers_of_its_own(with_echo: Callable[..
     assert None not in latencies[0]
     assert latencies[1] == (None, None), "sentences that are translated at the same time have none"
     tables = with_echo("bench", "--system", "echo", "--workers", "2", *flags).out
-    assert "1 thread(s) in each of 2 workers, greedy, median of 1 rounds" in tables
+    assert "1 thread in each of 2 workers, greedy, median of 1 rounds" in tables
 
 
 def test_tables_of_a_benchmark(with_echo: Callable[..., Outcome]) -> None:
@@ -122,7 +122,7 @@ def test_tables_of_a_benchmark(with_echo: Callable[..., Outcome]) -> None:
     assert outcome.code == 0, outcome.err
     for heading in ("ms/token", "over the rounds", "p50 / p95 / p99 ms", "cold start s", "first token ms", "disk MB"):
         assert heading in outcome.out
-    assert "1 thread(s), greedy, median of 1 rounds taken in turn; ratio to echo" in outcome.out
+    assert "1 thread, greedy, median of 1 rounds taken in turn; ratio to echo" in outcome.out
 
 
 @pytest.mark.parametrize(
