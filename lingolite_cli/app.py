@@ -6,8 +6,10 @@ import errno
 import os
 import signal
 import sys
+import tempfile
 import traceback
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
@@ -33,6 +35,7 @@ from lingolite_cli.commands import (
 )
 from lingolite_cli.commands.state import State
 from lingolite_cli.console import Console
+from lingolite_cli.disk import full_disk
 from lingolite_cli.errors import ExitCode, LingoLiteError
 
 app = typer.Typer(
@@ -87,7 +90,7 @@ def root(
 
 # Typer brings a copy of click since 0.2x, and this is the one class of its errors that both make public.
 _USAGE_ERRORS = cast("tuple[type[Exception], ...]", typer.BadParameter.__bases__)
-_MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+_MACHINE_ERRORS = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def main() -> None:
@@ -120,15 +123,21 @@ def _outcome(arguments: list[str]) -> int:
     except (BrokenPipeError, SystemExit):
         # The reader of stdout went away, as `head` does. Typer exits by itself then, and after shell completion.
         return int(ExitCode.DONE)
-    except OSError as error:
-        if error.errno not in _MACHINE_ERRORS:
+    except Exception as error:
+        found = _machine_error(error)
+        if found is None:
             return _report_bug(error, console)
         if is_verbose:
             traceback.print_exc()
-        console.error(LingoLiteError(f"{error.strerror}: {error.filename or 'while writing'}"))
-        return int(ExitCode.BAD_INPUT)
-    except Exception as error:
-        return _report_bug(error, console)
+        console.error(found)
+        return int(found.exit_code)
+
+
+def _machine_error(error: Exception) -> LingoLiteError | None:
+    """What this machine forbids or has no room for, which is no bug."""
+    if isinstance(error, OSError) and error.errno in _MACHINE_ERRORS:
+        return LingoLiteError(f"{error.strerror}: {error.filename or 'while writing'}")
+    return full_disk(error, [Path.cwd(), Path(tempfile.gettempdir())])
 
 
 def _report_bug(error: Exception, console: Console) -> int:

@@ -6,12 +6,13 @@ of the plugins that make and read them.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import msgspec
 from lingolite_cli import __version__
 from lingolite_cli.architecture import ModelConfig
 from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.disk import explained, full_disk
 from lingolite_cli.errors import LingoLiteError
 
 MANIFEST_NAME = "lingolite.json"
@@ -216,21 +218,6 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         )
 
 
-def check_writable(directory: Path) -> None:
-    """Refuse a directory that could not be written to, or not be made, before the work whose outcome goes there.
-
-    Raises:
-        LingoLiteError: there is no right to write, the file system is read-only, or a file is in the way.
-    """
-    existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-    if not existing.is_dir():
-        raise LingoLiteError(f"cannot write to {directory}: {existing} is no directory")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        is_read_only = bool(os.statvfs(existing).f_flag & os.ST_RDONLY) if hasattr(os, "statvfs") else False
-        why = "its file system is read-only" if is_read_only else "there is no right to"
-        raise LingoLiteError(f"cannot write to {existing}: {why}", hint="choose another place, or make it writable")
-
-
 @contextmanager
 def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A temporary directory beside `path` that becomes `path` when the block ends, and vanishes when it fails.
@@ -244,36 +231,61 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """
     if path.exists() and not overwrite:
         raise LingoLiteError(f"{path} exists", hint="choose another place, or pass --overwrite")
+    with partial_directory(path) as temporary:
+        yield temporary
+        if path.exists() and not overwrite:
+            raise LingoLiteError(f"{path} was made by another process meanwhile", hint="run the same command again")
+        publish_directory(temporary, path)
+
+
+@contextmanager
+def partial_directory(path: Path) -> Iterator[Path]:
+    """A temporary directory beside `path` that vanishes when the block ends, unless `publish_directory` took it away.
+
+    Raises:
+        LingoLiteError: the parent of `path` cannot be written, its disk got full, or somebody removed the temporary
+            directory.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.{os.getpid()}-", suffix=".partial", dir=path.parent))
     except OSError as error:
-        raise LingoLiteError(f"cannot write to {path.parent}: {error.strerror}") from None
+        found = full_disk(error, [path.parent])
+        raise found or LingoLiteError(f"cannot write to {path.parent}: {error.strerror}") from None
     try:
         temporary.chmod(0o755)
-        yield temporary
-        _fsync_tree(temporary)
-        _replace_directory(temporary, path)
+        with explained(path.parent):
+            yield temporary
     except FileNotFoundError as error:
         if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
             raise
         raise LingoLiteError(
             f"{path.parent} was removed while something was written there", hint="run the same command again"
         ) from error
-    except BaseException:
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
+
+
+def publish_directory(temporary: Path, path: Path) -> None:
+    """Make a directory that is whole become `path`, in place of what is there."""
+    _fsync_tree(temporary)
+    _replace_directory(temporary, path)
 
 
 def _replace_directory(new: Path, path: Path) -> None:
-    if path.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{path.name}.{os.getpid()}-", suffix=".old", dir=path.parent))
-        os.replace(path, old / path.name)
-        os.replace(new, path)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        os.replace(new, path)
+    """Put `new` at `path`, where other processes may be doing the same."""
+    while True:
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.{os.getpid()}-", suffix=".old", dir=path.parent))
+            with suppress(FileNotFoundError):
+                os.replace(path, old / path.name)
+            shutil.rmtree(old, ignore_errors=True)
+        try:
+            os.replace(new, path)
+            break
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
     _fsync(path.parent)
 
 
@@ -303,7 +315,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     try:
         _write_atomic(path, data)
     except OSError as error:
-        raise LingoLiteError(f"cannot write {path}: {error.strerror}") from None
+        raise full_disk(error, [path]) or LingoLiteError(f"cannot write {path}: {error.strerror}") from None
 
 
 def _write_atomic(path: Path, data: bytes) -> None:

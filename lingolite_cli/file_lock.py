@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def exclusive(path: Path) -> Iterator[None]:
+def exclusive(path: Path, *, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """While the block lasts, no other process is in such a block with the same file. Waits as long as it takes.
 
     Args:
         path: made where it is missing, its directory too.
+        waiting: called once, if another process holds the lock.
 
     Raises:
         OSError: the file cannot be opened for writing.
@@ -21,7 +23,10 @@ def exclusive(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        _lock(descriptor)
+        if not _try(descriptor):
+            if waiting is not None:
+                waiting()
+            _wait(descriptor)
         yield
     finally:
         os.close(descriptor)  # which gives the lock back
@@ -30,15 +35,25 @@ def exclusive(path: Path) -> Iterator[None]:
 if os.name == "nt":
     import msvcrt
 
-    def _lock(descriptor: int) -> None:
-        while True:
-            try:
-                msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined]
-                return
-            except OSError:  # it gives up after ten tries, a second apart
-                continue
+    def _try(descriptor: int) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except OSError:
+            return False
+        return True
+
+    def _wait(descriptor: int) -> None:
+        while not _try(descriptor):  # Windows itself would give up after ten seconds
+            time.sleep(0.1)
 else:
     import fcntl
 
-    def _lock(descriptor: int) -> None:
+    def _try(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _wait(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

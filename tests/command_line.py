@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.history.entry import RunEntry
+from lingolite_cli.history.store import HistoryStore
 from lingolite_cli.recipe.record import RunManifest
 
 SETTINGS = """\
@@ -71,6 +74,9 @@ uses = "report"
 reporters = ["markdown"]
 """
 """Five steps that take a moment: the third-party backend `echo` runs them."""
+
+GATED = RECIPE.replace('model = "half"', 'model = "half"\noptions = { gate = "gate" }')
+"""The same with a step that waits at a file."""
 
 UNDER_TEST = tuple(
     dict.fromkeys(
@@ -171,3 +177,36 @@ def contents(directory: Path) -> dict[str, bytes]:
         for path in sorted(directory.rglob("*"))
         if path.is_file()
     }
+
+
+@contextmanager
+def closed_gate(project: Path) -> Iterator[None]:
+    """While the block lasts, whoever reads the gate waits; afterwards it is an empty file."""
+    gate = project / "gate"
+    os.mkfifo(gate)
+    writer = os.open(gate, os.O_RDWR)
+    try:
+        yield
+    finally:
+        os.close(writer)
+        gate.unlink()
+        gate.touch()
+
+
+def figures(manifest: RunManifest) -> list[object]:
+    """Everything in a manifest that another run of the same work must repeat."""
+    return [(step.id, step.key, step.inputs, step.result) for step in manifest.steps]
+
+
+def half_written(project: Path) -> list[Path]:
+    """What a killed process left behind."""
+    return sorted(path for path in project.rglob(".*") if path.suffix in (".partial", ".old"))
+
+
+def read_history(project: Path) -> list[RunEntry]:
+    """What the project's history keeps."""
+    return HistoryStore(project / ".lingolite" / "history.sqlite", warn=_refuse).entries()
+
+
+def _refuse(warning: str) -> None:
+    raise AssertionError(warning)

@@ -11,15 +11,22 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from lingolite_cli.artifact import Artifact, atomic_directory, canonical_json, sha256_file, write_atomic
+from lingolite_cli.artifact import (
+    Artifact,
+    canonical_json,
+    partial_directory,
+    publish_directory,
+    sha256_file,
+    write_atomic,
+)
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.file_lock import exclusive
 from lingolite_cli.recipe.record import StepResult
 
 ENTRY_NAME = "entry.json"
@@ -56,12 +63,12 @@ class StepCache:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
 
     @property
     def state_root(self) -> Path:
         """Where work that takes long keeps its state, so that it can go on after it was killed."""
-        return self._root / "state"
+        return self.root / "state"
 
     def find(self, key: str) -> CachedStep | None:
         """The entry for `key`, when it is whole."""
@@ -75,22 +82,32 @@ class StepCache:
             return None
         return CachedStep(directory, entry) if is_whole else None
 
-    def store(self, key: str, work: Callable[[Path], StepResult]) -> CachedStep:
-        """Do `work` in a fresh directory and keep what it wrote there, together with its result."""
-        with self.directory(key) as directory:
+    def store(
+        self, key: str, work: Callable[[Path], StepResult], *, instead_of: CachedStep | None = None
+    ) -> CachedStep:
+        """Do `work` in a fresh directory and keep what it wrote there, together with its result.
+
+        An entry that another run stored meanwhile stays, and is returned: both go on with the same. So does one that is
+        the same as the new one, for another run may be reading it.
+
+        Args:
+            key: of the work.
+            work: writes into the directory that it is given.
+            instead_of: the entry that is to be replaced.
+        """
+        final = self._directory(key)
+        sweep_partial(final.parent)
+        with partial_directory(final) as directory:
             # As it will be read: a whole number in a float field would otherwise give two digests.
             result = msgspec.json.decode(msgspec.json.encode(work(directory)), type=StepResult)
             entry = _describe(directory, result)
             (directory / ENTRY_NAME).write_bytes(canonical_json(entry))
-        return CachedStep(self._directory(key), entry)
-
-    @contextmanager
-    def directory(self, key: str) -> Iterator[Path]:
-        """A temporary directory that becomes the entry of `key`."""
-        final = self._directory(key)
-        sweep_partial(final.parent)
-        with atomic_directory(final, overwrite=True) as directory:
-            yield directory
+            with exclusive(self.root / "steps.lock"):
+                stored = self.find(key)
+                if stored is not None and (stored.entry == entry or stored != instead_of):
+                    return stored
+                publish_directory(directory, final)
+        return CachedStep(final, entry)
 
     def remember(self, recipe: str, step: str, description: dict[str, Any]) -> None:
         """Keep the description of a step's last work, so that the next plan can say what changed."""
@@ -105,10 +122,10 @@ class StepCache:
         return found
 
     def _directory(self, key: str) -> Path:
-        return self._root / "steps" / key[:2] / key
+        return self.root / "steps" / key[:2] / key
 
     def _last(self, recipe: str, step: str) -> Path:
-        return self._root / "last" / recipe / f"{step}.json"
+        return self.root / "last" / recipe / f"{step}.json"
 
 
 class FollowerCache(StepCache):
@@ -123,9 +140,11 @@ class FollowerCache(StepCache):
         super().__init__(root)
         self._elsewhere = StepCache(elsewhere)
 
-    def store(self, key: str, work: Callable[[Path], StepResult]) -> CachedStep:
+    def store(
+        self, key: str, work: Callable[[Path], StepResult], *, instead_of: CachedStep | None = None
+    ) -> CachedStep:
         """As of any cache, but elsewhere."""
-        return self._elsewhere.store(key, work)
+        return self._elsewhere.store(key, work, instead_of=instead_of)
 
     def remember(self, recipe: str, step: str, description: dict[str, Any]) -> None:
         """Elsewhere too."""

@@ -12,14 +12,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import msgspec
 
-from lingolite_cli.artifact import atomic_directory, canonical_json, check_writable, write_atomic
+from lingolite_cli.artifact import atomic_directory, canonical_json, write_atomic
 from lingolite_cli.console import Console
+from lingolite_cli.disk import check_writable, explained
 from lingolite_cli.environment import describe_environment
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.history.entry import Attempt, RunEntry, entry_of_failure, entry_of_manifest
@@ -139,7 +141,8 @@ class Runner:
 
     def _begin(self, directory: Path) -> Attempt:
         """Name the run, once it is sure that it can be written in the end."""
-        check_writable(directory)
+        for place in (directory, self._cache.root):
+            check_writable(place)
         started = datetime.now(timezone.utc)
         name = new_run_name(directory, started)
         if name.behind is not None:
@@ -208,13 +211,14 @@ class Runner:
         description = describe_work(planned, self._plan, self._digests)
         assert description is not None, "steps refer backwards only"
         key = step_key(description) if planned.is_cacheable else None
-        cached = self._cache.find(key) if key and not self._is_fresh else None
+        found = self._cache.find(key) if key else None
+        cached = None if self._is_fresh else found
         status: Literal["cached", "done"] = "cached" if cached and not planned.is_timed else "done"
         if status == "done":
             kind = "" if planned.step.id == planned.uses else f"{planned.uses}: "
             self._console.note(f"{planned.step.id}: {kind}{planned.summary}")
         if cached is None:
-            cached = self._work(planned, key)
+            cached = self._work(planned, key, instead_of=found)
         cached = self._judge(planned, cached)
         if key:
             self._cache.remember(self._plan.recipe.name, planned.step.id, description)
@@ -224,14 +228,16 @@ class Runner:
         self._host.notify("lingolite_step_finished", record=record)
         return record
 
-    def _work(self, planned: PlannedStep, key: str | None) -> CachedStep:
+    def _work(self, planned: PlannedStep, key: str | None, *, instead_of: CachedStep | None) -> CachedStep:
         kind = KINDS[planned.uses]
         if key is not None:
-            return self._cache.store(key, lambda directory: kind.run(planned, self._workspace, directory))
+            work = partial(kind.run, planned, self._workspace)
+            return self._cache.store(key, work, instead_of=instead_of)
         assert self._scratch is not None, "outside `scratch`"
         directory = self._scratch / planned.step.id
-        directory.mkdir()
-        result = kind.run(planned, self._workspace, directory)
+        with explained(self._scratch):
+            directory.mkdir()
+            result = kind.run(planned, self._workspace, directory)
         return CachedStep(directory, Entry(result=result, files={}, digest=""))
 
     def _judge(self, planned: PlannedStep, cached: CachedStep) -> CachedStep:

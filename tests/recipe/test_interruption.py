@@ -12,14 +12,22 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from command_line import RECIPE, Outcome, command, environment, read_run, run_command, runs
+from command_line import (
+    GATED,
+    RECIPE,
+    Outcome,
+    closed_gate,
+    command,
+    environment,
+    figures,
+    half_written,
+    read_history,
+    read_run,
+    run_command,
+    runs,
+)
 
-from lingolite_cli.history.entry import RunEntry
-from lingolite_cli.history.store import HistoryStore
 from lingolite_cli.recipe.record import RunManifest
-
-GATED = RECIPE.replace('model = "half"', 'model = "half"\noptions = { gate = "gate" }')
-"""The recipe with a step that waits at a file."""
 
 
 @pytest.fixture
@@ -27,20 +35,6 @@ def gated(project: Path) -> Path:
     """The project, with the recipe that waits."""
     (project / "recipes" / "small.toml").write_text(GATED)
     return project
-
-
-@contextmanager
-def closed_gate(project: Path) -> Iterator[None]:
-    """While the block lasts, whoever reads the gate waits; afterwards it is an empty file."""
-    gate = project / "gate"
-    os.mkfifo(gate)
-    writer = os.open(gate, os.O_RDWR)
-    try:
-        yield
-    finally:
-        os.close(writer)
-        gate.unlink()
-        gate.touch()
 
 
 def _hear_interruptions() -> None:
@@ -89,21 +83,6 @@ def kill(process: subprocess.Popen[str], number: signal.Signals) -> str:
     rest = process.stderr.read()
     process.wait()
     return rest
-
-
-def read_history(project: Path) -> list[RunEntry]:
-    """What the project's history keeps."""
-    return HistoryStore(project / ".lingolite" / "history.sqlite", warn=pytest.fail).entries()
-
-
-def half_written(project: Path) -> list[Path]:
-    """What a killed process left behind."""
-    return sorted(path for path in project.rglob(".*") if path.suffix in (".partial", ".old"))
-
-
-def figures(manifest: RunManifest) -> list[object]:
-    """Everything in a manifest that another run of the same work must repeat."""
-    return [(step.id, step.key, step.inputs, step.result) for step in manifest.steps]
 
 
 def uninterrupted(project: Path, echo: Path) -> RunManifest:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from lingolite_cli.artifact import Artifact, Manifest, canonical_json
 from lingolite_cli.console import Progress
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.evaluation.scorer import Scorer, Translations
+from lingolite_cli.file_lock import exclusive
 from lingolite_cli.recipe.model import QuantizeStep, TrainStep
 from lingolite_cli.recipe.record import TrainingRecord
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
@@ -149,6 +151,18 @@ class Learning:
         self._languages = (planned.options["languages"][0], planned.options["languages"][1])
         self._state = state_directory(planned, workspace)
         self.texts: list[TextReport] = []
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While the block lasts, no other run trains in the same state; it waits for one that does."""
+        if rank() > 0:
+            yield
+            return
+        waiting = partial(
+            self._workspace.console.note, f"{self._step.id}: waiting for another run that trains the same"
+        )
+        with exclusive(self._state.with_name(f"{self._state.name}.lock"), waiting=waiting):
+            yield
 
     def fit(self, **hooks: Any) -> tuple[Session, Fitted]:
         """Train, or go on training; `hooks` are `prepare` and `convert` of the session."""

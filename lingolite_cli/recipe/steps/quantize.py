@@ -202,6 +202,7 @@ class _Training:
         self.record: TrainingRecord | None = None
 
     def __call__(self, *, prepare: ModelFunction, convert: ModelFunction) -> MobileTranslationModel:
-        _, fitted = self._learning.fit(prepare=prepare, convert=convert)
-        self.record = self._learning.record(fitted.outcome, self._directory)
+        with self._learning.alone():
+            _, fitted = self._learning.fit(prepare=prepare, convert=convert)
+            self.record = self._learning.record(fitted.outcome, self._directory)
         return fitted.model

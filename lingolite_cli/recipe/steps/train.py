@@ -87,12 +87,14 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> TrainRes
     learning = Learning(
         planned, workspace, options=step.options, scorers=planned.plugins, source=source, manifest=manifest
     )
-    session, fitted = learning.fit()
-    artifact = write_bundle(fitted, session, directory / ARTIFACT_NAME, made_by=_provenance(planned, workspace))
+    with learning.alone():
+        session, fitted = learning.fit()
+        record = learning.record(fitted.outcome, directory)
+        artifact = write_bundle(fitted, session, directory / ARTIFACT_NAME, made_by=_provenance(planned, workspace))
     return TrainResult(
         source=summarize_artifact(source) if source else None,
         artifact=summarize_artifact(artifact),
-        **msgspec.structs.asdict(learning.record(fitted.outcome, directory)),
+        **msgspec.structs.asdict(record),
     )
 
 
