@@ -18,6 +18,7 @@ _REASONS = {
     errno.EDQUOT: "the quota on the disk is used up",
     errno.EFBIG: "a file would be larger than this process may write (`ulimit -f`)",
 }
+_REMEDIES = {errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.EFBIG: "raise the limit"}
 _FULL_BYTES = 256 * 1024
 """With less room than this, a library that failed while it wrote did so for want of it, whatever it says."""
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # all that numpy says
@@ -71,11 +72,11 @@ def full_disk(error: Exception, places: Sequence[Path]) -> LingoLiteError | None
     number = _number(error)
     if number is None and free[fullest] > _FULL_BYTES:
         return None
-    name = getattr(error, "filename", None)
+    name = getattr(error, "filename2", None) or getattr(error, "filename", None)  # of a copy, the target
     where = os.fsdecode(name) if name else str(fullest) if free[fullest] <= _FULL_BYTES else "while writing"
     return LingoLiteError(
         f"{_REASONS[number or errno.ENOSPC]}: {where}",
-        hint="make room, then run the same command again: what was finished is kept",
+        hint=f"{_REMEDIES[number or errno.ENOSPC]}, then run the same command again: what was finished is kept",
     )
 
 

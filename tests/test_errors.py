@@ -146,7 +146,8 @@ def test_a_full_disk_is_reported_and_leaves_nothing_half_written(project: Path) 
     )
     error = done.stderr.decode()
     assert done.returncode == 2, error
-    assert "File too large" in error
+    assert "a file would be larger than this process may write (`ulimit -f`)" in error
+    assert "hint: raise the limit, then run the same command again" in error
     assert "Traceback" not in error
     assert contents(project) == before
 

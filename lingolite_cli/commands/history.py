@@ -1,4 +1,4 @@
-"""`lingolite history`: the project's runs over time, listed, shown and imported."""
+"""`lingolite history`: the project's runs over time, listed, shown, drawn and imported."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.history.entry import RunEntry
 from lingolite_cli.history.fill import HistoryDocument, read_history, read_import
+from lingolite_cli.history.plot import check_plot_target, plot_history
 from lingolite_cli.history.series import trends_of
 
 app = typer.Typer(
@@ -33,11 +34,16 @@ def history(
         str | None, typer.Option(metavar="DATE|Nd", help="Only runs since a day, such as 2026-11-01, or of N days.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many runs, the last ones.")] = 20,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw quality, size and latency: .html, .svg, .png or .pdf.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """The project's runs over time. Without a command: the last ones, oldest first, and how their figures went."""
     if context.invoked_subcommand is not None:
         return
+    if plot is not None:
+        check_plot_target(plot)
     state = state_of(context)
     console = state.console(json=json)
     start = None if since is None else _parse_since(since)
@@ -50,6 +56,9 @@ def history(
     trends = trends_of(shown)
     console.print_json(HistoryDocument(runs=shown, trends=trends))
     show_entries(shown, trends, num_hidden=len(chosen) - len(shown), console=console)
+    if plot is not None:
+        plot_history(shown, plot)
+        console.print(f"plot: {plot}")
 
 
 @app.command()

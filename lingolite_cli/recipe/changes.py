@@ -9,7 +9,7 @@ import msgspec
 
 from lingolite_cli.evaluation.comparison import Comparison
 from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict
-from lingolite_cli.recipe.drift import Drift, compare, compare_tables
+from lingolite_cli.recipe.drift import Drift, compare, compare_tables, feature_drift
 from lingolite_cli.recipe.record import RunManifest
 
 
@@ -35,9 +35,12 @@ def compare_runs(first: RunManifest, second: RunManifest) -> Changes:
     setup += compare_tables("inputs", before.get("inputs", {}), after.get("inputs", {}))
     setup += compare_tables("digest of", _inputs(first), _inputs(second))
     setup += _step_changes(_by_id(before), _by_id(after))
+    setup += _plugin_changes(first, second)
     setup += compare_tables("package", first.environment.packages, second.environment.packages)
     for name in ("lingolite", "python", "cpu", "threads"):
         setup += compare(name, getattr(first.environment, name), getattr(second.environment, name))
+    setup += feature_drift(first.environment.cpu_features, second.environment.cpu_features)
+    setup += compare_tables("artifact of step", _artifacts(first), _artifacts(second))
     return Changes(setup=setup, budgets=_budgets(first, second))
 
 
@@ -49,6 +52,28 @@ def _step_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[D
         else:
             found += compare_tables(f"step `{id}`,", before[id], after[id])
     return found
+
+
+def _plugin_changes(first: RunManifest, second: RunManifest) -> list[Drift]:
+    """Versions of the plugins that both runs used; others come with their step."""
+    before, after = _plugins(first), _plugins(second)
+    shared = [name for name in before if name in after]
+    return [drift for name in shared for drift in compare(name, before[name], after[name])]
+
+
+def _plugins(manifest: RunManifest) -> dict[str, str]:
+    """Distribution and version of each plugin, by kind and name."""
+    return {
+        f"{plugin.kind} `{plugin.name}`": f"{plugin.distribution} {plugin.version}"
+        for step in manifest.steps
+        for plugin in step.plugins
+    }
+
+
+def _artifacts(manifest: RunManifest) -> dict[str, str]:
+    """Digest of what each step made."""
+    made = {step.id: getattr(step.result, "artifact", None) for step in manifest.steps if step.uses != "evaluate"}
+    return {step: artifact.digest for step, artifact in made.items() if artifact is not None}
 
 
 def _kind(step: Mapping[str, Any] | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -29,6 +29,13 @@ def compare_tables(what: str, before: Mapping[str, Any], after: Mapping[str, Any
         for name in dict.fromkeys((*first, *second))
         if first.get(name) != second.get(name)
     ]
+
+
+def feature_drift(before: Iterable[str], after: Iterable[str]) -> list[Drift]:
+    """Instruction sets that only one of two CPUs has."""
+    old, new = set(before), set(after)
+    gone = [Drift("CPU feature", name, None) for name in sorted(old - new)]
+    return gone + [Drift("CPU feature", None, name) for name in sorted(new - old)]
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,7 +7,7 @@ timings are in neither.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from lingolite_cli.artifact import sha256_file, write_atomic
 from lingolite_cli.environment import PACKAGES, cpu_features, package_versions
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.corpus import corpus_paths
-from lingolite_cli.recipe.drift import Drift, compare, compare_tables
+from lingolite_cli.recipe.drift import Drift, compare, compare_tables, feature_drift
 from lingolite_cli.recipe.record import (
     EvaluateResult,
     ExportResult,
@@ -154,14 +154,24 @@ def _engines(plan: Plan) -> Iterator[str]:
 
 
 def _input_files(plan: Plan) -> Iterator[tuple[str, dict[str, str]]]:
-    """(input, digest of each of its files); a file is called by its name, for the lock to hold on other machines."""
+    """(input, digest of each of its files)."""
     for reference, artifact in plan.models.items():
         files = {name: entry.sha256 for name, entry in artifact.manifest.files.items()}
         yield reference.removeprefix("inputs."), files
     texts = {reference: corpus_paths(spec, plan.root) for reference, spec in plan.corpora.items()}
     texts |= {reference: spec.paths(plan.root) for reference, spec in plan.pairs.items()}
     for reference, paths in texts.items():
-        yield reference.removeprefix("inputs."), {path.name: sha256_file(path) for path in paths}
+        digests = {name: sha256_file(path) for name, path in _names(paths).items()}
+        yield reference.removeprefix("inputs."), digests
+
+
+def _names(paths: Iterable[Path]) -> dict[str, Path]:
+    """Files by name, for a lock to hold on other machines; with as many directories as tell those of one name apart."""
+    found = {path.absolute() for path in paths}
+    depth = 1
+    while len(names := {"/".join(path.parts[-depth:]): path for path in sorted(found)}) < len(found):
+        depth += 1
+    return names
 
 
 def _describe_step(planned: PlannedStep) -> LockedStep:
@@ -240,9 +250,7 @@ def say(drift: Drift) -> str:
 
 def cpu_drift(lock: Lock, features: list[str]) -> list[Drift]:
     """Instruction sets that only one of the two machines has."""
-    here, there = set(features), set(lock.cpu_features)
-    gone = [Drift("CPU feature", name, None) for name in sorted(there - here)]
-    return gone + [Drift("CPU feature", None, name) for name in sorted(here - there)]
+    return feature_drift(lock.cpu_features, features)
 
 
 def outcome_drift(lock: Lock, now: Lock, *, is_same_cpu: bool) -> list[Drift]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -215,3 +216,24 @@ def test_a_step_must_be_there_and_be_named(with_echo: Command, project: Path) ->
     assert outcome.code == 2
     assert "hint: choose one: --step NAME" in outcome.err
     assert with_echo("compare", file, run, "--step", "baseline").code == 0
+
+
+def test_runs_tell_of_other_plugins_instructions_and_artifacts(with_echo: Command, project: Path) -> None:
+    assert with_echo("run", RECIPE).code == 0
+    (first,) = runs(project)
+    second = Path(shutil.copytree(first, project / "second"))
+    manifest = json.loads((second / "manifest.json").read_text())
+    echoes = [plugin for step in manifest["steps"] for plugin in step["plugins"] if plugin["name"] == "echo"]
+    version = echoes[0]["version"]
+    for plugin in echoes:
+        plugin["version"] = "99.0"
+    artifact = manifest["steps"][1]["result"]["artifact"]
+    digest, artifact["digest"] = artifact["digest"], "0" * 64
+    manifest["environment"]["cpu_features"].append("of-tomorrow")
+    (second / "manifest.json").write_text(json.dumps(manifest))
+    found = with_echo("compare", first, second, "--json").json
+    assert [(drift["what"], drift["before"], drift["after"]) for drift in found["changes"]["setup"]] == [
+        ("backend `echo`", f"lingolite-echo {version}", "lingolite-echo 99.0"),
+        ("CPU feature", None, "of-tomorrow"),
+        ("artifact of step `half`", f"{digest[:12]}…", f"{'0' * 12}…"),
+    ]

@@ -136,6 +136,12 @@ def test_filters(ran: Command, project: Path) -> None:
         assert message in outcome.err
 
 
+def test_plot_is_written_where_asked(ran: Command, project: Path) -> None:
+    assert ran("history", "--plot", "history.html").out.endswith("plot: history.html\n")
+    assert (project / "history.html").read_text(encoding="utf-8").count("<svg") == 3
+    assert ran("history", "--plot", "history.gif").code == 2
+
+
 def test_show_tells_of_one_run_and_the_one_before(ran: Command, project: Path) -> None:
     first, second = (run["id"] for run in listed(ran))
     outcome = ran("history", "show", second[-6:])
