@@ -165,11 +165,13 @@ def test_search_finds_words_in_every_text_and_tells_how_many(browser: Any, repor
         opened.search("LUK vindue")
         assert opened.count == "3 of 21 sentences match, 3 shown"
         assert sorted(opened.numbers) == [3, 10, 17]
+        opened.search("#12")
+        assert opened.numbers == [12]
         opened.search("no such words")
         assert opened.count == "None of 21 sentences match"
         assert opened.numbers == []
         opened.page.click("button[type=reset]")
-        opened.page.wait_for_function("document.querySelectorAll('#results > li').length > 0")
+        opened.page.wait_for_function("() => document.querySelectorAll('#results > li').length > 0")
         assert opened.count.startswith("21 of 21")
         assert opened.page.get_attribute("#count", "aria-live") == "polite"
 
@@ -244,6 +246,26 @@ def test_page_is_used_by_keyboard(browser: Any, report: Path) -> None:
         opened.page.locator("#more").focus()
         opened.page.keyboard.press("Enter")
         assert opened.page.evaluate(f"[...document.getElementById('results').children].indexOf({focused})") == 15
+
+
+def test_tables_are_stops_only_where_they_scroll(browser: Any, report: Path) -> None:
+    stops = "document.querySelectorAll('.table[tabindex]').length"
+    with Opened(browser, report, viewport={"width": 1280, "height": 800}) as opened:
+        opened.page.wait_for_function(f"() => {stops} === 0")
+        opened.page.evaluate("document.querySelector('table').style.minWidth = '2000px'")
+        opened.page.set_viewport_size({"width": 1000, "height": 800})
+        opened.page.wait_for_function(f"() => {stops} === 1")
+
+
+def test_printing_unfolds_and_folds_again(browser: Any, report: Path) -> None:
+    folded = "document.querySelectorAll('details:not([open])').length"
+    with Opened(browser, report) as opened:
+        before = opened.page.evaluate(folded)
+        assert before > 2
+        opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert opened.page.evaluate(folded) == 0
+        opened.page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert opened.page.evaluate(folded) == before
 
 
 def test_without_scripts_the_worst_sentences_are_there(browser: Any, report: Path) -> None:

@@ -28,6 +28,27 @@
     show();
   }
 
+  /** A table is a stop of the Tab key only where it scrolls. */
+  function startTables() {
+    const watch = new ResizeObserver((changes) => {
+      for (const { target } of changes) {
+        if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+        else target.removeAttribute("tabindex");
+      }
+    });
+    for (const table of document.querySelectorAll(".table")) watch.observe(table);
+  }
+
+  /** On paper nothing is folded. */
+  function startPrinting() {
+    let opened = [];
+    addEventListener("beforeprint", () => {
+      opened = [...document.querySelectorAll("details:not([open])")];
+      for (const details of opened) details.open = true;
+    });
+    addEventListener("afterprint", () => { for (const details of opened) details.open = false; });
+  }
+
   const PAGE = 15;
   const MOST_CELLS = 250000;  // of the table that finds the words in common; longer texts are not compared
   const words = (text) => text.split(/\s+/u).filter(Boolean);
@@ -180,7 +201,7 @@
       const [low, high] = control("length").value.split("-").map(Number);
       const passes = FILTERS[control("show").value];
       found = all().filter((one) => passes(one) && one.length >= low && one.length <= high
-        && wanted.every((word) => one.haystack.includes(word)));
+        && wanted.every((word) => one.haystack.includes(word) || word === `#${one.number}`));
       for (const note of document.querySelectorAll("[data-against]")) {
         note.hidden = note.dataset.against !== control("against").value;
       }
@@ -204,5 +225,10 @@
     update();
   }
 
-  document.addEventListener("DOMContentLoaded", () => { startTheme(); startBrowser(); });
+  document.addEventListener("DOMContentLoaded", () => {
+    startTheme();
+    startTables();
+    startPrinting();
+    startBrowser();
+  });
 })();
