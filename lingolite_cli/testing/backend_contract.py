@@ -154,7 +154,12 @@ class BackendContract(ArtifactContract):
         positions = artifact.manifest.model.max_seq_len
         decoding = DecodingOptions(min_length=positions, max_length=1_000_000)
         texts = ["", " ".join(SENTENCES * positions), SENTENCES[0]]
-        empty, long, short = self._translator(backend, artifact, decoding).translate(texts)
+        try:
+            empty, long, short = self._translator(backend, artifact, decoding).translate(texts)
+        except LingoLiteError as refusal:
+            if self.loaded().spec.gives_logits:
+                raise
+            pytest.skip(refusal.message)
         assert (empty.text, empty.tokens) == ("", ())
         assert long.is_truncated
         assert not short.is_truncated

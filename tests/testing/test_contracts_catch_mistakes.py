@@ -125,6 +125,20 @@ class SpoilsItsArguments(Right):
         return logits
 
 
+class HasAShortCache(Right):
+    num_steps = 0
+
+    def encode(self, source_ids, source_mask):
+        self.num_steps = 0
+        return super().encode(source_ids, source_mask)
+
+    def step(self, state, tokens):
+        self.num_steps += 1
+        if self.num_steps > 40:
+            raise RuntimeError("the cache is full")
+        return super().step(state, tokens)
+
+
 class TopKUnnormalized(Right):
     def step_top_k(self, state, tokens, k):
         logits = self.step(state, tokens)
@@ -183,6 +197,7 @@ def artifact(tmp_path: Path) -> Artifact:
         (ReadsPadding, "test_a_translation_does_not_depend_on_its_batch", {"decoding": BEAM}),
         (HasOneState, "test_two_states_of_a_backend_do_not_disturb_each_other", {}),
         (SpoilsItsArguments, "test_arguments_are_left_as_they_were", {}),
+        (HasAShortCache, "test_texts_may_be_longer_than_the_positions", {}),
         (TopKUnnormalized, "test_top_k_gives_the_best_log_probabilities", {"k": 2}),
         (TopKWorstFirst, "test_top_k_gives_the_best_log_probabilities", {"k": 9}),
         (
