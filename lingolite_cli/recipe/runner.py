@@ -102,11 +102,25 @@ class Runner:
         """
         self._read_inputs()
         self._records = []
-        for planned in self._plan.steps:
-            self._running = planned.step.id
-            self._records.append(self._execute(planned))
+        with self._noticing_losses():
+            for planned in self._plan.steps:
+                self._running = planned.step.id
+                self._records.append(self._execute(planned))
         self._running = None
         return self._records
+
+    @contextmanager
+    def _noticing_losses(self) -> Iterator[None]:
+        """Tell of what vanished from the cache under a run: by another one that does it afresh, or by hand."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            if error.filename is None or not Path(error.filename).is_relative_to(self._cache.root):
+                raise
+            raise LingoLiteError(
+                f"{error.filename} is gone: it was removed from the cache, or replaced by another run",
+                hint="run the same command again: what is still there is not done again",
+            ) from error
 
     @contextmanager
     def scratch(self) -> Iterator[Runner]:
@@ -164,7 +178,7 @@ class Runner:
             manifest = self._manifest(attempt, records, seconds=time.perf_counter() - before)
             directory = runs_directory / manifest.name / manifest.id
             sweep_partial(directory.parent)
-            with atomic_directory(directory) as temporary:
+            with self._noticing_losses(), atomic_directory(directory) as temporary:
                 self._fill(temporary, manifest)
         self._host.notify("lingolite_run_finished", manifest=manifest)
         return Outcome(manifest=manifest, directory=directory)

@@ -239,6 +239,26 @@ def test_two_runs_at_once_come_out_alike(with_echo: Command, project: Path, echo
         Artifact.open(run / "artifacts" / "half")
 
 
+def test_entry_that_vanishes_under_a_run_is_named(with_echo: Command, project: Path, echo: Path) -> None:
+    """As when somebody clears the cache, or another run replaces what this one goes on with."""
+    (project / "recipes" / "small.toml").write_text(GATED)
+    with ExitStack() as stack:
+        with closed_gate(project):
+            process = stack.enter_context(_started(*command(*RUN), cwd=project, echo=echo))
+            assert process.stderr is not None
+            while "waiting at the gate" not in process.stderr.readline():
+                assert process.poll() is None
+            (entry,) = (path.parent for path in (project / ".lingolite").rglob("translations.jsonl"))
+            shutil.rmtree(entry)
+        error = process.communicate(timeout=120)[1]
+        assert process.returncode == 2, error
+    assert f"error: {entry}/translations.jsonl is gone: it was removed from the cache, or replaced" in error
+    assert "Traceback" not in error
+    outcome = with_echo(*RUN)
+    assert outcome.code == 0, outcome.err
+    assert ", 2 from the cache" in outcome.out
+
+
 STORER = """
 import sys
 from pathlib import Path

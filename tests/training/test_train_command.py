@@ -264,3 +264,21 @@ def test_recipes_that_train_pass_their_checks(
     assert (checked.code, checked.out) == (0, f"{recipe}: {num_steps} steps, nothing wrong found\n")
     refused = lingolite("train", recipe, "--resume")
     assert f"there is no checkpoint to resume step `{trained}` from" in refused.err
+
+
+@pytest.mark.slow
+def test_two_trainings_at_once_take_turns_and_come_out_alike(project: Path) -> None:
+    """They share the state on disk: the second waits, and takes over what the first trained."""
+    pipe = subprocess.PIPE
+    arguments = {"cwd": project, "env": environment(), "stdout": pipe, "stderr": pipe, "text": True}
+    with (
+        subprocess.Popen(command("run", "learn.toml"), **arguments) as first,
+        subprocess.Popen(command("run", "learn.toml"), **arguments) as second,
+    ):
+        errors = [process.communicate(timeout=300)[1] for process in (first, second)]
+        assert [process.returncode for process in (first, second)] == [0, 0], errors
+    waited = [error.count("waiting for another run that trains the same") for error in errors]
+    assert sorted(waited) in ([0, 1], [0, 0]), "one waits, unless it came when the other one was done"
+    results = [read_run(run).steps[0].result for run in runs(project, "learn")]
+    assert len(results) == 2
+    assert results[0] == results[1]
