@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from lingolite_cli.charts import MUTED, SERIES, canvas, style, tip
+from lingolite_cli.evaluation.verdicts import MetricDifference
 from lingolite_cli.recipe.record import RunManifest, SearchResult
 from lingolite_reports import formats
 from lingolite_reports.drawing import Figure, draw_bars, finish, label_rows
@@ -163,13 +164,15 @@ def _quality(manifest: RunManifest) -> list[Figure]:
     systems = evaluations(manifest)
     if len(systems) < 2:
         return []
-    caption = "The dot is the score."
-    if verifications(manifest):
-        caption += " A bar is the interval of the difference from the reference; a dashed line is its budget."
     figures = []
     for metric in dict.fromkeys(name for _, result in systems for name in result.metrics):
         drawing, axes = canvas(len(systems))
         _draw_metric(axes, metric, manifest)
+        caption = "The dot is the score."
+        if verifications(manifest):
+            caption += " A bar is the interval of the difference from the reference."
+        if any(verdict.budget == f"{metric}_drop_max" for _, verdict in manifest.verdicts):
+            caption += " A dashed line is its budget."
         figures.append(finish(drawing, f"quality-{metric}", title=metric, caption=caption))
     return figures
 
@@ -225,8 +228,14 @@ def _draw_budgets(axes: Axes, metric: str, manifest: RunManifest) -> None:
     for _, verified in verifications(manifest):
         for difference in verified.differences:
             for verdict in verified.verdicts:
-                # `seen` is the loss, so its sign against the difference tells which way is down; 0 tells nothing.
-                if difference.metric == metric and verdict.budget == f"{metric}_drop_max" and verdict.seen:
-                    is_rise = (verdict.seen > 0) == (difference.delta > 0)
-                    bound = difference.reference + (verdict.limit if is_rise else -verdict.limit)
-                    axes.axvline(bound, color=SERIES[1], linestyle="--", linewidth=1.2)
+                if difference.metric == metric and verdict.budget == f"{metric}_drop_max":
+                    for bound in drop_bounds(difference, verdict.limit):
+                        axes.axvline(bound, color=SERIES[1], linestyle="--", linewidth=1.2)
+
+
+def drop_bounds(difference: MetricDifference, limit: float) -> list[float]:
+    """The scores at which a candidate has lost `limit`: below the reference, above it, or on both sides of a goal."""
+    if isinstance(difference.goal, float):
+        reach = abs(difference.reference - difference.goal) + limit
+        return [difference.goal - reach, difference.goal + reach]
+    return [difference.reference - limit if difference.goal == "higher" else difference.reference + limit]

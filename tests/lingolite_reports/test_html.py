@@ -13,13 +13,16 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import msgspec
+import pytest
 from lingolite_reports import lingolite_reporters
 from lingolite_reports.drawing import Figure
+from lingolite_reports.figures import drop_bounds
 from lingolite_reports.html import HtmlReporter, render
 from lingolite_reports.sections import compose
 
 from lingolite_cli.benchmark.figures import Round, TimedSystem, Timing
-from lingolite_cli.plugins.specs import NoOptions
+from lingolite_cli.evaluation.verdicts import MetricDifference
+from lingolite_cli.plugins.specs import Goal, NoOptions, merit
 from lingolite_cli.recipe.record import RunManifest, VerifyResult
 from tests.lingolite_reports.conftest import SENTENCES
 
@@ -207,6 +210,18 @@ def test_figures_are_whole_and_take_the_colours_of_the_page(figures: dict[str, l
     labels = " ".join(figures["size"][0].svg.split())
     assert ">int8</text>" in labels
     assert ">7.80</text>" in labels
+
+
+@pytest.mark.parametrize(
+    ("goal", "expected"), [("higher", [30.92]), ("lower", [31.92]), (30.0, [30.0 - 1.92, 30.0 + 1.92])]
+)
+def test_budget_of_a_drop_is_drawn_where_the_candidate_would_have_lost_it(goal: Goal, expected: list[float]) -> None:
+    difference = MetricDifference(metric="any", reference=31.42, candidate=31.0, delta=-0.42, goal=goal)
+    bounds = drop_bounds(difference, 0.5)
+    assert bounds == pytest.approx(expected)
+    for bound in bounds:
+        lost = merit(difference.reference, goal) - merit(bound, goal)
+        assert lost == pytest.approx(0.5)
 
 
 def test_one_manifest_gives_one_page_in_every_process(manifest: RunManifest, source: str, tmp_path: Path) -> None:
