@@ -35,7 +35,7 @@ from lingolite_cli.evaluation.parity import (
     VocabularyProbe,
 )
 
-FLOAT_NOISE, HALF_NOISE, INT8_NOISE, INT4_NOISE = 1e-4, 0.005, 0.03, 0.3
+FLOAT_NOISE, ROUNDING_NOISE, HALF_NOISE, INT8_NOISE, INT4_NOISE = 1e-4, 0.001, 0.005, 0.03, 0.3
 """Nats of mean KL that a precision may cost before its pattern is looked at. On the starter, int8 costs 0.0008."""
 
 _FEW_POSITIONS = 4
@@ -44,13 +44,16 @@ _GROWTH = 4.0  # from the first half of the positions before to the second
 _TIMES_MAX = 10.0  # one token may lie so many times above the mean
 
 
-def expected_noise(quantization: Quantization | None) -> float:
+def expected_noise(candidate: Quantization | None, reference: Quantization | None = None) -> float:
     """Nats of mean KL that a candidate's precision excuses.
 
     Args:
-        quantization: of the candidate's manifest; None for float32. A scheme of unknown bits is excused most.
+        candidate: of its manifest; None for float32. A scheme of unknown bits is excused most.
+        reference: of the reference's. Of equal ones only roundings differ.
     """
-    scheme = quantization.scheme if quantization else "float32"
+    scheme = candidate.scheme if candidate else "float32"
+    if candidate is not None and candidate == reference:
+        return ROUNDING_NOISE
     known = {"float32": FLOAT_NOISE, "fp16": HALF_NOISE, "bf16": HALF_NOISE, "int8": INT8_NOISE}
     return next((noise for name, noise in known.items() if name in scheme), INT4_NOISE)
 

@@ -38,10 +38,19 @@ def plant(artifact: Artifact, target: Path, fault: Callable[[Path], None]) -> Ar
 
 def drop_cross_attention_mask(directory: Path) -> None:
     """ONNX: the decoder takes all source columns for real."""
-    model = _graph(directory, "decoder")
+    _drop_mask(directory, "decoder")
+
+
+def drop_encoder_mask(directory: Path) -> None:
+    """ONNX: the encoder does."""
+    _drop_mask(directory, "encoder")
+
+
+def _drop_mask(directory: Path, graph: str) -> None:
+    model = _graph(directory, graph)
     (where,) = (node for node in model.graph.node if node.op_type == "Where" and node.input[0] == "source_mask")
     where.input[2] = where.input[1]
-    _save(model, directory, "decoder")
+    _save(model, directory, graph)
 
 
 def turn_queries(directory: Path) -> None:
@@ -57,6 +66,38 @@ def double_scale(directory: Path) -> None:
     names = {tensor.name for tensor in _graph(directory, "decoder").graph.initializer}
     name = f"{LAYER}.scale" if f"{LAYER}.scale" in names else LAYER
     _edit_initializer(directory, name, lambda values: values * values.dtype.type(2))
+
+
+def scale_output(directory: Path) -> None:
+    """ONNX: the last norm is half as large again."""
+    _edit_initializer(directory, "decoder.final_norm", lambda gains: gains * gains.dtype.type(1.5))
+
+
+def halve_cached_values(directory: Path) -> None:
+    """ONNX: the first layer of the decoder halves its cached values at each step."""
+    model = _graph(directory, "decoder")
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(0.5), "half"))
+    (place,) = (
+        number
+        for number, node in enumerate(model.graph.node)
+        if node.op_type == "Concat" and node.input[0] == "past_value_0"
+    )
+    model.graph.node[place].input[0] = "past_value_0/halved"
+    model.graph.node.insert(place, helper.make_node("Mul", ["past_value_0", "half"], ["past_value_0/halved"]))
+    _save(model, directory, "decoder")
+
+
+def repeat_first_source_position(directory: Path) -> None:
+    """ONNX: the encoder counts its positions 0, 0, 1, 2, …"""
+    model = _graph(directory, "encoder")
+    model.graph.initializer.extend(numpy_helper.from_array(np.int64(n), f"number_{n}") for n in (0, 1))
+    ((place, count),) = ((number, node) for number, node in enumerate(model.graph.node) if node.op_type == "Range")
+    positions = count.output[0]
+    count.output[0] = "positions/right"
+    before = helper.make_node("Sub", ["positions/right", "number_1"], ["positions/before"])
+    model.graph.node.insert(place + 1, before)
+    model.graph.node.insert(place + 2, helper.make_node("Max", ["positions/before", "number_0"], [positions]))
+    _save(model, directory, "encoder")
 
 
 def zero_row(identifier: int) -> Callable[[Path], None]:

@@ -13,6 +13,7 @@ from lingolite_cli.evaluation.causes import (
     HALF_NOISE,
     INT4_NOISE,
     INT8_NOISE,
+    ROUNDING_NOISE,
     expected_noise,
     name_causes,
 )
@@ -205,7 +206,9 @@ def test_what_is_noise_for_integers_is_a_fault_for_floats() -> None:
     ],
 )
 def test_a_precision_excuses_noise_of_its_own(scheme: str | None, noise: float) -> None:
-    assert expected_noise(Quantization(scheme) if scheme else None) == noise
+    quantization = Quantization(scheme) if scheme else None
+    assert expected_noise(quantization) == expected_noise(quantization, Quantization("another")) == noise
+    assert expected_noise(quantization, quantization) == (ROUNDING_NOISE if quantization else FLOAT_NOISE)
 
 
 @pytest.mark.parametrize(

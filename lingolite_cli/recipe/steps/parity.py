@@ -98,7 +98,8 @@ def _by_logits(
         judged = stack.enter_context(closing(_isolate(candidate, workspace)))
         expected = stack.enter_context(closing(_open(reference, workspace))) if reference.gives_logits else None
         parity = measure_parity(judged, text, reference=expected, settings=settings)
-        causes = name_causes(parity, noise=expected_noise(candidate.artifact.manifest.quantization))
+        precisions = (side.artifact.manifest.quantization for side in (candidate, reference))
+        causes = name_causes(parity, noise=expected_noise(*precisions))
         return msgspec.structs.replace(parity, causes=causes), judged.warnings
 
 
