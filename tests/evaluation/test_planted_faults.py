@@ -43,7 +43,7 @@ ROW = int(np.linspace(0, 7999, NUM_ENTRIES)[60])
 
 INT8_BUDGETS = {
     "parity_min": 0.95,
-    "logit_difference_max": 1.0,
+    "logit_difference_max": 3.0,
     "kl_mean_max": 0.005,
     "token_kl_max": 0.05,
     "padding_difference_max": 0.5,
