@@ -18,7 +18,7 @@ from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
 from lingolite_cli.evaluation.corpus import CorpusSpec
 from lingolite_cli.plugins.registry import Health, Registry
-from lingolite_cli.recipe.model import Recipe
+from lingolite_cli.recipe.model import DEFAULT_METRICS, Recipe
 from lingolite_cli.recipe.plan import make_plan, merge_defaults
 from lingolite_cli.recipe.record import StepRecord
 from lingolite_cli.recipe.runner import Runner
@@ -252,6 +252,11 @@ def able_backend(state: State, *, format: str) -> str | None:
 def format_of(path: Path) -> str:
     """The format of the artifact at `path`."""
     return read_manifest(path).format
+
+
+def project_metrics(state: State) -> list[str]:
+    """The metrics that a project scores by where none are named."""
+    return list(state.project.settings.defaults.get("evaluate", {}).get("metrics", DEFAULT_METRICS))
 
 
 def plugin_options(

@@ -11,7 +11,7 @@ import typer
 from lingolite_cli.artifact import MANIFEST_NAME as ARTIFACT_MANIFEST
 from lingolite_cli.commands import adhoc
 from lingolite_cli.commands.comparing import show_changes, show_comparison
-from lingolite_cli.commands.options import JsonFlag, Threads
+from lingolite_cli.commands.options import JsonFlag, Metrics, Threads, parse_metrics
 from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError
@@ -38,7 +38,7 @@ def compare(
     step: Annotated[
         str | None, typer.Option(help="Of runs, only this `evaluate` step; without it, all that both have.")
     ] = None,
-    metrics: Annotated[list[str] | None, typer.Option("--metrics", help="A metric; repeatable.")] = None,
+    metrics: Metrics = None,
     listed: Annotated[int, typer.Option("--sentences", min=0, help="Best and worst sentences to show.")] = 5,
     resamples: Annotated[int, typer.Option(min=100, help="Of the paired bootstrap and the randomization.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the paired bootstrap and the randomization.")] = 17,
@@ -52,7 +52,8 @@ def compare(
     """Compare two systems on the same sentences: what got better, what got worse, and how sure that is."""
     state = state_of(context)
     console = state.console(json=json)
-    loaded = {name: state.registry.resolve("metric", name) for name in metrics or ("bleu", "chrf")}
+    names = parse_metrics(metrics) or adhoc.project_metrics(state)
+    loaded = {name: state.registry.resolve("metric", name) for name in names}
     options = state.project.settings.defaults.get("evaluate", {}).get("metric_options", {})
     made = {
         name: Scorer(metric.create(options=options.get(name)), metric.spec)
@@ -93,7 +94,10 @@ def _show(
 def _sides(state: State, paths: tuple[Path, Path], threads: int | None, console: Console) -> tuple[Side, Side]:
     for path in paths:
         if not path.exists():
-            raise LingoLiteError(f"no such file or directory: {path}")
+            raise LingoLiteError(
+                f"no such file or directory: {path}",
+                hint="name a run's directory, an artifact or a file of translations; `lingolite history` lists runs",
+            )
     artifacts = [path for path in paths if (path / ARTIFACT_MANIFEST).is_file()]
     evaluated = _evaluate(state, artifacts, threads, console)
     first, second = (evaluated[artifacts.index(path)] if path in artifacts else _side(path) for path in paths)

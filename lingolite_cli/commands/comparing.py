@@ -26,7 +26,7 @@ def show_comparison(comparison: Comparison, *, first: str, second: str, console:
         f"B is better on {comparison.wins:,}, worse on {comparison.losses:,} and as good on {comparison.ties:,} "
         f"sentences by chrF; {comparison.same:,} are the same text"
     )
-    if len(comparison.buckets) > 1:
+    if len(comparison.buckets) > 1 and comparison.same < comparison.num_sentences:
         rows = [
             [*_bucket(bucket), d.metric, *_difference(d)] for bucket in comparison.buckets for d in bucket.differences
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +15,14 @@ from lingolite_cli.commands.options import (
     Device,
     JsonFlag,
     Languages,
+    Metrics,
     Model,
     Options,
     Provider,
     Threads,
     Workers,
     parse_languages,
+    parse_metrics,
     parse_options,
 )
 from lingolite_cli.commands.show import show_evaluations
@@ -36,7 +39,7 @@ def eval_(
     source: Annotated[Path | None, typer.Option(help="Sources, one a line; or a TSV file, without --target.")] = None,
     target: Annotated[list[Path] | None, typer.Option(help="References, one a line; repeatable.")] = None,
     languages: Languages = None,
-    metrics: Annotated[str | None, typer.Option(help="Metrics, separated by commas.")] = None,
+    metrics: Metrics = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Most sentences in a batch.")] = None,
     max_length: Annotated[int | None, typer.Option(min=1, help="Most target tokens a sentence.")] = None,
     beam_size: Annotated[int | None, typer.Option(min=1, help="1 is greedy search.")] = None,
@@ -107,14 +110,10 @@ def _backend(state: State, path: Path, asked: str | None, *, no_cache: bool) -> 
     return adhoc.backend_for(state, format=adhoc.format_of(path), asked=asked)
 
 
-def _step(backend: str, model: str, *, metrics: str | None, **keys: Any) -> dict[str, Any]:
+def _step(backend: str, model: str, *, metrics: Sequence[str] | None, **keys: Any) -> dict[str, Any]:
     step: dict[str, Any] = {"id": "evaluate", "uses": "evaluate", "model": model, "backend": backend}
-    if metrics is not None:
-        names = [name.strip() for name in metrics.split(",") if name.strip()]
-        if not names:
-            raise LingoLiteError("--metrics names no metric", hint="for example `--metrics bleu,chrf`")
-        step["metrics"] = names
-    return {**step, **{key: value for key, value in keys.items() if value is not None}}
+    given = {"metrics": parse_metrics(metrics), **keys}
+    return {**step, **{key: value for key, value in given.items() if value is not None}}
 
 
 def flat_report(result: EvaluateResult, record: StepRecord) -> dict[str, Any]:

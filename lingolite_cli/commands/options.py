@@ -28,6 +28,10 @@ Workers = Annotated[
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps, for torch backends.")]
 Provider = Annotated[str | None, typer.Option(help="Execution provider, for ONNX Runtime.")]
 Languages = Annotated[str | None, typer.Option(metavar="SRC-TGT", help="Languages, such as en-da.")]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option("--metrics", metavar="NAME,…", help="Metrics, separated by commas; the project's without it."),
+]
 Options = Annotated[
     list[str] | None, typer.Option("--option", metavar="KEY=VALUE", help="An option of the plugin; repeatable.")
 ]
@@ -45,6 +49,20 @@ def parse_languages(text: str | None) -> tuple[str, str] | None:
     if len(parts) != 2 or not all(parts):
         raise LingoLiteError(f"--languages {text}: expected two languages", hint="for example `--languages en-da`")
     return parts[0], parts[1]
+
+
+def parse_metrics(texts: Sequence[str] | None) -> list[str] | None:
+    """`bleu,chrf`, given once or several times, as names, each of them once; None where none was given.
+
+    Raises:
+        LingoLiteError: it names none.
+    """
+    if not texts:
+        return None
+    names = dict.fromkeys(name.strip() for text in texts for name in text.split(",") if name.strip())
+    if not names:
+        raise LingoLiteError("--metrics names no metric", hint="for example `--metrics bleu,chrf`")
+    return list(names)
 
 
 def parse_options(pairs: Sequence[str] | None, *, flag: str = "--option") -> dict[str, Any]:

@@ -24,7 +24,7 @@ def list_(context: typer.Context, json: JsonFlag = False) -> None:
     """All plugins with their kind, distribution, version and health."""
     state = state_of(context)
     console = state.console(json=json)
-    entries = state.registry.entries
+    entries = sorted(state.registry.entries, key=lambda entry: entry.kind)
     console.print_json([_plain(entry) for entry in entries])
     if not console.is_json:
         console.print(_columns([_row(entry) for entry in entries]))

@@ -17,7 +17,6 @@ from lingolite_cli.recipe.record import (
     EvaluateResult,
     ExportResult,
     QuantizeResult,
-    RunManifest,
     SearchResult,
     StepRecord,
     StepResult,
@@ -61,17 +60,17 @@ def _show_end(outcome: Outcome, console: Console) -> None:
     console.print(f"{len(manifest.steps)} steps in {manifest.seconds:.1f} s, {cached} from the cache")
     if outcome.directory is not None:
         console.print(f"run: {os.path.relpath(outcome.directory)}")
-        for report in sorted(outcome.directory.glob("report.*")):
+        for report in outcome.reports:
             console.print(f"     {os.path.relpath(report)}")
-    console.print(_verdict_line(manifest))
+    console.print(verdict_line(manifest.verdicts))
 
 
-def _verdict_line(manifest: RunManifest) -> str:
-    verdicts = manifest.verdicts
-    broken = [f"{step}.{verdict.budget}" for step, verdict in verdicts if verdict.breaks_run]
+def verdict_line(verdicts: Sequence[tuple[str, Verdict]]) -> str:
+    """What became of all budgets, in a line; each is (the id of its step, which may be empty, its verdict)."""
+    broken = [_budget_name(step, verdict) for step, verdict in verdicts if verdict.breaks_run]
     if broken:
         return f"{status_text('fail')}: {len(broken)} of {len(verdicts)} budgets broken: {', '.join(broken)}"
-    allowed = [f"{step}.{verdict.budget}" for step, verdict in verdicts if verdict.allowed]
+    allowed = [_budget_name(step, verdict) for step, verdict in verdicts if verdict.allowed]
     if allowed:
         kept = f"{len(verdicts) - len(allowed)} of {len(verdicts)} budgets kept"
         return f"{status_text('pass')}: {kept}, inconclusive but allowed: {', '.join(allowed)}"
@@ -169,7 +168,7 @@ def show_verdicts(verdicts: Sequence[tuple[str, Verdict]], console: Console) -> 
     """Each budget with its limit, what was seen, how sure that is, and the verdict; below, why some are no pass."""
     if not verdicts:
         return
-    names = [f"{step}.{verdict.budget}" if step else verdict.budget for step, verdict in verdicts]
+    names = [_budget_name(step, verdict) for step, verdict in verdicts]
     columns = {"budget": names} | {
         heading: [text(verdict) for _, verdict in verdicts]
         for heading, text in _VERDICT_COLUMNS.items()
@@ -179,6 +178,10 @@ def show_verdicts(verdicts: Sequence[tuple[str, Verdict]], console: Console) -> 
     for name, (_, verdict) in zip(names, verdicts, strict=True):
         if verdict.status != "pass":
             console.print(f"{name}: {verdict.why}")
+
+
+def _budget_name(step: str, verdict: Verdict) -> str:
+    return f"{step}.{verdict.budget}" if step else verdict.budget
 
 
 def _verdict_status(verdict: Verdict) -> str:

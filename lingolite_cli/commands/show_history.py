@@ -15,18 +15,18 @@ _MAX_BARS = 24
 
 
 def show_entries(entries: Sequence[RunEntry], trends: Sequence[Trend], *, num_hidden: int, console: Console) -> None:
-    """A line a run, and below it how each figure went."""
+    """A line a run, whose id says when it started, and below how each figure went."""
     if not entries:
         console.print("no runs yet" if not num_hidden else "no such runs")
         return
     systems = [entry.system(entry.shipped) for entry in entries]
     metrics = list(dict.fromkeys(score.metric for system in systems if system for score in system.scores))
-    columns = ["run", "date", "recipe", "verdict", *metrics, "MB", "p50 ms"]
+    columns = ["run", "recipe", "verdict", *metrics, "MB", "p50 ms"]
     rows = [
-        [entry.id, entry.started[:10], entry.recipe, status_text(verdict_of(entry)), *_figures(system, metrics)]
+        [entry.id, entry.recipe, status_text(verdict_of(entry)), *_figures(system, metrics)]
         for entry, system in zip(entries, systems, strict=True)
     ]
-    console.table(columns, rows, right=",".join(columns[4:]))
+    console.table(columns, rows, right=",".join(columns[3:]))
     if num_hidden:
         console.print(f"{num_hidden:,} older ones are not shown; --limit {len(entries) + num_hidden} shows all")
     if trends:

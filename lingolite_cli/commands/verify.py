@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from lingolite_cli.commands import adhoc
-from lingolite_cli.commands.options import JsonFlag, Languages, Model, Threads, parse_languages, parse_options
-from lingolite_cli.commands.show import show_evaluations, show_verdicts, show_verification
+from lingolite_cli.commands.options import (
+    JsonFlag,
+    Languages,
+    Metrics,
+    Model,
+    Threads,
+    parse_languages,
+    parse_metrics,
+    parse_options,
+)
+from lingolite_cli.commands.show import show_evaluations, show_verdicts, show_verification, verdict_line
 from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.evaluation.budgets import TIMED_BUDGETS
 from lingolite_cli.evaluation.noise import MIN_ROUNDS
+from lingolite_cli.plugins.specs import MetricSpec
 from lingolite_cli.recipe.record import VerifyResult
+from lingolite_cli.recipe.steps.judgement import metric_budget_names
 
 
 def verify(
@@ -26,6 +37,7 @@ def verify(
     target: Annotated[list[Path] | None, typer.Option(help="References, one a line; repeatable.")] = None,
     languages: Languages = None,
     max_samples: Annotated[int | None, typer.Option(min=1, help="Only the first so many sentences.")] = None,
+    metrics: Metrics = None,
     reference_backend: Annotated[str | None, typer.Option(help="The backend of the model.")] = None,
     candidate_backend: Annotated[str | None, typer.Option(help="The backend of the candidate.")] = None,
     budget: Annotated[
@@ -65,6 +77,7 @@ def verify(
         "max_rounds": max_rounds,
     }
     budgets = parse_options(budget, flag="--budget")
+    scored = {"max_samples": max_samples, "metrics": _metrics(state, parse_metrics(metrics), set(budgets))}
     step: dict[str, Any] = {"id": "verify", "uses": "verify", "reference": "reference", "candidate": "candidate"}
     job = adhoc.Job(
         command="verify",
@@ -74,13 +87,13 @@ def verify(
             "test": corpus,
         },
         steps=[
-            _evaluate(state, "reference", reference, reference_backend, max_samples),
-            _evaluate(state, "candidate", candidate, candidate_backend, max_samples),
+            _evaluate(state, "reference", reference, reference_backend, scored),
+            _evaluate(state, "candidate", candidate, candidate_backend, scored),
             {
                 **step,
                 "budget": budgets,
                 "allow_inconclusive": allow_inconclusive,
-                "timing": _timing(timing, budgets),
+                "timing": _timing(timing, set(budgets)),
             },
         ],
         threads=threads,
@@ -92,11 +105,22 @@ def verify(
     show_evaluations(records, console)
     show_verification(result, console)
     show_verdicts([("", verdict) for verdict in result.verdicts], console)
+    console.print(verdict_line([("", verdict) for verdict in result.verdicts]))
     if any(verdict.breaks_run for verdict in result.verdicts):
         raise typer.Exit(ExitCode.BUDGET_BROKEN)
 
 
-def _timing(asked: Mapping[str, int | None], budgets: Collection[str]) -> dict[str, int]:
+def _metrics(state: State, asked: Sequence[str] | None, budgets: set[str]) -> list[str]:
+    """Those that were asked for, or the project's, and those that a budget is on."""
+    budgeted = [
+        entry.name
+        for entry in state.registry.of_kind("metric")
+        if isinstance(entry.spec, MetricSpec) and budgets.intersection(metric_budget_names(entry.spec))
+    ]
+    return list(dict.fromkeys([*(asked or adhoc.project_metrics(state)), *budgeted]))
+
+
+def _timing(asked: Mapping[str, int | None], budgets: set[str]) -> dict[str, int]:
     """What was asked of the timing, where a budget needs one.
 
     Raises:
@@ -109,7 +133,7 @@ def _timing(asked: Mapping[str, int | None], budgets: Collection[str]) -> dict[s
     return given
 
 
-def _evaluate(state: State, name: str, path: Path, backend: str | None, max_samples: int | None) -> dict[str, Any]:
+def _evaluate(state: State, name: str, path: Path, backend: str | None, scored: Mapping[str, Any]) -> dict[str, Any]:
     chosen = adhoc.backend_for(state, format=adhoc.format_of(path), asked=backend)
     step: dict[str, Any] = {"id": name, "uses": "evaluate", "model": f"inputs.{name}", "backend": chosen}
-    return step if max_samples is None else {**step, "max_samples": max_samples}
+    return {**step, **{key: value for key, value in scored.items() if value is not None}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -100,5 +101,7 @@ def _show(findings: list[Finding], lock: Lock, directory: Path | None, console: 
     console.table(["what", "here", "on another CPU"], rows)
     for difference in (difference for finding in findings for difference in finding.differences):
         console.print(f"differs: {difference}")
-    console.print(f"run: {directory}" if directory else f"no run of {lock.recipe} here: no outcome was checked")
+    console.print(
+        f"run: {os.path.relpath(directory)}" if directory else f"no run of {lock.recipe} here: no outcome was checked"
+    )
     console.print("CPU: " + ("the instruction sets of the lock" if not cpu else "; ".join(cpu)))

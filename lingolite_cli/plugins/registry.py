@@ -140,7 +140,7 @@ class Registry:
         """The error about a plugin that there is not."""
         return LingoLiteError(
             f"there is no {kind} called `{name}`",
-            hint=did_you_mean(name, self.names(kind)) + "; `lingolite plugins list` shows all",
+            hint=f"{did_you_mean(name, self.names(kind))} (`lingolite plugins list` shows all)",
         )
 
 

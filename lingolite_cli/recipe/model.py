@@ -14,6 +14,7 @@ from lingolite_cli.training.options import ScratchOptions, TextOptions, Training
 
 Positive = Annotated[int, Meta(ge=1)]
 Rounds = Annotated[int, Meta(ge=MIN_ROUNDS)]
+DEFAULT_METRICS = ("bleu", "chrf")
 Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
 
@@ -43,7 +44,7 @@ class EvaluateStep(_Step, tag="evaluate", frozen=True, kw_only=True):
     model: str = "inputs.model"
     backend: str = "cached"
     corpus: str = "inputs.test"
-    metrics: tuple[str, ...] = ("bleu", "chrf")
+    metrics: tuple[str, ...] = DEFAULT_METRICS
     metric_options: dict[str, dict[str, Any]] = {}
     decoding: dict[str, Any] = {}
     batch_size: Positive = 32

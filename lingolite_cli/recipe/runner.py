@@ -58,10 +58,11 @@ class StepForecast(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished run: its manifest, and the directory where it was written if it was."""
+    """A finished run: its manifest, the directory where it was written if it was, and what reporters put there."""
 
     manifest: RunManifest
     directory: Path | None
+    reports: list[Path] = []
 
 
 class Runner:
@@ -180,8 +181,11 @@ class Runner:
             sweep_partial(directory.parent)
             with self._noticing_losses(), atomic_directory(directory) as temporary:
                 self._fill(temporary, manifest)
+                there = set(temporary.iterdir())
+                self._report(temporary, manifest)
+                written = sorted(path.name for path in set(temporary.iterdir()) - there)
         self._host.notify("lingolite_run_finished", manifest=manifest)
-        return Outcome(manifest=manifest, directory=directory)
+        return Outcome(manifest=manifest, directory=directory, reports=[directory / name for name in written])
 
     def _keep(self, entry: RunEntry, history: HistoryStore) -> None:
         try:
@@ -342,6 +346,8 @@ class Runner:
             if (cached.directory / EVENTS_NAME).is_dir():
                 _link_tree(cached.directory / EVENTS_NAME, directory / "training" / step)
         write_atomic(directory / MANIFEST_NAME, msgspec.json.format(canonical_json(manifest), indent=2) + b"\n")
+
+    def _report(self, directory: Path, manifest: RunManifest) -> None:
         for planned in self._plan.steps:
             if isinstance(self._workspace.finished[planned.step.id].entry.result, ReportResult):
                 for choice in planned.plugins:

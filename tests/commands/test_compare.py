@@ -52,7 +52,7 @@ def test_two_files_are_compared_as_sacrebleu_scores_them(
 ) -> None:
     references, good, bad = texts
     first, second = write(project / "a.jsonl", good, references), write(project / "b.jsonl", bad, references)
-    outcome = lingolite("compare", first, second, "--json")
+    outcome = lingolite("compare", first, second, "--metrics", "bleu,chrf", "--json")
     assert outcome.code == 0, outcome.err
     found = json.loads(outcome.out)
     (comparison,) = found["comparisons"]

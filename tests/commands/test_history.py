@@ -65,9 +65,9 @@ def test_runs_are_kept_with_their_figures(ran: Command, project: Path) -> None:
 
 def test_list_says_how_each_run_ended_and_where_figures_went(ran: Command) -> None:
     lines = [line.split() for line in ran("history").out.splitlines() if line.strip()]
-    assert lines[0] == "run date recipe verdict bleu exact MB p50 ms".split()
-    assert lines[2][2:] == ["small", "pass", "100.00", "100.00", "0.38"]
-    assert lines[3][2:] == ["small", "broken", "budget", "100.00", "100.00", "0.38"]
+    assert lines[0] == "run recipe verdict bleu exact MB p50 ms".split()
+    assert lines[2][1:] == ["small", "pass", "100.00", "100.00", "0.38"]
+    assert lines[3][1:] == ["small", "broken", "budget", "100.00", "100.00", "0.38"]
     assert ["small", "MB", "2", "0.38", "0.38", "+0.00", "▄▄"] in lines
 
 

@@ -150,12 +150,25 @@ def test_verify_judges_two_artifacts_without_a_recipe(with_echo: Command, projec
         2,
         "error: --max-rounds without a budget on time\n\nhint: add one: --budget latency_p95_ms_max=50\n",
     )
+    assert broken.json["differences"][0]["metric"] == "bleu", "the project's metrics where none are named"
     unknown = with_echo("verify", "half", "--budget", "size=3")
     assert unknown.code == 2
     assert "`steps[2] (id verify).budget.size`: there is no such budget here" in unknown.err
     assert with_echo("verify", "half", "--budget", "size") == Outcome(
         2, "", "error: --budget size: expected KEY=VALUE\n\nhint: for example `--budget bleu_drop_max=0.5`\n"
     )
+
+
+def test_verify_scores_what_a_budget_is_on(with_echo: Command) -> None:
+    assert with_echo("quantize", "--method", "fp16", "--out", "half").code == 0
+    outcome = with_echo(
+        "verify", "half", "--metrics", "chrf", "--budget", "ter_drop_max=1", "--budget", "size_mb_max=0.1"
+    )
+    assert outcome.code == 3
+    assert [line.split()[0] for line in outcome.out.splitlines() if "[+0.00, +0.00]" in line] == ["chrf", "ter"]
+    (row,) = [line.split() for line in outcome.out.splitlines() if line.startswith(" ter_drop_max")]
+    assert row[-1] == "pass"
+    assert outcome.out.splitlines()[-1] == "fail: 1 of 2 budgets broken: size_mb_max"
 
 
 def max_length_seen(project: Path) -> tuple[int, int]:

@@ -115,12 +115,12 @@ MISTAKES = {
     "unknown plugin": (
         ('method = "fp16"', 'method = "fp61"'),
         "`steps[1] (id half).method`: there is no quantizer called `fp61`",
-        "did you mean `fp16`?; `lingolite plugins list` shows all",
+        "did you mean `fp16`? (`lingolite plugins list` shows all)",
     ),
     "unknown metric": (
         ('metrics = ["bleu", "exact"]\n\n[[steps]]\nid = "half"', 'metrics = ["belu"]\n\n[[steps]]\nid = "half"'),
         "`steps[0] (id baseline).metrics`: there is no metric called `belu`",
-        "did you mean `bleu`?; `lingolite plugins list` shows all",
+        "did you mean `bleu`? (`lingolite plugins list` shows all)",
     ),
     "duplicate ids": (
         ('id = "half"', 'id = "baseline"'),
@@ -196,7 +196,7 @@ MISTAKES = {
     "unknown reporter": (
         ('reporters = ["markdown"]', 'reporters = ["mardown"]'),
         "`steps[4] (id report).reporters`: there is no reporter called `mardown`",
-        "did you mean `markdown`?; `lingolite plugins list` shows all",
+        "did you mean `markdown`? (`lingolite plugins list` shows all)",
     ),
     "not TOML": (("[inputs]", "[inputs"), "recipes/wrong.toml is not TOML: ", None),
 }

@@ -18,6 +18,7 @@ from lingolite_cli.evaluation.budgets import SIZE_BUDGETS, TIMED_BUDGETS
 from lingolite_cli.evaluation.degeneration import FAULT_KINDS
 from lingolite_cli.evaluation.parity_budgets import PARITY_BUDGETS, judge_parity
 from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict, judge_drop, judge_max, judge_min
+from lingolite_cli.plugins.specs import MetricSpec
 from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
 from lingolite_cli.recipe.record import StepResult, VerifyResult
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
@@ -40,8 +41,12 @@ FIXED_BUDGETS = (*SIZE_BUDGETS, *TIMED_BUDGETS, *PARITY_BUDGETS, *_NEW_FAULTS)
 
 def metric_budgets(choice: PluginChoice) -> tuple[str, ...]:
     """The budgets on a metric: its loss, and its value, from below, from above for error rates, or from both sides."""
-    spec = choice.loaded.spec
-    ends = {"higher": ("min",), "lower": ("max",)}.get(spec.goal, ("min", "max"))
+    return metric_budget_names(choice.loaded.spec)
+
+
+def metric_budget_names(spec: MetricSpec) -> tuple[str, ...]:
+    """As `metric_budgets`, of a metric that may not be usable here."""
+    ends = ["min"] if spec.goal == "higher" else ["max"] if spec.goal == "lower" else ["min", "max"]
     return tuple(f"{spec.name}_{end}" for end in ("drop_max", *ends))
 
 
