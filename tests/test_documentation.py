@@ -85,6 +85,14 @@ def test_every_key_of_a_step_is_documented(struct: Any) -> None:
     assert [key for key in keys if f"`{key}`" not in text] == []
 
 
+def test_every_budget_is_in_the_help_of_verify() -> None:
+    command: Any = typer.main.get_command(app)
+    text = command.commands["verify"].help
+    absolute = [name for name in FIXED_BUDGETS if "_ratio_" not in name]
+    words = [name.removeprefix("new_").removesuffix("_max") if name.startswith("new_") else name for name in absolute]
+    assert [word for word in words if word not in text] == []
+
+
 @pytest.mark.parametrize("struct", [TrainingOptions, TextOptions, ScratchOptions, PairsSpec])
 def test_every_option_of_training_is_documented(struct: Any) -> None:
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")

@@ -89,7 +89,8 @@ def open_engine(
     if artifact.manifest.format not in loaded.spec.accepts:
         raise LingoLiteError(
             f"backend `{name}` does not run format {artifact.manifest.format}",
-            hint=f"it runs {', '.join(sorted(loaded.spec.accepts))}; make one with `lingolite export` or `quantize`",
+            hint=f"it runs {', '.join(sorted(loaded.spec.accepts))}; make one with `lingolite export` or "
+            "`quantize`, and pass it as --model DIR",
         )
     from lingolite_cli.workers.pool import open_backend
 

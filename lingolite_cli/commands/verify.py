@@ -65,7 +65,24 @@ def verify(
     threads: Threads = None,
     json: JsonFlag = False,
 ) -> None:
-    """Judge a candidate against the model. Exits 3 when a budget is broken."""
+    """Judge a candidate against the model. Exits 3 when a budget is broken.
+
+    \b
+    Budgets, each a limit:
+      quality  METRIC_drop_max, METRIC_min, METRIC_max
+      parity   parity_min, exact_match_min, logit_difference_max,
+               logit_difference_mean_max, kl_mean_max, kl_p95_max,
+               token_kl_max, padding_difference_max, select_difference_max
+      faults   new_KIND_max, KIND being loops, copies, empty, unfinished,
+               lengths, languages, scripts, numbers, urls, placeholders, tags
+      size     size_mb_max, download_mb_max
+      time     latency_p50_ms_max, latency_p95_ms_max, latency_p99_ms_max,
+               first_token_ms_max, load_seconds_max, cold_start_seconds_max,
+               tokens_per_second_min
+      memory   peak_memory_mb_max
+
+    Those on size, time and memory also as ratios to the model: size_ratio_max, tokens_per_second_ratio_min.
+    """
     state = state_of(context)
     console = state.console(json=json)
     reference = adhoc.model_path(state, model)

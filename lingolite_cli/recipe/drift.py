@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -47,8 +48,8 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _show(value: Any) -> str | None:
-    """A value for people; of a SHA-256 its beginning."""
+    """A value as recipes write it, as far as JSON is TOML; of a SHA-256 its beginning."""
     if value is None or value == "":
         return None
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text[:12] + "…" if len(text) == 64 and not text.strip("0123456789abcdef") else text
