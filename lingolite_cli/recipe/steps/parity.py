@@ -19,9 +19,9 @@ from lingolite_cli.recipe.translations import TranslationRecord
 from lingolite_cli.recipe.workspace import Workspace
 
 if TYPE_CHECKING:
-    from lingolite_cli.evaluation.isolation import IsolatedBackend
     from lingolite_cli.evaluation.parity_measurement import ParityText
     from lingolite_cli.plugins.interfaces import Backend
+    from lingolite_cli.workers.isolation import IsolatedBackend
 
 
 class System(msgspec.Struct, frozen=True):
@@ -110,7 +110,8 @@ def _open(system: System, workspace: Workspace) -> Backend:
 
 def _isolate(system: System, workspace: Workspace) -> IsolatedBackend:
     """The same in a fresh process, which sees the artifact's files alone."""
-    from lingolite_cli.evaluation.isolation import IsolatedBackend, Open
+    from lingolite_cli.workers.isolation import IsolatedBackend
+    from lingolite_cli.workers.protocol import Open
 
     return IsolatedBackend(
         Open(

@@ -12,10 +12,11 @@ import pytest
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.evaluation.isolation import IsolatedBackend, Open
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing.routes import follow
 from lingolite_cli.tokenizer import BOS_ID
+from lingolite_cli.workers.isolation import IsolatedBackend
+from lingolite_cli.workers.protocol import Open
 
 
 def request(artifact: Artifact, **changes) -> Open:
@@ -73,8 +74,8 @@ def test_an_error_there_is_an_error_here(isolated: IsolatedBackend, exported: Ar
 
 def test_a_process_that_died_is_an_error(exported: Artifact) -> None:
     with closing(IsolatedBackend(request(exported))) as backend:
-        backend._process.kill()
-        with pytest.raises(LingoLiteError, match="fresh process of backend `onnx` died with exit code -9"):
+        backend._child.kill()
+        with pytest.raises(LingoLiteError, match="`onnx` in a fresh process: its process died with exit code -9"):
             backend.encode(np.array([[5]]), np.array([[True]]))
 
 

@@ -1,0 +1,64 @@
+"""The other end of `lingolite_cli.workers.isolation`: one backend, driven by messages on stdin until it ends."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.workers.channel import serve
+from lingolite_cli.workers.isolation import Encode, Logits, NewState, Request, Select, Step
+from lingolite_cli.workers.protocol import Open, Opened
+
+
+class Worker:
+    """Holds the one backend of this process, and its states."""
+
+    def __init__(self) -> None:
+        self._backend: Any = None
+        self._states: dict[int, Any] = {}
+        self._numbers = count()
+
+    def answer(self, request: Request) -> Opened | NewState | Logits:
+        """Do what is asked."""
+        if isinstance(request, Open):
+            return self._open(request)
+        for number in request.forgotten:  # those that `Select` used up are gone already
+            self._states.pop(number, None)
+        if isinstance(request, Encode):
+            ids = np.frombuffer(request.source_ids, np.int64).reshape(request.shape)
+            mask = np.frombuffer(request.source_mask, np.bool_).reshape(request.shape)
+            return self._keep(self._backend.encode(ids.copy(), mask.copy()))
+        if isinstance(request, Select):
+            rows = np.frombuffer(request.rows, np.int64).copy()
+            return self._keep(self._backend.select(self._states.pop(request.state), rows))
+        return self._step(request)
+
+    def _open(self, request: Open) -> Opened:
+        from lingolite_cli.plugins.registry import load_registry
+
+        loaded = load_registry(blocked=request.blocked).resolve("backend", request.backend)
+        artifact = Artifact.open(request.artifact)
+        self._backend = loaded.create(artifact, options=request.options, threads=request.threads)
+        return Opened(warnings=list(getattr(self._backend, "warnings", ())))
+
+    def _step(self, request: Step) -> Logits:
+        tokens = np.frombuffer(request.tokens, np.int64).copy()
+        logits = np.ascontiguousarray(self._backend.step(self._states[request.state], tokens), np.float32)
+        return Logits(shape=(logits.shape[0], logits.shape[1]), values=logits.tobytes())
+
+    def _keep(self, state: Any) -> NewState:
+        number = next(self._numbers)
+        self._states[number] = state
+        return NewState(state=number)
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    serve(Worker().answer, Request)
+
+
+if __name__ == "__main__":
+    main()

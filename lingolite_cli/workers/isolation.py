@@ -1,0 +1,138 @@
+"""A backend in a process of its own, seen from this one: nothing but the artifact's files reaches it.
+
+Owns what is said of states and logits, and this end of it; the other end is `isolated_worker`. How messages travel is
+`channel`'s.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+import numpy as np
+
+from lingolite_cli.workers.channel import Child, Failed
+from lingolite_cli.workers.protocol import Open, Opened
+
+if TYPE_CHECKING:
+    from lingolite_cli.plugins.interfaces import BoolArray, FloatArray, IntArray
+
+_MODULE = "lingolite_cli.workers.isolated_worker"
+
+
+class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`forgotten` are states that nobody needs any more."""
+
+    forgotten: list[int] = []
+
+
+class Encode(_Request, tag="encode", frozen=True, kw_only=True):
+    """`Backend.encode`. `source_ids` int64 and `source_mask` bool are bytes of `shape`."""
+
+    shape: tuple[int, int]
+    source_ids: bytes
+    source_mask: bytes
+
+
+class Step(_Request, tag="step", frozen=True, kw_only=True):
+    """`Backend.step` of the state of that number. `tokens` are bytes of int64."""
+
+    state: int
+    tokens: bytes
+
+
+class Select(_Request, tag="select", frozen=True, kw_only=True):
+    """`Backend.select`; the old state is gone then. `rows` are bytes of int64."""
+
+    state: int
+    rows: bytes
+
+
+Request = Open | Encode | Step | Select
+
+
+class NewState(msgspec.Struct, tag="state", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The number of a state that `Encode` or `Select` made."""
+
+    state: int
+
+
+class Logits(msgspec.Struct, tag="logits", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bytes of float32 of `shape`."""
+
+    shape: tuple[int, int]
+    values: bytes
+
+
+Response = Opened | NewState | Logits | Failed
+_Expected = TypeVar("_Expected", Opened, NewState, Logits)
+
+
+class IsolatedState:
+    """A state in the other process."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+class IsolatedBackend:
+    """Runs an artifact in a fresh process; see `lingolite_cli.plugins.interfaces.Backend`.
+
+    Args:
+        request: what is opened there.
+
+    Attributes:
+        warnings: those of the backend.
+
+    Raises:
+        LingoLiteError: the backend could not be opened there.
+    """
+
+    def __init__(self, request: Open) -> None:
+        self._forgotten: list[int] = []
+        what = f"backend `{request.backend}` in a fresh process"
+        self._child = Child(_MODULE, response=Response, what=what, threads=request.threads)
+        try:
+            self.warnings = self._ask(request, Opened).warnings
+        except BaseException:
+            self.close()
+            raise
+
+    def encode(self, source_ids: IntArray, source_mask: BoolArray) -> IsolatedState:
+        """A state before the first target token."""
+        rows, columns = source_ids.shape
+        ids, mask = source_ids.astype(np.int64).tobytes(), source_mask.astype(np.bool_).tobytes()
+        request = Encode(shape=(rows, columns), source_ids=ids, source_mask=mask, forgotten=self._take_forgotten())
+        return self._state(request)
+
+    def step(self, state: IsolatedState, tokens: IntArray) -> FloatArray:
+        """[B, V] float32 logits of the next token; advances `state`."""
+        said = tokens.astype(np.int64).tobytes()
+        logits = self._ask(Step(state=state.number, tokens=said, forgotten=self._take_forgotten()), Logits)
+        return np.frombuffer(logits.values, np.float32).reshape(logits.shape)
+
+    def select(self, state: IsolatedState, rows: IntArray) -> IsolatedState:
+        """A state of the given rows."""
+        chosen = rows.astype(np.int64).tobytes()
+        return self._state(Select(state=state.number, rows=chosen, forgotten=self._take_forgotten()))
+
+    def close(self) -> None:
+        """End the process."""
+        self._child.close()
+
+    def _take_forgotten(self) -> list[int]:
+        """Told once. States may be finalized at any time: what comes meanwhile is told with the next request."""
+        taken = self._forgotten[:]
+        del self._forgotten[: len(taken)]
+        return taken
+
+    def _state(self, request: Encode | Select) -> IsolatedState:
+        state = IsolatedState(self._ask(request, NewState).state)
+        weakref.finalize(state, self._forgotten.append, state.number)
+        return state
+
+    def _ask(self, request: Request, expected: type[_Expected]) -> _Expected:
+        response = self._child.ask(request)
+        assert isinstance(response, expected)
+        return response
