@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -77,7 +79,7 @@ def open_session(
     if weights_directory is not None:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(weights_directory))
     try:
-        return ort.InferenceSession(source, options, providers=providers)
+        session = ort.InferenceSession(source, options, providers=providers)
     except Exception as error:  # its exceptions share no base but this
         what = "a graph" if isinstance(model, bytes) else model
         raise LingoLiteError(
@@ -85,3 +87,16 @@ def open_session(
             hint="export again, or upgrade onnxruntime",
             exit_code=ExitCode.PLUGIN,
         ) from error
+    _trim_heap()
+    return session
+
+
+def _trim_heap() -> None:
+    """Give back what onnxruntime freed while it loaded a graph: glibc keeps it, as much as all weights weigh.
+
+    Does nothing where the C library has no `malloc_trim`.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
