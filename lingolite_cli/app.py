@@ -28,6 +28,7 @@ from lingolite_cli.commands import (
     quantize,
     recipes,
     run,
+    shortlist,
     train,
     translate,
     verify,
@@ -51,6 +52,7 @@ app.command("run")(run.run)
 app.command("eval")(eval_.eval_)
 app.command("quantize")(quantize.quantize)
 app.command("export")(export.export)
+app.command("shortlist")(shortlist.shortlist)
 app.command("verify")(verify.verify)
 app.command("verify-lock")(verify_lock.verify_lock)
 app.command("compare")(compare.compare)

@@ -26,6 +26,7 @@ from lingolite_cli.errors import LingoLiteError
 
 MANIFEST_NAME = "lingolite.json"
 TOKENIZER_NAME = "tokenizer.model"
+SHORTLIST_NAME = "shortlist.safetensors"
 WEIGHTS_NAME = "model.safetensors"
 
 BUNDLE = "bundle"

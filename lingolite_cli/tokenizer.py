@@ -77,6 +77,17 @@ class Tokenizer:
         """Languages with a tag, in the order of their ids."""
         return self._languages
 
+    @property
+    def control_ids(self) -> frozenset[int]:
+        """Ids of control tokens, which no text has."""
+        return frozenset(self._spelled_out)
+
+    @property
+    def spelling_ids(self) -> frozenset[int]:
+        """Ids of single characters and bytes, which spell what no longer piece does."""
+        pieces = enumerate(self.pieces)
+        return frozenset(id for id, piece in pieces if len(piece) == 1 or self._processor.IsByte(id))
+
     def encode_source(self, text: str, languages: tuple[str, str], *, max_length: int) -> SourceIds:
         """`<src> <en> … </s> <tgt> <da>`, at most `max_length` ids; a cut keeps the prefix and the suffix.
 

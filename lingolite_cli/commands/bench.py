@@ -9,7 +9,7 @@ import typer
 
 from lingolite_cli.benchmark.plot import check_plot_target, plot_benchmark
 from lingolite_cli.commands import adhoc
-from lingolite_cli.commands.benchmarked import FORM, AskedSystem, default_systems, parse_systems
+from lingolite_cli.commands.benchmarked import FORM, AskedSystem, add_shortlisted, default_systems, parse_systems
 from lingolite_cli.commands.options import JsonFlag, Languages, Model, parse_languages
 from lingolite_cli.commands.show_benchmark import show_benchmark
 from lingolite_cli.commands.state import State, state_of
@@ -47,6 +47,9 @@ def bench(
     cold_starts: Annotated[int, typer.Option(min=1, help="How often each system is started afresh.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads for each engine.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the sentences, for each system.")] = 1,
+    shortlist: Annotated[
+        bool, typer.Option("--shortlist", help="Measure artifacts that have a vocabulary shortlist with it, too.")
+    ] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw it to this .svg, .png or .pdf file.")] = None,
     json: JsonFlag = False,
 ) -> None:
@@ -63,6 +66,8 @@ def bench(
     )
     pair = parse_languages(languages)
     asked = parse_systems(system) if system else default_systems(state.registry)
+    if shortlist:
+        asked = add_shortlisted(asked, model=path)
     texts = find_texts(state, Named())
     steps, systems = _systems(state, path, asked, texts)
     benchmark = {

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from lingolite_cli.artifact import SHORTLIST_NAME, read_manifest
 from lingolite_cli.commands.options import parse_options
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.plugins.registry import Health, Registry
 
 FORM = "BACKEND[@METHOD|@DIR][,KEY=VALUE…]"
+_WITH_SHORTLIST = "shortlist=true"
 _DEFAULTS = ("eager", "cached", "int8", "onnx", "onnx@dynamic-int8", "ctranslate2@dynamic-int8")
 
 
@@ -87,3 +89,31 @@ def default_systems(registry: Registry) -> list[AskedSystem]:
     known = {entry.name for entry in registry.of_kind("backend")}
     systems = map(parse_system, _DEFAULTS)
     return [system for system in systems if system.backend in known - missing]
+
+
+def add_shortlisted(systems: Sequence[AskedSystem], *, model: Path) -> list[AskedSystem]:
+    """The systems, and after each whose artifact has a vocabulary shortlist the same with it.
+
+    Args:
+        systems: what is measured.
+        model: the artifact of systems that bring none.
+
+    Raises:
+        LingoLiteError: no artifact has one.
+    """
+    found = list(_shortlisted(systems, model))
+    if len(found) == len(systems):
+        raise LingoLiteError(
+            "--shortlist: no system has an artifact with a vocabulary shortlist",
+            hint="name one with --system onnx@DIR; `lingolite export --shortlist FILE` makes it",
+        )
+    return found
+
+
+def _shortlisted(systems: Sequence[AskedSystem], model: Path) -> Iterator[AskedSystem]:
+    for system in systems:
+        yield system
+        files = {} if system.method else read_manifest(system.directory or model).files
+        if SHORTLIST_NAME in files and "shortlist" not in system.options:
+            name, options = f"{system.name},{_WITH_SHORTLIST}", {**system.options, "shortlist": True}
+            yield msgspec.structs.replace(system, name=name, options=options)

@@ -19,6 +19,7 @@ from lingolite_cli.commands.options import (
     Model,
     Options,
     Provider,
+    Shortlist,
     Threads,
     Workers,
     parse_languages,
@@ -49,6 +50,7 @@ def eval_(
     fresh: Annotated[bool, typer.Option("--fresh", help="Do not reuse an earlier result.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write the JSON result here.")] = None,
     save_translations: Annotated[Path | None, typer.Option(help="Write the translations here, JSON lines.")] = None,
+    shortlist: Shortlist = False,
     option: Options = None,
     device: Device = None,
     provider: Provider = None,
@@ -76,7 +78,7 @@ def eval_(
         state.registry,
         kind="backend",
         name=chosen,
-        flags={"device": device, "provider": provider},
+        flags={"device": device, "provider": provider, "shortlist": shortlist or None},
         pairs=parse_options(option),
     )
     corpus = adhoc.corpus_input(state, source=source, targets=target or [], languages=parse_languages(languages))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -21,6 +22,9 @@ def export(
     max_seq_len: Annotated[int | None, typer.Option(help="Positions that the exported graphs have.")] = None,
     test: Annotated[bool | None, typer.Option("--test/--no-test", help="Compare with a reference.")] = None,
     optimize: Annotated[str | None, typer.Option(help="A graph optimizer to write optimized graphs with.")] = None,
+    shortlist: Annotated[
+        Path | None, typer.Option(help="A vocabulary shortlist to put in, made by `lingolite shortlist`.")
+    ] = None,
     option: Options = None,
     overwrite: Overwrite = False,
     json: JsonFlag = False,
@@ -35,10 +39,11 @@ def export(
         flags={"opset_version": opset_version, "max_seq_len": max_seq_len, "test": test, "optimize": optimize},
         pairs=parse_options(option),
     )
-    job = adhoc.Job(
-        command="export",
-        inputs={"model": adhoc.model_input(adhoc.model_path(state, model))},
-        steps=[{"id": "export", "uses": "export", "format": format, "options": options}],
-    )
+    inputs = {"model": adhoc.model_input(adhoc.model_path(state, model))}
+    step: dict[str, Any] = {"id": "export", "uses": "export", "format": format, "options": options}
+    if shortlist is not None:
+        inputs["shortlist"] = {"shortlist": str(shortlist.resolve())}
+        step["shortlist"] = "inputs.shortlist"
+    job = adhoc.Job(command="export", inputs=inputs, steps=[step])
     record = adhoc.convert_and_publish(state, job, console, out=out, overwrite=overwrite)
     show_conversion(record.result, out, console)

@@ -27,6 +27,13 @@ Workers = Annotated[
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps, for torch backends.")]
 Provider = Annotated[str | None, typer.Option(help="Execution provider, for ONNX Runtime.")]
+Shortlist = Annotated[
+    bool,
+    typer.Option(
+        "--shortlist",
+        help="Choose from the vocabulary shortlist that the artifact was exported with: faster, not exact.",
+    ),
+]
 Languages = Annotated[str | None, typer.Option(metavar="SRC-TGT", help="Languages, such as en-da.")]
 Metrics = Annotated[
     list[str] | None,

@@ -20,6 +20,7 @@ from lingolite_cli.commands.options import (
     Model,
     Options,
     Provider,
+    Shortlist,
     Threads,
     Workers,
     parse_languages,
@@ -48,6 +49,7 @@ def translate(
     stream: Annotated[
         bool, typer.Option("--stream", help="Show each translation word by word, as it comes; greedy search only.")
     ] = False,
+    shortlist: Shortlist = False,
     option: Options = None,
     device: Device = None,
     provider: Provider = None,
@@ -75,7 +77,7 @@ def translate(
         )
     size = batch_size or (1 if text or is_typed else 32)
     name = adhoc.backend_for(state, format=artifact.manifest.format, asked=backend)
-    flags = {"device": device, "provider": provider}
+    flags = {"device": device, "provider": provider, "shortlist": shortlist or None}
     options = adhoc.plugin_options(state.registry, kind="backend", name=name, flags=flags, pairs=parse_options(option))
     with open_engine(state, artifact, backend=name, options=options, threads=threads, workers=workers or 1) as engine:
         for warning in engine.warnings:

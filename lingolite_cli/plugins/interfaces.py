@@ -230,6 +230,23 @@ class Exporter(Protocol):
         """Write the files of the new artifact into `directory`, tokenizer and manifest excepted."""
 
 
+class ShortlistExporter(Protocol):
+    """An exporter with the capability `shortlist`: its artifacts may carry a vocabulary shortlist."""
+
+    def export(self, source: Artifact, directory: Path, *, shortlist: Path | None = None) -> Product:
+        """As `Exporter.export`.
+
+        Args:
+            source: what is exported.
+            directory: where to.
+            shortlist: a file that `lingolite_cli.shortlist` reads; the artifact holds a copy under the name
+                `lingolite_cli.artifact.SHORTLIST_NAME`. Nothing is shortlisted unless the backend is told so.
+
+        Raises:
+            LingoLiteError: it is no shortlist, or not one of this model's tokenizer.
+        """
+
+
 class Score(msgspec.Struct, frozen=True, kw_only=True):
     """A corpus score: its value, the signature that makes it comparable, and named parts of it."""
 

@@ -89,7 +89,10 @@ class QuantizerSpec(_Spec, frozen=True, kw_only=True):
 
 
 class ExporterSpec(_Spec, frozen=True, kw_only=True):
-    """An exporter: makes an artifact of format `produces` from one of `accepts`."""
+    """An exporter: makes an artifact of format `produces` from one of `accepts`.
+
+    Capability: `shortlist`, for those whose artifacts may carry a vocabulary shortlist.
+    """
 
     accepts: frozenset[str]
     produces: str

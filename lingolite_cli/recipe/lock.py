@@ -160,7 +160,8 @@ def _input_files(plan: Plan) -> Iterator[tuple[str, dict[str, str]]]:
         yield reference.removeprefix("inputs."), files
     texts = {reference: corpus_paths(spec, plan.root) for reference, spec in plan.corpora.items()}
     texts |= {reference: spec.paths(plan.root) for reference, spec in plan.pairs.items()}
-    for reference, paths in texts.items():
+    shortlists = {reference: [path] for reference, path in plan.shortlists.items()}
+    for reference, paths in {**texts, **shortlists}.items():
         digests = {name: sha256_file(path) for name, path in _names(paths).items()}
         yield reference.removeprefix("inputs."), digests
 

@@ -28,6 +28,12 @@ class ModelInput(_Table, frozen=True, kw_only=True):
     bundle: str
 
 
+class ShortlistInput(_Table, frozen=True, kw_only=True):
+    """A vocabulary shortlist that `lingolite shortlist` made."""
+
+    shortlist: str
+
+
 class _Step(_Table, tag_field="uses", frozen=True, kw_only=True):
     """`id` is what later steps refer to, and `options` go to the step's plugin."""
 
@@ -83,10 +89,11 @@ class QuantizeStep(_LearningStep, tag="quantize", frozen=True, kw_only=True):
 
 
 class ExportStep(_Step, tag="export", frozen=True, kw_only=True):
-    """Turn an artifact into another format."""
+    """Turn an artifact into another format, with the vocabulary shortlist `shortlist` if one is named."""
 
     model: str = "inputs.model"
     format: str = "onnx"
+    shortlist: str | None = None
     options: dict[str, Any] = {}
 
 

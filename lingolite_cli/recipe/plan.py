@@ -16,7 +16,7 @@ from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.evaluation.corpus import CorpusSpec, check_corpus_files, check_files
 from lingolite_cli.plugins.registry import Registry
-from lingolite_cli.recipe.model import ModelInput, Recipe
+from lingolite_cli.recipe.model import ModelInput, Recipe, ShortlistInput
 from lingolite_cli.recipe.scope import Plan, Scope
 from lingolite_cli.recipe.steps import KINDS
 from lingolite_cli.schema import convert, parse_value, read_toml
@@ -109,6 +109,7 @@ def make_plan(recipe: Recipe, *, path: str, project: Project, registry: Registry
         models=inputs.models,
         corpora=inputs.corpora,
         pairs=inputs.pairs,
+        shortlists=inputs.shortlists,
         positions=_positions(recipe, path),
     )
     for step in recipe.steps:
@@ -123,6 +124,7 @@ def make_plan(recipe: Recipe, *, path: str, project: Project, registry: Registry
         models=inputs.models,
         corpora=inputs.corpora,
         pairs=inputs.pairs,
+        shortlists=inputs.shortlists,
         steps=tuple(scope.steps.values()),
     )
 
@@ -142,10 +144,11 @@ class _Inputs(NamedTuple):
     models: dict[str, Artifact]
     corpora: dict[str, CorpusSpec]
     pairs: dict[str, PairsSpec]
+    shortlists: dict[str, Path]
 
 
 def _open_inputs(recipe: Recipe, path: str, root: Path) -> _Inputs:
-    inputs = _Inputs({}, {}, {})
+    inputs = _Inputs({}, {}, {}, {})
     for name, table in recipe.inputs.items():
         reference = f"inputs.{name}"
         where = f"{path}: {reference}"
@@ -157,6 +160,10 @@ def _open_inputs(recipe: Recipe, path: str, root: Path) -> _Inputs:
             inputs.pairs[reference] = convert(table, PairsSpec, where=where)
             with _located(where):
                 check_files(inputs.pairs[reference].paths(root), root)
+        elif "shortlist" in table:
+            inputs.shortlists[reference] = root / convert(table, ShortlistInput, where=where).shortlist
+            with _located(where):
+                check_files([inputs.shortlists[reference]], root)
         else:
             inputs.corpora[reference] = convert(table, CorpusSpec, where=where)
             with _located(where):

@@ -198,7 +198,8 @@ class Runner:
         return self._workspace.finished[step]
 
     def _read_inputs(self) -> None:
-        for reference in (*self._plan.models, *self._plan.corpora, *self._plan.pairs):
+        plan = self._plan
+        for reference in (*plan.models, *plan.corpora, *plan.pairs, *plan.shortlists):
             self._digests[reference] = self._workspace.input_digest(reference)
 
     def _forecast(self, planned: PlannedStep) -> StepForecast:

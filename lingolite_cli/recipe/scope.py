@@ -74,6 +74,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     models: dict[str, Artifact]
     corpora: dict[str, CorpusSpec]
     pairs: dict[str, PairsSpec]
+    shortlists: dict[str, Path]
     steps: tuple[PlannedStep, ...]
 
 
@@ -86,6 +87,7 @@ class Scope:
         models: open artifacts, by "inputs.NAME".
         corpora: text inputs, by "inputs.NAME".
         pairs: inputs to train on, by "inputs.NAME".
+        shortlists: files of vocabulary shortlists, by "inputs.NAME".
         positions: where each step of the recipe stands.
     """
 
@@ -97,12 +99,14 @@ class Scope:
         models: dict[str, Artifact],
         corpora: dict[str, CorpusSpec],
         pairs: dict[str, PairsSpec],
+        shortlists: dict[str, Path],
         positions: Mapping[str, int],
     ) -> None:
         self.registry = registry
         self.models = models
         self.corpora = corpora
         self.pairs = pairs
+        self.shortlists = shortlists
         self.steps: dict[str, PlannedStep] = {}
         self._where = where
         self._positions = positions
@@ -176,6 +180,12 @@ class Scope:
         if reference not in self.pairs:
             raise self._unknown(step, key, reference, list(self.pairs))
         return self.pairs[reference]
+
+    def shortlist(self, step: Step, key: str, reference: str) -> Path:
+        """The file of the input with `shortlist` that `reference` names."""
+        if reference not in self.shortlists:
+            raise self._unknown(step, key, reference, list(self.shortlists))
+        return self.shortlists[reference]
 
     def earlier(self, step: Step, key: str, reference: str, uses: str) -> PlannedStep:
         """The earlier step that `reference` names, which must be of kind `uses`."""

@@ -64,6 +64,8 @@ class Workspace:
             return self.corpus(reference).digest
         if reference in self.plan.pairs:
             return self._pairs_digest(reference)
+        if reference in self.plan.shortlists:
+            return sha256_file(self.plan.shortlists[reference])
         if reference in self.plan.models or self.finished[reference].artifact_path is not None:
             return self.artifact(reference).digest
         return self.finished[reference].entry.digest

@@ -22,6 +22,7 @@ def lingolite_exporters() -> list[ExporterSpec]:
             options=OnnxExportOptions,
             accepts=frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8, BUNDLE_STATIC_INT8, BUNDLE_INT4}),
             produces=ONNX,
+            capabilities=frozenset({"shortlist"}),
             requires=("onnx", "onnxruntime", "safetensors"),
             install="pip install onnx onnxruntime safetensors",
         )

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from lingolite_cli.artifact import Artifact
+from lingolite_cli.artifact import SHORTLIST_NAME, Artifact
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.shortlist import DirectedChooser, read_shortlist
+from lingolite_cli.tokenizer import Tokenizer
 from lingolite_onnx.affinity import PinnedThread, check_cores, pool_entries
 from lingolite_onnx.details import ExportDetails
 from lingolite_onnx.optimized.runner import OptimizedRunner
@@ -44,8 +46,8 @@ class OnnxBackend:
         max_seq_len: positions that source and target may have, perhaps fewer than the model's.
 
     Raises:
-        LingoLiteError: the provider is not available, the artifact lacks the graph that was asked for, or threads
-            cannot run where they shall.
+        LingoLiteError: the provider is not available, the artifact lacks the graph or the shortlist that was asked
+            for, or threads cannot run where they shall.
     """
 
     def __init__(self, artifact: Artifact, *, options: OnnxBackendOptions, threads: int) -> None:
@@ -61,11 +63,17 @@ class OnnxBackend:
         if details.profile == "optimized":
             _require_cpu(providers, options)
             _require_files(artifact, details.graphs, hint="export again")
-            config = artifact.manifest.model
             self._runner = OptimizedRunner(
-                artifact.path, config, max_seq_len=details.max_seq_len, threads=threads, entries=entries
+                artifact.path,
+                artifact.manifest.model,
+                max_seq_len=details.max_seq_len,
+                threads=threads,
+                entries=entries,
+                chooser=_chooser(artifact, details) if options.shortlist else None,
             )
         else:
+            if options.shortlist:
+                raise _no_shortlist(artifact)
             graph = options.graph or "portable"
             _require_graphs(artifact, graph)
             self._runner = Runner(
@@ -130,6 +138,20 @@ def _require_cpu(providers: list[str], options: OnnxBackendOptions) -> None:
             f'this artifact has the graphs of the optimized profile only, and no choice of graph = "{options.graph}"',
             hint='leave the option out, or export with profile = "portable"',
         )
+
+
+def _chooser(artifact: Artifact, details: ExportDetails) -> DirectedChooser:
+    if details.shortlist is None:
+        raise _no_shortlist(artifact)
+    shortlist = read_shortlist(artifact.path / SHORTLIST_NAME)
+    return DirectedChooser(shortlist, Tokenizer(artifact.tokenizer_path))
+
+
+def _no_shortlist(artifact: Artifact) -> LingoLiteError:
+    return LingoLiteError(
+        f"{artifact.path} has no vocabulary shortlist",
+        hint="make one with `lingolite shortlist`, and export with `--option profile=optimized --shortlist FILE`",
+    )
 
 
 def _require_graphs(artifact: Artifact, graph: str) -> None:

@@ -14,7 +14,8 @@ class GraphCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What was done with a pair of graphs before it was handed over.
 
     Attributes:
-        graph: `portable`, `optimized`, or `optimized batch` for the optimized decoder for many rows.
+        graph: `portable`, `optimized`, or `optimized batch` for the optimized decoder for many rows, and with
+            `shortlist` for those over the words of a batch.
         checked_by: what passed, in order.
         max_abs_difference: largest difference of a logit from the independent computation, to two digits; None
             when that test was not asked for.
@@ -22,7 +23,7 @@ class GraphCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         tolerance: the difference allowed, as a share of the largest logit.
     """
 
-    graph: Literal["portable", "optimized", "optimized batch"]
+    graph: Literal["portable", "optimized", "optimized batch", "optimized shortlist", "optimized shortlist batch"]
     checked_by: tuple[str, ...]
     max_abs_difference: float | None = None
     max_abs_logit: float | None = None
@@ -34,7 +35,7 @@ class ExportDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     `activations` says how they meet quantized matrices: quantized by row as they come, or by group where matrices are
     stored so, or over calibrated ranges. `exact` says whether what lies between integer products is float64, `profile`
-    which kind of graphs these are.
+    which kind of graphs these are, `shortlist` the languages of a vocabulary shortlist.
     """
 
     opset_version: int
@@ -48,6 +49,7 @@ class ExportDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     onnx_version: str
     onnxruntime_version: str
     profile: Literal["portable", "optimized"] = "portable"
+    shortlist: tuple[str, str] | None = None
 
     @classmethod
     def of(cls, artifact: Artifact) -> ExportDetails:

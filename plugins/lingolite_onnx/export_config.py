@@ -7,13 +7,20 @@ from pathlib import Path
 import msgspec
 
 from lingolite_cli.architecture import ModelConfig
-from lingolite_cli.artifact import MANIFEST_NAME, TOKENIZER_NAME, Artifact
+from lingolite_cli.artifact import MANIFEST_NAME, SHORTLIST_NAME, TOKENIZER_NAME, Artifact
 from lingolite_cli.tokenizer import BOS_ID, EOS_ID, UNK_ID, Tokenizer
 from lingolite_onnx.details import ExportDetails
 from lingolite_onnx.graph import Value
 from lingolite_onnx.optimized import description
 from lingolite_onnx.optimized import stacks as optimized_stacks
-from lingolite_onnx.optimized.runner import BATCH_DECODER, DECODER, ENCODER
+from lingolite_onnx.optimized.runner import (
+    BATCH_DECODER,
+    DECODER,
+    ENCODER,
+    SHORTLIST_BATCH_DECODER,
+    SHORTLIST_DECODER,
+    WORDS,
+)
 from lingolite_onnx.runner import GRAPHS
 from lingolite_onnx.stacks import Interface, decoder_interface, encoder_interface
 
@@ -163,7 +170,8 @@ def _optimized(details: ExportDetails, model: ModelConfig, directory: Path) -> _
     encoder, decoder = optimized_stacks.encoder_interface(model), optimized_stacks.decoder_interface(model)
     return _Described(
         graph_files=description.FILES,
-        graphs={
+        graphs=(_shortlist_graphs(model, directory) if details.shortlist else {})
+        | {
             "encoder": GraphFile(file=ENCODER, inputs=encoder.inputs, outputs=encoder.outputs),
             "decoder": GraphFile(
                 file=DECODER,
@@ -179,11 +187,25 @@ def _optimized(details: ExportDetails, model: ModelConfig, directory: Path) -> _
     )
 
 
+def _shortlist_graphs(model: ModelConfig, directory: Path) -> dict[str, GraphFile]:
+    words, decoder = optimized_stacks.words_interface(model), optimized_stacks.shortlist_interface(model)
+    return {
+        "words": GraphFile(file=WORDS, inputs=words.inputs, outputs=words.outputs),
+        "shortlist_decoder": GraphFile(
+            file=SHORTLIST_DECODER,
+            batch_file=SHORTLIST_BATCH_DECODER if (directory / SHORTLIST_BATCH_DECODER).is_file() else None,
+            inputs=decoder.inputs,
+            outputs=decoder.outputs,
+        ),
+    }
+
+
 def _files(directory: Path, graph_files: dict[str, str]) -> dict[str, str]:
     """What each file of the artifact is."""
     known = {
         **graph_files,
         "weights.bin": "weights of all graphs; keep it beside them under this name",
+        SHORTLIST_NAME: "vocabulary shortlist: which words a source can need",
         "weights_optimized.bin": "more constants of the optimized graphs; keep it beside them",
     }
     present = {name: meaning for name, meaning in known.items() if (directory / name).is_file()}

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import onnx
 import onnxruntime as ort
 
 from lingolite_cli.artifact import ONNX as ONNX_FORMAT
-from lingolite_cli.artifact import Artifact, Product
+from lingolite_cli.artifact import SHORTLIST_NAME, Artifact, Product
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.shortlist import Shortlist, read_shortlist
 from lingolite_cli.tokenizer import FRAME_LENGTH
 from lingolite_onnx.checks import check_models, check_run
 from lingolite_onnx.details import ExportDetails, GraphCheck
@@ -48,20 +50,37 @@ class OnnxExporter:
             )
         self._options = options
 
-    def export(self, source: Artifact, directory: Path) -> Product:
-        """Export a bundle into `directory`.
+    def export(self, source: Artifact, directory: Path, *, shortlist: Path | None = None) -> Product:
+        """Export a bundle into `directory`, with a vocabulary shortlist if one is given.
 
         Raises:
-            LingoLiteError: the bundle cannot be carried by these graphs, or a check of the graphs failed.
+            LingoLiteError: the bundle cannot be carried by these graphs, or a check of the graphs failed; or the
+                shortlist is not of this model, or the profile has none.
         """
         max_seq_len = self._positions(source)
+        words = self._shortlist(source, shortlist)
         frame = source_frame(source, max_seq_len)
         weights = Weights.read(source)
+        if words is not None:
+            words.write(directory / SHORTLIST_NAME)
         write = self._write_optimized if self._options.profile == "optimized" else self._write_portable
         graphs, checks = write(weights, directory, max_seq_len)
         details = self._details(weights, max_seq_len, graphs, checks)
+        if words is not None:
+            details = msgspec.structs.replace(details, shortlist=words.details.languages)
         write_export_config(source, details, frame, directory)
         return Product(format=ONNX_FORMAT, max_seq_len=max_seq_len, details=details.to_dict())
+
+    def _shortlist(self, source: Artifact, path: Path | None) -> Shortlist | None:
+        if path is None:
+            return None
+        if self._options.profile != "optimized":
+            raise LingoLiteError(
+                "the portable profile carries no shortlist", hint="pass --option profile=optimized, or leave it out"
+            )
+        shortlist = read_shortlist(path)
+        shortlist.check_tokenizer(source.tokenizer_path, where=path)
+        return shortlist
 
     def _write_optimized(
         self, weights: Weights, directory: Path, max_seq_len: int

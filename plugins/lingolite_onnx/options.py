@@ -49,10 +49,13 @@ class OnnxBackendOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         provider: ONNX Runtime's execution provider: `cpu`, `cuda`, `coreml`, …, or its full name.
         graph: of an artifact of the portable profile: `portable` for its standard operators, `optimized` for the graphs
             that the export option `optimize` wrote beside them.
+        shortlist: let each sentence choose from the words of its vocabulary shortlist only, which is faster and may
+            cost quality; for artifacts that were exported with one.
         cores: processors, counted from 0, one for each thread, that these stay on; the first is that of the thread that
             opens the backend. Without them the system moves threads about as it likes.
     """
 
     provider: str = "cpu"
     graph: Literal["portable", "optimized"] | None = None
+    shortlist: bool = False
     cores: tuple[Annotated[int, Meta(ge=0)], ...] = ()

@@ -33,6 +33,7 @@ from tests.lingolite_onnx.onnx_bundles import (
     export_to,
     grouped,
     quantized,
+    shortlist_of,
     tensors_of,
     wide_headed_bundle,
     write_bundle,
@@ -102,6 +103,19 @@ def optimized(wide_bundles: dict[str, Artifact], tmp_path_factory: pytest.TempPa
     def make(format: str, **options: Any) -> Artifact:
         path = tmp_path_factory.mktemp("optimized") / format
         return export_to(wide_bundles[format], path, profile="optimized", **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shortlisted(wide_bundles: dict[str, Artifact], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact]:
+    """`shortlisted(format, every=N)`: the export of a bundle with the shortlist of `shortlist_of`, made once."""
+
+    @cache
+    def make(format: str, every: int = 3) -> Artifact:
+        root = tmp_path_factory.mktemp("shortlisted")
+        shortlist_of(wide_bundles[format], every=every).write(root / "shortlist")
+        return export_to(wide_bundles[format], root / format, profile="optimized", shortlist=root / "shortlist")
 
     return make
 

@@ -30,12 +30,14 @@ from lingolite_cli.artifact import (
     Quantization,
     atomic_directory,
     derive_artifact,
+    sha256_file,
     write_manifest,
 )
 from lingolite_cli.group_quantization import quantize_groups
+from lingolite_cli.shortlist import NO_TOKEN, Details, Shortlist
 from lingolite_cli.testing import tiny_tokenizer
 from lingolite_cli.testing.tiny import random_weights
-from lingolite_cli.tokenizer import Tokenizer
+from lingolite_cli.tokenizer import EOS_ID, Tokenizer
 
 Tensors: TypeAlias = dict[str, npt.NDArray[Any]]
 
@@ -90,14 +92,26 @@ def write_bundle(path: Path, origin: Artifact, tensors: Tensors, format: str) ->
     return Artifact.open(path)
 
 
-def export_to(source: Artifact, path: Path, **options: Any) -> Artifact:
+def export_to(source: Artifact, path: Path, *, shortlist: Path | None = None, **options: Any) -> Artifact:
     """Export as the host does."""
     chosen = OnnxExportOptions(**options)
     with atomic_directory(path) as directory:
-        product = OnnxExporter(options=chosen).export(source, directory)
+        product = OnnxExporter(options=chosen).export(source, directory, shortlist=shortlist)
         provenance = Provenance(operation="onnx", options=options, inputs={"source": source.digest})
         derive_artifact(source, path, product, provenance, directory=directory)
     return Artifact.open(path)
+
+
+def shortlist_of(bundle: Artifact, *, every: int = 3) -> Shortlist:
+    """A shortlist for `bundle`: of all tokens each `every`th is frequent, and each token brings itself and another."""
+    ids = np.arange(bundle.manifest.model.vocab_size, dtype=np.int32)
+    return Shortlist(
+        details=Details(
+            languages=("en", "da"), tokenizer=sha256_file(bundle.tokenizer_path), method="by hand", num_pairs=1
+        ),
+        frequent=np.unique(np.append(ids[::every], EOS_ID)).astype(np.int32),
+        candidates=np.stack([ids, np.where(ids % 2, (ids * 7 + 1) % len(ids), NO_TOKEN)], axis=1).astype(np.int32),
+    )
 
 
 def wide_headed_bundle(path: Path) -> Artifact:

@@ -78,6 +78,25 @@ class TestOptimizedOnnxBackendOfInt8(OptimizedContract):
     rounding = 0.5
 
 
+class ShortlistContract(OptimizedContract):
+    """The same with a vocabulary shortlist, whose logits no other backend has."""
+
+    options: ClassVar[Mapping[str, Any]] = {"shortlist": True}
+
+    @pytest.fixture
+    def artifact(self, shortlisted: Export) -> Artifact:
+        return shortlisted(self.format)
+
+
+class TestOptimizedOnnxBackendWithShortlist(ShortlistContract):
+    format = BUNDLE
+
+
+class TestOptimizedOnnxBackendOfInt8WithShortlist(ShortlistContract):
+    format = BUNDLE_INT8
+    rounding = 0.5
+
+
 class TestOnnxBackendOfInt8(BackendContract):
     """Float64 between integer products leaves no rounding to chance: the logits are those of the PyTorch backend."""
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from lingolite_onnx.details import ExportDetails
-from lingolite_onnx.optimized.runner import BATCH_DECODER, DECODER, ENCODER
+from lingolite_onnx.optimized.runner import (
+    BATCH_DECODER,
+    DECODER,
+    ENCODER,
+    SHORTLIST_BATCH_DECODER,
+    SHORTLIST_DECODER,
+    WORDS,
+)
 
 FILES = {
     ENCODER: "graph of ONNX Runtime's own operators, run once a sentence",
     DECODER: "graph of ONNX Runtime's own operators, run once a target token, for a few rows",
     BATCH_DECODER: "the same computation for many rows; open it when there are some",
+    WORDS: "looks up what the decoders over words multiply by, run once a batch, with a shortlist only",
+    SHORTLIST_DECODER: "decoder over the words of a batch, for a few rows",
+    SHORTLIST_BATCH_DECODER: "the same computation for many rows",
 }
 
 CPU_NOTE = (
@@ -41,7 +51,9 @@ GROUPS_ARITHMETIC = [
 
 def dimensions(details: ExportDetails) -> dict[str, str]:
     """The symbolic dimensions of the graphs."""
+    words = {"words": "words of a batch: those on the shortlist of any of its sentences"} if details.shortlist else {}
     return {
+        **words,
         "batch": "sentences, or hypotheses in a beam search",
         "source": f"source tokens of the longest row, 1 to {details.max_seq_len}",
         "capacity": f"target tokens that the buffers have room for, 1 to {details.max_seq_len}",
@@ -65,4 +77,14 @@ def decoding_steps(details: ExportDetails) -> list[str]:
         "what follows",
         "beam search: reorder the rows of past_*, and of cross_* and source_bias when a row changes its sentence",
         "decode the ids with SentencePiece, without control tokens",
+        *(_SHORTLIST_STEPS if details.shortlist else ()),
     ]
+
+
+_SHORTLIST_STEPS = (
+    "with a shortlist, which is faster and may cost quality: a sentence's words are `frequent` and the rows of "
+    "`candidates` for its source ids, without -1 (both in shortlist.safetensors)",
+    "sort the words of all sentences of a batch, and run the graph `words` once; keep word_rows for every call of the "
+    "decoder, and word_bias for each row",
+    "run `shortlist_decoder` in the place of `decoder`; top_ids are places in the words",
+)

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from lingolite_cli.architecture import ModelConfig
+from lingolite_cli.artifact import SHORTLIST_NAME
 from lingolite_cli.errors import LingoLiteError
-from lingolite_onnx.checks import ROUNDING_TOLERANCE, TOLERANCE, compare, require_finite
+from lingolite_onnx.checks import ROUNDING_TOLERANCE, TOLERANCE, compare
 from lingolite_onnx.details import GraphCheck
 from lingolite_onnx.graph import WEIGHTS_FILE, WeightFile, write_model
 from lingolite_onnx.optimized.recording import record
-from lingolite_onnx.optimized.runner import BATCH_DECODER, DECODER, ENCODER, OptimizedRunner
-from lingolite_onnx.optimized.stacks import build_batch_decoder, build_decoder, build_encoder
+from lingolite_onnx.optimized.runner import (
+    BATCH_DECODER,
+    DECODER,
+    ENCODER,
+    SHORTLIST_BATCH_DECODER,
+    SHORTLIST_DECODER,
+    WORDS,
+)
+from lingolite_onnx.optimized.stacks import (
+    build_batch_decoder,
+    build_decoder,
+    build_encoder,
+    build_shortlist_batch_decoder,
+    build_shortlist_decoder,
+    build_words,
+)
+from lingolite_onnx.optimized.words import check_words, run_decoder
 from lingolite_onnx.recording import Sample
-from lingolite_onnx.saturation import int8_is_exact
 from lingolite_onnx.weights import Weights
 
 _HEAD_DIM_MULTIPLE = 16
@@ -49,10 +61,16 @@ def require_exportable(weights: Weights) -> None:
 
 
 def write_graphs(weights: Weights, directory: Path, *, num_positions: int, opset_version: int) -> tuple[str, ...]:
-    """Write the graphs and `weights.bin`, and return the graphs' names. Only int8 has a decoder for many rows."""
+    """Write the graphs and `weights.bin`, and return the graphs' names. Only int8 has decoders for many rows, and those
+    over words are for a shortlist that lies in `directory`."""
+    has_shortlist = (directory / SHORTLIST_NAME).is_file()
     builders = {ENCODER: build_encoder, DECODER: build_decoder}
     if weights.has_int8:
         builders[BATCH_DECODER] = build_batch_decoder
+    if has_shortlist:
+        builders |= {WORDS: build_words, SHORTLIST_DECODER: build_shortlist_decoder}
+    if has_shortlist and weights.has_int8:
+        builders[SHORTLIST_BATCH_DECODER] = build_shortlist_batch_decoder
     weight_file = WeightFile(directory / WEIGHTS_FILE)
     for name, build in builders.items():
         model = build(weights, weight_file, num_positions=num_positions, opset_version=opset_version)
@@ -67,20 +85,14 @@ def check_graphs(weights: Weights, directory: Path, *, max_seq_len: int, test: b
         LingoLiteError: the logits are not finite, or not those of the weights.
     """
     sample = Sample.random(weights.config.vocab_size, max_length=max_seq_len)
-    _run(weights.config, directory, sample, max_seq_len)
+    run_decoder(weights, directory, sample, max_seq_len=max_seq_len)
     checks = [GraphCheck(graph="optimized", checked_by=("onnxruntime",))]
     if (directory / BATCH_DECODER).is_file():
         checks.append(GraphCheck(graph="optimized batch", checked_by=("onnxruntime",)))
-    return tuple(_compare(weights, directory, sample, check) if test else check for check in checks)
-
-
-def _run(config: ModelConfig, directory: Path, sample: Sample, max_seq_len: int) -> None:
-    """As the backend does, with buffers shared by past and present."""
-    runner = OptimizedRunner(directory, config, max_seq_len=max_seq_len, threads=1, entries=int8_is_exact(1).entries)
-    state = runner.encode(sample.source_ids, sample.source_mask)
-    for tokens in np.ascontiguousarray(sample.target_ids.T):
-        require_finite(runner.step(state, tokens), DECODER)
-    runner.close()
+    compared = tuple(_compare(weights, directory, sample, check) if test else check for check in checks)
+    if not (directory / SHORTLIST_NAME).is_file():
+        return compared
+    return *compared, *check_words(weights, directory, sample, max_seq_len=max_seq_len, test=test)
 
 
 def _compare(weights: Weights, directory: Path, sample: Sample, check: GraphCheck) -> GraphCheck:

@@ -65,19 +65,29 @@ class OptimizedLayers:
 
     def embedding(self, ids: str, stack: str) -> str:
         """[..., d_model] float32 from ids [...], times sqrt(d_model)."""
-        matrix = self.weights.embedding(stack)
-        rows = self._float_rows(ids, matrix) if self._is_float(matrix) else self._quantized_rows(ids, matrix)
+        rows = self._rows(ids, self.weights.embedding(stack), "embedding")
         return self.graph.op("Mul", rows, self.graph.scalar(np.sqrt(self.config.d_model)))
+
+    def projection_rows(self, ids: str, *, output: str) -> str:
+        """[W, d_model] float32: the rows of the output projection for ids [W]."""
+        matrix = self.weights.projection
+        rows = self._rows(ids, matrix, "embedding" if self.config.tie_embeddings else PROJECTION)
+        return self.graph.op("Identity", rows, name=output)
+
+    def _rows(self, ids: str, matrix: Matrix | GroupedMatrix, name: str) -> str:
+        return (
+            self._float_rows(ids, matrix, name) if self._is_float(matrix) else self._quantized_rows(ids, matrix, name)
+        )
 
     def _is_float(self, matrix: Matrix | GroupedMatrix) -> bool:
         return isinstance(matrix, Matrix) and matrix.scale is None
 
-    def _float_rows(self, ids: str, matrix: Matrix | GroupedMatrix) -> str:
+    def _float_rows(self, ids: str, matrix: Matrix | GroupedMatrix, name: str) -> str:
         assert isinstance(matrix, Matrix)
-        rows = self.graph.op("Gather", self.graph.constant(matrix.values, "embedding"), ids, axis=0)
+        rows = self.graph.op("Gather", self.graph.constant(matrix.values, name), ids, axis=0)
         return self._products.as_float32(rows, matrix)
 
-    def _quantized_rows(self, ids: str, matrix: Matrix | GroupedMatrix) -> str:
+    def _quantized_rows(self, ids: str, matrix: Matrix | GroupedMatrix, name: str) -> str:
         graph = self.graph
         if isinstance(matrix, GroupedMatrix):
             data, scale, bits, block_size = matrix.packed, matrix.scale, matrix.bits, matrix.group_size
@@ -85,12 +95,12 @@ class OptimizedLayers:
         else:
             stored, scale = blocks(matrix)
             data, bits, zero_point, block_size = stored.reshape(len(stored), -1), 8, None, stored.shape[2]
-        parts = [graph.constant(scale, "embedding.scale")]
+        parts = [graph.constant(scale, f"{name}.scale")]
         if zero_point is not None:
-            parts.append(graph.constant(zero_point, "embedding.zero_point"))
+            parts.append(graph.constant(zero_point, f"{name}.zero_point"))
         rows = graph.op(
             "GatherBlockQuantized",
-            graph.constant(data, "embedding"),
+            graph.constant(data, name),
             ids,
             *parts,
             domain=RUNTIME_DOMAIN,

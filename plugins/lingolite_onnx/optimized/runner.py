@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import onnxruntime as ort
 
+from lingolite_cli.shortlist import IMPOSSIBLE
 from lingolite_onnx.optimized.buffers import FIRST_CAPACITY, Buffers
 from lingolite_onnx.runner import position_error
 from lingolite_onnx.sessions import open_session
@@ -22,10 +23,14 @@ from lingolite_onnx.weights import Array
 if TYPE_CHECKING:
     from lingolite_cli.architecture import ModelConfig
     from lingolite_cli.plugins.interfaces import BoolArray, FloatArray, IntArray
+    from lingolite_cli.shortlist import WordChooser
 
 ENCODER = "encoder_optimized.onnx"
 DECODER = "decoder_optimized.onnx"
 BATCH_DECODER = "decoder_optimized_batch.onnx"
+WORDS = "words_optimized.onnx"
+SHORTLIST_DECODER = "decoder_optimized_shortlist.onnx"
+SHORTLIST_BATCH_DECODER = "decoder_optimized_shortlist_batch.onnx"
 
 MANY_ROWS, MANY_WIDE_ROWS = 6, 12
 """From how many rows on the decoder for many rows runs, where there is one: measured, the two are equally fast at 5 or
@@ -33,6 +38,9 @@ MANY_ROWS, MANY_WIDE_ROWS = 6, 12
 
 WIDE = 256
 """The largest d_model with one scale a row, see `lingolite_onnx.optimized.products.LARGEST_BLOCK`."""
+
+WORD_ROWS, WORD_BIAS = "word_rows", "word_bias"
+"""Inputs of the decoders over words: the rows of the projection, and which words are a row's own."""
 
 CHUNK_TOKENS = 512
 """Source tokens, padding included, that are encoded together: enough for products to be as fast as they get, and few
@@ -68,10 +76,24 @@ class Step(msgspec.Struct):
 
 
 class State(msgspec.Struct):
-    """Where a batch stands. `step` is None when its buffers have moved since the last one."""
+    """Where a batch stands. `step` is None when its buffers have moved since the last one, `words` where all may be
+    chosen."""
 
     buffers: Buffers
     step: Step | None = None
+    words: BatchWords | None = None
+
+
+class BatchWords(msgspec.Struct, frozen=True):
+    """The words that a batch chooses from: `ids` [W] int64, ascending, and `rows` [W, d_model] of the projection."""
+
+    ids: Array
+    rows: Array
+
+    @property
+    def count(self) -> int:
+        """W."""
+        return len(self.ids)
 
 
 class OptimizedRunner:
@@ -85,6 +107,7 @@ class OptimizedRunner:
         max_seq_len: positions of the rotary tables in the graphs.
         threads: threads inside an operator.
         entries: further settings of the sessions.
+        chooser: of each source's words; without it all of the vocabulary may be chosen.
     """
 
     def __init__(
@@ -95,6 +118,7 @@ class OptimizedRunner:
         max_seq_len: int,
         threads: int,
         entries: Mapping[str, str] | None = None,
+        chooser: WordChooser | None = None,
     ) -> None:
         self.max_seq_len = max_seq_len
         self._config = config
@@ -102,13 +126,15 @@ class OptimizedRunner:
         self._threads = threads
         self._entries = entries
         self._many_rows = MANY_WIDE_ROWS if config.d_model > WIDE else MANY_ROWS
-        self._has_batch_decoder = (directory / BATCH_DECODER).is_file()
+        self._chooser = chooser
+        self._decoders = (SHORTLIST_DECODER, SHORTLIST_BATCH_DECODER) if chooser else (DECODER, BATCH_DECODER)
+        self._has_batch_decoder = (directory / self._decoders[1]).is_file()
         self._sessions: dict[str, ort.InferenceSession] = {}
         self._source = {argument.name: argument.shape for argument in self._session(ENCODER).get_outputs()}
         self._past_names = tuple(
             f"past_{kind}_{layer}" for layer in range(config.n_decoder_layers) for kind in ("key", "value")
         )
-        self._logits = np.empty((0, 1, config.vocab_size), np.float32)
+        self._logits = np.empty(0, np.float32)
 
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> State:
         """A state before the first target token; see `lingolite_cli.plugins.interfaces.Backend.encode`.
@@ -127,7 +153,8 @@ class OptimizedRunner:
             self._encode_chunks(chunks, source_ids, source_mask, source)
         config, capacity = self._config, min(FIRST_CAPACITY, self.max_seq_len)
         past = np.empty((len(self._past_names), rows, config.n_kv_heads, capacity, config.head_dim), np.float32)
-        return State(Buffers(np.arange(rows), np.arange(rows), source, past))
+        words = self._choose_words(source_ids, source_mask, source)
+        return State(Buffers(np.arange(rows), np.arange(rows), source, past), words=words)
 
     def step(self, state: State, tokens: IntArray) -> FloatArray:
         """[B, V] float32 logits of the token after `tokens` [B]; advances `state`.
@@ -135,12 +162,19 @@ class OptimizedRunner:
         Raises:
             LingoLiteError: there are as many target tokens as the rotary tables have rows.
         """
-        return self._advance(state, tokens, 1).output("logits")
+        logits = self._advance(state, tokens, 1).output("logits")
+        if state.words is None:
+            return logits
+        everywhere = np.full((len(logits), self._config.vocab_size), IMPOSSIBLE, np.float32)
+        everywhere[:, state.words.ids] = logits
+        return everywhere
 
     def step_top_k(self, state: State, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
         """The same, but ids [B, k] and log-probabilities [B, k] of the best tokens; fewer columns when V < k."""
-        step = self._advance(state, tokens, min(k, self._config.vocab_size))
-        return step.output("top_ids").copy(), step.output("top_log_probabilities").copy()
+        words = state.words
+        step = self._advance(state, tokens, min(k, words.count if words else self._config.vocab_size))
+        ids, log_probabilities = step.output("top_ids").copy(), step.output("top_log_probabilities").copy()
+        return (ids, log_probabilities) if words is None else self._of_vocabulary(words, ids, log_probabilities, k)
 
     def select(self, state: State, rows: IntArray) -> State:
         """The state with the given rows. As many as before lie in the memory that is bound already."""
@@ -155,6 +189,31 @@ class OptimizedRunner:
     def close(self) -> None:
         """Free all sessions."""
         self._sessions.clear()
+
+    def _choose_words(
+        self, source_ids: IntArray, source_mask: BoolArray, source: dict[str, Array]
+    ) -> BatchWords | None:
+        """The words of a batch; which are a row's own goes into `source`, as the input of the decoder."""
+        if self._chooser is None:
+            return None
+        words = self._chooser.choose(source_ids, source_mask)
+        bias = np.where(words.is_own, np.float32(0), np.float32(IMPOSSIBLE))[:, None]
+        source[WORD_BIAS] = np.ascontiguousarray(bias)  # ONNX Runtime binds a copy of what is not contiguous
+        (rows,) = self._session(WORDS).run(None, {"words": words.ids})
+        return BatchWords(words.ids, rows)
+
+    def _of_vocabulary(
+        self, words: BatchWords, places: IntArray, log_probabilities: FloatArray, k: int
+    ) -> tuple[IntArray, FloatArray]:
+        """Ids of places [B, k or W]; what was asked for beyond the words is tokens that nothing is given to."""
+        ids = words.ids[places]
+        num_more = min(k, self._config.vocab_size) - ids.shape[1]
+        if num_more <= 0:
+            return ids, log_probabilities
+        others = np.setdiff1d(np.arange(self._config.vocab_size), words.ids)[:num_more]
+        padding = [(0, 0), (0, num_more)]
+        impossible = np.pad(log_probabilities, padding, constant_values=np.float32(IMPOSSIBLE))
+        return np.concatenate([ids, np.tile(others, (len(ids), 1))], axis=1), impossible
 
     def _session(self, name: str) -> ort.InferenceSession:
         if name not in self._sessions:
@@ -200,27 +259,29 @@ class OptimizedRunner:
             state.step = None
         step = state.step
         if step is None or step.outputs["top_ids"].shape[2] != k or step.outputs["logits"].base is not self._logits:
-            step = state.step = self._bind(buffers, k)
+            step = state.step = self._bind(state, k)
         if buffers.num_rows:
             step.run(tokens, buffers.length)
         buffers.length += 1
         return step
 
-    def _bind(self, buffers: Buffers, k: int) -> Step:
+    def _bind(self, state: State, k: int) -> Step:
+        buffers, words = state.buffers, state.words
         rows = buffers.num_rows
         is_many = self._has_batch_decoder and rows >= self._many_rows
-        session = self._session(BATCH_DECODER if is_many else DECODER)
+        session = self._session(self._decoders[is_many])
         step = Step(
             session,
             session.io_binding(),
             _small_inputs(rows, k),
-            {"logits": self._room_for_logits(rows), **_candidates(rows, k)},
+            {"logits": self._room_for_logits(rows, words), **_candidates(rows, k)},
             _moved(buffers),
         )
         if not rows:
             return step
         source = {name: array[:rows] for name, array in buffers.source.items()}
-        for name, array in {**step.inputs, **source}.items():
+        shared = {} if words is None else {WORD_ROWS: words.rows}
+        for name, array in {**step.inputs, **source, **shared}.items():
             step.binding.bind_cpu_input(name, array)
         for name, array in step.outputs.items():
             step.binding.bind_ortvalue_output(name, _value(array))
@@ -230,11 +291,12 @@ class OptimizedRunner:
             step.binding.bind_ortvalue_output(name.replace("past", "present"), value)
         return step
 
-    def _room_for_logits(self, rows: int) -> Array:
-        """All batches share it."""
-        if len(self._logits) < rows:
-            self._logits = np.empty((rows, 1, self._config.vocab_size), np.float32)
-        return self._logits[:rows]
+    def _room_for_logits(self, rows: int, words: BatchWords | None) -> Array:
+        """[R, 1, V], or [R, 1, W] for words. All batches share it."""
+        width = self._config.vocab_size if words is None else words.count
+        if len(self._logits) < rows * width:
+            self._logits = np.empty(rows * width, np.float32)
+        return self._logits[: rows * width].reshape(rows, 1, width)
 
 
 def _moved(buffers: Buffers) -> Array | None:

@@ -11,11 +11,13 @@ import onnx
 from onnx import TensorProto
 
 from lingolite_cli.architecture import ModelConfig
-from lingolite_onnx.graph import GraphBuilder, Value, WeightFile
+from lingolite_cli.shortlist import IMPOSSIBLE
+from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder, Value, WeightFile
 from lingolite_onnx.layers import LOGITS, MASKED
 from lingolite_onnx.optimized.candidates import best, best_by_blocks
 from lingolite_onnx.optimized.layers import Lengths, OptimizedLayers
 from lingolite_onnx.optimized.products import FewRows, ManyRows, ManyRowsOfBlocks, Products
+from lingolite_onnx.optimized.runner import WORD_BIAS, WORD_ROWS
 from lingolite_onnx.stacks import Interface
 from lingolite_onnx.weights import Weights
 
@@ -47,6 +49,38 @@ def decoder_interface(config: ModelConfig) -> Interface:
             Value("top_ids", "int64", ("batch", 1, "k"), "the k best next tokens, best first, the smaller id on a tie"),
             Value("top_log_probabilities", "float32", ("batch", 1, "k"), "natural logarithms of their probabilities"),
             *_buffers("present", config, "past with one row more; bind it to the memory of past"),
+        ),
+    )
+
+
+def words_interface(config: ModelConfig) -> Interface:
+    """Inputs and outputs of the graph that looks up what the decoders over words multiply by."""
+    return Interface(
+        (Value("words", "int64", ("words",), "ids of the words of all rows, ascending"),),
+        (Value(WORD_ROWS, "float32", ("words", config.d_model), "their rows of the output projection"),),
+    )
+
+
+def shortlist_interface(config: ModelConfig) -> Interface:
+    """As `decoder_interface`, for the decoders over the words of a batch."""
+    whole = decoder_interface(config)
+    logits, ids, log_probabilities, *present = whole.outputs
+    return Interface(
+        (
+            *whole.inputs,
+            Value(WORD_ROWS, "float32", ("words", config.d_model), "output of the graph of words"),
+            Value(
+                WORD_BIAS,
+                "float32",
+                ("batch", 1, "words"),
+                f"0 for the words of a row's source, {IMPOSSIBLE} elsewhere",
+            ),
+        ),
+        (
+            Value(logits.name, logits.dtype, ("batch", 1, "words"), logits.meaning),
+            Value(ids.name, ids.dtype, ids.shape, "places in `words` of the k best next tokens, best first"),
+            log_probabilities,
+            *present,
         ),
     )
 
@@ -101,6 +135,37 @@ def _decoder(weights: Weights, products: Products, num_positions: int, opset_ver
     layers = OptimizedLayers(weights, products, num_positions=num_positions)
     _Decoder(layers, is_for_many=isinstance(products, ManyRows)).build()
     interface = decoder_interface(weights.config)
+    return products.graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
+
+
+def build_words(
+    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
+) -> onnx.ModelProto:
+    """The graph of `words_interface`, over the same bytes in `weight_file`."""
+    graph = GraphBuilder("words", weight_file)
+    OptimizedLayers(weights, FewRows(graph), num_positions=num_positions).projection_rows("words", output=WORD_ROWS)
+    interface = words_interface(weights.config)
+    return graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
+
+
+def build_shortlist_decoder(
+    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
+) -> onnx.ModelProto:
+    """The graph of `shortlist_interface` for a few rows, over the same bytes in `weight_file`."""
+    return _shortlist_decoder(weights, FewRows(GraphBuilder("decoder", weight_file)), num_positions, opset_version)
+
+
+def build_shortlist_batch_decoder(
+    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
+) -> onnx.ModelProto:
+    """The same for many rows."""
+    products = ManyRowsOfBlocks(GraphBuilder("decoder", weight_file))
+    return _shortlist_decoder(weights, products, num_positions, opset_version)
+
+
+def _shortlist_decoder(weights: Weights, products: Products, num_positions: int, opset_version: int) -> onnx.ModelProto:
+    _ShortlistDecoder(OptimizedLayers(weights, products, num_positions=num_positions), is_for_many=False).build()
+    interface = shortlist_interface(weights.config)
     return products.graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
 
 
@@ -195,11 +260,14 @@ class _Decoder:
                 x, normed = layers.add_and_norm(
                     x, layers.feed_forward(normed, f"{name}.ffn"), "decoder.final_norm" if last else following
                 )
-        logits = layers.projection(normed, output=LOGITS)
+        self._predict(normed)
+
+    def _predict(self, normed: str) -> None:
+        logits = self._layers.projection(normed, output=LOGITS)
         if self._is_for_many:
-            best_by_blocks(graph, logits, vocab_size=config.vocab_size)
+            best_by_blocks(self._graph, logits, vocab_size=self._config.vocab_size)
         else:
-            best(graph, logits)
+            best(self._graph, logits)
 
     def _self_attention(self, x: str, layer: int) -> str:
         name = f"decoder.layers.{layer}.self_attn"
@@ -219,3 +287,14 @@ class _Decoder:
             self._layers.linear(x, f"{name}.q_proj"), f"cross_key_{layer}", f"cross_value_{layer}", "source_bias"
         )
         return self._layers.linear(attended, f"{name}.o_proj")
+
+
+class _ShortlistDecoder(_Decoder):
+    """A decoder whose logits are those of the words of a batch, in float32: there are too few to be worth rounding for.
+
+    A word that is none of a row's own has the logit of nothing, so that no row knows what its batch-mates need.
+    """
+
+    def _predict(self, normed: str) -> None:
+        product = self._graph.op("FusedMatMul", normed, WORD_ROWS, domain=RUNTIME_DOMAIN, transB=1)
+        best(self._graph, self._graph.op("Add", product, WORD_BIAS, name=LOGITS))
