@@ -23,6 +23,11 @@ from lingolite_cli.errors import ExitCode, LingoLiteError
 Message = TypeVar("Message")
 
 _HEADER_BYTES = 8
+_START = (
+    "import sys; path = {path!r}; sys.path[:] = path + [entry for entry in sys.path if entry and entry not in path]; "
+    "import runpy; runpy.run_module({module!r}, run_name='__main__')"
+)
+"""A child imports what its parent does: `-m` would look into the working directory first, a project of anybody's."""
 
 
 class Failed(msgspec.Struct, tag="failed", frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,7 +54,7 @@ class Child:
         self._started = time.perf_counter()
         with _without_interruptions():
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module],
+                [sys.executable, "-c", _START.format(path=sys.path, module=module)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**os.environ, "OMP_NUM_THREADS": str(threads)},

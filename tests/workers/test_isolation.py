@@ -79,6 +79,16 @@ def test_a_process_that_died_is_an_error(exported: Artifact) -> None:
             backend.encode(np.array([[5]]), np.array([[True]]))
 
 
+def test_modules_of_the_working_directory_are_not_imported(
+    exported: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("runpy", "uuid", "lingolite_cli"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with closing(IsolatedBackend(request(exported))) as backend:
+        assert backend.encode(np.array([[5]]), np.array([[True]])).number == 0
+
+
 def test_a_file_that_was_changed_is_refused_there(exported: Artifact, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()

@@ -32,7 +32,7 @@ class EchoBackend:
         self._skip_every = options.skip_every
         self._suffix = options.suffix
         if options.gate is not None:
-            print("waiting at the gate", file=sys.stderr, flush=True)
+            sys.stderr.write("waiting at the gate\n")  # in one piece, for several workers may write at once
             Path(options.gate).read_bytes()
 
     def encode(self, source_ids: npt.NDArray[np.int64], source_mask: npt.NDArray[np.bool_]) -> Copying:
