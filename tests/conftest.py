@@ -28,7 +28,7 @@ MOST_PROCESSES = 4
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """The whole suite runs in a process for each core; files that are named and slow tests, in this one alone."""
     is_partial = any(".py" in argument for argument in config.args)
-    is_default = config.option.markexpr == "not slow"
+    is_default = config.option.markexpr in config.getini("addopts")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, MOST_PROCESSES) if is_default and not is_partial and cores > 1 else 0
 
