@@ -217,7 +217,8 @@ def _read_tables(connection: sqlite3.Connection) -> list[RunEntry]:
     for run, *values in _select(connection, ("run", *_SYSTEM_COLUMNS), "systems"):
         row = dict(zip(_SYSTEM_COLUMNS, values, strict=True))
         systems.setdefault(run, []).append({**row, "scores": scores.get((run, row["name"]), [])})
-    rows = connection.execute(f"SELECT {', '.join(_RUN_COLUMNS)} FROM runs ORDER BY id")
+    # Ids begin with a second; of one second, an interrupted run comes before the one that goes on.
+    rows = connection.execute(f"SELECT {', '.join(_RUN_COLUMNS)} FROM runs ORDER BY substr(id, 1, 15), rowid")
     found = [dict(zip(_RUN_COLUMNS, values, strict=True)) for values in rows]
     try:
         return msgspec.convert([{**row, "systems": systems.get(row["id"], [])} for row in found], list[RunEntry])

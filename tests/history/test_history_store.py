@@ -38,6 +38,14 @@ def test_entries_come_back_as_they_were_and_in_order(store: HistoryStore) -> Non
     assert store.entries() == [entry(1), entry(2), entry(3)]
 
 
+def test_runs_of_one_second_stay_in_the_order_they_came_in(store: HistoryStore) -> None:
+    """Ids end in chance; an interrupted run leaves no directory that the name of the next one could come after."""
+    interrupted, done = (msgspec.structs.replace(entry(1), id=f"20260102-030405-{end}") for end in ("ffffff", "000000"))
+    store.add([interrupted])
+    store.add([done])
+    assert store.entries() == [interrupted, done]
+
+
 def test_entry_that_cannot_be_kept_keeps_none(store: HistoryStore) -> None:
     store.add([entry(1)])
     same_name = msgspec.structs.replace(SYSTEM, name="baseline")
