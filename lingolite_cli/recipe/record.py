@@ -189,13 +189,14 @@ class BenchmarkResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     @property
     def effort(self) -> str:
         """Threads and workers in words; system by system where they differ."""
-        efforts = [_effort(system.threads or self.threads, system.workers) for system in self.systems]
+        efforts = [effort(system.threads or self.threads, system.workers) for system in self.systems]
         if len(set(efforts)) == 1:
             return efforts[0]
-        return "; ".join(f"{system.name}: {effort}" for system, effort in zip(self.systems, efforts, strict=True))
+        return "; ".join(f"{system.name}: {each}" for system, each in zip(self.systems, efforts, strict=True))
 
 
-def _effort(threads: int, workers: int) -> str:
+def effort(threads: int, workers: int) -> str:
+    """Threads and workers in words."""
     each = f"{threads} thread{'s' * (threads > 1)}"
     return each if workers == 1 else f"{each} in each of {workers} workers"
 

@@ -13,7 +13,7 @@ from lingolite_cli.evaluation.budgets import TIMED_BUDGETS
 from lingolite_cli.evaluation.noise import MIN_ROUNDS
 from lingolite_cli.evaluation.verdicts import Verdict
 from lingolite_cli.recipe.model import BenchmarkStep, BenchmarkSystemTable
-from lingolite_cli.recipe.record import BenchmarkResult, BenchmarkSystem
+from lingolite_cli.recipe.record import BenchmarkResult, BenchmarkSystem, effort
 from lingolite_cli.recipe.scope import PlannedStep, Scope
 from lingolite_cli.recipe.steps.timing import (
     Contender,
@@ -65,14 +65,10 @@ def check(step: BenchmarkStep, scope: Scope) -> PlannedStep:
         inputs=(*dict.fromkeys(system.model for system in step.systems), step.corpus),
         plugins=tuple(choices),
         options={"languages": list(scope.corpora[step.corpus].languages or manifest.languages[:2])},
-        summary=f"{', '.join(_names(step.systems))}; {step.num_sentences} sentences, {_effort(step)}",
+        summary=", ".join(_names(step.systems))
+        + f"; {step.num_sentences} sentences, {effort(step.threads, step.workers)}",
         is_cacheable=False,
     )
-
-
-def _effort(step: BenchmarkStep) -> str:
-    """Threads and workers, unless systems have their own."""
-    return f"{step.threads} thread(s)" + (f", {step.workers} workers" if step.workers > 1 else "")
 
 
 def _names(systems: Sequence[BenchmarkSystemTable]) -> list[str]:
