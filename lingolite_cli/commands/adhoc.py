@@ -15,9 +15,10 @@ import msgspec
 from lingolite_cli.artifact import Artifact, atomic_directory, check_target, read_manifest
 from lingolite_cli.commands.state import State
 from lingolite_cli.console import Console
-from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
+from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.evaluation.corpus import CorpusSpec
 from lingolite_cli.plugins.registry import Health, Registry
+from lingolite_cli.plugins.specs import Spec
 from lingolite_cli.recipe.model import DEFAULT_METRICS, Recipe
 from lingolite_cli.recipe.plan import make_plan, merge_defaults
 from lingolite_cli.recipe.record import StepRecord
@@ -267,14 +268,22 @@ def plugin_options(
     Raises:
         LingoLiteError: a flag was given that the plugin has no option for.
     """
-    known = [field.encode_name for field in msgspec.structs.fields(registry.resolve(kind, name).spec.options)]
+    known = _option_names(registry.resolve(kind, name).spec)
     options = {}
     for flag, value in flags.items():
         if value is None:
             continue
         if flag not in known:
+            able = [
+                entry.name for entry in registry.of_kind(kind) if entry.spec and flag in _option_names(entry.spec)
+            ]
             raise LingoLiteError(
-                f"{kind} `{name}` has no option {flag}", hint=did_you_mean(flag, known) if known else "it has none"
+                f"{kind} `{name}` has no option {flag}",
+                hint=f"those with it: {', '.join(sorted(able))}" if able else f"no {kind} has it",
             )
         options[flag] = value
     return {**options, **pairs}
+
+
+def _option_names(spec: Spec) -> list[str]:
+    return [field.encode_name for field in msgspec.structs.fields(spec.options)]

@@ -84,7 +84,7 @@ def test_bench_measures_with_and_without(lingolite: Command, wide: Path) -> None
         (("shortlist", "--text", "missing.tsv", "--model", "wide", "--out", "words"), "cannot read missing.tsv"),
         ((*EXPORT, "--shortlist", "missing", "--out", "fast"), "no such file"),
         ((*EXPORT, "--shortlist", "train.tsv", "--out", "fast"), "is not a shortlist"),
-        (("translate", "x", "--model", "wide", "--shortlist"), "backend `cached` has no option shortlist"),
+        (("translate", "x", "--model", "wide", "--shortlist"), "has no option shortlist\n\nhint: those with it: onnx"),
     ],
     ids=["exists", "languages", "no text", "no file", "no shortlist", "backend"],
 )
