@@ -12,7 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from lingolite_cli.errors import LingoLiteError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,8 +47,29 @@ RESERVED = (INK, MUTED, LINE, *SERIES)
 """The colours of a drawing that becomes an element of a page."""
 DAYLIGHT = tuple(_DAYLIGHT.values())
 """The colours of a drawing that matplotlib writes to a file."""
+FORMATS = (".svg", ".png", ".pdf")
+"""Endings of files that a drawing can be written to."""
 _GROUND = "#ffffff"
 _TIP = "tip-"
+
+
+def check_plot_target(path: Path, *, formats: Sequence[str] = FORMATS, example: str = "speed.svg") -> None:
+    """Refuse a file that cannot be drawn to, before anything is measured.
+
+    Args:
+        path: where to.
+        formats: endings that can be drawn.
+        example: a name that would do.
+
+    Raises:
+        LingoLiteError: its ending is of no known format, it is a directory, or its directory is missing.
+    """
+    if path.suffix not in formats:
+        raise LingoLiteError(f"{path}: a plot ends in {', '.join(formats)}", hint=f"for example `--plot {example}`")
+    if path.is_dir():
+        raise LingoLiteError(f"{path} is a directory", hint="name a file")
+    if not path.absolute().parent.is_dir():
+        raise LingoLiteError(f"no such directory: {path.parent}", hint="make it first")
 
 
 @contextmanager

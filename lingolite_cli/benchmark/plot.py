@@ -14,28 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from lingolite_cli.artifact import write_atomic
 from lingolite_cli.charts import DAYLIGHT, scale_by_tens, style
-from lingolite_cli.errors import LingoLiteError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from lingolite_cli.recipe.record import BenchmarkResult
-
-FORMATS = (".svg", ".png", ".pdf")
-
-
-def check_plot_target(path: Path) -> None:
-    """Refuse a file that cannot be drawn to, before anything is measured.
-
-    Raises:
-        LingoLiteError: its ending is of no known format, it is a directory, or its directory is missing.
-    """
-    if path.suffix not in FORMATS:
-        raise LingoLiteError(f"{path}: a plot ends in {', '.join(FORMATS)}", hint="for example `--plot speed.svg`")
-    if path.is_dir():
-        raise LingoLiteError(f"{path} is a directory", hint="name a file")
-    if not path.absolute().parent.is_dir():
-        raise LingoLiteError(f"no such directory: {path.parent}", hint="make it first")
 
 
 def plot_benchmark(result: BenchmarkResult, path: Path) -> None:

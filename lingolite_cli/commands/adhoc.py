@@ -274,9 +274,7 @@ def plugin_options(
         if value is None:
             continue
         if flag not in known:
-            able = [
-                entry.name for entry in registry.of_kind(kind) if entry.spec and flag in _option_names(entry.spec)
-            ]
+            able = [entry.name for entry in registry.of_kind(kind) if entry.spec and flag in _option_names(entry.spec)]
             raise LingoLiteError(
                 f"{kind} `{name}` has no option {flag}",
                 hint=f"those with it: {', '.join(sorted(able))}" if able else f"no {kind} has it",

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from lingolite_cli.benchmark.plot import check_plot_target, plot_benchmark
+from lingolite_cli.benchmark.plot import plot_benchmark
+from lingolite_cli.charts import check_plot_target
 from lingolite_cli.commands import adhoc
 from lingolite_cli.commands.benchmarked import FORM, AskedSystem, add_shortlisted, default_systems, parse_systems
 from lingolite_cli.commands.options import JsonFlag, Languages, Model, parse_languages

@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from lingolite_cli.charts import check_plot_target
 from lingolite_cli.commands.options import JsonFlag
 from lingolite_cli.commands.show_history import show_entries, show_entry
 from lingolite_cli.commands.state import State, state_of
@@ -18,7 +19,7 @@ from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.history.entry import RunEntry
 from lingolite_cli.history.fill import HistoryDocument, read_history, read_import
-from lingolite_cli.history.plot import check_plot_target, plot_history
+from lingolite_cli.history.plot import FORMATS, plot_history
 from lingolite_cli.history.series import trends_of
 
 app = typer.Typer(
@@ -43,7 +44,7 @@ def history(
     if context.invoked_subcommand is not None:
         return
     if plot is not None:
-        check_plot_target(plot)
+        check_plot_target(plot, formats=FORMATS, example="history.html")
     state = state_of(context)
     console = state.console(json=json)
     start = None if since is None else _parse_since(since)

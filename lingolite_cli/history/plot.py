@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from lingolite_cli import charts
 from lingolite_cli.artifact import write_atomic
 from lingolite_cli.charts import DAYLIGHT, canvas, inline_svg, style, tip
 from lingolite_cli.errors import LingoLiteError
@@ -20,7 +21,7 @@ from lingolite_cli.history.entry import RunEntry
 from lingolite_cli.history.series import UNITS, Point, Series, series_of
 
 PAGE = ".html"
-FORMATS = (PAGE, ".svg", ".png", ".pdf")
+FORMATS = (PAGE, *charts.FORMATS)
 _ROWS = 5.0
 """Height of a figure, in rows of text."""
 _MAX_DATES = 4
@@ -41,20 +42,6 @@ class Section(msgspec.Struct, frozen=True):
     panels: list[Panel]
     metrics: list[str]
     runs: list[RunEntry]
-
-
-def check_plot_target(path: Path) -> None:
-    """Refuse a file that cannot be drawn to.
-
-    Raises:
-        LingoLiteError: its ending is of no known format, it is a directory, or its directory is missing.
-    """
-    if path.suffix not in FORMATS:
-        raise LingoLiteError(f"{path}: a plot ends in {', '.join(FORMATS)}", hint="for example `--plot history.html`")
-    if path.is_dir():
-        raise LingoLiteError(f"{path} is a directory", hint="name a file")
-    if not path.absolute().parent.is_dir():
-        raise LingoLiteError(f"no such directory: {path.parent}", hint="make it first")
 
 
 def plot_history(entries: Sequence[RunEntry], path: Path) -> None:

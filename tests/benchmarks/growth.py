@@ -22,7 +22,8 @@ import numpy as np
 from artifacts import CTRANSLATE2, OPTIMIZED, Exported, export_int8
 from models import MODELS
 
-from lingolite_cli.benchmark.plot import check_plot_target, figure
+from lingolite_cli.benchmark.plot import figure
+from lingolite_cli.charts import check_plot_target
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 

@@ -22,7 +22,8 @@ import msgspec
 from models import LANGUAGES, STARTER
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.benchmark.plot import check_plot_target, figure
+from lingolite_cli.benchmark.plot import figure
+from lingolite_cli.charts import check_plot_target
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translator
 from lingolite_cli.plugins.registry import Loaded, load_registry

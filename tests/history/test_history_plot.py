@@ -10,9 +10,10 @@ import msgspec
 import pytest
 from history_entries import SYSTEM, entry
 
+from lingolite_cli.charts import check_plot_target
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.history.entry import RunEntry
-from lingolite_cli.history.plot import check_plot_target, plot_history
+from lingolite_cli.history.plot import FORMATS, plot_history
 
 
 class Texts(HTMLParser):
@@ -95,4 +96,4 @@ def test_targets_that_cannot_be_drawn_to_are_refused(tmp_path: Path) -> None:
         ("gone/history.svg", "no such directory"),
     ):
         with pytest.raises(LingoLiteError, match=message):
-            check_plot_target(tmp_path / name)
+            check_plot_target(tmp_path / name, formats=FORMATS)
