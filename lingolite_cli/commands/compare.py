@@ -61,6 +61,9 @@ def compare(
         if isinstance(metric.spec, MetricSpec)
     }
     sides = _sides(state, (first, second), threads, console)
+    for path, side in zip((first, second), sides, strict=True):
+        if side.manifest is not None and side.manifest.stop is not None:
+            console.warn(f"{path} stopped {side.manifest.stop.where}: only what it finished is compared")
     comparisons = [
         compare_translations(a, b, made, name=name, seed=seed, resamples=resamples, listed=listed)
         for name, a, b in _pairs(*sides, step)

@@ -7,25 +7,23 @@ path but that of its run.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from lingolite_cli.benchmark.figures import BenchmarkRow
-from lingolite_cli.environment import Environment
-from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.recipe.record import (
     ArtifactSummary,
     BenchmarkResult,
     BenchmarkSystem,
     EvaluateResult,
     RunManifest,
+    RunStatus,
     StepRecord,
     VerifyResult,
 )
 
-EntryStatus = Literal["done", "broken budget", "failed", "interrupted"]
 RunId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
 RecipeName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=200)]
 
@@ -80,7 +78,7 @@ class RunEntry(_Struct, frozen=True, kw_only=True):
 
     id: RunId
     recipe: RecipeName
-    status: EntryStatus
+    status: RunStatus
     started: str
     seconds: float
     num_budgets: int = 0
@@ -102,60 +100,26 @@ class RunEntry(_Struct, frozen=True, kw_only=True):
         return next((system for system in self.systems if system.name == name), None)
 
 
-class Attempt(_Struct, frozen=True, kw_only=True):
-    """A run while it lasts: all of its manifest that is known before its first step."""
-
-    id: str
-    recipe: str
-    started: str
-    environment: Environment
-
-
 def entry_of_manifest(manifest: RunManifest, directory: str | None) -> RunEntry:
-    """The entry of a run that came to its end."""
-    attempt = Attempt(id=manifest.id, recipe=manifest.name, started=manifest.started, environment=manifest.environment)
+    """The entry of a run, whether it came to its end or stopped before. `directory` is where it left its files."""
     verdicts = manifest.verdicts
-    broken = [f"{step}.{verdict.budget}: {verdict.why}" for step, verdict in verdicts if verdict.breaks_run]
-    entry = _entry(attempt, manifest.steps, status=manifest.status, seconds=manifest.seconds)
-    return msgspec.structs.replace(
-        entry, num_budgets=len(verdicts), problem="; ".join(broken) or None, directory=directory
-    )
-
-
-def entry_of_failure(
-    attempt: Attempt, steps: list[StepRecord], error: BaseException, *, running: str | None, seconds: float
-) -> RunEntry:
-    """The entry of a run that did not.
-
-    Args:
-        attempt: the run.
-        steps: those that it finished.
-        error: what ended it.
-        running: the step that it was at.
-        seconds: how long it lasted.
-    """
-    where = f"at `{running}`" if running else "at its end"
-    if isinstance(error, KeyboardInterrupt):
-        entry = _entry(attempt, steps, status="interrupted", seconds=seconds)
-        return msgspec.structs.replace(entry, problem=where)
-    message = error.message if isinstance(error, LingoLiteError) else f"{type(error).__name__}: {error}"
-    entry = _entry(attempt, steps, status="failed", seconds=seconds)
-    return msgspec.structs.replace(entry, problem=f"{where}: {message}")
-
-
-def _entry(attempt: Attempt, steps: list[StepRecord], *, status: EntryStatus, seconds: float) -> RunEntry:
-    systems = _systems(steps)
-    verified = [step.result for step in steps if isinstance(step.result, VerifyResult)]
+    problems = [manifest.stop.said] if manifest.stop is not None else []
+    problems += [f"{step}.{verdict.budget}: {verdict.why}" for step, verdict in verdicts if verdict.breaks_run]
+    systems = _systems(manifest.steps)
+    verified = [step.result for step in manifest.steps if isinstance(step.result, VerifyResult)]
     last = next(reversed(systems), None)
     return RunEntry(
-        id=attempt.id,
-        recipe=attempt.recipe,
-        status=status,
-        started=attempt.started,
-        seconds=seconds,
-        lingolite=attempt.environment.lingolite,
-        cpu=attempt.environment.cpu,
-        threads=attempt.environment.threads,
+        id=manifest.id,
+        recipe=manifest.name,
+        status=manifest.status,
+        started=manifest.started,
+        seconds=manifest.seconds,
+        num_budgets=len(verdicts),
+        problem="; ".join(problems) or None,
+        directory=directory,
+        lingolite=manifest.environment.lingolite,
+        cpu=manifest.environment.cpu,
+        threads=manifest.environment.threads,
         shipped=verified[-1].candidate if verified else last,
         reference=verified[-1].reference if verified else None,
         systems=tuple(systems.values()),

@@ -63,4 +63,4 @@ def lingolite_step_finished(record: StepRecord) -> None:
 
 @hookspec
 def lingolite_run_finished(manifest: RunManifest) -> None:
-    """Called once a run, after its manifest is written. A failure is reported; the run goes on."""
+    """Called once a run that came to its end, after its manifest is written. A failure is reported; the run goes on."""

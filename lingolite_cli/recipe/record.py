@@ -6,7 +6,7 @@ unit in the name. `MB` is 10^6 bytes.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -270,13 +270,54 @@ class StepRecord(_Struct, frozen=True, kw_only=True):
     result: StepResult
 
 
+class Stop(_Struct, frozen=True, kw_only=True):
+    """What ended a run before its end.
+
+    Attributes:
+        where: in words, such as "at `verify`".
+        step: id of the step that it was at; None after the last one.
+        seconds: that this step had taken.
+        error: name of the exception's class.
+        message: what it said; empty for an interruption.
+        hint: what to do about it.
+    """
+
+    where: str
+    step: str | None
+    seconds: float
+    error: str
+    message: str
+    hint: str | None
+
+    @property
+    def said(self) -> str:
+        """Where and why."""
+        return f"{self.where}: {self.message}" if self.message else self.where
+
+
+class StepName(NamedTuple):
+    """A step by its id, the kind that it `uses` and the names of its budgets."""
+
+    id: str
+    uses: str
+    budgets: tuple[str, ...]
+
+
+_JUDGED = ("verify", "benchmark")
+RunStatus = Literal["done", "broken budget", "failed", "interrupted"]
+
+
 class RunManifest(_Struct, frozen=True, kw_only=True):
-    """`manifest.json` of a run. Times are UTC, ISO 8601. `status` is `broken budget` when a verdict fails the run."""
+    """`manifest.json` of a run. Times are UTC, ISO 8601.
+
+    `status` is `broken budget` when a verdict fails the run. One that is `failed` or `interrupted` has a `stop`, and
+    its `steps` are those that were finished before.
+    """
 
     schema: int = 1
     name: str
     id: str
-    status: Literal["done", "broken budget"]
+    status: RunStatus
     started: str
     seconds: float
     seed: int
@@ -284,6 +325,19 @@ class RunManifest(_Struct, frozen=True, kw_only=True):
     recipe: dict[str, Any]
     environment: Environment
     steps: list[StepRecord]
+    stop: Stop | None = None
+
+    @property
+    def unfinished(self) -> list[StepName]:
+        """The steps of a run that stopped, from the one that it was at; without reports, which are written still."""
+        if self.stop is None:
+            return []
+        finished = {step.id for step in self.steps}
+        return [
+            StepName(step["id"], step["uses"], tuple(step.get("budget", ())) if step["uses"] in _JUDGED else ())
+            for step in self.recipe["steps"]
+            if step["id"] not in finished and (step["uses"] != "report" or step["id"] == self.stop.step)
+        ]
 
     @property
     def verdicts(self) -> list[tuple[str, Verdict]]:

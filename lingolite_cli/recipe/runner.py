@@ -1,13 +1,13 @@
 """Running a plan: each step from the cache or done now, then the run's directory, whole or not at all.
 
-Owns the order of the work and what a run leaves behind. A run that dies leaves its finished steps in the cache
-and no directory; the same command then goes on where it stopped.
+Owns the order of the work and when a run's directory is written. A run that stops with an error leaves reports of what
+it finished, if its recipe asks for any; one that is interrupted or dies leaves no directory. Finished steps are in the
+cache in any case, and the same command goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,36 +15,34 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from lingolite_cli.artifact import atomic_directory, canonical_json, write_atomic
+from lingolite_cli.artifact import atomic_directory
 from lingolite_cli.console import Console
 from lingolite_cli.disk import check_writable, explained
 from lingolite_cli.environment import describe_environment
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.history.entry import Attempt, RunEntry, entry_of_failure, entry_of_manifest
+from lingolite_cli.history.entry import entry_of_manifest
 from lingolite_cli.history.store import HistoryStore
 from lingolite_cli.plugins.manager import PluginHost
 from lingolite_cli.recipe.cache import CachedStep, Entry, StepCache, changes, step_key, sweep_partial
 from lingolite_cli.recipe.keys import describe_work
+from lingolite_cli.recipe.model import ReportStep
 from lingolite_cli.recipe.record import (
     EvaluateResult,
     PluginUse,
-    QuantizeResult,
-    ReportResult,
     RunManifest,
     StepRecord,
     StepResult,
-    TrainResult,
+    Stop,
 )
-from lingolite_cli.recipe.runs import MANIFEST_NAME, new_run_name, place_of
-from lingolite_cli.recipe.scope import Plan, PlannedStep
+from lingolite_cli.recipe.run_directory import add_report, artifact_place, fill, with_places
+from lingolite_cli.recipe.runs import new_run_name, place_of
+from lingolite_cli.recipe.scope import Plan, PlannedStep, PluginChoice
 from lingolite_cli.recipe.steps import JUDGES, KINDS
-from lingolite_cli.recipe.translations import TRANSLATIONS_NAME
 from lingolite_cli.recipe.workspace import Workspace
-from lingolite_cli.training.metrics import EVENTS_NAME, METRICS_NAME
 
 
 class StepForecast(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +87,7 @@ class Runner:
         self._scratch: Path | None = None
         self._records: list[StepRecord] = []
         self._running: str | None = None
+        self._since = 0.0
 
     def forecast(self) -> list[StepForecast]:
         """What `run` would do. Reads the inputs and the cache; writes nothing."""
@@ -105,7 +104,7 @@ class Runner:
         self._records = []
         with self._noticing_losses():
             for planned in self._plan.steps:
-                self._running = planned.step.id
+                self._enter(planned.step.id)
                 self._records.append(self._execute(planned))
         self._running = None
         return self._records
@@ -138,24 +137,22 @@ class Runner:
             history: where a run is kept, also one that fails or is interrupted. That it cannot be is a warning.
 
         Raises:
-            LingoLiteError: as `execute`; or the runs' directory cannot be written, which is refused before any work.
+            LingoLiteError: as `execute`, after the reports that the recipe asks for were written of what was finished;
+                or the runs' directory cannot be written, which is refused before any work.
         """
         before = time.perf_counter()
-        attempt = self._begin(runs_directory / self._plan.recipe.name)
+        draft = self._begin(runs_directory / self._plan.recipe.name)
+        directory = runs_directory / draft.name / draft.id
         try:
-            outcome = self._run(attempt, before, runs_directory)
+            outcome = self._run(draft, before, directory)
         except BaseException as error:
-            seconds = time.perf_counter() - before
-            failure = entry_of_failure(attempt, self._records, error, running=self._running, seconds=seconds)
-            self._keep(failure, history)
+            self._stopped(draft, error, before, directory, history)
             raise
-        assert outcome.directory is not None
-        directory = place_of(outcome.directory, root=self._plan.root)
-        self._keep(entry_of_manifest(outcome.manifest, directory), history)
+        self._keep(outcome.manifest, directory, history)
         return outcome
 
-    def _begin(self, directory: Path) -> Attempt:
-        """Name the run, once it is sure that it can be written in the end."""
+    def _begin(self, directory: Path) -> RunManifest:
+        """Name the run, once it is sure that it can be written in the end: its manifest before the first step."""
         for place in (directory, self._cache.root):
             check_writable(place)
         started = datetime.now(timezone.utc)
@@ -165,31 +162,91 @@ class Runner:
                 f"the clock says {started:%Y-%m-%d %H:%M} UTC, which is before run {name.behind}; "
                 f"this one is called {name.id}, so that it comes after it"
             )
-        return Attempt(
+        recipe = self._plan.recipe
+        return RunManifest(
+            name=recipe.name,
             id=name.id,
-            recipe=self._plan.recipe.name,
+            status="done",
             started=started.isoformat(timespec="seconds"),
+            seconds=0.0,
+            seed=recipe.seed,
+            recipe_path=self._plan.path,
+            recipe=msgspec.to_builtins(recipe),
             environment=describe_environment(threads=self._plan.threads),
+            steps=[],
         )
 
-    def _run(self, attempt: Attempt, before: float, runs_directory: Path) -> Outcome:
+    def _run(self, draft: RunManifest, before: float, directory: Path) -> Outcome:
         self._host.notify("lingolite_run_started", plan=self._plan)
         with self.scratch():
             records = self.execute()
-            manifest = self._manifest(attempt, records, seconds=time.perf_counter() - before)
-            directory = runs_directory / manifest.name / manifest.id
+            manifest = msgspec.structs.replace(draft, steps=records, seconds=time.perf_counter() - before)
+            if any(verdict.breaks_run for _, verdict in manifest.verdicts):
+                manifest = msgspec.structs.replace(manifest, status="broken budget")
             sweep_partial(directory.parent)
+            reports: list[str] = []
             with self._noticing_losses(), atomic_directory(directory) as temporary:
-                self._fill(temporary, manifest)
-                there = set(temporary.iterdir())
-                self._report(temporary, manifest)
-                written = sorted(path.name for path in set(temporary.iterdir()) - there)
+                fill(temporary, manifest, self._workspace.finished)
+                for step, choice in self._reporters():
+                    self._enter(step)
+                    reports += add_report(temporary, manifest, self._workspace.create(choice).report)
         self._host.notify("lingolite_run_finished", manifest=manifest)
-        return Outcome(manifest=manifest, directory=directory, reports=[directory / name for name in written])
+        return Outcome(manifest=manifest, directory=directory, reports=[directory / name for name in reports])
 
-    def _keep(self, entry: RunEntry, history: HistoryStore) -> None:
+    def _stopped(
+        self, draft: RunManifest, error: BaseException, before: float, directory: Path, history: HistoryStore
+    ) -> None:
+        """Keep where and why a run ended before its end; of one that failed, write reports, too."""
+        now = time.perf_counter()
+        manifest = msgspec.structs.replace(
+            draft,
+            status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed",
+            seconds=now - before,
+            steps=[record for record in self._records if record.id != self._running],
+            stop=_describe_stop(error, step=self._running, seconds=now - self._since if self._running else 0.0),
+        )
+        is_written = False
         try:
-            history.add([entry])
+            is_written = isinstance(error, Exception) and self._report_stop(manifest, directory)
+        finally:
+            self._keep(manifest, directory if is_written else None, history)
+
+    def _report_stop(self, manifest: RunManifest, directory: Path) -> bool:
+        """Whether reports of what was finished were written: those that can be, if any step was begun.
+
+        What goes wrong here is a warning, for the error that stopped the run is what must be told.
+        """
+        reporters = self._reporters()
+        if not reporters or not (manifest.steps or self._running):
+            return False
+        written: list[str] = []
+        try:
+            with atomic_directory(directory) as temporary:
+                fill(temporary, manifest, self._workspace.finished)
+                for step, choice in reporters:
+                    try:
+                        written += add_report(temporary, manifest, self._workspace.create(choice).report)
+                    except Exception as error:
+                        self._console.warn(f"{step}: no report by {choice.loaded.spec.name} of the run: {error}")
+        except Exception as error:
+            self._console.warn(f"there is no report of this run: {error}")
+            return False
+        for name in written:
+            self._console.note(f"report of what was finished: {os.path.relpath(directory / name)}")
+        return True
+
+    def _reporters(self) -> list[tuple[str, PluginChoice]]:
+        """(step, reporter) of all `report` steps."""
+        steps = [planned for planned in self._plan.steps if isinstance(planned.step, ReportStep)]
+        return [(planned.step.id, choice) for planned in steps for choice in planned.plugins]
+
+    def _enter(self, step: str) -> None:
+        self._running, self._since = step, time.perf_counter()
+
+    def _keep(self, manifest: RunManifest, directory: Path | None, history: HistoryStore) -> None:
+        place = None if directory is None else place_of(directory, root=self._plan.root)
+        try:
+            history.add([entry_of_manifest(manifest, place)])
         except LingoLiteError as error:
             self._console.warn(f"this run is not in the history: {error.message}")
 
@@ -296,11 +353,11 @@ class Runner:
                 for choice in planned.plugins
             ],
             inputs={reference: self._digests[reference] for reference in planned.inputs},
-            result=self._placed(planned.step.id, cached.entry.result),
+            result=with_places(planned.step.id, cached.entry.result, self._artifact_paths()),
         )
 
-    def _placed(self, step: str, result: StepResult) -> StepResult:
-        """A result with the paths that its artifacts and translations have in the run's directory."""
+    def _artifact_paths(self) -> dict[str, str]:
+        """Where each artifact lies, by digest: as the recipe has it, or inside the run's directory."""
         inputs = self._plan.recipe.inputs
         paths = {
             artifact.digest: str(inputs[reference.removeprefix("inputs.")]["bundle"])
@@ -308,74 +365,25 @@ class Runner:
         }
         for name in self._workspace.finished:
             if self._workspace.finished[name].artifact_path is not None:
-                paths.setdefault(self._digests[name], f"artifacts/{name}")
-        plain = _with_paths(msgspec.to_builtins(result), paths)
-        if isinstance(result, EvaluateResult):
-            plain["translations"] = f"translations/{step}.jsonl"
-        if isinstance(result, TrainResult):
-            plain["metrics"] = f"training/{step}.jsonl"
-        elif isinstance(result, QuantizeResult) and result.training is not None:
-            plain["training"]["metrics"] = f"training/{step}.jsonl"
-        placed: StepResult = msgspec.convert(plain, StepResult)
-        return placed
-
-    def _manifest(self, attempt: Attempt, records: list[StepRecord], *, seconds: float) -> RunManifest:
-        recipe = self._plan.recipe
-        manifest = RunManifest(
-            name=attempt.recipe,
-            id=attempt.id,
-            status="done",
-            started=attempt.started,
-            seconds=seconds,
-            seed=recipe.seed,
-            recipe_path=self._plan.path,
-            recipe=msgspec.to_builtins(recipe),
-            environment=attempt.environment,
-            steps=records,
-        )
-        broken = any(verdict.breaks_run for _, verdict in manifest.verdicts)
-        return msgspec.structs.replace(manifest, status="broken budget") if broken else manifest
-
-    def _fill(self, directory: Path, manifest: RunManifest) -> None:
-        for step, cached in self._workspace.finished.items():
-            if cached.artifact_path is not None:
-                _link_tree(cached.artifact_path, directory / "artifacts" / step)
-            for name, folder in ((TRANSLATIONS_NAME, "translations"), (METRICS_NAME, "training")):
-                if (cached.directory / name).is_file():
-                    (directory / folder).mkdir(exist_ok=True)
-                    _link(cached.directory / name, directory / folder / f"{step}.jsonl")
-            if (cached.directory / EVENTS_NAME).is_dir():
-                _link_tree(cached.directory / EVENTS_NAME, directory / "training" / step)
-        write_atomic(directory / MANIFEST_NAME, msgspec.json.format(canonical_json(manifest), indent=2) + b"\n")
-
-    def _report(self, directory: Path, manifest: RunManifest) -> None:
-        for planned in self._plan.steps:
-            if isinstance(self._workspace.finished[planned.step.id].entry.result, ReportResult):
-                for choice in planned.plugins:
-                    self._workspace.create(choice).report(manifest, directory)
+                paths.setdefault(self._digests[name], artifact_place(name))
+        return paths
 
 
-def _with_paths(plain: Any, paths: dict[str, str]) -> Any:
-    if isinstance(plain, list):
-        return [_with_paths(item, paths) for item in plain]
-    if not isinstance(plain, dict):
-        return plain
-    placed = {key: _with_paths(value, paths) for key, value in plain.items()}
-    if {"path", "digest", "size_bytes"} <= placed.keys():
-        placed["path"] = paths.get(placed["digest"], placed["path"])
-    return placed
-
-
-def _link_tree(source: Path, target: Path) -> None:
-    shutil.copytree(source, target, copy_function=lambda old, new: _link(Path(old), Path(new)))
-
-
-def _link(source: Path, target: Path) -> None:
-    """A hard link, or a copy where the file system has none. The cache notices a change by its digests."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+def _describe_stop(error: BaseException, *, step: str | None, seconds: float) -> Stop:
+    """What ended a run, in the words of the error that the user sees."""
+    message, hint = str(error), None
+    if isinstance(error, LingoLiteError):
+        message, hint = error.message, error.hint
+    elif isinstance(error, Exception):
+        message = f"{type(error).__name__}: {error}"
+    return Stop(
+        where=f"at `{step}`" if step else "while its files were written",
+        step=step,
+        seconds=seconds,
+        error=type(error).__name__,
+        message=message,
+        hint=hint,
+    )
 
 
 def describe_record(record: StepRecord) -> str:

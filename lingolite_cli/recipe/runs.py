@@ -62,8 +62,13 @@ def _time_of(name: str) -> datetime | None:
 
 
 def last_run(directory: Path) -> Path | None:
-    """The last of a recipe's runs, which lie in `directory`: their ids begin with their time."""
-    return max((path.parent for path in directory.glob(f"*/{MANIFEST_NAME}")), default=None)
+    """The last of a recipe's runs, which lie in `directory`, that came to its end: their ids begin with their time.
+
+    Raises:
+        LingoLiteError: a manifest that is later cannot be read.
+    """
+    found = sorted((path.parent for path in directory.glob(f"*/{MANIFEST_NAME}")), reverse=True)
+    return next((run for run in found if read_run(run).stop is None), None)
 
 
 def place_of(directory: Path, *, root: Path) -> str:

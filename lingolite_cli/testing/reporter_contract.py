@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -10,7 +12,7 @@ import pytest
 
 from lingolite_cli.recipe.record import RunManifest
 from lingolite_cli.testing.contract import Contract
-from lingolite_cli.testing.sample_run import sample_run
+from lingolite_cli.testing.sample_run import sample_run, sample_stop
 
 if TYPE_CHECKING:
     from lingolite_cli.plugins.interfaces import Reporter
@@ -26,11 +28,17 @@ class ReporterContract(Contract):
         """The reporter under test."""
         return cast("Reporter", self.loaded().create(options=self.options))
 
-    @pytest.mark.parametrize("has_verdicts", [True, False], ids=["verdicts", "no-verdicts"])
-    def test_what_it_names_is_what_it_writes(self, reporter: Reporter, tmp_path: Path, has_verdicts: bool) -> None:
+    @pytest.mark.parametrize(
+        "make",
+        [sample_run, partial(sample_run, has_verdicts=False), sample_stop],
+        ids=["verdicts", "no-verdicts", "stopped"],
+    )
+    def test_what_it_names_is_what_it_writes(
+        self, reporter: Reporter, tmp_path: Path, make: Callable[[Path], RunManifest]
+    ) -> None:
         directory = tmp_path / "run"
         directory.mkdir()
-        manifest = sample_run(directory, has_verdicts=has_verdicts)
+        manifest = make(directory)
         before, told = _contents(directory), msgspec.json.encode(manifest)
         named = reporter.report(manifest, directory)
         after = _contents(directory)

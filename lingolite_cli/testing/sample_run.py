@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from lingolite_cli.benchmark.figures import BenchmarkRow, Ratio
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.environment import Environment
@@ -27,6 +29,7 @@ from lingolite_cli.recipe.record import (
     SentencePair,
     StepRecord,
     StepResult,
+    Stop,
     VerifyResult,
 )
 from lingolite_cli.recipe.translations import TranslationRecord, write_translations
@@ -39,6 +42,20 @@ _INT8 = ArtifactSummary(
     path="artifacts/int8", format="bundle-int8", digest="2b" * 32, size_bytes=7_512_006, scheme="dynamic-int8"
 )
 _CORPUS = CorpusSummary(name="test", digest="3c" * 32, num_samples=len(_SOURCES), languages=LANGUAGES)
+
+
+def sample_stop(directory: Path) -> RunManifest:
+    """The sample run as it would be had an error stopped it at its second step."""
+    whole = sample_run(directory)
+    stop = Stop(
+        where="at `int8`",
+        step="int8",
+        seconds=0.5,
+        error="LingoLiteError",
+        message="a weight of `<b>encoder</b>` is infinite | or not a number",
+        hint="take an earlier checkpoint",
+    )
+    return msgspec.structs.replace(whole, status="failed", steps=whole.steps[:1], stop=stop)
 
 
 def sample_run(directory: Path, *, has_verdicts: bool = True) -> RunManifest:

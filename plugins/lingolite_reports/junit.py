@@ -1,13 +1,14 @@
 """The reporter `junit`: steps and budgets as test cases, in the XML that CI servers read.
 
 A step is a suite. Its first case is that it ran; then there is one for each of its budgets. A budget that breaks the
-run is a failure, whatever the reason; an inconclusive one that the recipe allows is skipped.
+run is a failure, whatever the reason; an inconclusive one that the recipe allows is skipped. Of a run that stopped, the
+step that it was at is an error, and the budgets and steps that were not reached are skipped.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -15,7 +16,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from lingolite_cli.artifact import write_atomic
 from lingolite_cli.evaluation.verdicts import Verdict
 from lingolite_cli.plugins.specs import NoOptions
-from lingolite_cli.recipe.record import BenchmarkResult, EvaluateResult, RunManifest, StepRecord, VerifyResult
+from lingolite_cli.recipe.record import BenchmarkResult, EvaluateResult, RunManifest, StepRecord, Stop, VerifyResult
 from lingolite_reports import formats
 
 FILE_NAME = "junit.xml"
@@ -40,44 +41,60 @@ class JUnitReporter:
 def render(manifest: RunManifest) -> bytes:
     """The document, UTF-8. It keeps to what both the schema of Ant and that of Jenkins allow."""
     root = Element("testsuites")
-    for number, (step, started) in enumerate(zip(manifest.steps, _starts(manifest), strict=True)):
-        suite = _suite(step, manifest)
+    suites = [_suite(step, manifest) for step in manifest.steps]
+    if manifest.stop is not None:
+        suites += _unfinished(manifest, manifest.stop)
+    at = datetime.fromisoformat(manifest.started.replace("Z", "+00:00")).replace(tzinfo=None)
+    for number, suite in enumerate(suites):
         suite.set("id", str(number))
-        suite.set("timestamp", started)
+        suite.set("timestamp", at.isoformat(timespec="seconds"))
+        at += timedelta(seconds=float(suite.attrib["time"]))
         root.append(suite)
     indent(root)
     return bytes(tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
-
-
-def _starts(manifest: RunManifest) -> Iterator[str]:
-    """When each step began (UTC), from the start of the run and what the steps before it took."""
-    at = datetime.fromisoformat(manifest.started.replace("Z", "+00:00")).replace(tzinfo=None)
-    for step in manifest.steps:
-        yield at.isoformat(timespec="seconds")
-        at += timedelta(seconds=step.seconds)
 
 
 def _suite(step: StepRecord, manifest: RunManifest) -> Element:
     name = f"{manifest.name}.{step.id}"
     verdicts = step.result.verdicts if isinstance(step.result, VerifyResult | BenchmarkResult) else []
     cases = [_case(name, step.uses, seconds=step.seconds), *(_budget_case(verdict, name) for verdict in verdicts)]
+    out = [*_remarks(step), *map(_numbers, verdicts)]
+    return _suite_of(cases, manifest, name=name, out=out, err=getattr(step.result, "warnings", []))
+
+
+def _unfinished(manifest: RunManifest, stop: Stop) -> Iterator[Element]:
+    """A suite for each step that the run did not finish; one of its own for an error beside all steps."""
+    if stop.step is None:
+        name = f"{manifest.name}.run"
+        yield _suite_of([_error_case(stop, name, "run")], manifest, name=name)
+    for step in manifest.unfinished:
+        name = f"{manifest.name}.{step.id}"
+        is_stopped = step.id == stop.step
+        first = _error_case(stop, name, step.uses) if is_stopped else _skipped_case(stop, name, step.uses)
+        cases = [first, *(_skipped_case(stop, name, budget) for budget in step.budgets)]
+        yield _suite_of(cases, manifest, name=name)
+
+
+def _suite_of(
+    cases: list[Element], manifest: RunManifest, *, name: str, out: Sequence[str] = (), err: Sequence[str] = ()
+) -> Element:
     suite = Element(
         "testsuite",
         _attributes(
             name=name,
             package=manifest.name,
             hostname="localhost",
-            time=_seconds(step.seconds),
+            time=_seconds(sum(float(case.attrib["time"]) for case in cases)),
             tests=str(len(cases)),
             failures=str(sum(case.find("failure") is not None for case in cases)),
-            errors="0",
+            errors=str(sum(case.find("error") is not None for case in cases)),
             skipped=str(sum(case.find("skipped") is not None for case in cases)),
         ),
     )
     suite.append(_properties(manifest))
     suite.extend(cases)
-    SubElement(suite, "system-out").text = _legal("\n".join([*_remarks(step), *map(_numbers, verdicts)]))
-    SubElement(suite, "system-err").text = _legal("\n".join(getattr(step.result, "warnings", [])))
+    SubElement(suite, "system-out").text = _legal("\n".join(out))
+    SubElement(suite, "system-err").text = _legal("\n".join(err))
     return suite
 
 
@@ -93,6 +110,19 @@ def _budget_case(verdict: Verdict, suite: str) -> Element:
         failure.text = _legal(_numbers(verdict))
     elif verdict.status != "pass":
         SubElement(case, "skipped", _attributes(message=f"{verdict.status}, which the recipe allows: {verdict.why}"))
+    return case
+
+
+def _error_case(stop: Stop, suite: str, name: str) -> Element:
+    case = _case(suite, name, seconds=stop.seconds)
+    error = SubElement(case, "error", _attributes(type=stop.error, message=stop.message))
+    error.text = _legal(stop.said if stop.hint is None else f"{stop.said}\n\nhint: {stop.hint}")
+    return case
+
+
+def _skipped_case(stop: Stop, suite: str, name: str) -> Element:
+    case = _case(suite, name, seconds=0.0)
+    SubElement(case, "skipped", _attributes(message=f"not reached: the run stopped {stop.where}"))
     return case
 
 

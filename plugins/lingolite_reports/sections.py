@@ -13,7 +13,7 @@ import msgspec
 
 from lingolite_cli.evaluation.verdicts import Verdict
 from lingolite_cli.evaluation.word_diff import Span, word_diff
-from lingolite_cli.recipe.record import BenchmarkResult, RunManifest, SentencePair, VerifyResult
+from lingolite_cli.recipe.record import BenchmarkResult, RunManifest, SentencePair, Stop, VerifyResult
 from lingolite_reports import formats
 from lingolite_reports.faults import faults_table
 from lingolite_reports.lengths import lengths_table
@@ -39,6 +39,8 @@ from lingolite_reports.tables import (
 from lingolite_reports.trainings import texts_table, trainings_table
 
 _MOST_FINDINGS = 8
+
+Status = Literal["pass", "fail", "inconclusive", "done", "stopped"]
 
 Key = Literal[
     "budgets", "training", "search", "quality", "parity", "size", "speed", "faults", "sentences", "steps", "provenance"
@@ -90,7 +92,7 @@ class Report(msgspec.Struct, frozen=True):
 
     title: str
     run_id: str
-    status: Literal["pass", "fail", "inconclusive", "done"]
+    status: Status
     verdict: str
     reasons: list[str]
     facts: list[Fact]
@@ -136,7 +138,11 @@ def compose(manifest: RunManifest, found: Sequence[Pairing] = ()) -> Report:
     )
 
 
-def _verdict(manifest: RunManifest) -> tuple[Literal["pass", "fail", "inconclusive", "done"], str]:
+def _verdict(manifest: RunManifest) -> tuple[Status, str]:
+    if manifest.stop is not None:
+        finished, left = len(manifest.steps), len(manifest.unfinished)
+        steps = _count(finished + left, "step")
+        return "stopped", f"An error {manifest.stop.where} ended the run; {finished} of {steps} done"
     verdicts = manifest.verdicts
     broken = [verdict for _, verdict in verdicts if verdict.breaks_run]
     allowed = [verdict for _, verdict in verdicts if verdict.status == "inconclusive" and not verdict.breaks_run]
@@ -154,11 +160,21 @@ def _verdict(manifest: RunManifest) -> tuple[Literal["pass", "fail", "inconclusi
 def _reasons(manifest: RunManifest) -> list[str]:
     """Why the verdict is what it is; of a plain pass, how close it was."""
     doubtful = [(step, verdict) for step, verdict in manifest.verdicts if verdict.status != "pass"]
-    if doubtful:
-        ordered = sorted(doubtful, key=lambda pair: not pair[1].breaks_run)
-        return [f"{step}.{verdict.budget}: {verdict.why}" for step, verdict in ordered]
+    ordered = sorted(doubtful, key=lambda pair: not pair[1].breaks_run)
+    why = [f"{step}.{verdict.budget}: {verdict.why}" for step, verdict in ordered]
+    if manifest.stop is not None:
+        return [*_stop_reasons(manifest, manifest.stop), *why]
+    if why:
+        return why
     closest = min(manifest.verdicts, key=lambda pair: _room(pair[1]), default=None)
     return [] if closest is None else [f"The closest was {closest[0]}.{closest[1].budget}: {closest[1].why}"]
+
+
+def _stop_reasons(manifest: RunManifest, stop: Stop) -> list[str]:
+    """What the error said, and which budgets are open because of it."""
+    reasons = [stop.message] if stop.hint is None else [stop.message, f"Hint: {stop.hint}"]
+    unjudged = [f"{step.id}.{budget}" for step in manifest.unfinished for budget in step.budgets]
+    return [*reasons, f"Budgets that were not reached: {', '.join(unjudged)}"] if unjudged else reasons
 
 
 def _room(verdict: Verdict) -> float:

@@ -271,6 +271,11 @@ def steps_table(manifest: RunManifest) -> Table:
         ]
         for step in manifest.steps
     ]
+    for left in manifest.unfinished:
+        is_stopped = manifest.stop is not None and left.id == manifest.stop.step
+        seconds = formats.duration(manifest.stop.seconds) if manifest.stop and is_stopped else formats.NOTHING
+        status = "stopped" if is_stopped else "not reached"
+        rows.append([left.id, left.uses, status, seconds, formats.NOTHING, formats.NOTHING])
     return Table("Steps in order", columns, rows)
 
 

@@ -77,9 +77,10 @@ def test_failed_run_is_kept_with_what_it_had_and_why(with_echo: Command, project
     (run,) = listed(with_echo)
     assert run["status"] == "failed"
     assert run["problem"].startswith("at `shipped`: FileNotFoundError: ")
-    assert run["directory"] is None
+    assert (project / run["directory"] / "report.md").is_file()
     assert [system["name"] for system in run["systems"]] == ["baseline"]
-    assert not (project / "runs").exists()
+    (project / STORE).unlink()
+    assert listed(with_echo) == [run]
 
 
 def test_deleted_store_is_filled_from_the_runs(ran: Command, project: Path) -> None:

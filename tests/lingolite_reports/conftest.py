@@ -41,6 +41,7 @@ from lingolite_cli.recipe.record import (
     SentencePair,
     StepRecord,
     StepResult,
+    Stop,
     VerifyResult,
 )
 from lingolite_cli.recipe.translations import TranslationRecord, write_translations
@@ -385,6 +386,23 @@ def whole_source(manifest: RunManifest, run_directory: Path) -> str:
 @pytest.fixture(scope="session")
 def figures(manifest: RunManifest) -> dict[Key, list[Figure]]:
     return draw(manifest)
+
+
+@pytest.fixture
+def stopped_manifest(manifest: RunManifest) -> RunManifest:
+    """A run that an error stopped at its third step, in words that mean to be markup."""
+    stop = Stop(
+        where="at `onnx`",
+        step="onnx",
+        seconds=4.5,
+        error="LingoLiteError",
+        message="cannot write <script>alert('x')</script> | *opset* 3",
+        hint="choose 17",
+    )
+    steps = [{"id": step.id, "uses": step.uses, "budget": {}} for step in manifest.steps]
+    steps[4]["budget"] = {"bleu_drop_max": 0.5}
+    recipe = {**manifest.recipe, "steps": steps}
+    return msgspec.structs.replace(manifest, status="failed", recipe=recipe, steps=manifest.steps[:2], stop=stop)
 
 
 @pytest.fixture

@@ -287,3 +287,14 @@ def test_page_with_sentences_has_ids_once_and_labels_for_what_one_can_change(who
 
 def test_page_is_small(whole_source: str) -> None:
     assert len(whole_source.encode()) < 300_000
+
+
+@pytest.mark.parametrize("num_finished", [0, 2])
+def test_run_that_stopped_says_so_before_all_else(stopped_manifest: RunManifest, num_finished: int) -> None:
+    page = render(msgspec.structs.replace(stopped_manifest, steps=stopped_manifest.steps[:num_finished]))
+    text = Page(page).text
+    banner = text.index("✗ Stopped by an error An error at `onnx` ended the run")
+    assert banner < text.index("cannot write <script>alert('x')") < text.index("Hint: choose 17")
+    assert text.index("Hint: choose 17") < text.index("Budgets that were not reached: verify.bleu_drop_max")
+    assert '<div class="banner stopped">' in page
+    assert text.count("not reached") == 1 + 5 - num_finished

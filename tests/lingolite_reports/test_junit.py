@@ -123,3 +123,30 @@ def test_reporter_writes_one_file_and_the_same_again(manifest: RunManifest, tmp_
     assert JUnitReporter(options=NoOptions()).report(manifest, tmp_path) == [tmp_path / "junit.xml"]
     assert [path.name for path in tmp_path.iterdir()] == ["junit.xml"]
     assert (tmp_path / "junit.xml").read_bytes() == render(manifest)
+
+
+def test_step_that_stopped_is_an_error_and_what_it_kept_from_running_is_skipped(stopped_manifest: RunManifest) -> None:
+    found = suites(stopped_manifest)
+    assert {name: cases(suite) for name, suite in found.items()} == {
+        "mobile.baseline": {"evaluate": "passed"},
+        "mobile.int8": {"quantize": "passed"},
+        "mobile.onnx": {"export": "error"},
+        "mobile.shipped": {"evaluate": "skipped"},
+        "mobile.verify": {"verify": "skipped", "bleu_drop_max": "skipped"},
+        "mobile.speed": {"benchmark": "skipped"},
+    }
+    error = found["mobile.onnx"].find(".//error")
+    assert error is not None
+    assert error.attrib == {"type": "LingoLiteError", "message": "cannot write <script>alert('x')</script> | *opset* 3"}
+    assert str(error.text).endswith("| *opset* 3\n\nhint: choose 17")
+    counts = ("tests", "errors", "failures", "skipped", "time")
+    assert [found["mobile.onnx"].attrib[name] for name in counts] == ["1", "1", "0", "0", "4.500"]
+    assert [found["mobile.verify"].attrib[name] for name in counts] == ["2", "0", "0", "2", "0.000"]
+
+
+def test_error_after_the_last_step_is_a_case_of_its_own(manifest: RunManifest, stopped_manifest: RunManifest) -> None:
+    assert stopped_manifest.stop is not None
+    stop = msgspec.structs.replace(stopped_manifest.stop, where="while its files were written", step=None)
+    late = suites(msgspec.structs.replace(stopped_manifest, steps=manifest.steps, stop=stop))
+    assert list(late)[-1] == "mobile.run"
+    assert cases(late["mobile.run"]) == {"run": "error"}
