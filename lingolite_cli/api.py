@@ -45,7 +45,8 @@ def translate(
     Args:
         texts: a sentence, or a sequence of sentences.
         model: an artifact; the project's model without it.
-        backend: the backend; one that runs the artifact without it.
+        backend: the backend; one that runs the artifact without it. If it needs another format, the artifact
+            is converted into the cache.
         languages: source and target language; those of the project, or of the model, without it.
         batch_size: most sentences in a batch.
         threads: threads for the engine; the project's without it.
@@ -66,7 +67,9 @@ def translate(
     state = _state()
     artifact = model if isinstance(model, Artifact) else Artifact.open(adhoc.model_path(state, _path(model)))
     options = asked_decoding(artifact, decoding, project=state.project)
-    with open_engine(state, artifact, backend=backend, options={}, threads=threads, workers=workers) as engine:
+    with open_engine(
+        state, artifact, state.console(), backend=backend, options={}, threads=threads, workers=workers
+    ) as engine:
         translator = engine.translator(options, languages=languages, batch_size=batch_size)
         found = [translation.text for translation in translator.translate([texts] if isinstance(texts, str) else texts)]
     return found[0] if isinstance(texts, str) else found
@@ -86,7 +89,8 @@ def translate_stream(
     Args:
         text: a sentence.
         model: an artifact; the project's model without it.
-        backend: the backend; one that runs the artifact without it.
+        backend: the backend; one that runs the artifact without it. If it needs another format, the artifact
+            is converted into the cache.
         languages: source and target language; those of the project, or of the model, without it.
         threads: threads for the engine; the project's without it.
         **decoding: `max_length`, `min_length`.
@@ -100,7 +104,7 @@ def translate_stream(
     state = _state()
     artifact = model if isinstance(model, Artifact) else Artifact.open(adhoc.model_path(state, _path(model)))
     options = asked_decoding(artifact, decoding, project=state.project)
-    with open_engine(state, artifact, backend=backend, options={}, threads=threads) as engine:
+    with open_engine(state, artifact, state.console(), backend=backend, options={}, threads=threads) as engine:
         shown = ""
         for found in engine.translator(options, languages=languages, batch_size=1).translate_in_steps(text):
             if found.text != shown:

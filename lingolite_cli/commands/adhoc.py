@@ -209,6 +209,29 @@ def lead_to(registry: Registry, *, backend: str, format: str, reference: str = M
     )
 
 
+def note_conversion(lead: Conversion, console: Console, *, backend: str) -> None:
+    """Say that a model is made into another format, where it is."""
+    for step in lead.steps:
+        console.note(f"backend `{backend}` runs another format: the model is converted ({step['uses']}) into the cache")
+
+
+def converted(state: State, artifact: Artifact, console: Console, *, backend: str, threads: int) -> Artifact:
+    """What `backend` can run of `artifact`: itself, or what plugins make of it in the cache.
+
+    Raises:
+        LingoLiteError: as of `lead_to`, or of the conversion.
+    """
+    lead = lead_to(state.registry, backend=backend, format=artifact.manifest.format)
+    if not lead.steps:
+        return artifact
+    note_conversion(lead, console, backend=backend)
+    inputs = {"model": model_input(artifact.path.resolve())}
+    records, runner = run_job(state, Job(command="convert", inputs=inputs, steps=lead.steps, threads=threads), console)
+    path = runner.finished(records[-1].id).artifact_path
+    assert path is not None, "a conversion makes an artifact"
+    return Artifact.open(path)
+
+
 def _spec(entry: Any) -> Any:
     return entry.spec
 

@@ -7,8 +7,9 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.commands.adhoc import backend_for
+from lingolite_cli.commands.adhoc import backend_for, converted
 from lingolite_cli.commands.state import State
+from lingolite_cli.console import Console
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.recipe.decoding import resolve_decoding
@@ -62,36 +63,34 @@ class Engine:
 def open_engine(
     state: State,
     artifact: Artifact,
+    console: Console,
     *,
     backend: str | None,
     options: Mapping[str, Any],
     threads: int | None,
     workers: int = 1,
 ) -> Iterator[Engine]:
-    """Open `artifact` with a backend; it is closed with the block.
+    """Open `artifact` with a backend; it is closed with the block. Another format is made in the cache if it needs one.
 
     Args:
         state: the invocation.
         artifact: what to run.
+        console: told of a conversion.
         backend: its name; None is the one that fits.
         options: the backend's.
         threads: for the engine; None is the project's.
         workers: processes that each have the engine, and share what is to be translated.
 
     Raises:
-        LingoLiteError: the backend cannot be used, or does not run this format.
+        LingoLiteError: the backend cannot be used, or no plugin leads from this format to one that it runs.
     """
     threads = state.project.threads if threads is None else threads
     if threads < 1:
         raise LingoLiteError(f"threads must be at least 1, not {threads}")
     name = backend_for(state, format=artifact.manifest.format, asked=backend)
     loaded = state.registry.resolve("backend", name)
-    if artifact.manifest.format not in loaded.spec.accepts:
-        raise LingoLiteError(
-            f"backend `{name}` does not run format {artifact.manifest.format}",
-            hint=f"it runs {', '.join(sorted(loaded.spec.accepts))}; make one with `lingolite export` or "
-            "`quantize`, and pass it as --model DIR",
-        )
+    loaded.options(options)  # what is wrong in them is refused before a conversion
+    artifact = converted(state, artifact, console, backend=name, threads=threads)
     from lingolite_cli.workers.pool import open_backend
 
     blocked = tuple(sorted(state.registry.host.blocked))

@@ -67,8 +67,7 @@ def eval_(
     path = adhoc.model_path(state, model)
     chosen = _backend(state, path, backend, no_cache=no_cache)
     lead = adhoc.lead_to(state.registry, backend=chosen, format=adhoc.format_of(path))
-    for step in lead.steps:
-        console.note(f"backend `{chosen}` runs another format: the model is converted ({step['uses']}) into the cache")
+    adhoc.note_conversion(lead, console, backend=chosen)
     step = _step(
         chosen, lead.reference, metrics=metrics, batch_size=batch_size, max_samples=max_samples, workers=workers
     )

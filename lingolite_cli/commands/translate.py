@@ -39,7 +39,7 @@ def translate(
     text: Annotated[list[str] | None, typer.Argument(help="Sentences; stdin without them.")] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Translate a file, line by line.")] = None,
     model: Model = None,
-    backend: Annotated[str | None, typer.Option(help="The backend; one that runs the model without it.")] = None,
+    backend: Annotated[str | None, typer.Option(help="The backend; another format is made if it needs one.")] = None,
     languages: Languages = None,
     beam_size: Annotated[int | None, typer.Option(min=1, help="1 is greedy search.")] = None,
     length_penalty: Annotated[float | None, typer.Option(help="GNMT's alpha, for beams.")] = None,
@@ -79,7 +79,9 @@ def translate(
     name = adhoc.backend_for(state, format=artifact.manifest.format, asked=backend)
     flags = {"device": device, "provider": provider, "shortlist": shortlist or None}
     options = adhoc.plugin_options(state.registry, kind="backend", name=name, flags=flags, pairs=parse_options(option))
-    with open_engine(state, artifact, backend=name, options=options, threads=threads, workers=workers or 1) as engine:
+    with open_engine(
+        state, artifact, console, backend=name, options=options, threads=threads, workers=workers or 1
+    ) as engine:
         for warning in engine.warnings:
             console.warn(warning)
         translator = engine.translator(decoding, languages=parse_languages(languages), batch_size=size)

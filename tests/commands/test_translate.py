@@ -169,7 +169,6 @@ def test_each_sentence_is_answered_before_the_next_is_read(project: Path, echo: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--backend", "onnx"), "backend `onnx` does not run format bundle"),
         (("--backend", "ecko"), "there is no backend called `ecko`"),
         (("--languages", "en-nl"), "the model does not know the language `nl`"),
         (("--languages", "english"), "--languages english: expected two languages"),
@@ -191,6 +190,27 @@ def test_a_wrong_option_is_refused_before_any_output(
     assert outcome.out == ""
     assert message in outcome.err
     assert "Traceback" not in outcome.err
+
+
+def test_a_bundle_is_converted_when_the_backend_needs_another_format(with_echo: Command, project: Path) -> None:
+    said = "backend `int8` runs another format: the model is converted (quantize) into the cache"
+    arguments = ("translate", "Open the file.", "--backend", "int8", "--max-length", "4")
+    first = with_echo(*arguments)
+    assert (first.code, first.out.count("\n")) == (0, 1), first.err
+    assert said in first.err
+    again = with_echo(*arguments)
+    assert again.out == first.out
+    assert "quantize: cached" in again.err
+    assert with_echo("quantize", "--out", "small").code == 0
+    assert with_echo("translate", "Open the file.", "--model", "small", "--max-length", "4").out == first.out
+    assert with_echo("eval", *arguments[2:], "--max-samples", "2").err.count("quantize: cached") == 1
+
+
+def test_a_wrong_option_is_refused_before_a_conversion(with_echo: Command, project: Path) -> None:
+    outcome = with_echo("translate", "hello", "--backend", "int8", "--option", "depth=1")
+    assert outcome.code == 2
+    assert "options of backend `int8`: unknown key `depth` = 1" in outcome.err
+    assert not (project / ".lingolite").exists()
 
 
 def test_without_a_project_a_model_must_be_named(with_echo: Command, tmp_path: Path, project: Path) -> None:
