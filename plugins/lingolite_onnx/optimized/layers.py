@@ -1,5 +1,5 @@
-"""The parts of the model in ONNX Runtime's own operators: embedding, fused linear maps, norms with the residual sum,
-attention over buffers, SwiGLU.
+"""The parts of the model in ONNX Runtime's own operators: embedding, fused linear maps, norms, attention over
+buffers, SwiGLU.
 
 B batch, S source, H heads, K key/value heads, G = H / K, D head_dim.
 """
@@ -54,6 +54,10 @@ class OptimizedLayers:
             return self._products.product(x, concatenate(matrices), name=JOINT.join(names))
         parts = [self._products.product(x, matrix, name=name) for matrix, name in zip(matrices, names, strict=True)]
         return self.graph.op("Concat", *parts, axis=-1)
+
+    def linear_plus(self, x: str, name: str, residual: str) -> str:
+        """[..., out]: the product of x [..., in] with one matrix, added to `residual`."""
+        return self._products.product(x, self.weights.matrix(name), name=name, plus=residual)
 
     def projection(self, x: str, *, output: str) -> str:
         """[..., V] logits; a tied matrix is the very bytes of the embedding."""
@@ -118,20 +122,6 @@ class OptimizedLayers:
         gains = self.graph.constant(self.weights.norm(name), name)
         return self.graph.op("SimplifiedLayerNormalization", x, gains, axis=-1, epsilon=_EPSILON, stash_type=1)
 
-    def add_and_norm(self, x: str, addend: str, name: str) -> tuple[str, str]:
-        """The sum of x and what a layer adds to it, and the RMSNorm of that sum, in one operator."""
-        gains = self.graph.constant(self.weights.norm(name), name)
-        normed, _, _, total = self.graph.ops(
-            "SkipSimplifiedLayerNormalization",
-            x,
-            addend,
-            gains,
-            names=[None, "", "", None],
-            domain=RUNTIME_DOMAIN,
-            epsilon=_EPSILON,
-        )
-        return total, normed
-
     def self_attention(
         self,
         fused: str,
@@ -185,7 +175,8 @@ class OptimizedLayers:
         attended = graph.op("MatMul", shares, value)
         return graph.op("Reshape", attended, graph.integers(-1, 1, config.d_model))
 
-    def feed_forward(self, x: str, name: str) -> str:
-        """SwiGLU of x [..., d_model]."""
+    def feed_forward_plus(self, x: str, name: str, residual: str) -> str:
+        """SwiGLU of x [..., d_model], added to `residual`."""
         names = (f"{name}.gate_proj", f"{name}.up_proj", f"{name}.down_proj")
-        return self._products.gated(x, Gated(*(self.weights.matrix(part) for part in names)), names=names)
+        parts = Gated(*(self.weights.matrix(part) for part in names))
+        return self._products.gated(x, parts, names=names, plus=residual)

@@ -76,29 +76,32 @@ class Products(ABC):
     def __init__(self, graph: GraphBuilder) -> None:
         self.graph = graph
 
-    def product(self, x: str, matrix: Matrix | GroupedMatrix, *, name: str, output: str | None = None) -> str:
-        """[..., out] float32 from x [..., in] float32 and a matrix [out, in]."""
+    def product(
+        self, x: str, matrix: Matrix | GroupedMatrix, *, name: str, output: str | None = None, plus: str | None = None
+    ) -> str:
+        """[..., out] float32 from x [..., in] float32 and a matrix [out, in], added to `plus` [..., out] if given."""
         if isinstance(matrix, GroupedMatrix):
-            return self._grouped(x, matrix, name=name, output=output)
+            return self._added(self._grouped(x, matrix, name=name, output=output), plus)
         if matrix.scale is not None:
-            return self._int8(x, matrix, matrix.scale, name=name, output=output)
+            return self._int8(x, matrix, matrix.scale, name=name, output=output, plus=plus)
         stored = self.graph.constant(np.ascontiguousarray(matrix.values.T), name)
-        return self.graph.op("MatMul", x, self.as_float32(stored, matrix), name=output)
+        return self._added(self.graph.op("MatMul", x, self.as_float32(stored, matrix), name=output), plus)
 
     def by_rows(self, x: str, matrix: Matrix, *, name: str, output: str | None = None) -> str:
         """The same with a float matrix that stays [out, in], because its rows are looked up, too."""
         stored = self.as_float32(self.graph.constant(matrix.values, name), matrix)
         return self.graph.op("FusedMatMul", x, stored, name=output, domain=RUNTIME_DOMAIN, transB=1)
 
-    def gated(self, x: str, parts: Gated, *, names: tuple[str, str, str]) -> str:
-        """SwiGLU (Shazeer 2020, arXiv:2002.05202, eq. 6) of x [..., in]; `names` of gate, up and down."""
+    def gated(self, x: str, parts: Gated, *, names: tuple[str, str, str], plus: str) -> str:
+        """SwiGLU (Shazeer 2020, arXiv:2002.05202, eq. 6) of x [..., in], added to `plus`; `names` of gate, up and
+        down."""
         graph, (gate, up) = self.graph, names[:2]
         if can_join((parts.gate, parts.up)):
             both = self.product(x, concatenate((parts.gate, parts.up)), name=JOINT.join(names[:2]))
             gated, scaled = graph.ops("Split", both, names=[None, None], axis=-1, num_outputs=2)
         else:
             gated, scaled = self.product(x, parts.gate, name=gate), self.product(x, parts.up, name=up)
-        return self.product(self._activate(gated, scaled), parts.down, name=names[2])
+        return self.product(self._activate(gated, scaled), parts.down, name=names[2], plus=plus)
 
     def _activate(self, gate: str, up: str) -> str:
         return self.graph.op("Mul", self.graph.op("QuickGelu", gate, domain=RUNTIME_DOMAIN, alpha=1.0), up)
@@ -109,9 +112,12 @@ class Products(ABC):
             return self.graph.op("Cast", stored, to=TensorProto.FLOAT)
         return stored
 
+    def _added(self, product: str, plus: str | None) -> str:
+        return product if plus is None else self.graph.op("Add", plus, product)
+
     @abstractmethod
-    def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None) -> str:
-        """[N, out] float32 from int8 weights."""
+    def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None, plus: str | None) -> str:
+        """As `product`, from int8 weights."""
 
     def _grouped(self, x: str, matrix: GroupedMatrix, *, name: str, output: str | None) -> str:
         graph = self.graph
@@ -138,10 +144,10 @@ class Products(ABC):
 class FewRows(Products):
     """For a handful of rows: the weights are read once, as they lie on disk."""
 
-    def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None) -> str:
+    def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None, plus: str | None) -> str:
         graph = self.graph
         stored, scales = blocks(matrix)
-        return graph.op(
+        product = graph.op(
             "MatMulNBits",
             x,
             graph.constant(stored, f"{name}.blocks"),
@@ -154,6 +160,7 @@ class FewRows(Products):
             block_size=stored.shape[2],
             accuracy_level=ROUNDED_BY_BLOCK,
         )
+        return self._added(product, plus)
 
 
 class Rounded(msgspec.Struct, frozen=True):
@@ -181,35 +188,60 @@ class ManyRows(Products):
         """How many neighbours of a row of activations share a scale."""
         return columns
 
-    def gated(self, x: str, parts: Gated, *, names: tuple[str, str, str]) -> str:
-        """As in any graph, but what `up` gives is left at the scale of its row of activations: the next rounding does
-        not mind, so the scale is put back after `down`, on fewer columns."""
+    def gated(self, x: str, parts: Gated, *, names: tuple[str, str, str], plus: str) -> str:
+        """As in any graph, but gate and up are products of their own, so that nothing is cut apart. Where a row of
+        activations has one scale, what `up` gives is left without it: the next rounding does not mind, so the scale is
+        put back after `down`, on fewer columns."""
         gate, up = parts.gate, parts.up
-        if not (is_int8(gate) and is_int8(up)) or self.rounded_together(gate.values.shape[1]) < gate.values.shape[1]:
-            return super().gated(x, parts, names=names)
+        if not (is_int8(gate) and is_int8(up) and self._has_columns(gate)):
+            return super().gated(x, parts, names=names, plus=plus)
         rounded = self._round(x, gate.values.shape[1], JOINT.join(names[:2]))
-        row_scale = rounded.scales[0]
-        products = [
-            self._multiply(rounded.integers[0], columns, matrix, name)
-            for matrix, columns, name in zip((gate, up), self.columns((gate, up), names[:2]), names, strict=False)
-        ]
-        hidden = self._activate(self.graph.op("Mul", products[0], row_scale), products[1])
-        return self.graph.op("Mul", self.product(hidden, parts.down, name=names[2]), row_scale)
+        gate_columns, up_columns = self.columns((gate, up), names[:2])
+        gated = self._sum(rounded, gate_columns, gate, name=names[0])
+        if len(rounded.scales) > 1:
+            hidden = self._activate(gated, self._sum(rounded, up_columns, up, name=names[1]))
+            return self.product(hidden, parts.down, name=names[2], plus=plus)
+        hidden = self._activate(gated, self._multiply(rounded.integers[0], up_columns, up, names[1]))
+        down = self.product(hidden, parts.down, name=names[2])
+        return self._scaled(down, rounded.scales[0], plus=plus)
 
-    def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None) -> str:
-        graph, columns = self.graph, matrix.values.shape[1]
-        rounded = self._round(x, columns, name)
+    def _has_columns(self, matrix: Matrix) -> bool:
+        """Whether a matrix is multiplied by columns."""
+        return True
+
+    def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None, plus: str | None) -> str:
+        rounded = self._round(x, matrix.values.shape[1], name)
         (stored,) = self.columns((matrix,), (name,))
-        size = self.rounded_together(columns)
-        products = []
+        return self._sum(rounded, stored, matrix, name=name, output=output, plus=plus)
+
+    def _sum(
+        self,
+        rounded: Rounded,
+        columns: str,
+        matrix: Matrix,
+        *,
+        name: str,
+        output: str | None = None,
+        plus: str | None = None,
+    ) -> str:
+        """The sum of the products of all parts, and of `plus`: no pass over the results but one a part."""
+        graph, size = self.graph, matrix.values.shape[1] // len(rounded.integers)
+        total, last = plus, len(rounded.integers) - 1
         for index, (integers, row_scale) in enumerate(zip(rounded.integers, rounded.scales, strict=True)):
-            part = stored
-            if size < columns:
+            part = columns
+            if last > 0:
                 bounds = graph.integers(index * size), graph.integers((index + 1) * size)
-                part = graph.op("Slice", stored, *bounds, graph.integers(0))
-            scaled = self._multiply(integers, part, matrix, name)
-            products.append(graph.op("Mul", scaled, row_scale, name=output if len(rounded.integers) == 1 else None))
-        return products[0] if len(products) == 1 else graph.op("Sum", *products, name=output)
+                part = graph.op("Slice", columns, *bounds, graph.integers(0))
+            product = self._multiply(integers, part, matrix, name)
+            total = self._scaled(product, row_scale, plus=total, output=output if index == last else None)
+        assert total is not None
+        return total
+
+    def _scaled(self, x: str, row_scale: str, *, plus: str | None, output: str | None = None) -> str:
+        """x [..., columns] times row_scale [..., 1], and `plus` added in the same pass."""
+        if plus is None:
+            return self.graph.op("Mul", x, row_scale, name=output)
+        return self.graph.op("GatedAdd", plus, x, row_scale, name=output, domain=RUNTIME_DOMAIN)
 
     def _multiply(self, integers: str, columns: str, matrix: Matrix, name: str) -> str:
         """[..., out] float32: all of a product but the scale of the row of activations."""
@@ -281,11 +313,14 @@ class ManyRowsOfBlocks(ManyRows):
         size = block_size(columns)
         return columns if columns % size else size
 
-    def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None) -> str:
-        columns = matrix.values.shape[1]
-        if columns > _MOST_PARTS * self.rounded_together(columns):
-            return self._by_blocks.product(x, matrix, name=name, output=output)
-        return super()._int8(x, matrix, scale, name=name, output=output)
+    def _has_columns(self, matrix: Matrix) -> bool:
+        columns: int = matrix.values.shape[1]
+        return columns <= _MOST_PARTS * self.rounded_together(columns)
+
+    def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None, plus: str | None) -> str:
+        if not self._has_columns(matrix):
+            return self._by_blocks.product(x, matrix, name=name, output=output, plus=plus)
+        return super()._int8(x, matrix, scale, name=name, output=output, plus=plus)
 
 
 def is_int8(matrix: Matrix | GroupedMatrix) -> TypeGuard[Matrix]:

@@ -182,18 +182,13 @@ class _Encoder:
         self._sizes = graph.op("Shape", "source_ids")
         lengths = self._lengths()
         x = layers.embedding(graph.op("Reshape", "source_ids", graph.integers(-1)), "encoder")
-        normed = layers.norm(x, "encoder.layers.0.norm1")
         for layer in range(config.n_encoder_layers):
             name = f"encoder.layers.{layer}"
             with graph.scope(f"layers.{layer}"):
-                attended = self._self_attention(normed, f"{name}.self_attn", lengths)
-                x, normed = layers.add_and_norm(x, attended, f"{name}.norm2")
-                following = f"encoder.layers.{layer + 1}.norm1"
-                last = layer + 1 == config.n_encoder_layers
-                x, normed = layers.add_and_norm(
-                    x, layers.feed_forward(normed, f"{name}.ffn"), "encoder.final_norm" if last else following
-                )
-        self._source(normed)
+                normed = layers.norm(x, f"{name}.norm1")
+                x = self._self_attention(normed, f"{name}.self_attn", lengths, residual=x)
+                x = layers.feed_forward_plus(layers.norm(x, f"{name}.norm2"), f"{name}.ffn", x)
+        self._source(layers.norm(x, "encoder.final_norm"))
 
     def _lengths(self) -> Lengths:
         """A row of nothing but padding counts as one token, for the attention operator knows no empty rows."""
@@ -206,14 +201,14 @@ class _Encoder:
             graph.op("Max", last, graph.constant(np.int32(0))), graph.op("Cast", longest, to=TensorProto.INT32)
         )
 
-    def _self_attention(self, x: str, name: str, lengths: Lengths) -> str:
+    def _self_attention(self, x: str, name: str, lengths: Lengths, *, residual: str) -> str:
         graph, config = self._graph, self._config
         fused = self._layers.linear(x, *(f"{name}.{kind}_proj" for kind in "qkv"))
         width = (config.n_heads + 2 * config.n_kv_heads) * config.head_dim
         by_row = graph.op("Reshape", fused, graph.op("Concat", self._sizes, graph.integers(width), axis=0))
         attended = self._layers.self_attention(by_row, lengths, past=("", ""), present=(None, None), is_causal=False)
         flat = graph.op("Reshape", attended, graph.integers(-1, config.d_model))
-        return self._layers.linear(flat, f"{name}.o_proj")
+        return self._layers.linear_plus(flat, f"{name}.o_proj", residual)
 
     def _source(self, encoded: str) -> None:
         """What the decoder reads of a source: keys [B, K, D, S] and values [B, K, S, D] of all layers, by one product,
@@ -249,18 +244,13 @@ class _Decoder:
     def build(self) -> None:
         graph, layers, config = self._graph, self._layers, self._config
         x = layers.embedding("tokens", "decoder")
-        normed = layers.norm(x, "decoder.layers.0.norm1")
         for layer in range(config.n_decoder_layers):
             name = f"decoder.layers.{layer}"
             with graph.scope(f"layers.{layer}"):
-                x, normed = layers.add_and_norm(x, self._self_attention(normed, layer), f"{name}.norm2")
-                x, normed = layers.add_and_norm(x, self._cross_attention(normed, layer), f"{name}.norm3")
-                following = f"decoder.layers.{layer + 1}.norm1"
-                last = layer + 1 == config.n_decoder_layers
-                x, normed = layers.add_and_norm(
-                    x, layers.feed_forward(normed, f"{name}.ffn"), "decoder.final_norm" if last else following
-                )
-        self._predict(normed)
+                x = self._self_attention(layers.norm(x, f"{name}.norm1"), layer, residual=x)
+                x = self._cross_attention(layers.norm(x, f"{name}.norm2"), layer, residual=x)
+                x = layers.feed_forward_plus(layers.norm(x, f"{name}.norm3"), f"{name}.ffn", x)
+        self._predict(layers.norm(x, "decoder.final_norm"))
 
     def _predict(self, normed: str) -> None:
         logits = self._layers.projection(normed, output=LOGITS)
@@ -269,7 +259,7 @@ class _Decoder:
         else:
             best(self._graph, logits)
 
-    def _self_attention(self, x: str, layer: int) -> str:
+    def _self_attention(self, x: str, layer: int, *, residual: str) -> str:
         name = f"decoder.layers.{layer}.self_attn"
         fused = self._layers.linear(x, *(f"{name}.{kind}_proj" for kind in "qkv"))
         attended = self._layers.self_attention(
@@ -279,14 +269,14 @@ class _Decoder:
             present=(f"present_key_{layer}", f"present_value_{layer}"),
             is_causal=True,
         )
-        return self._layers.linear(attended, f"{name}.o_proj")
+        return self._layers.linear_plus(attended, f"{name}.o_proj", residual)
 
-    def _cross_attention(self, x: str, layer: int) -> str:
+    def _cross_attention(self, x: str, layer: int, *, residual: str) -> str:
         name = f"decoder.layers.{layer}.cross_attn"
         attended = self._layers.cross_attention(
             self._layers.linear(x, f"{name}.q_proj"), f"cross_key_{layer}", f"cross_value_{layer}", "source_bias"
         )
-        return self._layers.linear(attended, f"{name}.o_proj")
+        return self._layers.linear_plus(attended, f"{name}.o_proj", residual)
 
 
 class _ShortlistDecoder(_Decoder):

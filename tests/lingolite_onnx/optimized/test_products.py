@@ -9,7 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from lingolite_onnx.graph import GraphBuilder, Value, WeightFile, write_model
-from lingolite_onnx.optimized.products import FewRows, ManyRows, ManyRowsOfBlocks, Products, block_size, blocks
+from lingolite_onnx.optimized.products import (
+    FewRows,
+    Gated,
+    ManyRows,
+    ManyRowsOfBlocks,
+    Products,
+    block_size,
+    blocks,
+)
 from lingolite_onnx.sessions import open_session
 from lingolite_onnx.weights import Matrix
 
@@ -19,8 +27,8 @@ from tests.lingolite_onnx.onnx_bundles import needs_exact_int8
 Array = npt.NDArray[Any]
 
 
-def matrix(rows: int, columns: int) -> Matrix:
-    random = np.random.default_rng(3)
+def matrix(rows: int, columns: int, seed: int = 3) -> Matrix:
+    random = np.random.default_rng(seed)
     integers = random.integers(-127, 128, (rows, columns)).astype(np.int8)
     return Matrix(integers, random.uniform(0.01, 0.02, rows).astype(np.float32))
 
@@ -29,11 +37,16 @@ def product(directory: Path, kind: type[Products], weights: Matrix | GroupedMatr
     """What ONNX Runtime makes of it."""
     graph = GraphBuilder("product", WeightFile(directory / f"{kind.__name__}.bin"))
     kind(graph).product("x", weights, name="matrix", output="y")
-    inputs = [Value("x", "float32", ("rows", 1, x.shape[2]), "")]
     num_outputs = len(weights.packed if isinstance(weights, GroupedMatrix) else weights.values)
-    model = graph.model(inputs, [Value("y", "float32", ("rows", 1, num_outputs), "")], opset_version=18)
+    return run(directory, graph, num_outputs, {"x": x})
+
+
+def run(directory: Path, graph: GraphBuilder, num_outputs: int, inputs: dict[str, Array]) -> Array:
+    """`y` [rows, 1, num_outputs]."""
+    values = [Value(name, "float32", ("rows", 1, array.shape[2]), "") for name, array in inputs.items()]
+    model = graph.model(values, [Value("y", "float32", ("rows", 1, num_outputs), "")], opset_version=18)
     write_model(model, directory / "product.onnx")
-    (y,) = open_session(directory / "product.onnx", threads=1).run(None, {"x": x})
+    (y,) = open_session(directory / "product.onnx", threads=1).run(None, inputs)
     found: Array = y
     return found
 
@@ -70,6 +83,41 @@ def test_the_encoder_rounds_by_row(tmp_path: Path) -> None:
     wanted = expected(weights, x, 512)
     found = product(tmp_path, ManyRows, weights, x)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6 * np.abs(wanted).max())
+
+
+@needs_exact_int8
+@pytest.mark.parametrize("columns", [48, 512, 768])
+def test_a_product_is_added_to_what_was_there(tmp_path: Path, columns: int) -> None:
+    weights = matrix(24, columns)
+    random = np.random.default_rng(4)
+    x, before = (random.standard_normal((5, 1, width)).astype(np.float32) for width in (columns, 24))
+    wanted = before + expected(weights, x, block_size(columns))
+    for kind in (FewRows, ManyRowsOfBlocks):
+        graph = GraphBuilder("sum", WeightFile(tmp_path / f"{kind.__name__}.bin"))
+        graph.op("Identity", kind(graph).product("x", weights, name="matrix", plus="before"), name="y")
+        found = run(tmp_path, graph, 24, {"x": x, "before": before})
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max(), err_msg=kind.__name__)
+
+
+@needs_exact_int8
+@pytest.mark.parametrize("kind", [FewRows, ManyRows, ManyRowsOfBlocks])
+@pytest.mark.parametrize("columns", [48, 512, 768])
+def test_swiglu_is_rounded_twice_and_added_to_what_was_there(
+    tmp_path: Path, kind: type[Products], columns: int
+) -> None:
+    """768 has too many blocks for products by columns."""
+    gate, up, down = matrix(32, columns, seed=5), matrix(32, columns, seed=6), matrix(24, 32, seed=7)
+    random = np.random.default_rng(4)
+    x, before = (random.standard_normal((5, 1, width)).astype(np.float32) for width in (columns, 24))
+    together = columns if kind is ManyRows else block_size(columns)
+    gated, scaled = expected(gate, x, together), expected(up, x, together)
+    wanted = before + expected(down, gated / (1 + np.exp(-gated)) * scaled, 32)
+    graph = GraphBuilder("swiglu", WeightFile(tmp_path / "weights.bin"))
+    names = ("gate", "up", "down")
+    graph.op("Identity", kind(graph).gated("x", Gated(gate, up, down), names=names, plus="before"), name="y")
+    found = run(tmp_path, graph, 24, {"x": x, "before": before})
+    level = np.abs(wanted).max() / 127  # an activation between two levels may be rounded either way
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=0.2 * level)
 
 
 @needs_exact_int8
