@@ -86,8 +86,9 @@ def _explain(message: str, data: Any, type_: Any, where: str) -> LingoLiteError:
     shown = "" if isinstance(value, dict | list) else f", not {_toml(value)}"
     reason = re.sub(r", got `[^`]*`$", "", reason).replace("Object missing", "missing").replace("`null`", "nothing")
     reason = re.sub(r"^Invalid (enum )?value .*$", "invalid value", reason).replace("`object`", "`table`")
+    place = ", ".join([*_tables(path, data), *([f"`{key}`"] if (key := _key(path)) else [])])
     return LingoLiteError(
-        f"{where}: `{_join(path, data)}`: {reason[:1].lower()}{reason[1:]}{shown}" if path else f"{where}: {reason}",
+        f"{where}: {place}: {reason[:1].lower()}{reason[1:]}{shown}" if path else f"{where}: {reason}",
         hint=_choices(path, data, type_),
     )
 
@@ -96,7 +97,8 @@ def _unknown_key(name: str, path: Path_, data: Any, type_: Any, where: str) -> L
     known = _known_keys(_type_at(type_, path, data))
     value = _value_at(data, [*path, name])
     shown = "" if isinstance(value, dict | list) else f" = {_toml(value)}"
-    return LingoLiteError(f"{where}: unknown key `{_join([*path, name], data)}`{shown}", hint=did_you_mean(name, known))
+    place = ": ".join([where, *([", ".join(tables)] if (tables := _tables(path, data)) else [])])
+    return LingoLiteError(f"{place}: unknown key `{_key([*path, name])}`{shown}", hint=did_you_mean(name, known))
 
 
 def _choices(path: Path_, data: Any, type_: Any) -> str | None:
@@ -142,17 +144,23 @@ def _failing_key(path: Path_, data: Any, type_: Any) -> str:
     return "..."
 
 
-def _join(path: Path_, data: Any) -> str:
-    """`steps[2].metrics`, and behind an index the id of the table there."""
-    text = ""
+def _tables(path: Path_, data: Any) -> list[str]:
+    """The elements of lists on the way, as people name them: step `verify` by its id, or step 3 where it has none."""
+    found = []
     for position, part in enumerate(path):
         if isinstance(part, int):
             element = _value_at(data, path[: position + 1])
             label = element.get("id") if isinstance(element, dict) else None
-            text += f"[{part}]{f' (id {label})' if label else ''}"
-        else:
-            text += f".{part}" if text else part
-    return text
+            noun = str(path[position - 1]).removesuffix("s") if isinstance(element, dict) else "item"
+            found += [] if isinstance(element, dict) else [f"`{_key(path[:position])}`"]
+            found.append(f"{noun} `{label}`" if label else f"{noun} {part + 1}")
+    return found
+
+
+def _key(path: Path_) -> str:
+    """`budget.bleu_drop_max`: the keys behind the last element of a list."""
+    start = max((position + 1 for position, part in enumerate(path) if isinstance(part, int)), default=0)
+    return ".".join(map(str, path[start:]))
 
 
 def _value_at(data: Any, path: Path_) -> Any:

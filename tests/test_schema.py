@@ -72,12 +72,12 @@ def test_valid_data_become_structs() -> None:
         ({"name": "n", "vehicels": 3}, "park.toml: unknown key `vehicels` = 3", "did you mean `vehicles`?"),
         (
             {"name": "n", "vehicles": [BOAT, {**BICYCLE, "bel": True}]},
-            "park.toml: unknown key `vehicles[1] (id red).bel` = true",
+            "park.toml: vehicle `red`: unknown key `bel` = true",
             "did you mean `bell`?",
         ),
         (
             {"name": "n", "vehicles": [{**BICYCLE, "wheels": [{"radius": 1.0}, {"radius": 2.0, "sopkes": "x"}]}]},
-            'park.toml: unknown key `vehicles[0] (id red).wheels[1].sopkes` = "x"',
+            'park.toml: vehicle `red`, wheel 2: unknown key `sopkes` = "x"',
             "did you mean `spokes`?",
         ),
         (
@@ -99,32 +99,36 @@ def test_an_unknown_key_is_named_with_its_path_and_value(data: dict[str, Any], m
         ({}, "park.toml: missing required field `name`"),
         (
             {"name": "n", "vehicles": [{"kind": "boat"}]},
-            "park.toml: `vehicles[0]`: missing required field `id`",
+            "park.toml: vehicle 1: missing required field `id`",
         ),
         (
             {"name": "n", "vehicles": [{**BOAT, "sails": 12}]},
-            "park.toml: `vehicles[0] (id gull).sails`: expected `int` <= 9, not 12",
+            "park.toml: vehicle `gull`, `sails`: expected `int` <= 9, not 12",
         ),
         (
             {"name": "n", "vehicles": [{**BOAT, "id": "Gull 3"}]},
-            "park.toml: `vehicles[0] (id Gull 3).id`: expected `str` matching regex '^[a-z]+$', not \"Gull 3\"",
+            "park.toml: vehicle `Gull 3`, `id`: expected `str` matching regex '^[a-z]+$', not \"Gull 3\"",
         ),
         (
             {"name": "n", "vehicles": [{**BICYCLE, "bell": "yes"}]},
-            'park.toml: `vehicles[0] (id red).bell`: expected `bool`, not "yes"',
+            'park.toml: vehicle `red`, `bell`: expected `bool`, not "yes"',
         ),
         (
             {"name": "n", "vehicles": [{**BICYCLE, "wheels": [{"radius": 0}]}]},
-            "park.toml: `vehicles[0] (id red).wheels[0].radius`: expected `float` > 0.0, not 0",
+            "park.toml: vehicle `red`, wheel 1, `radius`: expected `float` > 0.0, not 0",
         ),
         ({"name": "n", "pair": ["en"]}, "park.toml: `pair`: expected `array` of length 2, got 1"),
         ({"name": "n", "vehicles": "boat"}, 'park.toml: `vehicles`: expected `array`, not "boat"'),
         (
             {"name": "n", "vehicles": [{**BOAT, "crew": {"bob": 1, "ann": "two"}}]},
-            'park.toml: `vehicles[0] (id gull).crew.ann`: expected `int`, not "two"',
+            'park.toml: vehicle `gull`, `crew.ann`: expected `int`, not "two"',
+        ),
+        (
+            {"name": "n", "pair": ["en", 3]},
+            "park.toml: `pair`, item 2: expected `str`, not 3",
         ),
     ],
-    ids=["type", "missing", "missing deep", "range", "pattern", "bool", "float", "length", "no array", "table value"],
+    ids=["type", "missing", "missing deep", "range", "pattern", "bool", "float", "length", "no array", "table", "item"],
 )
 def test_a_wrong_value_is_named_with_its_path(data: dict[str, Any], message: str) -> None:
     assert refusal(data)[0] == message
@@ -132,7 +136,7 @@ def test_a_wrong_value_is_named_with_its_path(data: dict[str, Any], message: str
 
 def test_a_misspelt_kind_is_answered_with_the_nearest() -> None:
     message, hint = refusal({"name": "n", "vehicles": [{"kind": "bycicle", "id": "red"}]})
-    assert message == 'park.toml: `vehicles[0] (id red).kind`: invalid value, not "bycicle"'
+    assert message == 'park.toml: vehicle `red`, `kind`: invalid value, not "bycicle"'
     assert hint == "did you mean `bicycle`?"
 
 
@@ -144,7 +148,7 @@ def test_a_misspelt_word_is_answered_with_the_nearest() -> None:
 
 def test_a_missing_kind_is_named() -> None:
     message, _ = refusal({"name": "n", "vehicles": [{"id": "red"}]})
-    assert message == "park.toml: `vehicles[0] (id red)`: missing required field `kind`"
+    assert message == "park.toml: vehicle `red`: missing required field `kind`"
 
 
 @pytest.mark.parametrize(

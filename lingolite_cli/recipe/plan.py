@@ -134,7 +134,8 @@ def _positions(recipe: Recipe, path: str) -> dict[str, int]:
     for position, step in enumerate(recipe.steps):
         if step.id in positions:
             raise LingoLiteError(
-                f"{path}: steps[{positions[step.id]}] and steps[{position}] have the same id `{step.id}`"
+                f"{path}: steps {positions[step.id] + 1} and {position + 1} have the same id `{step.id}`",
+                hint="give one of them another id",
             )
         positions[step.id] = position
     return positions

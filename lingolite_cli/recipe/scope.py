@@ -112,13 +112,12 @@ class Scope:
         self._positions = positions
 
     def error(self, step: Step, key: str, message: str, *, hint: str | None = None) -> LingoLiteError:
-        """An error about one key of a step, with its TOML path."""
-        position = self._positions[step.id]
-        return LingoLiteError(f"{self._where}: `steps[{position}] (id {step.id}).{key}`: {message}", hint=hint)
+        """An error about one key of a step."""
+        return LingoLiteError(f"{self._where}: step `{step.id}`, `{key}`: {message}", hint=hint)
 
     def place(self, step: Step, what: str) -> str:
         """A table of a step, for the messages of `convert`."""
-        return f"{self._where}: steps[{self._positions[step.id]}] (id {step.id}), {what}"
+        return f"{self._where}: step `{step.id}`, {what}"
 
     def artifact_format(self, step: Step, key: str, reference: str) -> str:
         """The format of the artifact that `reference` names."""

@@ -88,7 +88,7 @@ def test_its_options_are_checked_before_a_run(with_echo: Command) -> None:
     assert outcome == Outcome(
         2,
         "",
-        "error: recipes/small.toml: steps[0] (id baseline), options of backend `echo`: unknown key `skip_evry` = 3\n\n"
+        "error: recipes/small.toml: step `baseline`, options of backend `echo`: unknown key `skip_evry` = 3\n\n"
         "hint: did you mean `skip_every`?\n",
     )
     outcome = with_echo("eval", "--option", "skip_every=-1")
@@ -141,7 +141,7 @@ def test_a_name_that_two_distributions_claim_is_chosen_by_neither(with_hostile: 
     assert outcome.out == ""
     message = outcome.err[outcome.err.index("error: ") :]
     assert message.startswith(
-        "error: recipes/small.toml: `steps[0] (id baseline).metrics`: metric `bleu` cannot be used: duplicate: "
+        "error: recipes/small.toml: step `baseline`, `metrics`: metric `bleu` cannot be used: duplicate: "
         "claimed by lingolite "
     )
     assert "and lingolite-hostile 6.6.6" in message
@@ -194,7 +194,7 @@ def test_using_one_that_is_unhealthy_exits_4(
 ) -> None:
     outcome = with_hostile("run", "recipes/small.toml", "--set", f"baseline.{key}")
     assert outcome.code == 4
-    assert outcome.err.endswith(f".{key.split('=')[0]}`: {message}\n\nhint: {hint}\n")
+    assert outcome.err.endswith(f"step `baseline`, `{key.split('=')[0]}`: {message}\n\nhint: {hint}\n")
     assert not (project / "runs").exists()
 
 

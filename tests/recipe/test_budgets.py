@@ -153,7 +153,7 @@ def test_verify_judges_two_artifacts_without_a_recipe(with_echo: Command, projec
     assert broken.json["differences"][0]["metric"] == "bleu", "the project's metrics where none are named"
     unknown = with_echo("verify", "half", "--budget", "size=3")
     assert unknown.code == 2
-    assert "`steps[2] (id verify).budget.size`: there is no such budget here" in unknown.err
+    assert "step `verify`, `budget.size`: there is no such budget here" in unknown.err
     assert with_echo("verify", "half", "--budget", "size") == Outcome(
         2, "", "error: --budget size: expected KEY=VALUE\n\nhint: for example `--budget bleu_drop_max=0.5`\n"
     )
@@ -217,12 +217,12 @@ def test_set_changes_the_one_step_that_it_names(with_echo: Command, project: Pat
         ("baseline=3", "--set baseline: step `baseline` without a key", "for example `--set baseline.KEY=VALUE`"),
         (
             "baseline.batch_siz=3",
-            "recipes/small.toml: unknown key `steps[0] (id baseline).batch_siz` = 3",
+            "recipes/small.toml: step `baseline`: unknown key `batch_siz` = 3",
             "did you mean `batch_size`?",
         ),
         (
             "baseline.batch_size=0",
-            "recipes/small.toml: `steps[0] (id baseline).batch_size`: expected `int` >= 1, not 0",
+            "recipes/small.toml: step `baseline`, `batch_size`: expected `int` >= 1, not 0",
             None,
         ),
         ("baseline.metrics.first=3", "--set baseline.metrics.first: `metrics` is a value, not a table", None),

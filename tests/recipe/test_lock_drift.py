@@ -139,7 +139,7 @@ def test_one_byte_of_a_model_is_named(locked: Command, shipped: Path, file: str)
             "step `shipped`, option `max_samples`: 6, locked 5",
         ),
         ("recipes/small.toml", "max_length = 12", "max_length = 13", "option `decoding.max_length`: 13, locked 12"),
-        ("recipes/small.toml", 'model = "half"', 'model = "int8"', "error: recipes/small.toml: `steps[4] (id echoed)"),
+        ("recipes/small.toml", 'model = "half"', 'model = "int8"', "error: recipes/small.toml: step `echoed`, `model`"),
         (
             "lingolite.toml",
             "[defaults.evaluate]",

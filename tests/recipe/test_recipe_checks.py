@@ -17,7 +17,7 @@ Command = Callable[..., Outcome]
 MISTAKES = {
     "misspelt key": (
         ('uses = "evaluate"\nmetrics', 'uses = "evaluate"\nmetrcs'),
-        "unknown key `steps[0] (id baseline).metrcs`",
+        "step `baseline`: unknown key `metrcs`",
         "did you mean `metrics`?",
     ),
     "misspelt top-level key": (
@@ -27,17 +27,17 @@ MISTAKES = {
     ),
     "unknown kind of step": (
         ('uses = "quantize"', 'uses = "quantise"'),
-        '`steps[1] (id half).uses`: invalid value, not "quantise"',
+        'step `half`, `uses`: invalid value, not "quantise"',
         "did you mean `quantize`?",
     ),
     "wrong type": (
         ('uses = "evaluate"\nmetrics', 'uses = "evaluate"\nbatch_size = "many"\nmetrics'),
-        '`steps[0] (id baseline).batch_size`: expected `int`, not "many"',
+        'step `baseline`, `batch_size`: expected `int`, not "many"',
         None,
     ),
     "out of range": (
         ('candidate = "shipped"', 'candidate = "shipped"\nresamples = 5'),
-        "`steps[3] (id verify).resamples`: expected `int` >= 100, not 5",
+        "step `verify`, `resamples`: expected `int` >= 100, not 5",
         None,
     ),
     "no steps": (
@@ -47,27 +47,27 @@ MISTAKES = {
     ),
     "limit that is none": (
         ("bleu_drop_max = 0.5", "bleu_drop_max = nan"),
-        "`steps[3] (id verify).budget.bleu_drop_max`: nan is no limit",
+        "step `verify`, `budget.bleu_drop_max`: nan is no limit",
         "give a finite number",
     ),
     "limit that nothing breaks": (
         ("size_ratio_max = 0.9", "size_ratio_max = inf"),
-        "`steps[3] (id verify).budget.size_ratio_max`: inf is no limit",
+        "step `verify`, `budget.size_ratio_max`: inf is no limit",
         "give a finite number",
     ),
     "more translations than are scored": (
         ('uses = "evaluate"\nmetrics', 'uses = "evaluate"\ndecoding = { beam_size = 2, n_best = 2 }\nmetrics'),
-        "`steps[0] (id baseline).decoding.n_best`: the best translation alone is scored",
+        "step `baseline`, `decoding.n_best`: the best translation alone is scored",
         "leave n_best out",
     ),
     "wrong decoding": (
         ('uses = "evaluate"\nmetrics', 'uses = "evaluate"\ndecoding = { beam_sise = 2 }\nmetrics'),
-        "recipes/wrong.toml: steps[0] (id baseline), decoding: unknown key `beam_sise` = 2",
+        "recipes/wrong.toml: step `baseline`, decoding: unknown key `beam_sise` = 2",
         "did you mean `beam_size`?",
     ),
     "table that is a number": (
         ("[steps.budget]\nbleu_drop_max = 0.5\nsize_ratio_max = 0.9\n", "budget = 1\n"),
-        "`steps[3] (id verify).budget`: expected `table`, not 1",
+        "step `verify`, `budget`: expected `table`, not 1",
         None,
     ),
     "no name": (('name = "small"\n', ""), "missing required field `name`", None),
@@ -79,92 +79,92 @@ MISTAKES = {
     ),
     "later step": (
         ('id = "baseline"\nuses = "evaluate"', 'id = "baseline"\nuses = "evaluate"\nmodel = "half"'),
-        "`steps[0] (id baseline).model`: refers to a later step, `half`",
+        "step `baseline`, `model`: refers to a later step, `half`",
         "steps refer backwards only; reorder them",
     ),
     "itself": (
         ('method = "fp16"', 'method = "fp16"\nmodel = "half"'),
-        "`steps[1] (id half).model`: refers to this very step, `half`",
+        "step `half`, `model`: refers to this very step, `half`",
         "steps refer backwards only; reorder them",
     ),
     "unknown step": (
         ('model = "half"', 'model = "hlaf"'),
-        "`steps[2] (id shipped).model`: there is no `hlaf`",
+        "step `shipped`, `model`: there is no `hlaf`",
         "did you mean `half`?",
     ),
     "step without an artifact": (
         ('model = "half"', 'model = "baseline"'),
-        "`steps[2] (id shipped).model`: step `baseline` makes no artifact",
+        "step `shipped`, `model`: step `baseline` makes no artifact",
         "artifacts so far: inputs.model, half",
     ),
     "wrong kind of step": (
         ('reference = "baseline"', 'reference = "half"'),
-        "`steps[3] (id verify).reference`: step `half` is of kind quantize, not evaluate",
+        "step `verify`, `reference`: step `half` is of kind quantize, not evaluate",
         "known: baseline, shipped",
     ),
     "corpus for a model": (
         ('model = "half"', 'model = "inputs.test"'),
-        "`steps[2] (id shipped).model`: there is no `inputs.test`",
+        "step `shipped`, `model`: there is no `inputs.test`",
         "did you mean `inputs.model`?",
     ),
     "unknown corpus": (
         ('uses = "evaluate"\nmetrics', 'uses = "evaluate"\ncorpus = "inputs.tset"\nmetrics'),
-        "`steps[0] (id baseline).corpus`: there is no `inputs.tset`",
+        "step `baseline`, `corpus`: there is no `inputs.tset`",
         "did you mean `inputs.test`?",
     ),
     "unknown plugin": (
         ('method = "fp16"', 'method = "fp61"'),
-        "`steps[1] (id half).method`: there is no quantizer called `fp61`",
+        "step `half`, `method`: there is no quantizer called `fp61`",
         "did you mean `fp16`? (`lingolite plugins list` shows all)",
     ),
     "unknown metric": (
         ('metrics = ["bleu", "exact"]\n\n[[steps]]\nid = "half"', 'metrics = ["belu"]\n\n[[steps]]\nid = "half"'),
-        "`steps[0] (id baseline).metrics`: there is no metric called `belu`",
+        "step `baseline`, `metrics`: there is no metric called `belu`",
         "did you mean `bleu`? (`lingolite plugins list` shows all)",
     ),
     "duplicate ids": (
         ('id = "half"', 'id = "baseline"'),
-        "steps[0] and steps[1] have the same id `baseline`",
-        None,
+        "steps 1 and 2 have the same id `baseline`",
+        "give one of them another id",
     ),
     "unknown budget": (
         ("size_ratio_max = 0.9", "size_ratio_mx = 0.9"),
-        "`steps[3] (id verify).budget.size_ratio_mx`: there is no such budget here",
+        "step `verify`, `budget.size_ratio_mx`: there is no such budget here",
         "did you mean `size_ratio_max`?",
     ),
     "budget on a metric that is not measured": (
         ("bleu_drop_max", "chrf_drop_max"),
-        "`steps[3] (id verify).budget.chrf_drop_max`: there is no such budget here",
+        "step `verify`, `budget.chrf_drop_max`: there is no such budget here",
         "did you mean `exact_drop_max`?",
     ),
     "budget that is no number": (
         ("size_ratio_max = 0.9", 'size_ratio_max = "small"'),
-        '`steps[3] (id verify).budget.size_ratio_max`: expected `float`, not "small"',
+        'step `verify`, `budget.size_ratio_max`: expected `float`, not "small"',
         None,
     ),
     "format that the backend does not read": (
         ('model = "half"', 'model = "half"\nbackend = "onnx"'),
-        "`steps[2] (id shipped).model`: `half` is of format bundle-fp16, and backend `onnx` reads onnx",
+        "step `shipped`, `model`: `half` is of format bundle-fp16, and backend `onnx` reads onnx",
         'add a step before it: uses = "export", format = "onnx"',
     ),
     "format that needs a quantizer": (
         ('uses = "evaluate"\nmetrics', 'uses = "evaluate"\nbackend = "int8"\nmetrics'),
-        "`steps[0] (id baseline).model`: `inputs.model` is of format bundle, and backend `int8` reads bundle-int8",
+        "step `baseline`, `model`: `inputs.model` is of format bundle, and backend `int8` reads bundle-int8",
         'add a step before it: uses = "quantize", method = "dynamic-int8"',
     ),
     "unknown plugin option": (
         ('model = "half"', 'model = "half"\noptions = { skip = 3 }'),
-        "steps[2] (id shipped), options of backend `echo`: unknown key `skip` = 3",
+        "step `shipped`, options of backend `echo`: unknown key `skip` = 3",
         "known: gate, skip_every, suffix",
     ),
     "wrong type of plugin option": (
         ('model = "half"', 'model = "half"\noptions = { skip_every = 0.5 }'),
-        "steps[2] (id shipped), options of backend `echo`: `skip_every`: expected `int`, not 0.5",
+        "step `shipped`, options of backend `echo`: `skip_every`: expected `int`, not 0.5",
         None,
     ),
     "options of a metric that is not used": (
         ('model = "half"', 'model = "half"\nmetric_options = { chrf = { word_order = 2 } }'),
-        "`steps[2] (id shipped).metric_options.chrf`: the step has no metric `chrf`",
+        "step `shipped`, `metric_options.chrf`: the step has no metric `chrf`",
         "metrics: ['bleu', 'exact']",
     ),
     "other decoding key": (
@@ -174,28 +174,28 @@ MISTAKES = {
     ),
     "longer than the model": (
         ('model = "half"', 'model = "half"\ndecoding = { max_length = 49 }'),
-        "`steps[2] (id shipped).decoding.max_length`: 49 is more than the 48 positions that the model has",
+        "step `shipped`, `decoding.max_length`: 49 is more than the 48 positions that the model has",
         None,
     ),
     "verify of different sentences": (
         ('model = "half"', 'model = "half"\nmax_samples = 7'),
-        "`steps[3] (id verify).candidate`: `baseline` and `shipped` translate different sentences "
+        "step `verify`, `candidate`: `baseline` and `shipped` translate different sentences "
         "(inputs.test and inputs.test, max_samples 7)",
         "a paired verdict needs both on the same corpus with the same max_samples",
     ),
     "language that the model does not know": (
         ('languages = ["en", "da"]', 'languages = ["en", "nl"]'),
-        "`steps[0] (id baseline).corpus`: `inputs.test` is in `nl`, which the model does not know",
+        "step `baseline`, `corpus`: `inputs.test` is in `nl`, which the model does not know",
         "the model knows en, da",
     ),
     "text without references": (
         ('{ tsv = "test.tsv", languages', '{ source = "test.tsv", languages'),
-        "`steps[0] (id baseline).corpus`: `inputs.test` has no references to score against",
+        "step `baseline`, `corpus`: `inputs.test` has no references to score against",
         None,
     ),
     "unknown reporter": (
         ('reporters = ["markdown"]', 'reporters = ["mardown"]'),
-        "`steps[4] (id report).reporters`: there is no reporter called `mardown`",
+        "step `report`, `reporters`: there is no reporter called `mardown`",
         "did you mean `markdown`? (`lingolite plugins list` shows all)",
     ),
     "not TOML": (("[inputs]", "[inputs"), "recipes/wrong.toml is not TOML: ", None),

@@ -277,7 +277,7 @@ def test_keys_that_are_missing_or_would_be_ignored_are_refused(lingolite: Comman
     without_options = RECIPE[: RECIPE.index("[steps.options]")]
     for text, message in (
         (RECIPE.replace('dev = "inputs.dev"\n', ""), "`qat-int8` needs text with references to choose its weights by"),
-        (without_options.replace("qat-int8", "fp16"), "`steps[0] (id int8).data`: `fp16` trains nothing"),
+        (without_options.replace("qat-int8", "fp16"), "step `int8`, `data`: `fp16` trains nothing"),
     ):
         recipe.write_text(text, encoding="utf-8")
         outcome = lingolite("run", "recipes/aware.toml")

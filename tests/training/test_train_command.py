@@ -222,7 +222,7 @@ def test_finished_training_is_served_from_the_cache_and_fresh_starts_anew(
         (["--set", "train.scratch.architecture.n_heads=7"], "n_heads 7 does not divide d_model 32"),
         (["--set", "train.scratch.preset=tinny"], "unknown preset `tinny`"),
         (["--set", "train.scratch.vocab_size=9000"], "cannot make a tokenizer of 9000 pieces"),
-        (["--set", "train.options.learning_rte=1"], "unknown key `steps[0] (id train).options.learning_rte`"),
+        (["--set", "train.options.learning_rte=1"], "step `train`: unknown key `options.learning_rte`"),
         (["--set", "train.options.device=gpu"], "unknown device `gpu`"),
         (["--set", "train.options.schedule=cosine", "--set", "train.options.warmup_steps=6"], "needs max_steps"),
         (["--set", "train.text.on_bad_data=refuse", "--set", "train.text.max_tokens=6"], "line 1: bad data: over-long"),
