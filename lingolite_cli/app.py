@@ -35,6 +35,7 @@ from lingolite_cli.commands import (
     verify_lock,
 )
 from lingolite_cli.commands.state import State
+from lingolite_cli.commands.usage import MOST_COLUMNS, Command
 from lingolite_cli.console import Console
 from lingolite_cli.disk import full_disk
 from lingolite_cli.errors import ExitCode, LingoLiteError
@@ -45,24 +46,28 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": MOST_COLUMNS},
 )
 
-app.command("run")(run.run)
-app.command("eval")(eval_.eval_)
-app.command("quantize")(quantize.quantize)
-app.command("export")(export.export)
-app.command("shortlist")(shortlist.shortlist)
-app.command("verify")(verify.verify)
-app.command("verify-lock")(verify_lock.verify_lock)
-app.command("compare")(compare.compare)
+app.command("run", cls=Command)(run.run)
+app.command("eval", cls=Command)(eval_.eval_)
+app.command("quantize", cls=Command, short_help="Make a bundle smaller: by one method, by all, or by a search.")(
+    quantize.quantize
+)
+app.command("export", cls=Command)(export.export)
+app.command("shortlist", cls=Command, short_help="Make a vocabulary shortlist for faster decoding.")(
+    shortlist.shortlist
+)
+app.command("verify", cls=Command)(verify.verify)
+app.command("verify-lock", cls=Command)(verify_lock.verify_lock)
+app.command("compare", cls=Command, short_help="Compare two systems on the same sentences.")(compare.compare)
 app.add_typer(history.app, name="history")
-app.command("bench")(bench.bench)
-app.command("translate")(translate.translate)
-app.command("train")(train.train)
-app.command("import")(import_.import_)
-app.command("init")(init.init)
-app.command("doctor")(doctor.doctor)
+app.command("bench", cls=Command)(bench.bench)
+app.command("translate", cls=Command)(translate.translate)
+app.command("train", cls=Command)(train.train)
+app.command("import", cls=Command)(import_.import_)
+app.command("init", cls=Command)(init.init)
+app.command("doctor", cls=Command)(doctor.doctor)
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(plugins.app, name="plugins")
 

@@ -34,24 +34,29 @@ def bench(
         ),
     ] = None,
     source: Annotated[
-        Path | None, typer.Option(help="Sources, one a line or in a .tsv; the project's test set without it.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Sources, one a line or in a .tsv; the project's test set without it."),
     ] = None,
     languages: Languages = None,
-    num_sentences: Annotated[int, typer.Option(min=1, help="Sentences drawn from the text.")] = 64,
-    batch_sizes: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1,32",
+    num_sentences: Annotated[int, typer.Option(min=1, metavar="N", help="Sentences drawn from the text.")] = 64,
+    batch_sizes: Annotated[str, typer.Option(metavar="N,N", help="Batch sizes, separated by commas.")] = "1,32",
     lengths: Annotated[
-        str, typer.Option(help="Forced target lengths, separated by commas; none with beams.")
+        str, typer.Option(metavar="N,N", help="Forced target lengths, separated by commas; none with beams.")
     ] = LENGTHS,
-    length_batch_sizes: Annotated[str, typer.Option(help="Batch sizes of forced lengths, separated by commas.")] = "1",
-    beam_size: Annotated[int, typer.Option(min=1, help="1 is greedy search.")] = 1,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each system has its turn.")] = 3,
-    cold_starts: Annotated[int, typer.Option(min=1, help="How often each system is started afresh.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Threads for each engine.")] = 1,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that share the sentences, for each system.")] = 1,
+    length_batch_sizes: Annotated[
+        str, typer.Option(metavar="N,N", help="Batch sizes of forced lengths, separated by commas.")
+    ] = "1",
+    beam_size: Annotated[int, typer.Option(min=1, metavar="N", help="1 is greedy search.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, metavar="N", help="How often each system has its turn.")] = 3,
+    cold_starts: Annotated[int, typer.Option(min=1, metavar="N", help="How often each system is started afresh.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Threads for each engine.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Processes that share the sentences, for each system.")
+    ] = 1,
     shortlist: Annotated[
         bool, typer.Option("--shortlist", help="Measure artifacts that have a vocabulary shortlist with it, too.")
     ] = False,
-    plot: Annotated[Path | None, typer.Option(help="Draw it to this .svg, .png or .pdf file.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it to this .svg, .png or .pdf file.")] = None,
     json: JsonFlag = False,
 ) -> None:
     """Measure backends side by side, each alone in a fresh process."""

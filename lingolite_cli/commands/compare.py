@@ -33,15 +33,22 @@ class Side(msgspec.Struct, frozen=True):
 
 def compare(
     context: typer.Context,
-    first: Annotated[Path, typer.Argument(help="A run's directory, an artifact, or a file of translations.")],
-    second: Annotated[Path, typer.Argument(help="What is compared with it.")],
+    first: Annotated[
+        Path, typer.Argument(metavar="FIRST", help="A run's directory, an artifact, or a file of translations.")
+    ],
+    second: Annotated[Path, typer.Argument(metavar="SECOND", help="What is compared with it.")],
     step: Annotated[
-        str | None, typer.Option(help="Of runs, only this `evaluate` step; without it, all that both have.")
+        str | None,
+        typer.Option(metavar="ID", help="Of runs, only this `evaluate` step; without it, all that both have."),
     ] = None,
     metrics: Metrics = None,
-    listed: Annotated[int, typer.Option("--sentences", min=0, help="Best and worst sentences to show.")] = 5,
-    resamples: Annotated[int, typer.Option(min=100, help="Of the paired bootstrap and the randomization.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the paired bootstrap and the randomization.")] = 17,
+    listed: Annotated[
+        int, typer.Option("--sentences", min=0, metavar="N", help="Best and worst sentences to show.")
+    ] = 5,
+    resamples: Annotated[
+        int, typer.Option(min=100, metavar="N", help="Of the paired bootstrap and the randomization.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the paired bootstrap and the randomization.")] = 17,
     fail_on_regression: Annotated[
         bool,
         typer.Option("--fail-on-regression", help="Exit 3 if a score is surely worse, or a budget newly broken."),

@@ -36,20 +36,30 @@ from lingolite_cli.recipe.translations import TRANSLATIONS_NAME
 def eval_(
     context: typer.Context,
     model: Model = None,
-    backend: Annotated[str | None, typer.Option(help="The backend; another format is made if it needs one.")] = None,
-    source: Annotated[Path | None, typer.Option(help="Sources, one a line; or a TSV file, without --target.")] = None,
-    target: Annotated[list[Path] | None, typer.Option(help="References, one a line; repeatable.")] = None,
+    backend: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The backend; another format is made if it needs one.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Sources, one a line; or a TSV file, without --target.")
+    ] = None,
+    target: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="References, one a line; repeatable.")
+    ] = None,
     languages: Languages = None,
     metrics: Metrics = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Most sentences in a batch.")] = None,
-    max_length: Annotated[int | None, typer.Option(min=1, help="Most target tokens a sentence.")] = None,
-    beam_size: Annotated[int | None, typer.Option(min=1, help="1 is greedy search.")] = None,
-    length_penalty: Annotated[float | None, typer.Option(help="GNMT's alpha, for beams.")] = None,
-    max_samples: Annotated[int | None, typer.Option(min=1, help="Only the first so many sentences.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="Most sentences in a batch.")] = None,
+    max_length: Annotated[int | None, typer.Option(min=1, metavar="N", help="Most target tokens a sentence.")] = None,
+    beam_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="1 is greedy search.")] = None,
+    length_penalty: Annotated[float | None, typer.Option(metavar="ALPHA", help="GNMT's alpha, for beams.")] = None,
+    max_samples: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only the first so many sentences.")
+    ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Without a KV cache: the backend `eager`.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Do not reuse an earlier result.")] = False,
-    output: Annotated[Path | None, typer.Option(help="Write the JSON result here.")] = None,
-    save_translations: Annotated[Path | None, typer.Option(help="Write the translations here, JSON lines.")] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the JSON result here.")] = None,
+    save_translations: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the translations here, JSON lines.")
+    ] = None,
     shortlist: Shortlist = False,
     option: Options = None,
     device: Device = None,

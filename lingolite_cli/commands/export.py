@@ -17,13 +17,18 @@ def export(
     context: typer.Context,
     out: Out,
     model: Model = None,
-    format: Annotated[str, typer.Option(help="The exporter.")] = "onnx",
-    opset_version: Annotated[int | None, typer.Option(help="ONNX opset.")] = None,
-    max_seq_len: Annotated[int | None, typer.Option(help="Positions that the exported graphs have.")] = None,
+    format: Annotated[str, typer.Option(metavar="NAME", help="The exporter.")] = "onnx",
+    opset_version: Annotated[int | None, typer.Option(metavar="N", help="ONNX opset.")] = None,
+    max_seq_len: Annotated[
+        int | None, typer.Option(metavar="N", help="Positions that the exported graphs have.")
+    ] = None,
     test: Annotated[bool | None, typer.Option("--test/--no-test", help="Compare with a reference.")] = None,
-    optimize: Annotated[str | None, typer.Option(help="A graph optimizer to write optimized graphs with.")] = None,
+    optimize: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A graph optimizer to write optimized graphs with.")
+    ] = None,
     shortlist: Annotated[
-        Path | None, typer.Option(help="A vocabulary shortlist to put in, made by `lingolite shortlist`.")
+        Path | None,
+        typer.Option(metavar="FILE", help="A vocabulary shortlist to put in, made by `lingolite shortlist`."),
     ] = None,
     option: Options = None,
     overwrite: Overwrite = False,

@@ -15,6 +15,7 @@ from lingolite_cli.charts import check_plot_target
 from lingolite_cli.commands.options import JsonFlag
 from lingolite_cli.commands.show_history import show_entries, show_entry
 from lingolite_cli.commands.state import State, state_of
+from lingolite_cli.commands.usage import Command
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.history.entry import RunEntry
@@ -30,11 +31,13 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def history(
     context: typer.Context,
-    recipe: Annotated[str | None, typer.Option(help="Only the runs of the recipe of this name.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only the runs of the recipe of this name.")
+    ] = None,
     since: Annotated[
         str | None, typer.Option(metavar="DATE|Nd", help="Only runs since a day, such as 2026-11-01, or of N days.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many runs, the last ones.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many runs, the last ones.")] = 20,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw quality, size and latency: .html, .svg, .png or .pdf.")
     ] = None,
@@ -62,7 +65,7 @@ def history(
         console.print(f"plot: {plot}")
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
     context: typer.Context,
     run: Annotated[str, typer.Argument(metavar="ID", help="The run, or how its id begins or ends.")],
@@ -78,7 +81,7 @@ def show(
     show_entry(entry, before[-1] if before else None, root=state.project.root, console=console)
 
 
-@app.command("import")
+@app.command("import", cls=Command)
 def import_(
     context: typer.Context,
     path: Annotated[

@@ -13,14 +13,23 @@ from lingolite_cli.commands.state import state_of
 
 def import_(
     context: typer.Context,
-    checkpoint: Annotated[Path, typer.Argument(help="The checkpoint, a .pt file.")],
-    tokenizer: Annotated[Path, typer.Option(help="The SentencePiece model, or a directory that holds one.")],
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="The checkpoint, a .pt file.")],
+    tokenizer: Annotated[
+        Path, typer.Option(metavar="PATH", help="The SentencePiece model, or a directory that holds one.")
+    ],
     out: Out,
-    preset: Annotated[str | None, typer.Option(help="tiny, small, medium or large, for a missing config.")] = None,
-    n_heads: Annotated[int | None, typer.Option(min=1, help="Attention heads, for a missing config.")] = None,
-    n_kv_heads: Annotated[int | None, typer.Option(min=1, help="Key/value heads; from the shapes without it.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="tiny, small, medium or large, for a missing config.")
+    ] = None,
+    n_heads: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Attention heads, for a missing config.")
+    ] = None,
+    n_kv_heads: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Key/value heads; from the shapes without it.")
+    ] = None,
     max_seq_len: Annotated[
-        int | None, typer.Option(min=1, help="Positions; those of the config, the preset, or 512, without it.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Positions; those of the config, the preset, or 512, without it."),
     ] = None,
     overwrite: Overwrite = False,
     json: JsonFlag = False,

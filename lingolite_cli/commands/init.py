@@ -17,9 +17,13 @@ from lingolite_cli.settings import SETTINGS_NAME
 
 def init(
     context: typer.Context,
-    directory: Annotated[Path, typer.Argument(help="Where; the working directory without it.")] = Path("."),
-    model: Annotated[str, typer.Option(help="The bundle, relative to the project.")] = "model",
-    test: Annotated[str, typer.Option(help="The test set: a TSV file of source and reference.")] = "test.tsv",
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where; the working directory without it.")] = Path(
+        "."
+    ),
+    model: Annotated[str, typer.Option(metavar="DIR", help="The bundle, relative to the project.")] = "model",
+    test: Annotated[
+        str, typer.Option(metavar="FILE", help="The test set: a TSV file of source and reference.")
+    ] = "test.tsv",
     languages: Languages = "en-da",
 ) -> None:
     """Write lingolite.toml and recipes/mobile.toml for a model of your own. Nothing is overwritten."""

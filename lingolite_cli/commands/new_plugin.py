@@ -39,9 +39,13 @@ _DEPENDENCIES = {
 
 def new(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="What users shall write, such as `--metrics NAME`.")],
-    kind: Annotated[Kind, typer.Option(help="What the plugin is.")],
-    out: Annotated[Path | None, typer.Option("--out", help="The directory to make; lingolite-NAME without it.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What users shall write, such as `--metrics NAME`.")],
+    kind: Annotated[
+        Kind, typer.Option(metavar="KIND", help="One of metric, backend, quantizer, exporter and reporter.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The directory to make; lingolite-NAME without it.")
+    ] = None,
 ) -> None:
     """Write a package with a plugin that works, and a test that holds it to its contract."""
     state = state_of(context)

@@ -12,21 +12,23 @@ from lingolite_cli.commands.state import parse_pairs
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.schema import parse_value
 
-Model = Annotated[Path | None, typer.Option(help="The artifact; the project's model without it.")]
-Out = Annotated[Path, typer.Option("--out", help="The directory to make.")]
+Model = Annotated[Path | None, typer.Option(metavar="DIR", help="The artifact; the project's model without it.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="The directory to make.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the artifact that is there.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Threads = Annotated[
-    int | None, typer.Option(min=1, help="Threads for the engine; the project's without it, 1 by default.")
+    int | None, typer.Option(min=1, metavar="N", help="Threads for the engine; the project's without it, 1 by default.")
 ]
 Workers = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Processes that translate at the same time, each with an engine of its own; 1 by default."
+        min=1,
+        metavar="N",
+        help="Processes that translate at the same time, each with an engine of its own; 1 by default.",
     ),
 ]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps, for torch backends.")]
-Provider = Annotated[str | None, typer.Option(help="Execution provider, for ONNX Runtime.")]
+Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda or mps, for torch backends.")]
+Provider = Annotated[str | None, typer.Option(metavar="NAME", help="Execution provider, for ONNX Runtime.")]
 Shortlist = Annotated[
     bool,
     typer.Option(

@@ -11,15 +11,16 @@ import typer
 from lingolite_cli.commands.new_plugin import new
 from lingolite_cli.commands.options import JsonFlag
 from lingolite_cli.commands.state import State, state_of
+from lingolite_cli.commands.usage import Command
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
 from lingolite_cli.plugins.registry import Entry, Health, Loaded
 
 app = typer.Typer(help="List, show, check and begin plugins.", no_args_is_help=True, rich_markup_mode=None)
-app.command("new")(new)
+app.command("new", cls=Command)(new)
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_(context: typer.Context, json: JsonFlag = False) -> None:
     """All plugins with their kind, distribution, version and health."""
     state = state_of(context)
@@ -33,10 +34,10 @@ def list_(context: typer.Context, json: JsonFlag = False) -> None:
                 console.print(f"{entry.kind} {entry.name} of {entry.origin.distribution}: {entry.reason}")
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The plugin's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The plugin's name.")],
     json: JsonFlag = False,
 ) -> None:
     """One plugin: what it reads and makes, its options, and its health."""
@@ -48,10 +49,10 @@ def show(
         _show(entry, console, is_verbose=state.is_verbose)
 
 
-@app.command()
+@app.command(cls=Command)
 def check(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The plugin's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The plugin's name.")],
 ) -> None:
     """Import a plugin's class. The contracts in `lingolite_cli.testing` go further."""
     state = state_of(context)

@@ -25,26 +25,36 @@ _COMPARE = "compare"
 def quantize(
     context: typer.Context,
     out: Annotated[
-        Path | None, typer.Option("--out", help="The directory to make; for `compare`, where the results go.")
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="The directory to make; for `compare`, where the results go."),
     ] = None,
     model: Model = None,
-    method: Annotated[str, typer.Option(help="The quantizer; `compare` tries all of them.")] = "dynamic-int8",
+    method: Annotated[
+        str, typer.Option(metavar="NAME", help="The quantizer; `compare` tries all of them.")
+    ] = "dynamic-int8",
     calibration: Annotated[
         Path | None,
         typer.Option(
-            help="Text for methods that calibrate, one sentence a line or in a .tsv; the project's dev set without it."
+            metavar="FILE",
+            help="Text for methods that calibrate, one sentence a line or in a .tsv; the project's dev set without it.",
         ),
     ] = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="Parallel text for methods that train, a .tsv; repeatable; the project's without it."),
+        typer.Option(
+            metavar="FILE", help="Parallel text for methods that train, a .tsv; repeatable; the project's without it."
+        ),
     ] = None,
     dev: Annotated[
         Path | None,
-        typer.Option(help="For methods that train: a .tsv to choose weights by; the project's dev set without it."),
+        typer.Option(
+            metavar="FILE",
+            help="For methods that train: a .tsv to choose weights by; the project's dev set without it.",
+        ),
     ] = None,
     max_samples: Annotated[
-        int | None, typer.Option(min=10, help="For `compare` and --search: only the first so many sentences.")
+        int | None,
+        typer.Option(min=10, metavar="N", help="For `compare` and --search: only the first so many sentences."),
     ] = None,
     search: Flags.Search = False,
     budget: Flags.Budget = None,

@@ -11,14 +11,15 @@ import typer
 
 from lingolite_cli.commands.options import JsonFlag
 from lingolite_cli.commands.state import state_of
+from lingolite_cli.commands.usage import Command
 from lingolite_cli.recipe.plan import make_plan, read_recipe
 
 app = typer.Typer(help="List, check and show recipes.", no_args_is_help=True, rich_markup_mode=None)
 
-Recipe = Annotated[Path, typer.Argument(help="The recipe, a TOML file.")]
+Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file.")]
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_(context: typer.Context, json: JsonFlag = False) -> None:
     """The recipes in the project's `recipes/`."""
     state = state_of(context)
@@ -36,7 +37,7 @@ def list_(context: typer.Context, json: JsonFlag = False) -> None:
         console.print(f"{item['path']}  {item['summary']}")
 
 
-@app.command()
+@app.command(cls=Command)
 def check(context: typer.Context, recipe: Recipe) -> None:
     """Check a recipe: keys, references, plugins, options, files and formats. Nothing runs."""
     state = state_of(context)
@@ -46,7 +47,7 @@ def check(context: typer.Context, recipe: Recipe) -> None:
     state.console().print(f"{recipe}: {len(plan.steps)} steps, nothing wrong found")
 
 
-@app.command()
+@app.command(cls=Command)
 def show(context: typer.Context, recipe: Recipe, json: JsonFlag = False) -> None:
     """A recipe as it is after the project's defaults are merged under it."""
     state = state_of(context)

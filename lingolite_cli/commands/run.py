@@ -18,7 +18,7 @@ from lingolite_cli.training.launch import num_processes
 
 def run(
     context: typer.Context,
-    recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.")],
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file.")],
     plan: Annotated[bool, typer.Option("--plan", help="Show what would run, and why; do nothing.")] = False,
     set_: Annotated[
         list[str] | None,

@@ -47,18 +47,26 @@ class Flags:
     ]
     Source = Annotated[
         Path | None,
-        typer.Option(help="For --search: sources, or a TSV file without --target; the project's dev set without it."),
+        typer.Option(
+            metavar="FILE",
+            help="For --search: sources, or a TSV file without --target; the project's dev set without it.",
+        ),
     ]
-    Target = Annotated[list[Path] | None, typer.Option(help="For --search: references, one a line; repeatable.")]
+    Target = Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="For --search: references, one a line; repeatable.")
+    ]
     Precisions = Annotated[
         str | None, typer.Option(metavar="P,P", help="For --search: the precisions to mix, such as int4,int8.")
     ]
     By = Annotated[
         str | None,
-        typer.Option("--granularity", help="For --search: what gets a precision each: block, layer or matrix."),
+        typer.Option(
+            "--granularity", metavar="NAME", help="For --search: what gets a precision each: block, layer or matrix."
+        ),
     ]
     MaxTrials = Annotated[
-        int | None, typer.Option(min=1, help="For --search: most configurations to measure on the whole text.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="For --search: most configurations to measure on the whole text."),
     ]
 
 

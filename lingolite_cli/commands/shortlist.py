@@ -18,17 +18,26 @@ from lingolite_cli.errors import LingoLiteError
 
 def shortlist(
     context: typer.Context,
-    text: Annotated[list[Path], typer.Option(help="Parallel text to learn from, a .tsv, plain or .gz; repeatable.")],
-    out: Annotated[Path, typer.Option("--out", help="The file to make.")],
+    text: Annotated[
+        list[Path], typer.Option(metavar="FILE", help="Parallel text to learn from, a .tsv, plain or .gz; repeatable.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to make.")],
     model: Model = None,
     languages: Languages = None,
     dev: Annotated[
-        Path | None, typer.Option(help="A .tsv to measure coverage on; the project's dev set without it.")
+        Path | None,
+        typer.Option(metavar="FILE", help="A .tsv to measure coverage on; the project's dev set without it."),
     ] = None,
-    candidates: Annotated[int, typer.Option(min=1, help="Most target tokens that a source token brings.")] = 50,
-    frequent: Annotated[int, typer.Option(min=0, help="Frequent target tokens that every sentence has.")] = 300,
-    iterations: Annotated[int, typer.Option(min=1, help="Of expectation maximization.")] = 3,
-    max_pairs: Annotated[int, typer.Option(min=1, help="Pairs to learn from, spread over the text.")] = 200_000,
+    candidates: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Most target tokens that a source token brings.")
+    ] = 50,
+    frequent: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Frequent target tokens that every sentence has.")
+    ] = 300,
+    iterations: Annotated[int, typer.Option(min=1, metavar="N", help="Of expectation maximization.")] = 3,
+    max_pairs: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Pairs to learn from, spread over the text.")
+    ] = 200_000,
     overwrite: Overwrite = False,
     json: JsonFlag = False,
 ) -> None:

@@ -29,15 +29,17 @@ from lingolite_cli.training.launch import rank
 
 def train(
     context: typer.Context,
-    recipe: Annotated[Path, typer.Argument(help="A recipe with a step that trains.")],
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe with a step that trains.")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="What the last such step makes; without it, see the run.")
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="What the last such step makes; without it, see the run."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint; an error where there is none.")
     ] = False,
     max_minutes: Annotated[
-        float | None, typer.Option(help="End after so many minutes of training, resumed ones included.")
+        float | None,
+        typer.Option(metavar="MINUTES", help="End after so many minutes of training, resumed ones included."),
     ] = None,
     set_: Annotated[
         list[str] | None,

@@ -36,16 +36,22 @@ if TYPE_CHECKING:
 
 def translate(
     context: typer.Context,
-    text: Annotated[list[str] | None, typer.Argument(help="Sentences; stdin without them.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="Translate a file, line by line.")] = None,
+    text: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Sentences; stdin without them.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Translate a file, line by line.")
+    ] = None,
     model: Model = None,
-    backend: Annotated[str | None, typer.Option(help="The backend; another format is made if it needs one.")] = None,
+    backend: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The backend; another format is made if it needs one.")
+    ] = None,
     languages: Languages = None,
-    beam_size: Annotated[int | None, typer.Option(min=1, help="1 is greedy search.")] = None,
-    length_penalty: Annotated[float | None, typer.Option(help="GNMT's alpha, for beams.")] = None,
-    n_best: Annotated[int | None, typer.Option(min=1, help="Translations of each sentence, tab-separated.")] = None,
-    max_length: Annotated[int | None, typer.Option(min=1, help="Most target tokens a sentence.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Most sentences in a batch.")] = None,
+    beam_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="1 is greedy search.")] = None,
+    length_penalty: Annotated[float | None, typer.Option(metavar="ALPHA", help="GNMT's alpha, for beams.")] = None,
+    n_best: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Translations of each sentence, tab-separated.")
+    ] = None,
+    max_length: Annotated[int | None, typer.Option(min=1, metavar="N", help="Most target tokens a sentence.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="Most sentences in a batch.")] = None,
     stream: Annotated[
         bool, typer.Option("--stream", help="Show each translation word by word, as it comes; greedy search only.")
     ] = False,

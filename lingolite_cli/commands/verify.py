@@ -31,15 +31,21 @@ from lingolite_cli.recipe.steps.judgement import metric_budget_names
 
 def verify(
     context: typer.Context,
-    candidate: Annotated[Path, typer.Argument(help="The artifact to judge.")],
+    candidate: Annotated[Path, typer.Argument(metavar="CANDIDATE", help="The artifact to judge.")],
     model: Model = None,
-    source: Annotated[Path | None, typer.Option(help="Sources, one a line; or a TSV file, without --target.")] = None,
-    target: Annotated[list[Path] | None, typer.Option(help="References, one a line; repeatable.")] = None,
+    source: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Sources, one a line; or a TSV file, without --target.")
+    ] = None,
+    target: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="References, one a line; repeatable.")
+    ] = None,
     languages: Languages = None,
-    max_samples: Annotated[int | None, typer.Option(min=1, help="Only the first so many sentences.")] = None,
+    max_samples: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only the first so many sentences.")
+    ] = None,
     metrics: Metrics = None,
-    reference_backend: Annotated[str | None, typer.Option(help="The backend of the model.")] = None,
-    candidate_backend: Annotated[str | None, typer.Option(help="The backend of the candidate.")] = None,
+    reference_backend: Annotated[str | None, typer.Option(metavar="NAME", help="The backend of the model.")] = None,
+    candidate_backend: Annotated[str | None, typer.Option(metavar="NAME", help="The backend of the candidate.")] = None,
     budget: Annotated[
         list[str] | None, typer.Option("--budget", metavar="NAME=LIMIT", help="Such as bleu_drop_max=0.5; repeatable.")
     ] = None,
@@ -47,19 +53,24 @@ def verify(
         bool, typer.Option("--allow-inconclusive", help="Let pass what too few data or a noisy machine leave unsure.")
     ] = False,
     num_sentences: Annotated[
-        int | None, typer.Option(min=1, help="For budgets on time: sentences of a round, 64 without it.")
+        int | None, typer.Option(min=1, metavar="N", help="For budgets on time: sentences of a round, 64 without it.")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="For budgets on tokens a second: sentences in a batch, 1 without it.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="For budgets on tokens a second: sentences in a batch, 1 without it."),
     ] = None,
     rounds: Annotated[
         int | None,
-        typer.Option(min=MIN_ROUNDS, help="For budgets on time: rounds before the first verdict, 6 without it."),
+        typer.Option(
+            min=MIN_ROUNDS, metavar="N", help="For budgets on time: rounds before the first verdict, 6 without it."
+        ),
     ] = None,
     max_rounds: Annotated[
         int | None,
         typer.Option(
-            min=MIN_ROUNDS, help="For budgets on time: most rounds, where fewer leave it unsure, 24 without it."
+            min=MIN_ROUNDS,
+            metavar="N",
+            help="For budgets on time: most rounds, where fewer leave it unsure, 24 without it.",
         ),
     ] = None,
     threads: Threads = None,

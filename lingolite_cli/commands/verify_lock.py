@@ -45,8 +45,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 def verify_lock(
     context: typer.Context,
-    recipe: Annotated[Path, typer.Argument(help="The recipe whose lock is checked.")],
-    run: Annotated[Path | None, typer.Option("--run", help="The run to check; without it, the last one.")] = None,
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe whose lock is checked.")],
+    run: Annotated[
+        Path | None, typer.Option("--run", metavar="DIR", help="The run to check; without it, the last one.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Check a lock against the inputs, packages and artifacts of this machine. Exits 3 when something differs."""
