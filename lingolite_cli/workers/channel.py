@@ -10,10 +10,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any, TypeVar
 
 import msgspec
@@ -39,7 +40,9 @@ class Failed(msgspec.Struct, tag="failed", frozen=True, kw_only=True, forbid_unk
 
 
 class Child:
-    """A process of this program that answers one request at a time.
+    """A process of this program that answers one request at a time, in the order of their sending.
+
+    Several threads may ask it at once: then the next request waits in the pipe while it works on the one before.
 
     Args:
         module: what it runs: a module whose `main` calls `serve`.
@@ -52,6 +55,7 @@ class Child:
         self._what = what
         self._decoder = msgspec.msgpack.Decoder(response)
         self._started = time.perf_counter()
+        self._sending, self._receiving = threading.Lock(), threading.Lock()
         with _without_interruptions():
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _START.format(path=sys.path, module=module)],
@@ -73,11 +77,14 @@ class Child:
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        with self._sending:
+            with suppress(BrokenPipeError):  # it is gone already, and so is its end of the other pipe
+                _send(self._process.stdin, msgspec.msgpack.encode(request))
+            self._receiving.acquire()  # before anybody else sends, so that answers find who asked
         try:
-            _send(self._process.stdin, msgspec.msgpack.encode(request))
             answer = _receive(self._process.stdout)
-        except BrokenPipeError:  # it is gone already
-            answer = None
+        finally:
+            self._receiving.release()
         if answer is None:
             code = self._process.wait()
             raise LingoLiteError(f"{self._what}: its process died with exit code {code}")

@@ -74,6 +74,9 @@ def open_backend(
 class WorkerPool:
     """Workers that search batches, one at a time each. Declares `translate`, and `submit` for batches to be queued.
 
+    Each has its next batch before it is done with one, so that it need not wait for this process, which has no
+    processor to itself when there are as many workers as processors.
+
     Args:
         engine: what each of them opens.
         num_workers: how many.
@@ -88,7 +91,7 @@ class WorkerPool:
 
     def __init__(self, engine: Open, *, num_workers: int) -> None:
         self.num_workers = num_workers
-        self._threads = ThreadPoolExecutor(num_workers)
+        self._threads = ThreadPoolExecutor(2 * num_workers)
         self._idle: SimpleQueue[Child] = SimpleQueue()
         self._peaks_mb: dict[Child, float | None] = {}
         self._children: list[Child] = []
@@ -100,7 +103,8 @@ class WorkerPool:
         except BaseException:
             self.close()
             raise
-        for child in self._children:
+        # The longest batches come first, so who began last is done first and has the next one.
+        for child in [*self._children, *reversed(self._children)]:
             self._idle.put(child)
         self.warnings = tuple(opened[0].warnings)
 

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import Outcome, command, environment
 
@@ -134,6 +135,22 @@ def test_a_worker_that_dies_ends_the_translation(tiny: Artifact, pool: WorkerPoo
     os.kill(pids_of(pool)[0], signal.SIGKILL)
     with pytest.raises(LingoLiteError, match="worker 1: its process died with exit code -9"):
         list(stream)
+
+
+def test_a_worker_has_its_next_batch_before_it_is_done(tiny: Artifact, pool: WorkerPool) -> None:
+    """One worker stands still: of four batches it holds two, and the other does its own."""
+    stopped, running = pool._children
+    os.kill(stopped._process.pid, signal.SIGSTOP)
+    source = Tokenizer(tiny.tokenizer_path).encode_source(SENTENCES[0], ("en", "da"), max_length=30).ids
+    batch = np.array([source]), np.ones((1, len(source)), dtype=bool)
+    first, second, third, fourth = [pool.submit(*batch, DecodingOptions(max_length=30)) for _ in range(4)]
+    assert [len(future.result(timeout=60)) for future in (second, third)] == [1, 1]
+    assert not first.done()
+    assert not fourth.done()
+    assert pool._peaks_mb.keys() == {running}
+    os.kill(stopped._process.pid, signal.SIGCONT)
+    found = [future.result(timeout=60) for future in (first, second, third, fourth)]
+    assert found == [found[0]] * 4
 
 
 def test_a_pool_ends_with_its_workers_whatever_is_queued(tiny: Artifact, pool: WorkerPool) -> None:
