@@ -27,7 +27,7 @@ from lingolite_cli.recipe.record import RunManifest, SearchResult, VerifyResult
 from lingolite_cli.recipe.runner import Outcome
 
 RESULTS_NAME = "search_results.json"
-_DEFAULT_BUDGET = {"chrf_drop_max": 0.3}
+_DEFAULT_BUDGET = {"chrf_drop_max": 0.5}
 
 
 class Flags:
@@ -39,7 +39,7 @@ class Flags:
     ]
     Budget = Annotated[
         str | None,
-        typer.Option(metavar="NAME=LIMIT", help="For --search: the drop allowed; chrf_drop_max=0.3 without it."),
+        typer.Option(metavar="NAME=LIMIT", help="For --search: the drop allowed; chrf_drop_max=0.5 without it."),
     ]
     AllowInconclusive = Annotated[
         bool,

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from lingolite_cli.evaluation.failures import lost_sentences
 from lingolite_cli.evaluation.scorer import Scorer, Translations
 from lingolite_cli.evaluation.verdicts import Loss, MetricDifference
 from lingolite_cli.plugins.specs import merit
 
 if TYPE_CHECKING:
+    from lingolite_cli.evaluation.statistics import Pairs
     from lingolite_cli.plugins.interfaces import StatisticsArray
 
 LENGTHS = ((1, 5), (6, 10), (11, 20), (21, 40), (41, None))
@@ -139,7 +141,9 @@ def measure_difference(
     score = scorer.metric.from_statistics
     before, after = scores or [float(score(rows.sum(axis=0, keepdims=True))[0]) for rows in (statistics, other)]
     difference = _difference(name, scorer, (before, after), num_sentences=len(first.sources))
-    return _resampled(difference, score, (statistics, other), seed=seed, count=resamples)
+    return _resampled(
+        difference, score, (statistics, other), unseen=lost_sentences(scorer, first), seed=seed, count=resamples
+    )
 
 
 def _difference(name: str, scorer: Scorer, scores: tuple[float, float], *, num_sentences: int) -> MetricDifference:
@@ -158,8 +162,9 @@ def _difference(name: str, scorer: Scorer, scores: tuple[float, float], *, num_s
 def _resampled(
     difference: MetricDifference,
     score: Callable[[StatisticsArray], StatisticsArray],
-    statistics: tuple[StatisticsArray, StatisticsArray],
+    statistics: Pairs,
     *,
+    unseen: Pairs,
     seed: int,
     count: int,
 ) -> MetricDifference:
@@ -173,7 +178,7 @@ def _resampled(
 
     interval = paired_bootstrap(*statistics, score, resamples=count, seed=seed)
     gain = interval if goal == "higher" else paired_bootstrap(*statistics, turned, resamples=count, seed=seed)
-    guarded = guarded_interval(*statistics, turned, resamples=count, seed=seed)
+    guarded = guarded_interval(*statistics, turned, unseen=unseen, resamples=count, seed=seed)
     return msgspec.structs.replace(
         difference,
         delta=interval.delta,

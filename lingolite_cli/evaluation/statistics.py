@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lingolite_cli.plugins.interfaces import StatisticsArray
 
     ScoreFunction: TypeAlias = Callable[[StatisticsArray], StatisticsArray]
+    Pairs: TypeAlias = tuple[StatisticsArray, StatisticsArray]
 
 _CHUNK_CELLS = 4_000_000
 """Resampling weights held at a time (32 MB of float64), so that memory does not grow with the test set."""
@@ -71,24 +72,40 @@ def guarded_interval(
     candidate_statistics: StatisticsArray,
     score: ScoreFunction,
     *,
+    unseen: Pairs | None = None,
     resamples: int = 1000,
     seed: int,
     confidence: float = 0.95,
 ) -> Interval:
-    """A wider interval for verdicts: as if the test set had one more sentence like its most extreme one.
+    """A wider interval for verdicts: as if the test set had one more sentence, the worst that must be reckoned with.
 
     Percentile intervals are too narrow where few sentences carry the difference, for another draw may hold more of
-    them. Here resamples weigh N + 1 sentences by a flat Dirichlet distribution (Rubin 1981, "The Bayesian Bootstrap"):
-    for the low end the sentence whose presence lowers the difference most is in it twice, for the high end that which
-    raises it most. With the largest value that is possible, instead of the largest that was seen, this is
-    Gaffke's bound of a mean (Learned-Miller and Thomas 2019, "A New Confidence Interval for the Mean of a
-    Bounded Random Variable", section 3). What no sentence shows at all, no resampling can guard against.
+    them, or the first. Here resamples weigh N + 1 sentences by a flat Dirichlet distribution (Rubin 1981, "The Bayesian
+    Bootstrap"): for the low end the last is the sentence whose presence lowers the difference most, for the high end
+    that which raises it most, of those seen and of `unseen`. With the largest value that is possible this is
+    Gaffke's bound of a mean (Learned-Miller and Thomas 2019, "A New Confidence Interval for the Mean of a Bounded
+    Random Variable", section 3). Where no sentence differs, and failures in a share p of all would cost c each, it is
+    about -log(tail) / N * c: Clopper and Pearson's bound of p for no failure in N.
 
-    Args and errors are those of `paired_bootstrap`.
+    Args:
+        reference_statistics: as of `paired_bootstrap`.
+        candidate_statistics: as of `paired_bootstrap`.
+        score: as of `paired_bootstrap`.
+        unseen: [F, K] each, of reference and candidate: sentences that the test set may lack. Either system may be the
+            one that translates them so.
+        resamples: as of `paired_bootstrap`.
+        seed: as of `paired_bootstrap`.
+        confidence: as of `paired_bootstrap`.
+
+    Raises:
+        ValueError: as of `paired_bootstrap`.
     """
     both = _pairs(reference_statistics, candidate_statistics, resamples=resamples, confidence=confidence)
     generator = np.random.default_rng(seed)
-    influence = _differences(both.sum(axis=0) + both, score)
+    worst = both
+    if unseen is not None:
+        worst = np.concatenate([both, np.concatenate(unseen, axis=1), np.concatenate(unseen[::-1], axis=1)])
+    influence = _differences(both.sum(axis=0) + worst, score)
     extremes = [int(np.argmin(influence)), int(np.argmax(influence))]
     totals: tuple[list[StatisticsArray], list[StatisticsArray]] = ([], [])
     for rows in _chunks(resamples, len(both)):
@@ -96,7 +113,7 @@ def guarded_interval(
         weights *= (len(both) + 1) / weights.sum(axis=1, keepdims=True)
         shared = weights[:, :-1] @ both
         for end, extreme in zip(totals, extremes, strict=True):
-            end.append(shared + weights[:, -1:] * both[extreme])
+            end.append(shared + weights[:, -1:] * worst[extreme])
     low, high = (_percentiles(_differences(np.concatenate(end), score), confidence) for end in totals)
     return Interval(_delta(both, score), low[0], high[1], confidence)
 

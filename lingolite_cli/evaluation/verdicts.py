@@ -18,9 +18,6 @@ from lingolite_cli.plugins.specs import Goal, merit
 
 VerdictStatus = Literal["pass", "fail", "inconclusive", "not measured"]
 
-MIN_SENTENCES = 10
-"""Sentences below which no interval is trusted: resampling so few repeats the same handful of values."""
-
 POWER = 0.8
 """How often the test set that is advised would settle an inconclusive verdict, were the true loss the one seen."""
 
@@ -31,8 +28,8 @@ _MANY_TIMES = 100.0
 class Loss(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much worse the candidate is, in points of the metric: positive is worse, whichever way the metric counts.
 
-    `low` and `high` are the ends of the interval; `guarded_high` is its upper end with the worst sentence of the test
-    set in it once more. All are the estimate where the metric gives no interval.
+    `low` and `high` are the ends of the interval; `guarded_high` is its upper end with one sentence more in the test
+    set, one that is lost or is as bad as the worst. All are the estimate where the metric gives no interval.
     """
 
     estimate: float
@@ -119,9 +116,9 @@ def p_value_text(p_value: float | None) -> str:
 def judge_drop(difference: MetricDifference, *, limit: float, budget: str, allow_inconclusive: bool) -> Verdict:
     """Non-inferiority: has the candidate lost at most `limit`?
 
-    It passes only when the whole interval of the loss lies at or below the limit, also with the worst sentence counted
-    once more; it fails when the whole interval lies above it; what lies between is inconclusive. A difference without
-    an interval is judged on its point estimate, and says so.
+    It passes only when the whole interval of the loss lies at or below the limit, also were one sentence more lost; it
+    fails when the whole interval lies above it; what lies between is inconclusive. A difference without an interval is
+    judged on its point estimate, and says so.
 
     Args:
         difference: candidate minus reference.
@@ -139,10 +136,7 @@ def judge_drop(difference: MetricDifference, *, limit: float, budget: str, allow
         why += f"; {_what_would_settle(loss, limit, difference)}"
     elif difference.low is None:
         why += "; judged on the point estimate, as the metric gives no interval"
-    elif status == "pass" and (difference.num_sentences or MIN_SENTENCES) < MIN_SENTENCES:
-        status = "inconclusive"
-        why += f"; but {difference.num_sentences} sentences are too few to tell: use {MIN_SENTENCES} or more"
-    elif loss.low == loss.upper and difference.num_sentences is not None:
+    elif loss.low == loss.high and difference.num_sentences is not None:
         why += f"; {_what_may_hide(difference.num_sentences)}"
     allowed = allow_inconclusive and status == "inconclusive"
     has_interval = difference.low is not None
@@ -166,7 +160,7 @@ def _place(loss: Loss, limit: float) -> tuple[VerdictStatus, str]:
         return "fail", f"above the limit of {limit:g}"
     if loss.high > limit:
         return "inconclusive", f"partly above the limit of {limit:g}"
-    guarded = f"within the limit of {limit:g}, but {loss.guarded_high:.2f} with its worst sentence once more"
+    guarded = f"within the limit of {limit:g}, but up to {loss.guarded_high:.2f} were one sentence more lost"
     return "inconclusive", guarded
 
 
@@ -189,20 +183,23 @@ def _what_may_hide(num_sentences: int) -> str:
 def settling_factor(loss: Loss, limit: float, *, confidence: float) -> float:
     """How many times as many sentences settle an inconclusive verdict in `POWER` of all test sets.
 
-    Were the true loss the one seen: the interval's half-width h shrinks as 1/sqrt(N), and the estimate of another test
-    set is itself spread with the standard error h / z. So the distance d from the loss to the limit must be
-    h · (z + z_power) / z, and N grows by (h · (1 + z_power / z) / d)^2.
+    Were the true loss the one seen: with f times the sentences the interval's half-width h shrinks to h / sqrt(f), and
+    what the guard adds, g, which is due to one sentence, to g / f. The estimate of another test set is itself spread,
+    with the standard error h / z. So the distance d from the loss to the limit must be
+    (1 + z_power / z) · (h / sqrt(f) + g / f), a quadratic equation in 1 / sqrt(f).
 
     Args:
         loss: as seen; not the limit itself.
         limit: of the budget.
         confidence: of the interval.
     """
-    margin = limit - loss.estimate
-    reach = loss.upper - loss.estimate if margin > 0 else loss.estimate - loss.low
+    distance = abs(limit - loss.estimate)
+    is_within = loss.estimate < limit
     quantile = NormalDist().inv_cdf
     allowance = 1.0 + quantile(POWER) / quantile((1.0 + confidence) / 2.0)
-    return (reach * allowance / margin) ** 2
+    reach = allowance * (loss.high - loss.estimate if is_within else loss.estimate - loss.low)
+    guard = allowance * (loss.upper - loss.high) if is_within else 0.0
+    return ((reach + math.sqrt(reach**2 + 4.0 * guard * distance)) / (2.0 * distance)) ** 2
 
 
 def _what_would_settle(loss: Loss, limit: float, difference: MetricDifference) -> str:

@@ -9,12 +9,12 @@ from statistics import fmean, stdev
 import msgspec
 
 from lingolite_cli.evaluation.comparison import LENGTHS
-from lingolite_cli.evaluation.verdicts import MIN_SENTENCES
 from lingolite_reports import formats
 from lingolite_reports.sentences import Pairing
 from lingolite_reports.tables import Column, Table
 
 _Z = 1.959964  # 97.5 % of a normal distribution lie below
+_MIN_SENTENCES = 10  # fewer have no interval: so few repeat the same handful of values
 
 
 class Bucket(msgspec.Struct, frozen=True):
@@ -52,7 +52,7 @@ def buckets(pairing: Pairing) -> list[Bucket]:
         if inside:
             differences = [after[index] - before[index] for index in inside]
             mean = fmean(differences)
-            reach = _Z * stdev(differences) / sqrt(len(inside)) if len(inside) >= MIN_SENTENCES else None
+            reach = _Z * stdev(differences) / sqrt(len(inside)) if len(inside) >= _MIN_SENTENCES else None
             found.append(
                 Bucket(
                     words=words(low, high),

@@ -15,6 +15,7 @@ from typing import Any
 
 from simulated_systems import HARMS, judge_at_the_margin, make_population
 
+from lingolite_cli.evaluation.scorer import Scorer
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.plugins.specs import MetricSpec
 
@@ -34,8 +35,8 @@ def main() -> None:
         for name in options.metrics.split(","):
             metric = registry.resolve("metric", name)
             assert isinstance(metric.spec, MetricSpec)
-            sign = -1 if metric.spec.goal == "lower" else 1
-            population = make_population(references, HARMS[harm], metric.create(), sign=sign, seed=options.seed)
+            scorer = Scorer(metric.create(), metric.spec)
+            population = make_population(references, HARMS[harm], scorer, seed=options.seed)
             for size in map(int, options.sizes.split(",")):
                 seen = judge_at_the_margin(
                     population,

@@ -14,8 +14,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from lingolite_cli.evaluation.failures import lost_sentences
+from lingolite_cli.evaluation.scorer import Scorer, Translations
 from lingolite_cli.evaluation.statistics import guarded_interval, paired_bootstrap
 from lingolite_cli.evaluation.verdicts import Loss, MetricDifference, judge_drop
+from lingolite_cli.plugins.specs import merit
 
 Harm = Callable[[Sequence[str], np.random.Generator], list[str]]
 
@@ -55,34 +58,40 @@ HARMS: dict[str, Harm] = {
 
 
 class Population(msgspec.Struct, frozen=True):
-    """Statistics of both systems by one metric, [N, K] each, and how much the candidate truly loses."""
+    """Statistics of both systems by one metric, [N, K] each, and how much the candidate truly loses.
+
+    `unseen` is what `lost_sentences` says of the whole population.
+    """
 
     score: Callable[[Any], Any]
     reference: Any
     candidate: Any
+    unseen: Any
     true_loss: float
 
 
-def make_population(references: Sequence[str], harm: Harm, metric: Any, *, sign: int, seed: int) -> Population:
+def make_population(references: Sequence[str], harm: Harm, scorer: Scorer, *, seed: int) -> Population:
     """Two systems that translate these sentences.
 
     Args:
         references: the population.
         harm: what the candidate does on top of the reference system's mistakes.
-        metric: a `ResamplableMetric`.
-        sign: 1 for scores, −1 for error rates.
+        scorer: of a metric that is resamplable and needs no sources.
         seed: of the mistakes.
     """
     generator = np.random.default_rng(seed)
     hypotheses = make_mistakes(references, generator)
-    harmed = harm(hypotheses, generator)
-    before, after = (metric.statistics(texts, [references]) for texts in (hypotheses, harmed))
+    systems = [
+        Translations([""] * len(references), [[text] for text in references], texts)
+        for texts in (hypotheses, harm(hypotheses, generator))
+    ]
+    before, after = (scorer.statistics(system) for system in systems)
 
     def merits(totals: Any) -> Any:
-        return sign * metric.from_statistics(totals)
+        return merit(scorer.metric.from_statistics(totals), scorer.spec.goal)
 
     first, second = (float(merits(statistics.sum(axis=0, keepdims=True))[0]) for statistics in (before, after))
-    return Population(merits, before, after, first - second)
+    return Population(merits, before, after, lost_sentences(scorer, systems[0]), first - second)
 
 
 class Outcomes(msgspec.Struct, frozen=True):
@@ -112,7 +121,7 @@ def measured(population: Population, drawn: Any, *, resamples: int, seed: int) -
     """The difference that a test set of these sentences shows."""
     pair = population.reference[drawn], population.candidate[drawn]
     plain = paired_bootstrap(*pair, population.score, resamples=resamples, seed=seed)
-    guarded = guarded_interval(*pair, population.score, resamples=resamples, seed=seed)
+    guarded = guarded_interval(*pair, population.score, unseen=population.unseen, resamples=resamples, seed=seed)
     return MetricDifference(
         metric="simulated",
         reference=0.0,

@@ -172,6 +172,22 @@ def test_guarded_interval_of_systems_that_are_alike_is_nothing() -> None:
     assert guarded.low < plain.low < plain.high < guarded.high
 
 
+def test_guarded_interval_reckons_with_the_failure_that_was_not_seen() -> None:
+    """No failure among 200: Clopper and Pearson's exact bound, `scipy.stats.beta.ppf(0.975, 1, 200)`, is 1.83 %."""
+    ones = np.ones((200, 2))
+    lost = np.array([[1.0, 1.0]]), np.array([[0.0, 1.0]])
+    guarded = guarded_interval(ones, ones, mean_of_first, unseen=lost, resamples=20_000, seed=1)
+    assert guarded.delta == 0.0
+    assert [guarded.low, guarded.high] == pytest.approx([-0.0183, 0.0183], abs=0.0004)
+    candidate = ones.copy()
+    candidate[7, 0] = -1.0  # worse than a sentence that is lost: what was seen counts
+    seen = [
+        guarded_interval(ones, candidate, mean_of_first, unseen=unseen, resamples=300, seed=1)
+        for unseen in (None, lost)
+    ]
+    assert seen[0].low == seen[1].low
+
+
 def test_what_is_not_a_pair_is_refused() -> None:
     reference, candidate = systems(8)
     with pytest.raises(ValueError, match="not pairs"):

@@ -107,13 +107,13 @@ def test_a_worse_candidate_breaks_the_budget_on_quality(with_echo: Command, proj
     assert isinstance(result, VerifyResult)
     assert [verdict.status for verdict in result.verdicts] == ["fail", "pass"]
     assert result.differences[0].high is not None
-    assert result.differences[0].high < -0.5
+    assert result.differences[0].high < -20
     assert outcome.out.splitlines()[-1] == "fail: 1 of 2 budgets broken: verify.bleu_drop_max"
 
 
 @pytest.mark.parametrize("allow", [False, True])
 def test_an_inconclusive_verdict_fails_unless_it_is_allowed(with_echo: Command, project: Path, allow: bool) -> None:
-    """Nine sentences translated alike: no difference is seen, and too few were looked at to say so."""
+    """Nine sentences translated alike: no difference is seen, and three more may be lost."""
     few = ["--set", "baseline.max_samples=9", "--set", "shipped.max_samples=9"]
     outcome = with_echo("run", "recipes/small.toml", *few, "--set", f"verify.allow_inconclusive={str(allow).lower()}")
     assert outcome.code == (0 if allow else 3)
@@ -140,7 +140,7 @@ def test_a_floor_is_kept_or_broken(with_echo: Command, budget: str, code: int) -
 
 def test_verify_judges_two_artifacts_without_a_recipe(with_echo: Command, project: Path) -> None:
     assert with_echo("quantize", "--method", "fp16", "--out", "half").code == 0
-    kept = with_echo("verify", "half", "--budget", "size_ratio_max=0.8", "--budget", "bleu_drop_max=0.5")
+    kept = with_echo("verify", "half", "--budget", "size_ratio_max=0.8", "--budget", "bleu_drop_max=20")
     assert kept.code == 0, kept.err
     broken = with_echo("verify", "half", "--budget", "size_ratio_max=0.7", "--json")
     assert broken.code == 3
@@ -162,7 +162,7 @@ def test_verify_judges_two_artifacts_without_a_recipe(with_echo: Command, projec
 def test_verify_scores_what_a_budget_is_on(with_echo: Command) -> None:
     assert with_echo("quantize", "--method", "fp16", "--out", "half").code == 0
     outcome = with_echo(
-        "verify", "half", "--metrics", "chrf", "--budget", "ter_drop_max=1", "--budget", "size_mb_max=0.1"
+        "verify", "half", "--metrics", "chrf", "--budget", "ter_drop_max=20", "--budget", "size_mb_max=0.1"
     )
     assert outcome.code == 3
     assert [line.split()[0] for line in outcome.out.splitlines() if "[+0.00, +0.00]" in line] == ["chrf", "ter"]

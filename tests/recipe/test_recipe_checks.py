@@ -46,7 +46,7 @@ MISTAKES = {
         "`lingolite init` writes a recipe to start from",
     ),
     "limit that is none": (
-        ("bleu_drop_max = 0.5", "bleu_drop_max = nan"),
+        ("bleu_drop_max = 20", "bleu_drop_max = nan"),
         "step `verify`, `budget.bleu_drop_max`: nan is no limit",
         "give a finite number",
     ),
@@ -66,7 +66,7 @@ MISTAKES = {
         "did you mean `beam_size`?",
     ),
     "table that is a number": (
-        ("[steps.budget]\nbleu_drop_max = 0.5\nsize_ratio_max = 0.9\n", "budget = 1\n"),
+        ("[steps.budget]\nbleu_drop_max = 20\nsize_ratio_max = 0.9\n", "budget = 1\n"),
         "step `verify`, `budget`: expected `table`, not 1",
         None,
     ),
@@ -297,4 +297,4 @@ def test_recipes_are_listed_and_shown(with_echo: Command, project: Path) -> None
     shown = with_echo("recipes", "show", "recipes/small.toml", "--json").json
     assert [step["id"] for step in shown["steps"]] == ["baseline", "half", "shipped", "verify", "report"]
     assert shown["steps"][0]["backend"] == "echo", "the project's default is merged under the step"
-    assert json.dumps(shown["steps"][3]["budget"]) == '{"bleu_drop_max": 0.5, "size_ratio_max": 0.9}'
+    assert json.dumps(shown["steps"][3]["budget"]) == '{"bleu_drop_max": 20.0, "size_ratio_max": 0.9}'

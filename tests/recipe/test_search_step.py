@@ -167,7 +167,9 @@ def test_where_none_fits_the_best_is_named_and_nothing_is_made(lingolite: Comman
     assert "the best that was seen is uniform int4 (" in outcome.err
     assert "hint: allow a higher precision: int8 or fp16 or fp32" in outcome.err
     assert not (mixing / "best").exists()
-    assert not (mixing / "runs").exists()
+    (run,) = (mixing / "runs" / "search").iterdir()
+    assert not (run / "artifacts").exists()
+    assert "the best that was seen is uniform int4 (" in (run / "report.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -176,7 +178,7 @@ def test_where_none_fits_the_best_is_named_and_nothing_is_made(lingolite: Comman
         ("method=fp16", "quantizer `fp16` gives all matrices the same precision", "choose one that mixes them: mixed"),
         ('precisions=["int4", "int9"]', "`mixed` has no precision `int9`", "did you mean `int8`?"),
         ("precisions=[]", "there is nothing to choose from", "known: int4, int8, fp16, fp32"),
-        ("budget.bleu_drop_max=1.0", "a search needs one budget", "for example chrf_drop_max = 0.3"),
+        ("budget.bleu_drop_max=1.0", "a search needs one budget", "for example chrf_drop_max = 0.5"),
         ("budget={bleu_drop_max = 1.0}", "there is no such budget here", "did you mean `chrf_drop_max`?"),
         ("options.default=int8", "this is what a search finds", "leave it out"),
         ("granularity=blocks", 'granularity`: invalid value, not "blocks"', "did you mean `block`?"),

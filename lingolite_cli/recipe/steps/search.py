@@ -128,7 +128,7 @@ def _metric(step: SearchStep, scope: Scope, evaluation: PlannedStep) -> PluginCh
     if not metrics:
         raise scope.error(step, "reference", f"`{step.reference}` has no metric that tells the better mix")
     if len(step.budget) != 1:
-        raise scope.error(step, "budget", "a search needs one budget", hint=f"for example {next(iter(metrics))} = 0.3")
+        raise scope.error(step, "budget", "a search needs one budget", hint=f"for example {next(iter(metrics))} = 0.5")
     scope.check_budget(step, list(metrics))
     return metrics[next(iter(step.budget))]
 
