@@ -42,7 +42,7 @@ WIDE = 256
 WORD_ROWS, WORD_BIAS = "word_rows", "word_bias"
 """Inputs of the decoders over words: the rows of the projection, and which words are a row's own."""
 
-CHUNK_TOKENS = 512
+CHUNK_TOKENS = 256
 """Source tokens, padding included, that are encoded together: enough for products to be as fast as they get, and few
 enough that their activations need little memory."""
 
@@ -99,7 +99,9 @@ class BatchWords(msgspec.Struct, frozen=True):
 class OptimizedRunner:
     """The encoder, and one or two decoders over the same weights.
 
-    A decoder is opened when a batch first has as many rows as it is for.
+    A decoder is opened when a batch first has as many rows as it is for. To open the one for many rows needs several
+    times the memory that it has afterwards, for ONNX Runtime turns its matrices. So a large batch opens it before it
+    is encoded, and the other decoder is closed first, to be opened again by the next few rows. Both stay open then.
 
     Args:
         directory: where the graphs and their weights are.
@@ -145,6 +147,8 @@ class OptimizedRunner:
         rows, length = source_ids.shape
         if length > self.max_seq_len:
             raise position_error(f"a source of {length} tokens", self.max_seq_len)
+        if self._are_many(rows):
+            self._session(self._decoders[True])
         source = self._empty_source(rows, length)
         chunks = _chunks(source_mask)
         if len(chunks) == 1:
@@ -215,8 +219,14 @@ class OptimizedRunner:
         impossible = np.pad(log_probabilities, padding, constant_values=np.float32(IMPOSSIBLE))
         return np.concatenate([ids, np.tile(others, (len(ids), 1))], axis=1), impossible
 
+    def _are_many(self, rows: int) -> bool:
+        """Whether a batch of so many rows is for the decoder for many."""
+        return self._has_batch_decoder and rows >= self._many_rows
+
     def _session(self, name: str) -> ort.InferenceSession:
         if name not in self._sessions:
+            if name == self._decoders[True]:
+                self._sessions.pop(self._decoders[False], None)  # a state that is bound to it keeps it alive
             self._sessions[name] = open_session(self._directory / name, threads=self._threads, entries=self._entries)
         return self._sessions[name]
 
@@ -268,8 +278,7 @@ class OptimizedRunner:
     def _bind(self, state: State, k: int) -> Step:
         buffers, words = state.buffers, state.words
         rows = buffers.num_rows
-        is_many = self._has_batch_decoder and rows >= self._many_rows
-        session = self._session(self._decoders[is_many])
+        session = self._session(self._decoders[self._are_many(rows)])
         step = Step(
             session,
             session.io_binding(),

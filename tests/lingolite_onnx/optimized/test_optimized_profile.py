@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -175,18 +176,68 @@ def test_matrices_that_a_quantizer_left_in_float_stay_in_float(
 
 
 def test_a_decoder_is_opened_when_a_batch_is_for_it(optimized: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    artifact = optimized(BUNDLE_INT8)
     monkeypatch.setattr(runner, "MANY_ROWS", 3)
     opened_files: list[str] = []
     open_session = runner.open_session
     monkeypatch.setattr(
         runner, "open_session", lambda path, **rest: opened_files.append(path.name) or open_session(path, **rest)
     )
-    backend = opened(optimized(BUNDLE_INT8))
+    backend = opened(artifact)
     backend.step(backend.encode(IDS[:2], MASK[:2]), np.array([1, 1]))
     assert opened_files == [ENCODER, DECODER]
     state = backend.encode(IDS, MASK)
     backend.step(state, np.array([1, 1, 1]))
     assert opened_files == [ENCODER, DECODER, BATCH_DECODER]
+
+
+@pytest.mark.parametrize("is_beam", [False, True], ids=["batch", "beams"])
+def test_the_decoder_for_many_rows_is_opened_alone_and_once(
+    optimized: Any, monkeypatch: pytest.MonkeyPatch, is_beam: bool
+) -> None:
+    """It needs most memory while it is opened: the other decoder is closed until it is asked for again, and a large
+    batch has not been encoded."""
+    artifact = optimized(BUNDLE_INT8)
+    monkeypatch.setattr(runner, "MANY_ROWS", 3)
+    events: list[str] = []
+    sessions: dict[str, weakref.ref[ort.InferenceSession]] = {}
+    open_session, run_encoder = runner.open_session, runner.OptimizedRunner._run_encoder
+
+    def watched_open(path: Path, **rest: Any) -> ort.InferenceSession:
+        beside = [name for name, session in sessions.items() if session() is not None and name != ENCODER]
+        events.append(" beside ".join([path.name, *beside]))
+        session = open_session(path, **rest)
+        sessions[path.name] = weakref.ref(session)
+        return session
+
+    def watched_encode(*arguments: Any) -> None:
+        events.append("encode")
+        run_encoder(*arguments)
+
+    monkeypatch.setattr(runner, "open_session", watched_open)
+    monkeypatch.setattr(runner.OptimizedRunner, "_run_encoder", watched_encode)
+    backend = opened(artifact)
+    for _ in range(2):
+        backend.step(backend.encode(IDS[:1], MASK[:1]), np.array([1]))
+        rows = slice(1) if is_beam else slice(3)
+        state = backend.encode(IDS[rows], MASK[rows])
+        state = backend.select(state, np.zeros(3, np.int64)) if is_beam else state
+        backend.step(state, np.array([1, 1, 1]))
+        del state
+    many = ["encode", BATCH_DECODER] if is_beam else [BATCH_DECODER, "encode"]
+    again = ["encode", f"{DECODER} beside {BATCH_DECODER}", "encode"]
+    assert events == [ENCODER, "encode", DECODER, *many, *again]
+
+
+def test_a_batch_goes_on_with_a_decoder_that_was_closed(optimized: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "MANY_ROWS", 3)
+    backend, undisturbed = opened(optimized(BUNDLE_INT8)), opened(optimized(BUNDLE_INT8))
+    states = [engine.encode(IDS[:2], MASK[:2]) for engine in (backend, undisturbed)]
+    for step, tokens in enumerate(np.random.default_rng(0).integers(8, 90, (40, 2))):
+        if step in (1, 20):
+            backend.step(backend.encode(IDS, MASK), np.array([1, 1, 1]))
+        found, expected = backend.step(states[0], tokens).copy(), undisturbed.step(states[1], tokens)
+        np.testing.assert_array_equal(found, expected)
 
 
 @needs_exact_int8
