@@ -13,6 +13,7 @@ from lingolite_cli.shortlist import DirectedChooser, read_shortlist
 from lingolite_cli.tokenizer import Tokenizer
 from lingolite_onnx.affinity import PinnedThread, check_cores, pool_entries
 from lingolite_onnx.details import ExportDetails
+from lingolite_onnx.huge_pages import HugePages
 from lingolite_onnx.optimized.runner import OptimizedRunner
 from lingolite_onnx.options import OnnxBackendOptions
 from lingolite_onnx.runner import GRAPHS, Runner
@@ -38,7 +39,7 @@ class OnnxBackend:
 
     Args:
         artifact: made by the exporter `onnx`.
-        options: provider, graph and processors.
+        options: provider, graph, processors and pages.
         threads: threads inside an operator.
 
     Attributes:
@@ -85,6 +86,7 @@ class OnnxBackend:
                 entries=entries,
             )
         self._pinned = PinnedThread(options.cores[0]) if options.cores else None
+        self._huge_pages = HugePages() if options.huge_pages else None
 
     @staticmethod
     def diagnose() -> list[str]:
@@ -106,7 +108,9 @@ class OnnxBackend:
         Raises:
             LingoLiteError: the target is longer than the graphs' positions.
         """
-        return self._runner.step(state, np.ascontiguousarray(tokens, dtype=np.int64))
+        logits = self._runner.step(state, np.ascontiguousarray(tokens, dtype=np.int64))
+        self._count(tokens)
+        return logits
 
     def step_top_k(self, state: State, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
         """As `step`, but ids [B, k] int64 and log-probabilities [B, k] float32 of the best next tokens.
@@ -114,7 +118,9 @@ class OnnxBackend:
         Raises:
             LingoLiteError: the target is longer than the graphs' positions.
         """
-        return self._runner.step_top_k(state, np.ascontiguousarray(tokens, dtype=np.int64), k)
+        best = self._runner.step_top_k(state, np.ascontiguousarray(tokens, dtype=np.int64), k)
+        self._count(tokens)
+        return best
 
     def select(self, state: State, rows: IntArray) -> State:
         """A state of the given rows, in any order, repeats allowed."""
@@ -125,6 +131,10 @@ class OnnxBackend:
         self._runner.close()
         if self._pinned is not None:
             self._pinned.release()
+
+    def _count(self, tokens: IntArray) -> None:
+        if self._huge_pages is not None:
+            self._huge_pages.count(len(tokens))
 
 
 def _require_cpu(providers: list[str], options: OnnxBackendOptions) -> None:
