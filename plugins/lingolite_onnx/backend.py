@@ -52,6 +52,7 @@ class OnnxBackend:
     """
 
     def __init__(self, artifact: Artifact, *, options: OnnxBackendOptions, threads: int) -> None:
+        self._huge_pages = HugePages() if options.huge_pages else None
         providers = execution_providers(options.provider)
         details = ExportDetails.of(artifact)
         self.max_seq_len = details.max_seq_len
@@ -86,7 +87,6 @@ class OnnxBackend:
                 entries=entries,
             )
         self._pinned = PinnedThread(options.cores[0]) if options.cores else None
-        self._huge_pages = HugePages() if options.huge_pages else None
 
     @staticmethod
     def diagnose() -> list[str]:

@@ -53,8 +53,9 @@ class OnnxBackendOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
             cost quality; for artifacts that were exported with one.
         cores: processors, counted from 0, one for each thread, that these stay on; the first is that of the thread that
             opens the backend. Without them the system moves threads about as it likes.
-        huge_pages: on Linux 6.1 and later, move the memory of the process to huge pages once 1,024 tokens were
-            translated, unless the system has turned them off. Faster, for up to a sixteenth more memory.
+        huge_pages: on Linux 6.1 and later, move the memory that was taken since the backend was opened to huge pages
+            once 1,024 tokens were translated, unless the system has turned them off. Faster, for up to a sixteenth
+            more memory.
     """
 
     provider: str = "cpu"

@@ -93,6 +93,36 @@ def test_a_system_that_has_run_out_is_asked_no_more(monkeypatch: pytest.MonkeyPa
     assert (len(library.asked) == 1) == is_last
 
 
+@needs_huge_pages
+def test_what_the_process_had_before_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    _before, array, earlier = new_memory(16 * MB)
+    array[:] = 1
+    pages = HugePages()
+    _since, array, later = new_memory(16 * MB)
+    array[:] = 1
+    library = Refusing(errno.EINVAL)
+    monkeypatch.setattr(huge_pages.ctypes, "CDLL", lambda *_arguments, **_options: library)
+    pages.count(huge_pages.FIRST_TOKENS)
+    assert not any(earlier - 2 * MB < address < earlier + 16 * MB for address in library.asked)
+    assert len([address for address in library.asked if later <= address <= later + 14 * MB]) >= 7
+
+
+@pytest.mark.parametrize(
+    ("without", "left"),
+    [
+        ([], [(10, 20)]),
+        ([(0, 10), (20, 30)], [(10, 20)]),
+        ([(0, 12), (14, 15), (18, 40)], [(12, 14), (15, 18)]),
+        ([(5, 25)], []),
+        ([(10, 20)], []),
+    ],
+    ids=["none", "beside", "parts", "all", "same"],
+)
+def test_what_is_left_of_a_piece(without: list[tuple[int, int]], left: list[tuple[int, int]]) -> None:
+    pieces = huge_pages._left((10, 20), without)
+    assert [(start, end) for start, end in pieces if start < end] == left
+
+
 @pytest.mark.parametrize("state", ["always madvise [never]", None], ids=["off", "absent"])
 def test_nothing_happens_where_there_are_none(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: str | None
@@ -112,7 +142,7 @@ def test_other_systems_have_none() -> None:
 def test_memory_is_moved_when_the_tokens_have_doubled(monkeypatch: pytest.MonkeyPatch) -> None:
     pages, tokens = HugePages(), 0
     moved_at: list[int] = []
-    monkeypatch.setattr(huge_pages, "move_to_huge_pages", lambda: moved_at.append(tokens))
+    monkeypatch.setattr(huge_pages, "move_to_huge_pages", lambda **_: moved_at.append(tokens))
     while tokens < 9000:
         tokens += 32
         pages.count(32)
