@@ -59,7 +59,7 @@ def _draw_speed(axes: Any, result: BenchmarkResult) -> None:
     axes.set_yticks(range(len(result.systems)), [system.name for system in result.systems])
     axes.invert_yaxis()
     scale_by_tens(axes, "x")
-    axes.set_xlabel(f"tokens per second, {result.threads} thread(s)")
+    axes.set_xlabel(", ".join(filter(None, ["tokens per second", result.common_effort])))
     axes.legend()
 
 

@@ -20,7 +20,7 @@ def show_benchmark(result: BenchmarkResult, console: Console) -> None:
     noisy = _num_noisy(result)
     if noisy:
         console.warn(
-            f"{noisy} of the ratios are noisy: their rounds lie more than {NOISY_WIDTH:.0%} of the median apart, too "
+            f"{noisy} of the figures are noisy: their rounds lie more than {NOISY_WIDTH:.0%} of the median apart, too "
             "far to conclude from; take more rounds, or a quieter machine"
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from lingolite_cli.console import Console, status_text
 from lingolite_cli.history.entry import RunEntry, SystemFigures
 from lingolite_cli.history.series import UNITS, Trend, trends_of
+from lingolite_cli.recipe.record import effort
 
 _BARS = "▁▂▃▄▅▆▇█"
 _MAX_BARS = 24
@@ -58,7 +59,7 @@ def show_entry(entry: RunEntry, before: RunEntry | None, *, root: Path, console:
     console.print(f"{entry.id}: {entry.recipe}, {status_text(verdict_of(entry))}, {entry.seconds:.1f} s")
     if entry.problem:
         console.print(f"problem: {entry.problem}")
-    console.print(f"started: {_time(entry)} UTC, lingolite {entry.lingolite}, {entry.cpu}, {entry.threads} thread(s)")
+    console.print(f"started: {_time(entry)} UTC, lingolite {entry.lingolite}, {entry.cpu}, {effort(entry.threads)}")
     if entry.directory is not None:
         is_there = (root / entry.directory).is_dir()
         console.print(f"run: {entry.directory}" + ("" if is_there else " (no longer there)"))

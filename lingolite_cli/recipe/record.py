@@ -189,13 +189,20 @@ class BenchmarkResult(_Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     @property
     def effort(self) -> str:
         """Threads and workers in words; system by system where they differ."""
-        efforts = [effort(system.threads or self.threads, system.workers) for system in self.systems]
-        if len(set(efforts)) == 1:
-            return efforts[0]
-        return "; ".join(f"{system.name}: {each}" for system, each in zip(self.systems, efforts, strict=True))
+        named = zip(self.systems, self._efforts(), strict=True)
+        return self.common_effort or "; ".join(f"{system.name}: {each}" for system, each in named)
+
+    @property
+    def common_effort(self) -> str | None:
+        """The same, None where systems differ."""
+        efforts = self._efforts()
+        return efforts[0] if len(set(efforts)) == 1 else None
+
+    def _efforts(self) -> list[str]:
+        return [effort(system.threads or self.threads, system.workers) for system in self.systems]
 
 
-def effort(threads: int, workers: int) -> str:
+def effort(threads: int, workers: int = 1) -> str:
     """Threads and workers in words."""
     each = f"{threads} thread{'s' * (threads > 1)}"
     return each if workers == 1 else f"{each} in each of {workers} workers"

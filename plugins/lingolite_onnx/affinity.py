@@ -23,7 +23,8 @@ def check_cores(cores: Sequence[int], *, threads: int) -> None:
         raise LingoLiteError(f"threads cannot be pinned to processors on {sys.platform}", hint="leave out cores")
     if len(cores) != threads:
         raise LingoLiteError(
-            f"cores names {len(cores)} processors for {threads} thread(s)", hint="name one for each of --threads"
+            f"cores must name as many processors as there are threads: {threads}, not {len(cores)}",
+            hint="name one for each of --threads",
         )
     allowed = os.sched_getaffinity(0)
     for core in cores:

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/engines.py --out engines.md
 
-On the starter the sentences are translated as they are; models with random weights do not know where to end, so that
-their translations are forced to a length. Ratios are to the first system, CTranslate2 in int8.
+On the starter the sentences are translated as they are; translations of models with random weights, which never end,
+are cut to the same length. Ratios are to the first system, CTranslate2 in int8.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.plugins.registry import Registry, load_registry
 from lingolite_cli.recipe.record import RunManifest
 
-FORCED_TOKENS = 32
+RANDOM_TOKENS = 32
 """Target tokens of each sentence on a model with random weights."""
 
 
@@ -133,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-sizes", type=_numbers, default=[1, 32], help="separated by commas")
     parser.add_argument("--lengths", type=_numbers, default=[100], help="further target lengths to force")
     parser.add_argument("--num-sentences", type=int, default=32)
-    parser.add_argument("--beam-size", type=int, default=1, help="of the starter's sentences")
+    parser.add_argument("--beam-size", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cold-starts", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
@@ -182,18 +182,15 @@ def _measure(name: str, engines: Sequence[Engine], asked: argparse.Namespace, wo
 def _recipe(name: str, engines: Sequence[Engine], asked: argparse.Namespace, work: Path) -> dict[str, Any]:
     steps: dict[str, dict[str, Any]] = {}
     systems = [{**engine.system, "model": _lead(engine, steps)} for engine in engines]
-    is_forced = name != "starter"
-    decoding = (
-        {"min_length": FORCED_TOKENS, "max_length": FORCED_TOKENS} if is_forced else {"beam_size": asked.beam_size}
-    )
+    is_random = name != "starter"
     benchmark = {
         "id": "speed",
         "uses": "benchmark",
         "systems": systems,
         "num_sentences": asked.num_sentences,
         "batch_sizes": asked.batch_sizes,
-        "lengths": asked.lengths if is_forced or asked.beam_size == 1 else [],
-        "decoding": decoding,
+        "lengths": asked.lengths if asked.beam_size == 1 else [],
+        "decoding": {"beam_size": asked.beam_size, **({"max_length": RANDOM_TOKENS} if is_random else {})},
         "rounds": asked.rounds,
         "cold_starts": asked.cold_starts,
         "threads": asked.threads,

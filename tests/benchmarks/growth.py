@@ -26,6 +26,7 @@ from lingolite_cli.benchmark.plot import figure
 from lingolite_cli.charts import check_plot_target
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
+from lingolite_cli.recipe.record import effort
 
 _ENGINES = (OPTIMIZED, CTRANSLATE2)
 _FIRST_WORD = 16
@@ -101,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for panel, times in zip(panels, measured, strict=True):
         sys.stdout.write("\n".join([f"{asked.model}: {panel.title}", "", *table(panel, times), "", ""]))
     if asked.out:
-        draw(panels, measured, asked.out, title=f"{asked.model}, {asked.threads} thread(s)")
+        draw(panels, measured, asked.out, title=f"{asked.model}, {effort(asked.threads)}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -27,6 +27,7 @@ from lingolite_cli.charts import check_plot_target
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translator
 from lingolite_cli.plugins.registry import Loaded, load_registry
+from lingolite_cli.recipe.record import effort
 from lingolite_cli.schema import parse_value
 from lingolite_cli.tokenizer import Tokenizer
 
@@ -81,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = growth(samples)
     sys.stdout.write(
         f"{backend}, {artifact.path.name}: {samples[-1].num_sentences:,} sentences in batches of {asked.batch_size}, "
-        f"beam {asked.beam_size}, {asked.threads} thread(s)\n"
+        f"beam {asked.beam_size}, {effort(asked.threads)}\n"
         f"resident: {found.at_first:.1f} MB loaded, {found.warm:.1f} MB warm, {found.at_last:.1f} MB at the end, "
         f"peak {found.peak:.1f} MB\n"
         f"growth after warm-up: {found.after_warm_up:+.1f} MB\n"

@@ -1,6 +1,7 @@
 """The models that engines are compared on: the starter, and presets with random weights.
 
-Owns the bundles. A preset has 24,000 pieces: those of the starter's tokenizer, and others that no text is cut into.
+Owns the bundles. A preset has 24,000 pieces: those of the starter's tokenizer, and others that no text is cut into. Its
+translations never end, so that they are as long as they are allowed to be.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from lingolite_cli.artifact import (
     write_manifest,
 )
 from lingolite_cli.testing.tiny import random_weights
+from lingolite_cli.tokenizer import EOS_ID
 
 STARTER = Path(__file__).resolve().parent.parent.parent / "recipes" / "starter-en-da"
 MODELS = ("starter", *PRESETS)
@@ -45,7 +47,10 @@ def make_bundle(name: str, path: Path) -> Path:
 def _random_bundle(config: ModelConfig, path: Path) -> None:
     with atomic_directory(path) as directory:
         (directory / TOKENIZER_NAME).write_bytes(_tokenizer(config.vocab_size))
-        save_file(random_weights(config, seed=_SEED), directory / WEIGHTS_NAME)
+        weights = random_weights(config, seed=_SEED)
+        projection = "encoder.embedding" if config.tie_embeddings else "decoder.lm_head"
+        weights[f"{projection}.weight"][EOS_ID] = 0  # a logit of 0, which thousands of others are above
+        save_file(weights, directory / WEIGHTS_NAME)
         manifest = Manifest(
             format=BUNDLE,
             model=msgspec.structs.replace(config, dropout=0.0),

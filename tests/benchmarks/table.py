@@ -15,12 +15,12 @@ def render(runs: Mapping[str, RunManifest], *, notes: Sequence[str]) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in environment.packages.items())
     lines = [
         f"{some.started[:10]}, {environment.cpu}, {environment.cores} cores, "
-        f"{_result(some).effort}, Python {environment.python}; {packages}.",
+        f"{', '.join(filter(None, [_result(some).common_effort, f'Python {environment.python}']))}; {packages}.",
         "",
     ]
     for name, manifest in runs.items():
         result = _result(manifest)
-        lines += [f"## {name}: {_work(result)}", "", *_speed(result), "", *_costs(result), ""]
+        lines += [f"## {name}: {_work(name, result)}", "", *_speed(result), "", *_costs(result), ""]
     lines += [
         f"Ratios are to the first system, with their range over {_result(some).rounds} rounds in turn; `noisy` ones "
         "lie too far apart to conclude from.",
@@ -37,11 +37,11 @@ def _result(manifest: RunManifest) -> BenchmarkResult:
     return result
 
 
-def _work(result: BenchmarkResult) -> str:
+def _work(name: str, result: BenchmarkResult) -> str:
     decoding = result.decoding
     beams = "greedy" if decoding.beam_size == 1 else f"beam {decoding.beam_size}"
     sentences = f"{result.systems[0].rows[0].num_sentences} sentences, {beams}"
-    return f"{sentences}, {decoding.min_length} target tokens each" if decoding.min_length else sentences
+    return f"{sentences}, {decoding.max_length} target tokens each" if name != "starter" else sentences
 
 
 def _speed(result: BenchmarkResult) -> list[str]:

@@ -56,7 +56,7 @@ def test_one_thread_has_no_pool_to_pin(exported: Any) -> None:
 @pytest.mark.parametrize(
     ("cores", "threads", "message"),
     [
-        ((ALLOWED[0],), 2, r"cores names 1 processors for 2 thread\(s\)"),
+        ((ALLOWED[0],), 2, "cores must name as many processors as there are threads: 2, not 1"),
         ((4095,), 1, "this process may not run on processor 4095"),
         ((ALLOWED[0], ALLOWED[0]), 2, "cores names a processor twice"),
     ],
