@@ -324,18 +324,21 @@ def test_budgets_are_judged_on_rounds_of_the_last_system(with_echo: Command, pro
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("rounds = 1", "rounds = 1\nbudget = { speed_min = 2 }"), ".budget.speed_min`: there is no such budget here"),
-        (("rounds = 1", "max_rounds = 5"), ".max_rounds`: expected `int` >= 6, not 5"),
+        (
+            ("rounds = 1", "rounds = 1\nbudget = { speed_min = 2 }"),
+            "step `speed`, `budget.speed_min`: there is no such budget here",
+        ),
+        (("rounds = 1", "max_rounds = 5"), "step `speed`, `max_rounds`: expected `int` >= 6, not 5"),
         (
             ("rounds = 1", "workers = 2\nbudget = { load_seconds_max = 9 }"),
-            ".budget`: budgets are judged on one worker",
+            "step `speed`, `budget`: budgets are judged on one worker",
         ),
-        (("rounds = 1", "lengths = [49]"), ".lengths`: 49 is more than the 48 positions"),
-        (("batch_sizes = [1]", "batch_sizes = []"), ".batch_sizes`: there is nothing to measure"),
-        (("rounds = 1", "rounds = 0"), ".rounds`: expected `int` >= 1, not 0"),
+        (("rounds = 1", "lengths = [49]"), "step `speed`, `lengths`: 49 is more than the 48 positions"),
+        (("batch_sizes = [1]", "batch_sizes = []"), "step `speed`, `batch_sizes`: there is nothing to measure"),
+        (("rounds = 1", "rounds = 0"), "step `speed`, `rounds`: expected `int` >= 1, not 0"),
         (
             ('backend = "echo" }', 'backend = "onnx" }'),
-            ".model`: `inputs.model` is of format bundle, and backend `onnx`",
+            "step `speed`, `model`: `inputs.model` is of format bundle, and backend `onnx`",
         ),
     ],
     ids=["budget", "most rounds", "workers", "length", "no batch size", "rounds", "format"],
