@@ -32,7 +32,8 @@ class _Spec(msgspec.Struct, frozen=True, kw_only=True):
         name: what users write in `--backend NAME` and in recipes.
         summary: one line for `lingolite plugins list`.
         factory: "package.module:Class", imported late.
-        options: a frozen msgspec struct; unknown keys are refused before a run starts.
+        options: a frozen msgspec struct; unknown keys are refused before a run starts. Where options name files that
+            decide results, it has a method `files()` that gives their paths: cache keys and locks hold what is in them.
         requires: import names without which the plugin cannot work.
         install: the pip command that mends a missing requirement.
         capabilities: extra methods that the class gives; the contracts hold it to them.

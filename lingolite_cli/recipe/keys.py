@@ -1,7 +1,7 @@
 """What identifies a step's work: the canonical description that its cache key is made of.
 
 A key covers whatever can change the outcome: the kind of step, its plugins with their versions and code, resolved
-options, the digests of its inputs, seed, threads, engines and CPU.
+options, the digests of its inputs and of the files that options name, seed, threads, engines and CPU.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from lingolite_cli.environment import cpu_features, package_versions
 from lingolite_cli.recipe.cache import source_digest
+from lingolite_cli.recipe.file_digests import option_files
 from lingolite_cli.recipe.scope import Plan, PlannedStep, PluginChoice
 
 SCHEMA = 1
@@ -49,6 +50,7 @@ def _describe_plugin(choice: PluginChoice) -> dict[str, Any]:
         "version": origin.version,
         "code": _cached_source_digest(spec.factory.partition(":")[0]),
         "options": choice.options,
+        "files": option_files(choice),
         "engines": package_versions(spec.requires),
     }
 

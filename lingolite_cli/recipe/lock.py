@@ -7,18 +7,19 @@ timings are in neither.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import tomli_w
 
-from lingolite_cli.artifact import sha256_file, write_atomic
+from lingolite_cli.artifact import write_atomic
 from lingolite_cli.environment import PACKAGES, cpu_features, package_versions
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.corpus import corpus_paths
 from lingolite_cli.recipe.drift import Drift, compare, compare_tables, feature_drift
+from lingolite_cli.recipe.file_digests import digests_by_name, option_files
 from lingolite_cli.recipe.record import (
     EvaluateResult,
     ExportResult,
@@ -53,13 +54,14 @@ class LockedMetric(_Struct, frozen=True, kw_only=True):
 
 
 class LockedPlugin(_Struct, frozen=True, kw_only=True):
-    """A plugin of a step, with its options resolved."""
+    """A plugin of a step, with its options resolved, and the digests of the files that they name."""
 
     kind: str
     name: str
     distribution: str
     version: str
     options: dict[str, Any] = {}
+    files: dict[str, str] = {}
 
 
 class LockedStep(_Struct, frozen=True, kw_only=True):
@@ -162,17 +164,7 @@ def _input_files(plan: Plan) -> Iterator[tuple[str, dict[str, str]]]:
     texts |= {reference: spec.paths(plan.root) for reference, spec in plan.pairs.items()}
     shortlists = {reference: [path] for reference, path in plan.shortlists.items()}
     for reference, paths in {**texts, **shortlists}.items():
-        digests = {name: sha256_file(path) for name, path in _names(paths).items()}
-        yield reference.removeprefix("inputs."), digests
-
-
-def _names(paths: Iterable[Path]) -> dict[str, Path]:
-    """Files by name, for a lock to hold on other machines; with as many directories as tell those of one name apart."""
-    found = {path.absolute() for path in paths}
-    depth = 1
-    while len(names := {"/".join(path.parts[-depth:]): path for path in sorted(found)}) < len(found):
-        depth += 1
-    return names
+        yield reference.removeprefix("inputs."), digests_by_name(paths)
 
 
 def _describe_step(planned: PlannedStep) -> LockedStep:
@@ -188,6 +180,7 @@ def _describe_step(planned: PlannedStep) -> LockedStep:
                 distribution=choice.loaded.origin.distribution,
                 version=choice.loaded.origin.version,
                 options=_plain(choice.options),
+                files=option_files(choice),
             )
             for choice in planned.plugins
         ],
@@ -236,6 +229,7 @@ def _plugin_drift(where: str, locked: LockedPlugin | None, now: LockedPlugin | N
         return
     yield from compare(where, _version(locked), _version(now))
     yield from compare_tables(f"{where}, option", locked.options, now.options)
+    yield from compare_tables(f"{where}, file", locked.files, now.files)
 
 
 def _version(plugin: LockedPlugin | None) -> str | None:

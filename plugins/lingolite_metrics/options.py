@@ -121,3 +121,9 @@ class CometOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError(f"there is no hparams.yaml in {path.absolute().parents[1]}")
         if self.encoder is not None and not Path(self.encoder).is_dir():
             raise ValueError(f"no such directory: {self.encoder}")
+
+    def files(self) -> list[Path]:
+        """What scores depend on; nothing of an encoder that transformers has in its cache."""
+        path = Path(self.checkpoint)
+        encoder = [] if self.encoder is None else [file for file in Path(self.encoder).rglob("*") if file.is_file()]
+        return [path, path.absolute().parents[1] / "hparams.yaml", *encoder]

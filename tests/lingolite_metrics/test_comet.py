@@ -92,6 +92,17 @@ def copy(checkpoint: Path, directory: Path) -> Path:
     return directory / "other" / "checkpoints" / "model.ckpt"
 
 
+def test_the_files_that_scores_depend_on_are_told(tmp_path: Path) -> None:
+    path, settings = tmp_path / "tiny" / "checkpoints" / "model.ckpt", tmp_path / "tiny" / "hparams.yaml"
+    encoder = [tmp_path / "encoder" / name for name in ("config.json", "tokenizer.json")]
+    for file in (path, settings, *encoder):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    assert CometOptions(checkpoint=str(path)).files() == [path, settings]
+    options = CometOptions(checkpoint=str(path), encoder=str(tmp_path / "encoder"))
+    assert sorted(options.files()) == sorted([path, settings, *encoder])
+
+
 @needs_comet
 def test_scores_are_those_of_the_package(checkpoint: Path) -> None:
     from comet import load_from_checkpoint

@@ -151,6 +151,17 @@ def test_a_step_that_waits_for_another_says_so(with_echo: Command, project: Path
     assert reasons(with_echo)["shipped"] == "the same work was done before"
 
 
+def test_a_file_that_an_option_names_is_part_of_the_work(with_echo: Command, project: Path) -> None:
+    accepted = project / "accepted.txt"
+    accepted.write_text("nobody says this\n", encoding="utf-8")
+    options = ("--set", 'baseline.metric_options={ exact = { accepted = "accepted.txt" } }')
+    run(with_echo, project, *options)
+    assert reasons(with_echo, *options)["baseline"] == "the same work was done before"
+    accepted.write_text("nobody says that\n", encoding="utf-8")
+    assert "plugins[2].files.accepted.txt changed from" in reasons(with_echo, *options)["baseline"]
+    assert done(run(with_echo, project, *options)[1])[0] == "baseline"
+
+
 def test_an_edited_corpus_is_translated_anew(with_echo: Command, project: Path) -> None:
     _, first = run(with_echo, project)
     test = project / "test.tsv"

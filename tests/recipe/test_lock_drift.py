@@ -42,7 +42,8 @@ id = "shipped"
 uses = "evaluate"
 model = "onnx"
 backend = "onnx"
-metrics = ["bleu", "chrf"]
+metrics = ["bleu", "chrf", "exact"]
+metric_options = { exact = { accepted = "accepted.txt" } }
 max_samples = 5
 decoding = { max_length = 12 }
 
@@ -62,6 +63,7 @@ def shipped(project: Path) -> Path:
         (project / directory).mkdir()
         text = "".join(f"{line[column]}\n" for line in lines)
         (project / directory / "test.txt").write_text(text, encoding="utf-8")
+    (project / "accepted.txt").write_text("Vejret er godt .\n", encoding="utf-8")
     (project / "recipes" / "small.toml").write_text(SHIPPED, encoding="utf-8")
     return project
 
@@ -161,6 +163,13 @@ def test_one_option_of_a_plugin_is_named(locked: Command, shipped: Path) -> None
     assert "step `echoed`, backend `echo`, option `skip_every`: 3, locked 0" in said
 
 
+def test_one_byte_of_a_file_that_an_option_names_is_named(locked: Command, shipped: Path) -> None:
+    flip(shipped / "accepted.txt")
+    said = refused(locked, shipped)
+    assert "step `shipped`, metric `exact`, file `accepted.txt`: " in said
+    assert said.count(", locked ") == 1
+
+
 def test_one_package_version_is_named(
     locked: Command, shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,5 +192,6 @@ def test_one_plugin_version_is_named(
     metadata.write_text(metadata.read_text().replace(version, "Version: 99.0"))
     monkeypatch.syspath_prepend(newer)
     said = refused(locked, shipped)
-    assert "step `echoed`, backend `echo`: lingolite-echo 99.0, locked lingolite-echo " in said
-    assert said.count(", locked ") == 1
+    for plugin in ("step `echoed`, backend `echo`", "step `shipped`, metric `exact`"):
+        assert f"{plugin}: lingolite-echo 99.0, locked lingolite-echo " in said
+    assert said.count(", locked ") == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -26,9 +27,19 @@ class EchoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ExactOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Options of the metric: whether `A` and `a` are the same."""
+    """Options of the metric.
+
+    Attributes:
+        lowercase: whether `A` and `a` are the same.
+        accepted: a file of hypotheses that are right in any case, one a line.
+    """
 
     lowercase: bool = False
+    accepted: str | None = None
+
+    def files(self) -> list[Path]:
+        """What scores depend on."""
+        return [] if self.accepted is None else [Path(self.accepted)]
 
 
 @hookimpl

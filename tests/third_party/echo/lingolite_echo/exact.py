@@ -16,6 +16,8 @@ class Exact:
 
     def __init__(self, *, options: ExactOptions) -> None:
         self._lowercase = options.lowercase
+        accepted = [path.read_text(encoding="utf-8").splitlines() for path in options.files()]
+        self._accepted = {line for lines in accepted for line in lines}
 
     def score(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Score:
         """The corpus score."""
@@ -28,7 +30,8 @@ class Exact:
     def statistics(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> npt.NDArray[np.float64]:
         """[N, 2]: matches, sentences."""
         matches = [
-            any(self._fold(hypothesis) == self._fold(stream[index]) for stream in references)
+            hypothesis in self._accepted
+            or any(self._fold(hypothesis) == self._fold(stream[index]) for stream in references)
             for index, hypothesis in enumerate(hypotheses)
         ]
         return np.array([[float(match), 1.0] for match in matches])

@@ -1,0 +1,39 @@
+"""Digests of files that a run reads: its inputs, and what options of plugins name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from lingolite_cli.artifact import sha256_file
+from lingolite_cli.recipe.scope import PluginChoice
+
+
+def digests_by_name(paths: Iterable[Path]) -> dict[str, str]:
+    """SHA-256 of files by name, to hold on other machines; with as many directories as tell those of one name apart."""
+    found = {path.absolute() for path in paths}
+    depth = 1
+    while len(names := {"/".join(path.parts[-depth:]): path for path in sorted(found)}) < len(found):
+        depth += 1
+    return {name: _digest(path) for name, path in names.items()}
+
+
+def option_files(choice: PluginChoice) -> dict[str, str]:
+    """The same of the files that the plugin's options name; see `lingolite_cli.plugins.specs`."""
+    options = msgspec.convert(choice.options, choice.loaded.spec.options)
+    files = getattr(options, "files", None)
+    return digests_by_name(files()) if files is not None else {}
+
+
+def _digest(path: Path) -> str:
+    """Read once in a process, unless it has changed: such files may have gigabytes."""
+    status = path.stat()
+    return _digest_of(path, status.st_mtime_ns, status.st_size)
+
+
+@cache
+def _digest_of(path: Path, _mtime_ns: int, _size: int) -> str:
+    return sha256_file(path)
