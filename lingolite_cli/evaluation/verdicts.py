@@ -155,13 +155,16 @@ def judge_drop(difference: MetricDifference, *, limit: float, budget: str, allow
 def _place(loss: Loss, limit: float) -> tuple[VerdictStatus, str]:
     """The verdict on a loss, and where it lies, in words."""
     if loss.upper <= limit:
-        return "pass", f"at or below the limit of {limit:g}"
+        guarded = f", also were one sentence more lost (up to {loss.upper:.2f})" if loss.upper > loss.high else ""
+        return "pass", f"at or below the limit of {limit:g}{guarded}"
     if loss.low > limit:
         return "fail", f"above the limit of {limit:g}"
     if loss.high > limit:
         return "inconclusive", f"partly above the limit of {limit:g}"
-    guarded = f"within the limit of {limit:g}, but up to {loss.guarded_high:.2f} were one sentence more lost"
-    return "inconclusive", guarded
+    return (
+        "inconclusive",
+        f"within the limit of {limit:g}, but up to {loss.guarded_high:.2f} were one sentence more lost",
+    )
 
 
 def _describe(difference: MetricDifference) -> str:
