@@ -84,6 +84,8 @@ def test_loss_that_was_resampled_is_judged_with_one_sentence_more_lost() -> None
         return difference(-0.1, -0.4, 0.2, num_sentences=400, resampled_loss=loss)
 
     assert judge(given(0.5)).status == "pass"
+    assert judge(given(0.5)).why.endswith("the limit of 0.5, also were one sentence more lost (up to 0.50)")
+    assert judge(given(0.4)).why.endswith("the limit of 0.5"), "the guard adds nothing"
     verdict = judge(given(0.6))
     assert verdict.status == "inconclusive"
     # 1.4294 · (0.3 / sqrt(f) + 0.2 / f) = 0.4 at f = 2.362.
