@@ -105,10 +105,12 @@ def test_ctrl_c_during_a_batch_exits_130_after_whole_lines(
         preexec_fn=_hear_interruptions,
     )
     assert process.stdout is not None
+    assert process.stderr is not None
     with process:
         lines = [process.stdout.readline() for _ in range(2)]
         process.send_signal(signal.SIGINT)
-        rest, said = process.communicate()
+        # Not `communicate`, which passes over what `readline` has read ahead.
+        rest, said = process.stdout.read(), process.stderr.read()
     assert process.returncode == 130
     assert said.splitlines()[-1] == "interrupted; finished steps are kept"
     assert "Traceback" not in said

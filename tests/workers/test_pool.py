@@ -189,7 +189,8 @@ def test_ctrl_c_ends_the_workers_in_silence(project: Path, echo: Path, is_openin
         assert process.stderr.readline() == "waiting at the gate\n"
         lines = [] if is_opening else [process.stdout.readline() for _ in range(2)]
         os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate()
+        # Not `communicate`, which passes over what `readline` has read ahead.
+        out, err = process.stdout.read(), process.stderr.read()
     assert process.returncode == 130
     assert err.replace("waiting at the gate\n", "") == "interrupted; finished steps are kept\n"
     written = "".join(lines) + out
