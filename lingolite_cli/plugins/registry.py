@@ -6,6 +6,7 @@ Owns names, health and the creation of plugin objects with validated options.
 from __future__ import annotations
 
 import importlib
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
@@ -16,7 +17,7 @@ import msgspec
 
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
 from lingolite_cli.plugins.manager import KINDS, LoadedModule, Origin, PluginHost, describe
-from lingolite_cli.plugins.specs import API_VERSION, Spec
+from lingolite_cli.plugins.specs import API_VERSION, Spec, files_of
 from lingolite_cli.schema import convert
 
 
@@ -56,14 +57,23 @@ class Loaded:
         self.spec = spec
         self.origin = origin
 
-    def options(self, values: Mapping[str, Any] | None = None) -> msgspec.Struct:
+    def options(self, values: Mapping[str, Any] | None = None, *, where: str | None = None) -> msgspec.Struct:
         """The plugin's options from plain values.
 
+        Args:
+            values: by the names of the options.
+            where: what errors begin with, in place of the plugin.
+
         Raises:
-            LingoLiteError: a key or value is not among them.
+            LingoLiteError: a key or value is not among them, or a file that they name cannot be read.
         """
-        where = f"options of {self.kind} `{self.spec.name}`"
+        where = where or f"options of {self.kind} `{self.spec.name}`"
         options: msgspec.Struct = convert(dict(values or {}), self.spec.options, where=where)
+        for path in files_of(options):
+            if not path.is_file():
+                raise LingoLiteError(f"{where}: no such file: {path}")
+            if not os.access(path, os.R_OK):
+                raise LingoLiteError(f"{where}: {path} cannot be read")
         return options
 
     def create(self, *arguments: Any, options: Mapping[str, Any] | None = None, **keywords: Any) -> Any:

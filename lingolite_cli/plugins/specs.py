@@ -7,6 +7,8 @@ A plugin's entry-point module returns these from its hooks and imports nothing h
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import msgspec
@@ -48,6 +50,12 @@ class _Spec(msgspec.Struct, frozen=True, kw_only=True):
     install: str = ""
     capabilities: frozenset[str] = frozenset()
     api: int = API_VERSION
+
+
+def files_of(options: msgspec.Struct) -> list[Path]:
+    """The files that a plugin's options name, by their method `files()`; none where they have no such method."""
+    files: Callable[[], list[Path]] | None = getattr(options, "files", None)
+    return files() if files is not None else []
 
 
 class BackendSpec(_Spec, frozen=True, kw_only=True):

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-import msgspec
-
 from lingolite_cli.artifact import sha256_file
+from lingolite_cli.plugins.specs import files_of
 from lingolite_cli.recipe.scope import PluginChoice
 
 
@@ -23,9 +22,7 @@ def digests_by_name(paths: Iterable[Path]) -> dict[str, str]:
 
 def option_files(choice: PluginChoice) -> dict[str, str]:
     """The same of the files that the plugin's options name; see `lingolite_cli.plugins.specs`."""
-    options = msgspec.convert(choice.options, choice.loaded.spec.options)
-    files = getattr(options, "files", None)
-    return digests_by_name(files()) if files is not None else {}
+    return digests_by_name(files_of(choice.loaded.options(choice.options)))
 
 
 def _digest(path: Path) -> str:

@@ -17,7 +17,6 @@ from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.evaluation.corpus import CorpusSpec
 from lingolite_cli.plugins.registry import Health, Loaded, Registry
 from lingolite_cli.recipe.model import BenchmarkStep, Recipe, SearchStep, Step, VerifyStep
-from lingolite_cli.schema import convert
 from lingolite_cli.training.options import PairsSpec
 
 
@@ -204,7 +203,7 @@ class Scope:
             located = self.error(step, key, error.message, hint=error.hint)
             located.exit_code = error.exit_code
             raise located from None
-        resolved = convert(dict(options), loaded.spec.options, where=self.place(step, f"options of {kind} `{name}`"))
+        resolved = loaded.options(options, where=self.place(step, f"options of {kind} `{name}`"))
         return PluginChoice(loaded, msgspec.to_builtins(resolved))
 
     def backend_for(self, step: Step, key: str, *, format: str) -> str:

@@ -48,15 +48,24 @@ def bytes_in_huge_pages(address: int) -> int:
     raise AssertionError(f"nothing is mapped at {address:x}")
 
 
+def kernel_collapses() -> bool:
+    """Whether the kernel does what is asked for, asked without the code under test: MADV_COLLAPSE, 25, of one page."""
+    _memory, array, address = new_memory(4 * MB)
+    array[:] = 1
+    aligned = -(-address // (2 * MB)) * 2 * MB
+    return ctypes.CDLL(None).madvise(ctypes.c_void_p(aligned), ctypes.c_size_t(2 * MB), 25) == 0
+
+
 @needs_huge_pages
 def test_memory_in_use_is_moved_and_keeps_its_contents() -> None:
     _memory, array, address = new_memory(16 * MB)
     array[:] = np.arange(len(array)) % 251
     assert bytes_in_huge_pages(address) == 0
-    moved = move_to_huge_pages()
-    if not moved:
+    if not kernel_collapses():
         pytest.skip("this kernel is older than 6.1, or has no free huge page")
-    assert moved >= bytes_in_huge_pages(address) >= 14 * MB, "all but what does not fill a page at either end"
+    assert move_to_huge_pages() >= bytes_in_huge_pages(address) >= 14 * MB, (
+        "all but what does not fill a page at either end"
+    )
     np.testing.assert_array_equal(array, np.arange(len(array)) % 251)
 
 

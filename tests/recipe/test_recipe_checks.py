@@ -45,6 +45,14 @@ MISTAKES = {
         "recipes/wrong.toml has no steps",
         "`lingolite init` writes a recipe to start from",
     ),
+    "no file where an option names one": (
+        (
+            'uses = "evaluate"\nmetrics',
+            'uses = "evaluate"\nmetric_options = { exact = { accepted = "no.txt" } }\nmetrics',
+        ),
+        "step `baseline`, options of metric `exact`: no such file: no.txt",
+        None,
+    ),
     "limit that is none": (
         ("bleu_drop_max = 20", "bleu_drop_max = nan"),
         "step `verify`, `budget.bleu_drop_max`: nan is no limit",
