@@ -12,12 +12,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, overload
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.commands import adhoc
-from lingolite_cli.commands.engine import asked_decoding, open_engine
 from lingolite_cli.commands.eval_ import flat_report
 from lingolite_cli.commands.state import State
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.recipe.record import EvaluateResult
+from lingolite_cli.jobs import adhoc
+from lingolite_cli.jobs.engine import asked_decoding, open_engine
+from lingolite_cli.runs.record import EvaluateResult
 
 if TYPE_CHECKING:
     from lingolite_cli.model import MobileTranslationModel

@@ -37,8 +37,8 @@ from lingolite_cli.commands import (
 from lingolite_cli.commands.state import State
 from lingolite_cli.commands.usage import MOST_COLUMNS, Command
 from lingolite_cli.console import Console
-from lingolite_cli.disk import full_disk
 from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.files.disk import full_disk
 
 app = typer.Typer(
     name="lingolite",

@@ -19,10 +19,10 @@ from typing import Any
 import msgspec
 
 from lingolite_cli import __version__
-from lingolite_cli.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.disk import explained, full_disk
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.disk import explained, full_disk
 
 MANIFEST_NAME = "lingolite.json"
 TOKENIZER_NAME = "tokenizer.model"

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from lingolite_cli.corpora.corpus import CorpusSpec
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.evaluation.corpus import CorpusSpec
 from lingolite_cli.schema import convert, read_toml
 from lingolite_cli.training.options import PairsSpec
 

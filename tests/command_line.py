@@ -18,7 +18,7 @@ import msgspec
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.history.entry import RunEntry
 from lingolite_cli.history.store import HistoryStore
-from lingolite_cli.recipe.record import RunManifest
+from lingolite_cli.runs.record import RunManifest
 
 SETTINGS = """\
 schema = 1

@@ -146,3 +146,18 @@ def with_echo(echo: Path, lingolite: Callable[..., Outcome], monkeypatch: pytest
     inherited = os.environ.get("PYTHONPATH")
     monkeypatch.setenv("PYTHONPATH", f"{echo}{os.pathsep}{inherited}" if inherited else str(echo))
     return lingolite
+
+
+WORDS = "the cat sat on a mat dog ran in fog red house blue boat".split()
+
+
+@pytest.fixture(scope="session")
+def parallel_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """30 pairs whose target is the source's words reversed, as TSV."""
+    lines = []
+    for index in range(30):
+        words = [WORDS[(index * step + shift) % len(WORDS)] for step, shift in ((1, 0), (3, 5), (5, 2), (11, 9))]
+        lines.append(f"{' '.join(words)}\t{' '.join(reversed(words))}\n")
+    path = tmp_path_factory.mktemp("text") / "train.tsv"
+    path.write_text("".join(lines), encoding="utf-8")
+    return path

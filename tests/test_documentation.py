@@ -15,12 +15,12 @@ from lingolite_torch.options import GptqInt4Options
 
 from lingolite_cli.app import app
 from lingolite_cli.artifact import Artifact, Quantization
-from lingolite_cli.evaluation.budgets import TIMED_BUDGETS
+from lingolite_cli.budgets.timed import TIMED_BUDGETS
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.recipe import model as recipe_model
 from lingolite_cli.recipe.steps.verify import FIXED_BUDGETS
-from lingolite_cli.static_int8 import StaticInt8Options
 from lingolite_cli.training.options import PairsSpec, ScratchOptions, TextOptions, TrainingOptions
+from lingolite_cli.weights.options import StaticInt8Options
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -30,7 +30,7 @@ class Worker:
 
         loaded = load_registry(blocked=request.blocked).resolve("backend", request.backend)
         started = time.perf_counter()
-        from lingolite_cli.tokenizer import Tokenizer
+        from lingolite_cli.tokenization.tokenizer import Tokenizer
         from lingolite_cli.workers.pool import open_backend
 
         self._artifact = Artifact.open(request.artifact, verify=False)

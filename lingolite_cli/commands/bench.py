@@ -7,16 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from lingolite_cli.benchmark.plot import plot_benchmark
-from lingolite_cli.charts import check_plot_target
-from lingolite_cli.commands import adhoc
-from lingolite_cli.commands.benchmarked import FORM, AskedSystem, add_shortlisted, default_systems, parse_systems
 from lingolite_cli.commands.options import JsonFlag, Languages, Model, parse_languages
-from lingolite_cli.commands.show_benchmark import show_benchmark
 from lingolite_cli.commands.state import State, state_of
-from lingolite_cli.commands.texts import Named, Texts, find_texts, needs_of
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.recipe.record import BenchmarkResult
+from lingolite_cli.jobs import adhoc
+from lingolite_cli.jobs.systems import FORM, AskedSystem, add_shortlisted, default_systems, parse_systems
+from lingolite_cli.jobs.texts import Named, Texts, find_texts, needs_of
+from lingolite_cli.runs.record import BenchmarkResult
+from lingolite_cli.views.benchmark import show_benchmark
+from lingolite_cli.views.benchmark_plot import plot_benchmark
+from lingolite_cli.views.charts import check_plot_target
 
 LENGTHS = "32,100,200"
 

@@ -9,19 +9,19 @@ import msgspec
 import typer
 
 from lingolite_cli.artifact import MANIFEST_NAME as ARTIFACT_MANIFEST
-from lingolite_cli.commands import adhoc
-from lingolite_cli.commands.comparing import show_changes, show_comparison
 from lingolite_cli.commands.options import JsonFlag, Metrics, Threads, parse_metrics
 from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.evaluation.comparison import Comparison, compare_translations
 from lingolite_cli.evaluation.scorer import Scorer, Translations
+from lingolite_cli.jobs import adhoc
 from lingolite_cli.plugins.specs import MetricSpec
-from lingolite_cli.recipe.changes import Changes, compare_runs, regressions
-from lingolite_cli.recipe.record import RunManifest
-from lingolite_cli.recipe.runs import MANIFEST_NAME, read_run, run_translations, translations_of
-from lingolite_cli.recipe.translations import TRANSLATIONS_NAME, TranslationRecord, as_translations
+from lingolite_cli.runs.changes import Changes, compare_runs, regressions
+from lingolite_cli.runs.finished import MANIFEST_NAME, read_run, run_translations, translations_of
+from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord, as_translations
+from lingolite_cli.views.comparison import show_changes, show_comparison
 
 
 class Side(msgspec.Struct, frozen=True):

@@ -10,7 +10,6 @@ import msgspec
 import typer
 
 from lingolite_cli.artifact import canonical_json, write_atomic
-from lingolite_cli.commands import adhoc
 from lingolite_cli.commands.options import (
     Device,
     JsonFlag,
@@ -26,11 +25,12 @@ from lingolite_cli.commands.options import (
     parse_metrics,
     parse_options,
 )
-from lingolite_cli.commands.show import show_evaluations
 from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.recipe.record import EvaluateResult, StepRecord
-from lingolite_cli.recipe.translations import TRANSLATIONS_NAME
+from lingolite_cli.jobs import adhoc
+from lingolite_cli.runs.record import EvaluateResult, StepRecord
+from lingolite_cli.runs.translations import TRANSLATIONS_NAME
+from lingolite_cli.views.runs import show_evaluations
 
 
 def eval_(

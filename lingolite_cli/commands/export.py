@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from lingolite_cli.commands import adhoc
 from lingolite_cli.commands.options import JsonFlag, Model, Options, Out, Overwrite, parse_options
-from lingolite_cli.commands.show import show_conversion
 from lingolite_cli.commands.state import state_of
+from lingolite_cli.jobs import adhoc
+from lingolite_cli.views.runs import show_conversion
 
 
 def export(

@@ -11,17 +11,17 @@ from typing import Annotated
 import msgspec
 import typer
 
-from lingolite_cli.charts import check_plot_target
 from lingolite_cli.commands.options import JsonFlag
-from lingolite_cli.commands.show_history import show_entries, show_entry
 from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.commands.usage import Command
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.history.entry import RunEntry
 from lingolite_cli.history.fill import HistoryDocument, read_history, read_import
-from lingolite_cli.history.plot import FORMATS, plot_history
 from lingolite_cli.history.series import trends_of
+from lingolite_cli.views.charts import check_plot_target
+from lingolite_cli.views.history import show_entries, show_entry
+from lingolite_cli.views.history_plot import FORMATS, plot_history
 
 app = typer.Typer(
     help="The project's runs over time: how they ended, quality, size and latency.", rich_markup_mode=None

@@ -12,8 +12,8 @@ import typer
 
 from lingolite_cli.artifact import atomic_directory
 from lingolite_cli.commands.state import state_of
-from lingolite_cli.commands.templates import fill_template
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.templates import fill_template
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 

@@ -9,15 +9,15 @@ import msgspec
 import typer
 
 from lingolite_cli.artifact import canonical_json, check_target, write_atomic
-from lingolite_cli.commands import adhoc
-from lingolite_cli.commands.comparison import RESULTS_NAME, comparison_job, comparison_rows, show_comparison
 from lingolite_cli.commands.options import JsonFlag, Languages, Model, Options, Overwrite, parse_options
 from lingolite_cli.commands.search import Flags, Request, is_given, search_job, search_mixes
-from lingolite_cli.commands.show import show_conversion
 from lingolite_cli.commands.state import State, state_of
-from lingolite_cli.commands.texts import Named, find_texts, needs_of, refuse_needless
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.jobs import adhoc
+from lingolite_cli.jobs.quantizer_comparison import RESULTS_NAME, comparison_job, comparison_rows, show_comparison
+from lingolite_cli.jobs.texts import Named, find_texts, needs_of, refuse_needless
+from lingolite_cli.views.runs import show_conversion
 
 _COMPARE = "compare"
 

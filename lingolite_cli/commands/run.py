@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from lingolite_cli.commands import locking
-from lingolite_cli.commands.show import show_forecast, show_run
 from lingolite_cli.commands.state import parse_pairs, state_of
 from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.execution.runner import Runner
+from lingolite_cli.jobs import locking
 from lingolite_cli.recipe.plan import make_plan, read_recipe
-from lingolite_cli.recipe.runner import Runner
 from lingolite_cli.training.launch import num_processes
+from lingolite_cli.views.runs import show_forecast, show_run
 
 
 def run(

@@ -14,17 +14,17 @@ import msgspec
 import typer
 
 from lingolite_cli.artifact import canonical_json, write_atomic
-from lingolite_cli.commands import adhoc
 from lingolite_cli.commands.options import parse_languages, parse_options
-from lingolite_cli.commands.show import show_verdicts, show_verification
-from lingolite_cli.commands.show_search import recipe_fragment, show_search
 from lingolite_cli.commands.state import State
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.execution.runner import Outcome
+from lingolite_cli.jobs import adhoc
 from lingolite_cli.plugins.registry import Health
 from lingolite_cli.plugins.specs import QuantizerSpec
-from lingolite_cli.recipe.record import RunManifest, SearchResult, VerifyResult
-from lingolite_cli.recipe.runner import Outcome
+from lingolite_cli.runs.record import RunManifest, SearchResult, VerifyResult
+from lingolite_cli.views.precision_search import recipe_fragment, show_search
+from lingolite_cli.views.runs import show_verdicts, show_verification
 
 RESULTS_NAME = "search_results.json"
 _DEFAULT_BUDGET = {"chrf_drop_max": 0.5}

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.commands import adhoc
 from lingolite_cli.commands.options import JsonFlag, Languages, Model, Overwrite, parse_languages
 from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.console import Console
-from lingolite_cli.disk import check_writable
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.disk import check_writable
+from lingolite_cli.jobs import adhoc
 
 
 def shortlist(
@@ -50,8 +50,8 @@ def shortlist(
     artifact = Artifact.open(adhoc.model_path(state, model))
     pair = _languages(state, artifact, parse_languages(languages))
 
-    from lingolite_cli.shortlist_learning import LearningOptions, learn_shortlist, measure_coverage
-    from lingolite_cli.tokenizer import Tokenizer
+    from lingolite_cli.shortlist.learning import LearningOptions, learn_shortlist, measure_coverage
+    from lingolite_cli.tokenization.tokenizer import Tokenizer
 
     tokenizer = Tokenizer(artifact.tokenizer_path)
     dev_pairs = _dev(state, dev, console)
@@ -93,7 +93,7 @@ def _languages(state: State, artifact: Artifact, asked: tuple[str, str] | None) 
 
 
 def _pairs(files: list[Path], console: Console) -> list[tuple[str, str]]:
-    from lingolite_cli.training.text import BadRows, good_pairs, read_rows
+    from lingolite_cli.corpora.pairs import BadRows, good_pairs, read_rows
 
     found: list[tuple[str, str]] = []
     for file in files:
@@ -106,7 +106,7 @@ def _pairs(files: list[Path], console: Console) -> list[tuple[str, str]]:
 
 def _dev(state: State, named: Path | None, console: Console) -> list[tuple[str, str]]:
     """Pairs to measure coverage on; none where no text with references is known."""
-    from lingolite_cli.evaluation.corpus import CorpusSpec, read_corpus
+    from lingolite_cli.corpora.corpus import CorpusSpec, read_corpus
 
     spec = CorpusSpec(tsv=str(named.resolve())) if named else state.project.settings.dev
     if spec is None or not (spec.tsv or spec.references):

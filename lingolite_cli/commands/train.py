@@ -10,21 +10,21 @@ import msgspec
 import typer
 
 from lingolite_cli.artifact import check_target
-from lingolite_cli.commands.adhoc import publish_artifact
 from lingolite_cli.commands.options import JsonFlag, Overwrite
-from lingolite_cli.commands.show import show_training
 from lingolite_cli.commands.state import State, parse_pairs, state_of
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.execution.runner import Outcome, Runner
+from lingolite_cli.jobs.adhoc import publish_artifact
 from lingolite_cli.recipe.cache import FollowerCache
 from lingolite_cli.recipe.model import QuantizeStep, Recipe, Step, TrainStep
 from lingolite_cli.recipe.plan import make_plan, read_recipe
-from lingolite_cli.recipe.record import QuantizeResult, TrainResult
-from lingolite_cli.recipe.runner import Outcome, Runner
 from lingolite_cli.recipe.scope import Plan
 from lingolite_cli.recipe.steps.learning import state_directory
 from lingolite_cli.recipe.workspace import Workspace
+from lingolite_cli.runs.record import QuantizeResult, TrainResult
 from lingolite_cli.training.launch import rank
+from lingolite_cli.views.runs import show_training
 
 
 def train(

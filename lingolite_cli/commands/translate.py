@@ -11,8 +11,6 @@ import msgspec
 import typer
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.commands import adhoc
-from lingolite_cli.commands.engine import asked_decoding, open_engine
 from lingolite_cli.commands.options import (
     Device,
     JsonFlag,
@@ -29,6 +27,8 @@ from lingolite_cli.commands.options import (
 from lingolite_cli.commands.state import state_of
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.jobs import adhoc
+from lingolite_cli.jobs.engine import asked_decoding, open_engine
 
 if TYPE_CHECKING:
     from lingolite_cli.decoding.translator import Translation, Translator

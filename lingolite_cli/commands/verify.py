@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from lingolite_cli.commands import adhoc
+from lingolite_cli.budgets.noise import MIN_ROUNDS
+from lingolite_cli.budgets.timed import TIMED_BUDGETS
 from lingolite_cli.commands.options import (
     JsonFlag,
     Languages,
@@ -19,14 +20,13 @@ from lingolite_cli.commands.options import (
     parse_metrics,
     parse_options,
 )
-from lingolite_cli.commands.show import show_evaluations, show_verdicts, show_verification, verdict_line
 from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.errors import ExitCode, LingoLiteError
-from lingolite_cli.evaluation.budgets import TIMED_BUDGETS
-from lingolite_cli.evaluation.noise import MIN_ROUNDS
+from lingolite_cli.jobs import adhoc
 from lingolite_cli.plugins.specs import MetricSpec
-from lingolite_cli.recipe.record import VerifyResult
 from lingolite_cli.recipe.steps.judgement import metric_budget_names
+from lingolite_cli.runs.record import VerifyResult
+from lingolite_cli.views.runs import show_evaluations, show_verdicts, show_verification, verdict_line
 
 
 def verify(

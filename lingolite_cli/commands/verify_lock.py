@@ -27,7 +27,7 @@ from lingolite_cli.recipe.lock import (
     with_outcomes,
 )
 from lingolite_cli.recipe.plan import make_plan, read_recipe
-from lingolite_cli.recipe.runs import last_run, read_run
+from lingolite_cli.runs.finished import last_run, read_run
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lingolite_cli.tokenizer import PAD_ID
+from lingolite_cli.tokenization.tokenizer import PAD_ID
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import BoolArray, IntArray
+    from lingolite_cli.arrays import BoolArray, IntArray
 
 
 def batches(lengths: Sequence[int], *, batch_size: int, max_batch_tokens: int) -> list[list[int]]:

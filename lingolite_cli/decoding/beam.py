@@ -12,13 +12,14 @@ import numpy as np
 
 from lingolite_cli.decoding.hypothesis import Hypothesis, length_penalty, scored
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.tokenizer import BOS_ID, EOS_ID
+from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from lingolite_cli.arrays import BoolArray, IntArray
     from lingolite_cli.decoding.continuations import StepTopK
-    from lingolite_cli.plugins.interfaces import Backend, BoolArray, IntArray, State
+    from lingolite_cli.plugins.interfaces import Backend, State
 
     ScoreArray = npt.NDArray[np.float64]
 

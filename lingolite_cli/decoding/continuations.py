@@ -13,7 +13,8 @@ import numpy as np
 from lingolite_cli.errors import ExitCode, LingoLiteError
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import Backend, FloatArray, IntArray, State, TopKBackend
+    from lingolite_cli.arrays import FloatArray, IntArray
+    from lingolite_cli.plugins.interfaces import Backend, State, TopKBackend
 
     StepTopK: TypeAlias = Callable[[State, IntArray, int], tuple[IntArray, FloatArray]]
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import numpy as np
 
-from lingolite_cli.tokenizer import BOS_ID, PAD_ID
+from lingolite_cli.tokenization.tokenizer import BOS_ID, PAD_ID
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import Backend, BoolArray, FloatArray, IntArray, ScoringBackend
+    from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
+    from lingolite_cli.plugins.interfaces import Backend, ScoringBackend
 
 
 class ForcedStep(msgspec.Struct, frozen=True):

@@ -12,11 +12,12 @@ import numpy as np
 
 from lingolite_cli.decoding.hypothesis import Hypothesis, scored
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.tokenizer import BOS_ID, EOS_ID
+from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID
 
 if TYPE_CHECKING:
+    from lingolite_cli.arrays import FloatArray, IntArray
     from lingolite_cli.decoding.continuations import StepTopK
-    from lingolite_cli.plugins.interfaces import Backend, FloatArray, IntArray, State
+    from lingolite_cli.plugins.interfaces import Backend, State
 
 DROP_SHARE = 1 / 16
 """Finished rows leave the batch when they are at least this share of it: `select` copies a whole cache, so it should

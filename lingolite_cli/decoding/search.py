@@ -16,7 +16,8 @@ from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import LingoLiteError
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import AnyBackend, Backend, BoolArray, IntArray, TranslateBackend
+    from lingolite_cli.arrays import BoolArray, IntArray
+    from lingolite_cli.plugins.interfaces import AnyBackend, Backend, TranslateBackend
 
 
 def search(

@@ -20,9 +20,10 @@ from lingolite_cli.decoding.search import search, search_in_steps
 from lingolite_cli.errors import LingoLiteError
 
 if TYPE_CHECKING:
-    from lingolite_cli.architecture import ModelConfig
-    from lingolite_cli.plugins.interfaces import AnyBackend, BoolArray, IntArray, PoolBackend
-    from lingolite_cli.tokenizer import SourceIds, Tokenizer
+    from lingolite_cli.architecture.architecture import ModelConfig
+    from lingolite_cli.arrays import BoolArray, IntArray
+    from lingolite_cli.plugins.interfaces import AnyBackend, PoolBackend
+    from lingolite_cli.tokenization.tokenizer import SourceIds, Tokenizer
 
     _Batch: TypeAlias = tuple[list[int], list["Translation"]]
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from lingolite_cli.budgets.verdicts import Loss, MetricDifference
 from lingolite_cli.evaluation.failures import lost_sentences
 from lingolite_cli.evaluation.scorer import Scorer, Translations
-from lingolite_cli.evaluation.verdicts import Loss, MetricDifference
 from lingolite_cli.plugins.specs import merit
 
 if TYPE_CHECKING:
+    from lingolite_cli.arrays import StatisticsArray
     from lingolite_cli.evaluation.statistics import Pairs
-    from lingolite_cli.plugins.interfaces import StatisticsArray
 
 LENGTHS = ((1, 5), (6, 10), (11, 20), (21, 40), (41, None))
 """Words of a source, first and last of each bucket."""

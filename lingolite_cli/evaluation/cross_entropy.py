@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lingolite_cli.architecture import ModelConfig
+    from lingolite_cli.architecture.architecture import ModelConfig
     from lingolite_cli.plugins.interfaces import Backend
-    from lingolite_cli.tokenizer import Tokenizer
+    from lingolite_cli.tokenization.tokenizer import Tokenizer
 
 
 def token_cross_entropy(
@@ -42,7 +42,7 @@ def token_cross_entropy(
     """
     from lingolite_cli.decoding.batching import batches, pad
     from lingolite_cli.decoding.forced import target_log_probabilities
-    from lingolite_cli.tokenizer import EOS_ID
+    from lingolite_cli.tokenization.tokenizer import EOS_ID
 
     positions = model.max_seq_len
     framed = [tokenizer.encode_source(source, languages, max_length=positions).ids for source in sources]

@@ -17,7 +17,7 @@ from lingolite_cli.evaluation.parity import LogitParity, ParityBucket, ParitySen
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from lingolite_cli.plugins.interfaces import BoolArray, FloatArray, IntArray
+    from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
 
     DoubleArray = npt.NDArray[np.float64]
 

@@ -25,7 +25,7 @@ from lingolite_cli.evaluation.parity import (
     first_divergence,
 )
 from lingolite_cli.evaluation.probes import consistency_probes, probe_vocabulary
-from lingolite_cli.tokenizer import EOS_ID
+from lingolite_cli.tokenization.tokenizer import EOS_ID
 
 if TYPE_CHECKING:
     from lingolite_cli.plugins.interfaces import Backend

@@ -14,11 +14,12 @@ import numpy as np
 from lingolite_cli.decoding.batching import pad
 from lingolite_cli.evaluation.logit_comparison import compare_logits, kl_divergence, require_finite
 from lingolite_cli.evaluation.parity import ConsistencyProbe, TokenDifference, VocabularyProbe
-from lingolite_cli.tokenizer import BOS_ID, PAD_ID
+from lingolite_cli.tokenization.tokenizer import BOS_ID, PAD_ID
 
 if TYPE_CHECKING:
+    from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
     from lingolite_cli.evaluation.logit_comparison import DoubleArray
-    from lingolite_cli.plugins.interfaces import Backend, BoolArray, FloatArray, IntArray, State
+    from lingolite_cli.plugins.interfaces import Backend, State
 
 _STEPS, _NUM_SENTENCES, _NUM_PADDED, _NUM_COLUMNS = 10, 4, 7, 8
 _CHUNK, _BLOCK, _MAX_SHIFT, _LISTED = 256, 64, 2, 10

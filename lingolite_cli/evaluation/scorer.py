@@ -10,7 +10,7 @@ import msgspec
 from lingolite_cli.plugins.specs import MetricSpec
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import StatisticsArray
+    from lingolite_cli.arrays import StatisticsArray
 
 
 class Translations(msgspec.Struct, frozen=True):

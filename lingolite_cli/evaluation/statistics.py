@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import StatisticsArray
+    from lingolite_cli.arrays import StatisticsArray
 
     ScoreFunction: TypeAlias = Callable[[StatisticsArray], StatisticsArray]
     Pairs: TypeAlias = tuple[StatisticsArray, StatisticsArray]

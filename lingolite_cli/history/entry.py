@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from lingolite_cli.benchmark.figures import BenchmarkRow
-from lingolite_cli.recipe.record import (
+from lingolite_cli.runs.record import (
     ArtifactSummary,
     BenchmarkResult,
     BenchmarkSystem,

@@ -11,8 +11,8 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.history.entry import RunEntry, entry_of_manifest
 from lingolite_cli.history.series import Trend
 from lingolite_cli.history.store import HistoryStore
-from lingolite_cli.recipe.record import RunManifest
-from lingolite_cli.recipe.runs import MANIFEST_NAME, place_of, read_run
+from lingolite_cli.runs.finished import MANIFEST_NAME, place_of, read_run
+from lingolite_cli.runs.record import RunManifest
 
 SCHEMA = 1
 

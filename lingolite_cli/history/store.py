@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.file_lock import exclusive
+from lingolite_cli.files.lock import exclusive
 from lingolite_cli.history.entry import RunEntry, ScoreFigures, SystemFigures
 from lingolite_cli.history.schema import APPLICATION_ID, MIGRATIONS, Migration
 

@@ -15,8 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from lingolite_cli.activation_quantization import INPUT_SCALE_SUFFIX
-from lingolite_cli.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.artifact import (
     BUNDLE,
     BUNDLE_BF16,
@@ -39,7 +38,8 @@ from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.model.checkpoint import read_checkpoint
 from lingolite_cli.model.parameters import dequantized_groups, model_from_tensors, stored_tensors
 from lingolite_cli.model.translation_model import MobileTranslationModel
-from lingolite_cli.tokenizer import Tokenizer
+from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX
 
 FORMATS = (BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8, BUNDLE_STATIC_INT8, BUNDLE_INT4)
 

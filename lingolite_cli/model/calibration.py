@@ -21,10 +21,10 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model.cache import LayerCache
 from lingolite_cli.model.translation_model import MobileTranslationModel
 from lingolite_cli.plugins.interfaces import Tracker, untracked
-from lingolite_cli.tokenizer import Tokenizer
+from lingolite_cli.tokenization.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import BoolArray, FloatArray, IntArray
+    from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
 
 Observer: TypeAlias = Callable[[Tensor], None]
 """Is shown [N, in] float32, what a layer reads for N tokens. Padding and sentences that have ended are left out."""

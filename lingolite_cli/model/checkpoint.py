@@ -15,8 +15,8 @@ import msgspec
 import torch
 from torch import Tensor
 
-from lingolite_cli.architecture import PRESETS, ModelConfig
-from lingolite_cli.architecture import preset as preset_config
+from lingolite_cli.architecture.architecture import PRESETS, ModelConfig
+from lingolite_cli.architecture.architecture import preset as preset_config
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.model.parameters import EMBEDDING, TIED_COPIES, check_tensors, tensor_shapes
 

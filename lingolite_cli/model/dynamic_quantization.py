@@ -10,7 +10,7 @@ import torch
 from lingolite_cli.artifact import Quantization
 from lingolite_cli.model.parameters import bundle_tensors, model_from_tensors
 from lingolite_cli.model.translation_model import MobileTranslationModel
-from lingolite_cli.quantization import quantize_tensors
+from lingolite_cli.weights.rows import quantize_tensors
 
 
 def apply_dynamic_quantization(model: MobileTranslationModel) -> MobileTranslationModel:

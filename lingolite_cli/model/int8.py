@@ -2,7 +2,7 @@
 
 Owns the int8 arithmetic in torch: activations are quantized by row or, where a range was calibrated, by tensor, so that
 no row of a batch depends on another; the sums are exact; the weights are the integers of
-`lingolite_cli.quantization`. N rows.
+`lingolite_cli.weights.rows`. N rows.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from lingolite_cli.activation_quantization import INPUT_SCALE_SUFFIX, MIDDLE, UINT8_MAX
 from lingolite_cli.model.layers import Inexact
-from lingolite_cli.quantization import INT8_MAX, SCALE_SUFFIX
+from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX, MIDDLE, UINT8_MAX
+from lingolite_cli.weights.rows import INT8_MAX, SCALE_SUFFIX
 
 _SMALLEST_MAXIMUM = 1e-30  # below it a row of activations counts as zeros
 # float32 holds integers up to 2^24, so sums of so many products of int8 are exact.

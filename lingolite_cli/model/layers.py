@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lingolite_cli.architecture.rotary import rotary_tables
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.rotary import rotary_tables
 
 NORM_EPS = 1e-6
 
@@ -57,10 +57,10 @@ class FeedForward(Inexact):
 
 
 class RotaryPositions(nn.Module):
-    """Rotary position embedding (Su et al. 2021, arXiv:2104.09864, eq. 34) by the tables of `lingolite_cli.rotary`.
+    """Rotary position embedding (Su et al. 2021, arXiv:2104.09864, eq. 34).
 
     Half-split, as in GPT-NeoX and Llama: feature i is rotated with feature i + D/2, where the paper pairs
-    neighbours. The tables are computed once for all positions.
+    neighbours. The tables are those of `lingolite_cli.architecture.rotary`, computed once for all positions.
     """
 
     cos: Tensor

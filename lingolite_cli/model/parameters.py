@@ -11,13 +11,13 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from lingolite_cli.activation_quantization import INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX, shared_inputs
-from lingolite_cli.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.group_quantization import ZERO_POINT_SUFFIX, is_grouped, read_grouped
 from lingolite_cli.model.int8 import install_int8_layers
 from lingolite_cli.model.translation_model import MobileTranslationModel
-from lingolite_cli.quantization import SCALE_SUFFIX
+from lingolite_cli.weights.groups import ZERO_POINT_SUFFIX, is_grouped, read_grouped
+from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX, shared_inputs
+from lingolite_cli.weights.rows import SCALE_SUFFIX
 
 EMBEDDING = "encoder.embedding.weight"
 TIED_COPIES = ("decoder.embedding.weight", "decoder.lm_head.weight")

@@ -19,7 +19,7 @@ from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.model.int8 import integer_product, quantize_activations, replace_layers, set_compute_dtype
 from lingolite_cli.model.parameters import bundle_tensors, check_float, model_from_tensors
 from lingolite_cli.model.translation_model import MobileTranslationModel
-from lingolite_cli.quantization import INT8_MAX, SCALE_SUFFIX
+from lingolite_cli.weights.rows import INT8_MAX, SCALE_SUFFIX
 
 Qconfig = Literal["fbgemm", "qnnpack"]
 SCHEME = "qat-int8"
@@ -29,7 +29,7 @@ class WeightQuantizer(nn.Module):
     """Rounds a matrix to int8, symmetrically.
 
     Args:
-        is_per_channel: one scale a row, and then exactly the integers of `lingolite_cli.quantization.quantize_rows`;
+        is_per_channel: one scale a row, and then exactly the integers of `lingolite_cli.weights.rows.quantize_rows`;
             otherwise one scale for the matrix.
     """
 

@@ -1,7 +1,7 @@
 """Static int8 quantization: int8 weights, and activations over ranges that were calibrated while the model translated.
 
 Owns what the quantizer `static-int8` and Python users share, from a float model and sentences to the tensors of an int8
-bundle. How a range is chosen is `lingolite_cli.activation_quantization`'s.
+bundle. How a range is chosen is `lingolite_cli.weights.ranges`'s.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lingolite_cli.activation_quantization import Histogram, InputRange, choose_range, range_tensors, shared_inputs
 from lingolite_cli.artifact import Quantization
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model.calibration import CalibrationRun
@@ -22,10 +21,11 @@ from lingolite_cli.model.layers import FeedForward
 from lingolite_cli.model.parameters import bundle_tensors, check_float, model_from_tensors
 from lingolite_cli.model.translation_model import MobileTranslationModel
 from lingolite_cli.plugins.interfaces import Tracker, untracked
-from lingolite_cli.quantization import quantize_tensors
 from lingolite_cli.schema import convert
-from lingolite_cli.static_int8 import StaticInt8Options
-from lingolite_cli.tokenizer import Tokenizer
+from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.weights.options import StaticInt8Options
+from lingolite_cli.weights.ranges import Histogram, InputRange, choose_range, range_tensors, shared_inputs
+from lingolite_cli.weights.rows import quantize_tensors
 
 SCHEME = "static-int8"
 

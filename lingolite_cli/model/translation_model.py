@@ -14,12 +14,12 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from lingolite_cli.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.artifact import Quantization
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model.cache import CacheError, LayerCache
 from lingolite_cli.model.transformer import TransformerDecoder, TransformerEncoder, check_length
-from lingolite_cli.tokenizer import BOS_ID, EOS_ID, PAD_ID
+from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 
 class MobileTranslationModel(nn.Module):
@@ -68,7 +68,9 @@ class MobileTranslationModel(nn.Module):
                 pad_token_id=pad_token_id,
             )
         except ValueError as error:
-            raise LingoLiteError(str(error), hint="see the presets in lingolite_cli.architecture") from None
+            raise LingoLiteError(
+                str(error), hint="see the presets in lingolite_cli.architecture.architecture"
+            ) from None
         self.encoder = TransformerEncoder(self.config)
         shared = self.encoder.embedding if tie_embeddings else nn.Embedding(vocab_size, d_model)
         self.decoder = TransformerDecoder(self.config, shared)

@@ -17,8 +17,8 @@ import pluggy
 
 if TYPE_CHECKING:
     from lingolite_cli.plugins.specs import BackendSpec, ExporterSpec, MetricSpec, QuantizerSpec, ReporterSpec
-    from lingolite_cli.recipe.record import RunManifest, StepRecord
     from lingolite_cli.recipe.scope import Plan
+    from lingolite_cli.runs.record import RunManifest, StepRecord
 
 PROJECT = "lingolite"
 

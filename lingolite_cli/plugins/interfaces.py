@@ -14,20 +14,14 @@ import msgspec
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    import numpy as np
-    import numpy.typing as npt
-
+    from lingolite_cli.arrays import BoolArray, FloatArray, IntArray, StatisticsArray
     from lingolite_cli.artifact import Artifact, Product
     from lingolite_cli.decoding.hypothesis import Hypothesis
     from lingolite_cli.decoding.options import DecodingOptions
     from lingolite_cli.model import MobileTranslationModel
-    from lingolite_cli.recipe.record import RunManifest
+    from lingolite_cli.runs.record import RunManifest
 
     ModelFunction: TypeAlias = Callable[[MobileTranslationModel], MobileTranslationModel]
-    IntArray: TypeAlias = npt.NDArray[np.int64]
-    BoolArray: TypeAlias = npt.NDArray[np.bool_]
-    FloatArray: TypeAlias = npt.NDArray[np.float32]
-    StatisticsArray: TypeAlias = npt.NDArray[np.float64]
 
 T = TypeVar("T")
 State: TypeAlias = Any  # a backend's own: the host passes it back and never looks inside
@@ -239,7 +233,7 @@ class ShortlistExporter(Protocol):
         Args:
             source: what is exported.
             directory: where to.
-            shortlist: a file that `lingolite_cli.shortlist` reads; the artifact holds a copy under the name
+            shortlist: a file that `lingolite_cli.shortlist.shortlist` reads; the artifact holds a copy under the name
                 `lingolite_cli.artifact.SHORTLIST_NAME`. Nothing is shortlisted unless the backend is told so.
 
         Raises:

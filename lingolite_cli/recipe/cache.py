@@ -26,8 +26,8 @@ from lingolite_cli.artifact import (
     write_atomic,
 )
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.file_lock import exclusive
-from lingolite_cli.recipe.record import StepResult
+from lingolite_cli.files.lock import exclusive
+from lingolite_cli.runs.record import StepResult
 
 ENTRY_NAME = "entry.json"
 ARTIFACT_NAME = "artifact"

@@ -15,12 +15,13 @@ import msgspec
 import tomli_w
 
 from lingolite_cli.artifact import write_atomic
+from lingolite_cli.corpora.corpus import corpus_paths
 from lingolite_cli.environment import PACKAGES, cpu_features, package_versions
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.evaluation.corpus import corpus_paths
-from lingolite_cli.recipe.drift import Drift, compare, compare_tables, feature_drift
 from lingolite_cli.recipe.file_digests import digests_by_name, option_files
-from lingolite_cli.recipe.record import (
+from lingolite_cli.recipe.scope import Plan, PlannedStep
+from lingolite_cli.runs.drift import Drift, compare, compare_tables, feature_drift
+from lingolite_cli.runs.record import (
     EvaluateResult,
     ExportResult,
     QuantizeResult,
@@ -29,7 +30,6 @@ from lingolite_cli.recipe.record import (
     StepResult,
     TrainResult,
 )
-from lingolite_cli.recipe.scope import Plan, PlannedStep
 from lingolite_cli.schema import convert, read_toml
 
 METRIC_TOLERANCE = (

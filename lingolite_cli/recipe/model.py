@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from lingolite_cli.budgets.noise import MIN_ROUNDS
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.evaluation.noise import MIN_ROUNDS
-from lingolite_cli.search.units import Granularity
+from lingolite_cli.precision_search.units import Granularity
 from lingolite_cli.training.options import ScratchOptions, TextOptions, TrainingOptions
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -115,7 +115,7 @@ class VerifyStep(_Step, tag="verify", frozen=True, kw_only=True):
 
     Budgets: `METRIC_drop_max` and `METRIC_min` for each metric of both steps, `parity_min` (teacher-forced top-1
     agreement), `exact_match_min`, `new_KIND_max` for each kind of fault, and those of
-    `lingolite_cli.evaluation.budgets`. Logits are compared on `parity_samples` sentences.
+    `lingolite_cli.budgets.timed`. Logits are compared on `parity_samples` sentences.
     """
 
     reference: str
@@ -146,7 +146,7 @@ class BenchmarkStep(_Step, tag="benchmark", frozen=True, kw_only=True):
     """Measure systems in turn, each alone in a fresh process.
 
     Ratios are to the first system. Budgets judge the last, by the `TIMED_BUDGETS` of
-    `lingolite_cli.evaluation.budgets`, on rounds of their own: as many as `rounds`, six at least, and up to
+    `lingolite_cli.budgets.timed`, on rounds of their own: as many as `rounds`, six at least, and up to
     `max_rounds` where these leave a verdict unsure; tokens a second are those of the first batch size.
     `lengths` adds runs of exactly that many target tokens a sentence, in batches of `length_batch_sizes`. Each system
     has `cold_starts` starts, each in a fresh process.

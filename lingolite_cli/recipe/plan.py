@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.corpora.corpus import CorpusSpec, check_corpus_files, check_files
 from lingolite_cli.errors import LingoLiteError, did_you_mean
-from lingolite_cli.evaluation.corpus import CorpusSpec, check_corpus_files, check_files
 from lingolite_cli.plugins.registry import Registry
 from lingolite_cli.recipe.model import ModelInput, Recipe, ShortlistInput
 from lingolite_cli.recipe.scope import Plan, Scope

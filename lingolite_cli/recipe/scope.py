@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from lingolite_cli.artifact import Artifact, Manifest
+from lingolite_cli.corpora.corpus import CorpusSpec
 from lingolite_cli.errors import LingoLiteError, did_you_mean
-from lingolite_cli.evaluation.corpus import CorpusSpec
 from lingolite_cli.plugins.registry import Health, Loaded, Registry
 from lingolite_cli.recipe.model import BenchmarkStep, Recipe, SearchStep, Step, VerifyStep
 from lingolite_cli.training.options import PairsSpec

@@ -8,10 +8,10 @@ from typing import Any
 
 from lingolite_cli.artifact import Artifact, canonical_json, sha256_file
 from lingolite_cli.console import Console
-from lingolite_cli.evaluation.corpus import Corpus, read_corpus
+from lingolite_cli.corpora.corpus import Corpus, read_corpus
 from lingolite_cli.recipe.cache import CachedStep
-from lingolite_cli.recipe.record import ArtifactSummary, CorpusSummary
 from lingolite_cli.recipe.scope import Plan, PluginChoice
+from lingolite_cli.runs.record import ArtifactSummary, CorpusSummary
 
 
 class Workspace:

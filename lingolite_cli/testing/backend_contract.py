@@ -21,11 +21,12 @@ from lingolite_cli.testing.contract import ArtifactContract, artifacts_root, sha
 from lingolite_cli.testing.forward import all_logits, arbitrary_targets, framed_sources, plain_greedy, step_all
 from lingolite_cli.testing.routes import Route, contents, converter, follow, registry
 from lingolite_cli.testing.tiny import LANGUAGES, SENTENCES
-from lingolite_cli.tokenizer import EOS_ID, Tokenizer
+from lingolite_cli.tokenization.tokenizer import EOS_ID, Tokenizer
 
 if TYPE_CHECKING:
+    from lingolite_cli.arrays import FloatArray
     from lingolite_cli.decoding.hypothesis import Hypothesis
-    from lingolite_cli.plugins.interfaces import Backend, FloatArray, ScoringBackend, TopKBackend
+    from lingolite_cli.plugins.interfaces import Backend, ScoringBackend, TopKBackend
 
 _Tokens: TypeAlias = list[tuple[int, ...]]
 _Arguments = ParamSpec("_Arguments")

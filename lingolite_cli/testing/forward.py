@@ -12,10 +12,11 @@ import numpy as np
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.decoding.batching import pad
 from lingolite_cli.testing.tiny import LANGUAGES, SENTENCES
-from lingolite_cli.tokenizer import BOS_ID, EOS_ID, UNK_ID, Tokenizer
+from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, UNK_ID, Tokenizer
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import Backend, BoolArray, FloatArray, IntArray, State
+    from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
+    from lingolite_cli.plugins.interfaces import Backend, State
 
 
 def framed_sources(artifact: Artifact) -> list[list[int]]:

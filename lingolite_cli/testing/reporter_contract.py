@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import pytest
 
-from lingolite_cli.recipe.record import RunManifest
+from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.testing.contract import Contract
 from lingolite_cli.testing.sample_run import sample_run, sample_stop
 

@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 
 from lingolite_cli.benchmark.figures import BenchmarkRow, Ratio
+from lingolite_cli.budgets.verdicts import MetricDifference, Verdict
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.environment import Environment
 from lingolite_cli.evaluation.degeneration import Degeneration
-from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict
 from lingolite_cli.plugins.interfaces import Score
-from lingolite_cli.recipe.record import (
+from lingolite_cli.runs.record import (
     ArtifactSummary,
     BenchmarkResult,
     BenchmarkSystem,
@@ -32,7 +32,7 @@ from lingolite_cli.recipe.record import (
     Stop,
     VerifyResult,
 )
-from lingolite_cli.recipe.translations import TranslationRecord, write_translations
+from lingolite_cli.runs.translations import TranslationRecord, write_translations
 from lingolite_cli.testing.tiny import LANGUAGES, SENTENCES, TRANSLATIONS
 
 _SOURCES = (*SENTENCES, 'Press <b>"OK"</b> | `quit` & don\'t wait: *100 %* of {name}')

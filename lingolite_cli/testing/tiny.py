@@ -14,7 +14,7 @@ import numpy as np
 import sentencepiece
 from safetensors.numpy import save_file
 
-from lingolite_cli.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.artifact import (
     BUNDLE,
     TOKENIZER_NAME,
@@ -26,10 +26,10 @@ from lingolite_cli.artifact import (
     write_manifest,
 )
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
+from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import FloatArray
+    from lingolite_cli.arrays import FloatArray
 
 LANGUAGES = ("en", "da")
 

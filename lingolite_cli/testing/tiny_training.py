@@ -21,7 +21,7 @@ def tiny_training(source: Artifact) -> Training:
 
     def train(*, prepare: ModelFunction, convert: ModelFunction) -> MobileTranslationModel:
         from lingolite_cli.model import load_model
-        from lingolite_cli.tokenizer import Tokenizer
+        from lingolite_cli.tokenization.tokenizer import Tokenizer
         from lingolite_cli.training.examples import examples_of
         from lingolite_cli.training.trainer import Trainer
 

@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lingolite_cli.corpora.pairs import BadRows, Pair, Text, TextReport, good_pairs, read_rows
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
+from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
 from lingolite_cli.training.options import TextOptions
-from lingolite_cli.training.text import BadRows, Pair, Text, TextReport, good_pairs, read_rows
 
 Ints = NDArray[np.int64]
 

@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lingolite_cli.environment import cpu_features
 from lingolite_cli.errors import LingoLiteError, did_you_mean
-from lingolite_cli.tokenizer import PAD_ID
+from lingolite_cli.tokenization.tokenizer import PAD_ID
 from lingolite_cli.training.options import TrainingOptions
 
 

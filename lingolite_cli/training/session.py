@@ -10,15 +10,15 @@ from typing import NamedTuple
 import msgspec
 import torch
 
-from lingolite_cli.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.artifact import Artifact, Provenance, write_manifest
+from lingolite_cli.corpora.pairs import Text, TextReport
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.model import MobileTranslationModel, load_model, save_bundle
-from lingolite_cli.tokenizer import Tokenizer
+from lingolite_cli.tokenization.tokenizer import Tokenizer
 from lingolite_cli.training.examples import examples_of, read_examples
 from lingolite_cli.training.options import TextOptions, TrainingOptions
 from lingolite_cli.training.processes import Processes, joined
-from lingolite_cli.training.text import Text, TextReport
 from lingolite_cli.training.trainer import Outcome, Status, Trainer
 from lingolite_cli.training.validation import mean_cross_entropy
 from lingolite_cli.training.vocabulary import train_tokenizer

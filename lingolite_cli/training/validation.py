@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from lingolite_cli.model import MobileTranslationModel
-from lingolite_cli.tokenizer import PAD_ID
+from lingolite_cli.tokenization.tokenizer import PAD_ID
 from lingolite_cli.training.examples import Examples, epoch_batches
 from lingolite_cli.training.optimization import cross_entropy
 

@@ -1,4 +1,4 @@
-"""SentencePiece training in the format that `lingolite_cli.tokenizer` reads."""
+"""SentencePiece training in the format that `lingolite_cli.tokenization.tokenizer` reads."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import sentencepiece
 
+from lingolite_cli.corpora.pairs import BadRows, Text, good_pairs, read_rows
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
-from lingolite_cli.training.text import BadRows, Text, good_pairs, read_rows
+from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 _MAX_SENTENCES = 1_000_000
 

@@ -16,7 +16,7 @@ from lingolite_cli.workers.channel import Child, Failed
 from lingolite_cli.workers.protocol import Open, Opened
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import BoolArray, FloatArray, IntArray
+    from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
 
 _MODULE = "lingolite_cli.workers.isolated_worker"
 

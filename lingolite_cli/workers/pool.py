@@ -19,9 +19,9 @@ from lingolite_cli.workers.memory import peak_memory_mb
 from lingolite_cli.workers.protocol import Found, Open, Opened, Response, Search
 
 if TYPE_CHECKING:
+    from lingolite_cli.arrays import BoolArray, IntArray
     from lingolite_cli.decoding.hypothesis import Hypothesis
     from lingolite_cli.decoding.options import DecodingOptions
-    from lingolite_cli.plugins.interfaces import BoolArray, IntArray
 
 CAPABILITIES = frozenset({"translate", "submit"})
 _MODULE = "lingolite_cli.workers.worker"

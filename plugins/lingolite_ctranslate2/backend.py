@@ -14,11 +14,11 @@ from lingolite_cli.artifact import Artifact
 from lingolite_cli.decoding.hypothesis import Hypothesis, scored
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import ExitCode, LingoLiteError
-from lingolite_cli.tokenizer import EOS_ID, Tokenizer
+from lingolite_cli.tokenization.tokenizer import EOS_ID, Tokenizer
 from lingolite_ctranslate2.options import CTranslate2Options
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import BoolArray, IntArray
+    from lingolite_cli.arrays import BoolArray, IntArray
 
 _DEVICE = "cpu"
 _POOL_ONLY = 1e-30

@@ -13,7 +13,7 @@ import msgspec
 
 from lingolite_cli.artifact import Artifact, Product
 from lingolite_cli.plugins.specs import NoOptions
-from lingolite_cli.tokenizer import Tokenizer
+from lingolite_cli.tokenization.tokenizer import Tokenizer
 from lingolite_ctranslate2.options import FORMAT
 from lingolite_ctranslate2.specification import transformer_spec
 from lingolite_ctranslate2.weights import Kind, Weights

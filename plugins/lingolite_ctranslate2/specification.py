@@ -11,9 +11,9 @@ from typing import Any
 
 from ctranslate2 import specs
 
-from lingolite_cli.architecture import ModelConfig
-from lingolite_cli.rotary import BASE
-from lingolite_cli.tokenizer import BOS_ID, EOS_ID, UNK_ID
+from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.rotary import BASE
+from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, UNK_ID
 from lingolite_ctranslate2.weights import Matrix, Weights
 
 RMS_NORM_EPSILON = 1e-6

@@ -17,7 +17,7 @@ import safetensors.numpy
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.quantization import SCALE_SUFFIX
+from lingolite_cli.weights.rows import SCALE_SUFFIX
 
 Array: TypeAlias = npt.NDArray[Any]
 Kind: TypeAlias = Literal["float32", "float16", "bfloat16", "int8"]

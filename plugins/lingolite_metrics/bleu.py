@@ -11,7 +11,7 @@ from lingolite_metrics.corpus_metric import CorpusMetric
 from lingolite_metrics.options import BleuOptions
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import StatisticsArray
+    from lingolite_cli.arrays import StatisticsArray
 
 MAX_ORDER = 4
 

@@ -17,7 +17,7 @@ from lingolite_cli.plugins.interfaces import Score
 from lingolite_metrics.corpus import check_corpus
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import StatisticsArray
+    from lingolite_cli.arrays import StatisticsArray
 
 
 class CorpusMetric(ABC):

@@ -12,7 +12,7 @@ from lingolite_metrics.corpus import check_corpus
 from lingolite_metrics.options import LengthRatioOptions
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import StatisticsArray
+    from lingolite_cli.arrays import StatisticsArray
 
 
 class LengthRatio:

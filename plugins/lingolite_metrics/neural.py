@@ -25,7 +25,7 @@ from lingolite_metrics.corpus import check_corpus
 from lingolite_metrics.options import CometOptions
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import StatisticsArray
+    from lingolite_cli.arrays import StatisticsArray
 
 KIND = "regression_metric"
 """COMET's name of the models that read source, translation and reference and give a score."""

@@ -9,19 +9,20 @@ import numpy as np
 
 from lingolite_cli.artifact import SHORTLIST_NAME, Artifact
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.shortlist import DirectedChooser, read_shortlist
-from lingolite_cli.tokenizer import Tokenizer
-from lingolite_onnx.affinity import PinnedThread, check_cores, pool_entries
+from lingolite_cli.shortlist.shortlist import DirectedChooser, read_shortlist
+from lingolite_cli.tokenization.tokenizer import Tokenizer
 from lingolite_onnx.details import ExportDetails
-from lingolite_onnx.huge_pages import HugePages
-from lingolite_onnx.optimized.runner import OptimizedRunner
 from lingolite_onnx.options import OnnxBackendOptions
-from lingolite_onnx.runner import GRAPHS, Runner
-from lingolite_onnx.saturation import int8_is_exact
-from lingolite_onnx.sessions import CPU, execution_providers
+from lingolite_onnx.ort.runner import OptimizedRunner
+from lingolite_onnx.portable.runner import GRAPHS, Runner
+from lingolite_onnx.session.affinity import PinnedThread, check_cores, pool_entries
+from lingolite_onnx.session.huge_pages import HugePages
+from lingolite_onnx.session.saturation import int8_is_exact
+from lingolite_onnx.session.sessions import CPU, execution_providers
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import BoolArray, FloatArray, IntArray, State
+    from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
+    from lingolite_cli.plugins.interfaces import State
 
 
 class _Runner(Protocol):

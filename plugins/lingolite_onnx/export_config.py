@@ -6,23 +6,16 @@ from pathlib import Path
 
 import msgspec
 
-from lingolite_cli.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.artifact import MANIFEST_NAME, SHORTLIST_NAME, TOKENIZER_NAME, Artifact
-from lingolite_cli.tokenizer import BOS_ID, EOS_ID, UNK_ID, Tokenizer
+from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, UNK_ID, Tokenizer
 from lingolite_onnx.details import ExportDetails
 from lingolite_onnx.graph import Value
-from lingolite_onnx.optimized import description
-from lingolite_onnx.optimized import stacks as optimized_stacks
-from lingolite_onnx.optimized.runner import (
-    BATCH_DECODER,
-    DECODER,
-    ENCODER,
-    SHORTLIST_BATCH_DECODER,
-    SHORTLIST_DECODER,
-    WORDS,
-)
-from lingolite_onnx.runner import GRAPHS
-from lingolite_onnx.stacks import Interface, decoder_interface, encoder_interface
+from lingolite_onnx.ort import description
+from lingolite_onnx.ort import stacks as optimized_stacks
+from lingolite_onnx.ort.runner import BATCH_DECODER, DECODER, ENCODER, SHORTLIST_BATCH_DECODER, SHORTLIST_DECODER, WORDS
+from lingolite_onnx.portable.runner import GRAPHS
+from lingolite_onnx.portable.stacks import Interface, decoder_interface, encoder_interface
 
 FILE_NAME = "export_config.json"
 

@@ -1,7 +1,7 @@
 """The exporter `onnx`: graphs over one file of weights, checked before they are handed over.
 
-Owns the order of work; the graphs are made in `lingolite_onnx.stacks`, of standard operators (int4 bundles need two of
-ONNX Runtime's own besides), and in `lingolite_onnx.optimized`, of the fastest that ONNX Runtime has.
+Owns the order of work. `lingolite_onnx.portable` makes graphs of standard operators (int4 bundles need two of ONNX
+Runtime's own besides), `lingolite_onnx.ort` graphs of the fastest operators that ONNX Runtime has.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import onnxruntime as ort
 from lingolite_cli.artifact import ONNX as ONNX_FORMAT
 from lingolite_cli.artifact import SHORTLIST_NAME, Artifact, Product
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.shortlist import Shortlist, read_shortlist
-from lingolite_cli.tokenizer import FRAME_LENGTH
-from lingolite_onnx.checks import check_models, check_run
+from lingolite_cli.shortlist.shortlist import Shortlist, read_shortlist
+from lingolite_cli.tokenization.tokenizer import FRAME_LENGTH
+from lingolite_cli.weights.bundle import Weights
+from lingolite_onnx.checks.checks import check_models, check_run
 from lingolite_onnx.details import ExportDetails, GraphCheck
 from lingolite_onnx.export_config import source_frame, write_export_config
 from lingolite_onnx.graph import WEIGHTS_FILE, WeightFile, write_model
-from lingolite_onnx.optimization import optimize
-from lingolite_onnx.optimized.export import check_graphs, require_exportable, write_graphs
 from lingolite_onnx.options import OPSET_VERSIONS, OnnxExportOptions
-from lingolite_onnx.runner import GRAPHS
-from lingolite_onnx.stacks import build_decoder, build_encoder
-from lingolite_onnx.weights import Weights
+from lingolite_onnx.ort.export import check_graphs, require_exportable, write_graphs
+from lingolite_onnx.portable.optimization import optimize
+from lingolite_onnx.portable.runner import GRAPHS
+from lingolite_onnx.portable.stacks import build_decoder, build_encoder
 
 
 class OnnxExporter:

@@ -1,6 +1,6 @@
 """Building an ONNX graph: names, nodes, and initializers in one shared file.
 
-Owns how a graph is put together; what it computes is in `lingolite_onnx.layers` and `lingolite_onnx.stacks`.
+Owns how a graph is put together; what it computes is in `lingolite_onnx.portable` and `lingolite_onnx.ort`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from lingolite_cli import __version__
-from lingolite_onnx.weights import Array
+from lingolite_cli.arrays import Array
 
 WEIGHTS_FILE = "weights.bin"
 RUNTIME_DOMAIN = "com.microsoft"

@@ -1,6 +1,6 @@
 """The quantizer `dynamic-int8`: int8 weights by row, activations quantized while the model runs.
 
-The integers are those of `lingolite_cli.quantization`.
+The integers are those of `lingolite_cli.weights.rows`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT8, Artifact, Product, Quantization
 from lingolite_cli.plugins.specs import NoOptions
-from lingolite_cli.quantization import quantize_tensors
+from lingolite_cli.weights.rows import quantize_tensors
 from lingolite_quantizers.weights import read_weights, write_weights
 
 

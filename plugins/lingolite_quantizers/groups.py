@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.group_quantization import GROUP_SIZES, GroupedMatrix, quantize_groups
+from lingolite_cli.weights.groups import GROUP_SIZES, GroupedMatrix, quantize_groups
 from lingolite_quantizers.options import GroupOptions
 
 

@@ -1,6 +1,6 @@
 """The quantizer `int4`: 4-bit weights by groups; activations and arithmetic stay in float32.
 
-The integers are those of `lingolite_cli.group_quantization`.
+The integers are those of `lingolite_cli.weights.groups`.
 """
 
 from __future__ import annotations

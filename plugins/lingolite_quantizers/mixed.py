@@ -1,6 +1,6 @@
 """The quantizer `mixed`: weights of 4 or 8 bits or floats, matrix by matrix; arithmetic stays in float32.
 
-Owns which matrix has which precision. The integers are those of `lingolite_cli.group_quantization`, so a matrix has
+Owns which matrix has which precision. The integers are those of `lingolite_cli.weights.groups`, so a matrix has
 the same ones here as by `int4`.
 """
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from lingolite_cli.charts import SERIES, inline_svg
+from lingolite_cli.views.charts import SERIES, inline_svg
 
 
 class Figure(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
 """The figures of a report on training, searches, quality and size; those on speed are drawn next door.
 
-Owns what is drawn. How a drawing looks, and how it becomes an element of a page, is `lingolite_cli.charts`.
+Owns what is drawn. How a drawing looks, and how it becomes an element of a page, is `lingolite_cli.views.charts`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from lingolite_cli.charts import MUTED, SERIES, canvas, style, tip
-from lingolite_cli.evaluation.verdicts import MetricDifference
-from lingolite_cli.recipe.record import RunManifest, SearchResult
+from lingolite_cli.budgets.verdicts import MetricDifference
+from lingolite_cli.runs.record import RunManifest, SearchResult
+from lingolite_cli.views.charts import MUTED, SERIES, canvas, style, tip
 from lingolite_reports import formats
 from lingolite_reports.drawing import Figure, draw_bars, finish, label_rows
 from lingolite_reports.gauges import draw_gauges

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 from matplotlib.figure import Figure as Canvas
 
-from lingolite_cli.charts import INK, SERIES
-from lingolite_cli.evaluation.verdicts import Verdict
-from lingolite_cli.recipe.record import RunManifest
+from lingolite_cli.budgets.verdicts import Verdict
+from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.views.charts import INK, SERIES
 from lingolite_reports import formats
 from lingolite_reports.drawing import Figure, finish
 

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from lingolite_cli.artifact import write_atomic
 from lingolite_cli.evaluation.comparison import LENGTHS
 from lingolite_cli.plugins.specs import NoOptions
-from lingolite_cli.recipe.record import RunManifest
+from lingolite_cli.runs.record import RunManifest
 from lingolite_reports.figures import draw
 from lingolite_reports.lengths import words
 from lingolite_reports.sections import compose

@@ -14,9 +14,9 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from lingolite_cli.artifact import write_atomic
-from lingolite_cli.evaluation.verdicts import Verdict
+from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.plugins.specs import NoOptions
-from lingolite_cli.recipe.record import BenchmarkResult, EvaluateResult, RunManifest, StepRecord, Stop, VerifyResult
+from lingolite_cli.runs.record import BenchmarkResult, EvaluateResult, RunManifest, StepRecord, Stop, VerifyResult
 from lingolite_reports import formats
 
 FILE_NAME = "junit.xml"

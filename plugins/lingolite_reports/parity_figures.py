@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lingolite_cli.charts import DASHES, SERIES, SYSTEMS, canvas, scale_by_tens, tip
 from lingolite_cli.evaluation.parity import Parity, ParityBucket
-from lingolite_cli.recipe.record import RunManifest
+from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.views.charts import DASHES, SERIES, SYSTEMS, canvas, scale_by_tens, tip
 from lingolite_reports import formats
 from lingolite_reports.drawing import Figure, finish
 from lingolite_reports.parity_tables import parities

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from lingolite_cli.evaluation.parity import LogitParity, Parity, ParityBucket
-from lingolite_cli.recipe.record import RunManifest
+from lingolite_cli.runs.record import RunManifest
 from lingolite_reports import formats
 from lingolite_reports.tables import Column, Table, verifications
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lingolite_cli.recipe.record import RunManifest, SearchResult
+from lingolite_cli.runs.record import RunManifest, SearchResult
 from lingolite_reports import formats
 from lingolite_reports.tables import Column, Table
 

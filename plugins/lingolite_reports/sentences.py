@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from lingolite_cli.evaluation.degeneration import Translation, fault_tests
-from lingolite_cli.recipe.record import RunManifest
-from lingolite_cli.recipe.translations import TranslationRecord, read_translations
+from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.runs.translations import TranslationRecord, read_translations
 from lingolite_reports.tables import evaluations, verifications
 
 MOST_BYTES = 2_000_000

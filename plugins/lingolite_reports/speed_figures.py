@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lingolite_cli.charts import DASHES, MUTED, SYSTEMS, canvas, scale_by_tens, tip
-from lingolite_cli.recipe.record import BenchmarkResult
+from lingolite_cli.runs.record import BenchmarkResult
+from lingolite_cli.views.charts import DASHES, MUTED, SYSTEMS, canvas, scale_by_tens, tip
 from lingolite_reports import formats
 from lingolite_reports.drawing import Figure, draw_bars, finish
 

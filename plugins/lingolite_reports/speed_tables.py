@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 
 from lingolite_cli.benchmark.figures import Timing
-from lingolite_cli.recipe.record import BenchmarkResult
+from lingolite_cli.runs.record import BenchmarkResult
 from lingolite_reports import formats
 from lingolite_reports.tables import Column, Table
 

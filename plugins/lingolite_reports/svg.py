@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lingolite_cli.artifact import write_atomic
-from lingolite_cli.charts import standalone_svg
 from lingolite_cli.plugins.specs import NoOptions
-from lingolite_cli.recipe.record import RunManifest
+from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.views.charts import standalone_svg
 from lingolite_reports.figures import draw
 from lingolite_reports.sentences import pairings, read_texts
 

@@ -11,9 +11,9 @@ from typing import Literal
 
 import msgspec
 
-from lingolite_cli.evaluation.verdicts import p_value_text
+from lingolite_cli.budgets.verdicts import p_value_text
 from lingolite_cli.plugins.interfaces import Score
-from lingolite_cli.recipe.record import (
+from lingolite_cli.runs.record import (
     ArtifactSummary,
     BenchmarkResult,
     EvaluateResult,

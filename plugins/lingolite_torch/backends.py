@@ -25,12 +25,12 @@ from lingolite_cli.artifact import (
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import KVCache, LayerCache, load_model
 from lingolite_cli.model.int8 import is_int_mm_exact
-from lingolite_cli.tokenizer import BOS_ID
+from lingolite_cli.tokenization.tokenizer import BOS_ID
 from lingolite_torch.device import find_device
 from lingolite_torch.options import TorchOptions
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import BoolArray, FloatArray, IntArray
+    from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
 
 
 class _TorchBackend:

@@ -1,7 +1,7 @@
 """The quantizer `gptq-int4`: 4-bit weights by groups, rounded so that what they do to a calibration text changes least.
 
-The rounding is `lingolite_cli.gptq`'s, the format that of `int4`. The embedding, and with it the output projection, is
-rounded to the nearest.
+The rounding is `lingolite_torch.gptq`'s, the format that of `int4`. The embedding, and with it the output projection,
+is rounded to the nearest.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy.typing as npt
 import torch
 from safetensors.numpy import save
 
-from lingolite_cli.activation_quantization import shared_inputs
 from lingolite_cli.artifact import (
     BUNDLE,
     BUNDLE_BF16,
@@ -27,13 +26,14 @@ from lingolite_cli.artifact import (
     Quantization,
 )
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.gptq import gptq_groups
-from lingolite_cli.group_quantization import GROUP_SIZES, GroupedMatrix, quantize_groups
 from lingolite_cli.model import MobileTranslationModel, load_model
 from lingolite_cli.model.calibration import CalibrationRun
 from lingolite_cli.model.parameters import bundle_tensors
 from lingolite_cli.plugins.interfaces import Calibration
-from lingolite_cli.tokenizer import Tokenizer
+from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.weights.groups import GROUP_SIZES, GroupedMatrix, quantize_groups
+from lingolite_cli.weights.ranges import shared_inputs
+from lingolite_torch.gptq import gptq_groups
 from lingolite_torch.options import GptqInt4Options
 
 Moments: TypeAlias = npt.NDArray[np.float64]

@@ -24,8 +24,8 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import load_model
 from lingolite_cli.model.static_quantization import SCHEME, static_tensors
 from lingolite_cli.plugins.interfaces import Calibration
-from lingolite_cli.static_int8 import StaticInt8Options
-from lingolite_cli.tokenizer import Tokenizer
+from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.weights.options import StaticInt8Options
 
 _ACCEPTS = (BUNDLE, BUNDLE_FP16, BUNDLE_BF16)
 

@@ -23,7 +23,7 @@ from table import render
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.plugins.registry import Registry, load_registry
-from lingolite_cli.recipe.record import RunManifest
+from lingolite_cli.runs.record import RunManifest
 
 RANDOM_TOKENS = 32
 """Target tokens of each sentence on a model with random weights."""

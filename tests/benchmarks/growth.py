@@ -22,11 +22,11 @@ import numpy as np
 from artifacts import CTRANSLATE2, OPTIMIZED, Exported, export_int8
 from models import MODELS
 
-from lingolite_cli.benchmark.plot import figure
-from lingolite_cli.charts import check_plot_target
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
-from lingolite_cli.recipe.record import effort
+from lingolite_cli.runs.record import effort
+from lingolite_cli.views.benchmark_plot import figure
+from lingolite_cli.views.charts import check_plot_target
 
 _ENGINES = (OPTIMIZED, CTRANSLATE2)
 _FIRST_WORD = 16

@@ -22,14 +22,14 @@ import msgspec
 from models import LANGUAGES, STARTER
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.benchmark.plot import figure
-from lingolite_cli.charts import check_plot_target
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translator
 from lingolite_cli.plugins.registry import Loaded, load_registry
-from lingolite_cli.recipe.record import effort
+from lingolite_cli.runs.record import effort
 from lingolite_cli.schema import parse_value
-from lingolite_cli.tokenizer import Tokenizer
+from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.views.benchmark_plot import figure
+from lingolite_cli.views.charts import check_plot_target
 
 TEXTS = ("dev.en-da.tsv", "test.en-da.tsv", "other.en-da.tsv")
 WARM_UP_SHARE = 0.2

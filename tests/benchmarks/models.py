@@ -13,7 +13,7 @@ import msgspec
 from safetensors.numpy import save_file
 from sentencepiece import sentencepiece_model_pb2
 
-from lingolite_cli.architecture import PRESETS, ModelConfig
+from lingolite_cli.architecture.architecture import PRESETS, ModelConfig
 from lingolite_cli.artifact import (
     BUNDLE,
     TOKENIZER_NAME,
@@ -25,7 +25,7 @@ from lingolite_cli.artifact import (
     write_manifest,
 )
 from lingolite_cli.testing.tiny import random_weights
-from lingolite_cli.tokenizer import EOS_ID
+from lingolite_cli.tokenization.tokenizer import EOS_ID
 
 STARTER = Path(__file__).resolve().parent.parent.parent / "recipes" / "starter-en-da"
 MODELS = ("starter", *PRESETS)

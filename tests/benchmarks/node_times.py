@@ -19,9 +19,9 @@ from unittest import mock
 import numpy as np
 import onnxruntime as ort
 from artifacts import OPTIMIZED, Exported, export_int8
-from lingolite_onnx import sessions
-from lingolite_onnx.optimized import runner
-from lingolite_onnx.optimized.runner import OptimizedRunner
+from lingolite_onnx.ort import runner
+from lingolite_onnx.ort.runner import OptimizedRunner
+from lingolite_onnx.session import sessions
 from models import MODELS
 
 _SOURCE = 20

@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from lingolite_cli.budgets.verdicts import Loss, MetricDifference, judge_drop
 from lingolite_cli.evaluation.failures import lost_sentences
 from lingolite_cli.evaluation.scorer import Scorer, Translations
 from lingolite_cli.evaluation.statistics import guarded_interval, paired_bootstrap
-from lingolite_cli.evaluation.verdicts import Loss, MetricDifference, judge_drop
 from lingolite_cli.plugins.specs import merit
 
 Harm = Callable[[Sequence[str], np.random.Generator], list[str]]

@@ -34,7 +34,7 @@ from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing import LANGUAGES, SENTENCES, tiny_bundle
 from lingolite_cli.testing.forward import framed_sources
 from lingolite_cli.testing.routes import convert
-from lingolite_cli.tokenizer import Tokenizer
+from lingolite_cli.tokenization.tokenizer import Tokenizer
 
 ctranslate2 = pytest.importorskip("ctranslate2", reason='CTranslate2 is not installed: pip install -e ".[ctranslate2]"')
 

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pytest
 from lingolite_onnx.exporter import OnnxExporter
 from lingolite_onnx.options import OnnxExportOptions
-from lingolite_onnx.saturation import int8_is_exact
+from lingolite_onnx.session.saturation import int8_is_exact
 from safetensors.numpy import load_file, save_file
 
-from lingolite_cli.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.artifact import (
     BUNDLE,
     BUNDLE_BF16,
@@ -33,11 +33,11 @@ from lingolite_cli.artifact import (
     sha256_file,
     write_manifest,
 )
-from lingolite_cli.group_quantization import quantize_groups
-from lingolite_cli.shortlist import NO_TOKEN, Details, Shortlist
+from lingolite_cli.shortlist.shortlist import NO_TOKEN, Details, Shortlist
 from lingolite_cli.testing import tiny_tokenizer
 from lingolite_cli.testing.tiny import random_weights
-from lingolite_cli.tokenizer import EOS_ID, Tokenizer
+from lingolite_cli.tokenization.tokenizer import EOS_ID, Tokenizer
+from lingolite_cli.weights.groups import quantize_groups
 
 Tensors: TypeAlias = dict[str, npt.NDArray[Any]]
 

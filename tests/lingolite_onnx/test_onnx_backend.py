@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from lingolite_onnx.backend import OnnxBackend
 from lingolite_onnx.options import OnnxBackendOptions
-from lingolite_onnx.saturation import ProbeResult, int8_is_exact
+from lingolite_onnx.session.saturation import ProbeResult, int8_is_exact
 
 from lingolite_cli.artifact import BUNDLE, BUNDLE_INT8
 from lingolite_cli.errors import ExitCode, LingoLiteError
@@ -134,7 +134,7 @@ def logits_of(backend: OnnxBackend) -> np.ndarray:
 def test_graphs_that_are_asked_for_precision_compute_the_same(
     exported: Any, optimized: Any, monkeypatch: pytest.MonkeyPatch, profile: str
 ) -> None:
-    monkeypatch.setattr("lingolite_onnx.optimized.runner.MANY_ROWS", 2 if profile == "optimized batch" else 8)
+    monkeypatch.setattr("lingolite_onnx.ort.runner.MANY_ROWS", 2 if profile == "optimized batch" else 8)
     artifact = exported(BUNDLE_INT8) if profile == "portable" else optimized(BUNDLE_INT8)
     expected = logits_of(opened(artifact))
     mended = ProbeResult(is_exact=False, is_mended=True, max_error=1, relative_error=0.1)

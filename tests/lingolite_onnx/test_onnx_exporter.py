@@ -14,18 +14,18 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from lingolite_onnx.checks import ROUNDING_TOLERANCE, check_run
+from lingolite_onnx.checks.checks import ROUNDING_TOLERANCE, check_run
+from lingolite_onnx.checks.recording import Recording, Replay, Sample, record
 from lingolite_onnx.exporter import OnnxExporter
 from lingolite_onnx.options import OnnxExportOptions
-from lingolite_onnx.recording import Recording, Replay, Sample, record
-from lingolite_onnx.reference import Reference
-from lingolite_onnx.weights import Weights
 
-from lingolite_cli.architecture import PRESETS
+from lingolite_cli.architecture.architecture import PRESETS
+from lingolite_cli.architecture.reference import Reference
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8, Artifact
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.testing import tiny_bundle
 from lingolite_cli.testing.tiny import random_weights
+from lingolite_cli.weights.bundle import Weights
 from tests.lingolite_onnx.onnx_bundles import export_to, needs_exact_int8, quantized, tensors_of, write_bundle
 
 GRAPHS = ("encoder.onnx", "decoder.onnx")

@@ -11,7 +11,6 @@ import onnx
 import pytest
 from lingolite_onnx.backend import OnnxBackend
 from lingolite_onnx.options import OnnxBackendOptions
-from lingolite_onnx.weights import Weights
 from lingolite_quantizers.int4 import Int4
 from lingolite_quantizers.options import Int4Options
 from lingolite_torch.backends import CachedBackend
@@ -21,9 +20,10 @@ from lingolite_cli.artifact import BUNDLE, BUNDLE_INT4, Artifact, Provenance, at
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translator
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.group_quantization import GroupedMatrix
 from lingolite_cli.testing import tiny_bundle
-from lingolite_cli.tokenizer import Tokenizer
+from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.weights.bundle import Weights
+from lingolite_cli.weights.groups import GroupedMatrix
 from tests.lingolite_onnx.onnx_bundles import export_to, grouped, tensors_of, write_bundle
 
 GRAPHS = ("encoder.onnx", "decoder.onnx")

@@ -10,13 +10,13 @@ import onnxruntime as ort
 import pytest
 from lingolite_onnx.backend import OnnxBackend
 from lingolite_onnx.graph import GraphBuilder, Value, WeightFile, write_model
-from lingolite_onnx.layers import Layers
 from lingolite_onnx.options import OnnxBackendOptions
-from lingolite_onnx.reference import Reference
-from lingolite_onnx.weights import Weights
+from lingolite_onnx.portable.layers import Layers
 
+from lingolite_cli.architecture.reference import Reference
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8, Artifact
-from lingolite_cli.tokenizer import BOS_ID, EOS_ID
+from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID
+from lingolite_cli.weights.bundle import Weights
 from tests.lingolite_onnx.onnx_bundles import needs_exact_int8
 
 Array = npt.NDArray[Any]

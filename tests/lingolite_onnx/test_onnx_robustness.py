@@ -20,7 +20,7 @@ from lingolite_cli.decoding.translator import Translation, Translator
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing import SENTENCES
 from lingolite_cli.testing.routes import convert
-from lingolite_cli.tokenizer import Tokenizer
+from lingolite_cli.tokenization.tokenizer import Tokenizer
 from tests.lingolite_onnx.onnx_bundles import export_to
 
 TEXTS = [f"{sentence} {number}" for number in range(3) for sentence in SENTENCES]

@@ -9,11 +9,10 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from lingolite_onnx.saturation import ProbeResult
-from lingolite_onnx.sessions import session_options
+from lingolite_onnx.session.saturation import ProbeResult
+from lingolite_onnx.session.sessions import session_options
 from onnx import numpy_helper
 
-from lingolite_cli.activation_quantization import shared_inputs
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.decoding.batching import pad
 from lingolite_cli.decoding.options import DecodingOptions
@@ -22,6 +21,7 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.testing.contract import artifacts_root
 from lingolite_cli.testing.forward import framed_sources
 from lingolite_cli.testing.routes import follow, registry
+from lingolite_cli.weights.ranges import shared_inputs
 from tests.lingolite_onnx.onnx_bundles import export_to, needs_exact_int8, tensors_of, write_bundle
 
 

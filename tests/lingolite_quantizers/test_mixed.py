@@ -14,9 +14,9 @@ from safetensors.numpy import load_file, save_file
 
 from lingolite_cli.artifact import WEIGHTS_NAME, Artifact, Product, Provenance, atomic_directory, derive_artifact
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.group_quantization import quantize_groups
 from lingolite_cli.model import load_bundle
 from lingolite_cli.plugins.registry import load_registry
+from lingolite_cli.weights.groups import quantize_groups
 
 NAMES = ["encoder.embedding", "encoder.layers.0.ffn.up_proj", "encoder.layers.0.ffn.down_proj", "decoder.layers.1.x"]
 MIX = {

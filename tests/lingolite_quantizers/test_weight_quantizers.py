@@ -22,9 +22,9 @@ from safetensors.numpy import load_file, save
 
 from lingolite_cli.artifact import WEIGHTS_NAME, Artifact, Product, Provenance, atomic_directory, derive_artifact
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.group_quantization import quantize_groups
 from lingolite_cli.plugins.specs import NoOptions
-from lingolite_cli.quantization import quantize_rows
+from lingolite_cli.weights.groups import quantize_groups
+from lingolite_cli.weights.rows import quantize_rows
 
 QUANTIZERS = {"dynamic-int8": DynamicInt8, "fp16": Fp16, "bf16": Bf16, "int4": Int4, "mixed": Mixed}
 OPTIONS = {"int4": Int4Options(group_size=16), "mixed": MixedOptions(group_size=16)}  # divides 48 columns

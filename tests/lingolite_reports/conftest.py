@@ -14,6 +14,7 @@ from lingolite_reports.sections import Key
 from lingolite_reports.sentences import read_texts
 
 from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket, Ratio
+from lingolite_cli.budgets.verdicts import MetricDifference, Verdict
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.environment import Environment
 from lingolite_cli.evaluation.parity import (
@@ -25,9 +26,8 @@ from lingolite_cli.evaluation.parity import (
     ParityBucket,
     ParitySentence,
 )
-from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict
 from lingolite_cli.plugins.interfaces import Score
-from lingolite_cli.recipe.record import (
+from lingolite_cli.runs.record import (
     ArtifactSummary,
     BenchmarkResult,
     BenchmarkSystem,
@@ -44,7 +44,7 @@ from lingolite_cli.recipe.record import (
     Stop,
     VerifyResult,
 )
-from lingolite_cli.recipe.translations import TranslationRecord, write_translations
+from lingolite_cli.runs.translations import TranslationRecord, write_translations
 
 MODEL = ArtifactSummary(path="recipes/starter-en-da/model", format="bundle", digest="1a" * 32, size_bytes=28_934_112)
 INT8 = ArtifactSummary(

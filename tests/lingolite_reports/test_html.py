@@ -21,9 +21,9 @@ from lingolite_reports.html import HtmlReporter, render
 from lingolite_reports.sections import compose
 
 from lingolite_cli.benchmark.figures import Round, TimedSystem, Timing
-from lingolite_cli.evaluation.verdicts import MetricDifference
+from lingolite_cli.budgets.verdicts import MetricDifference
 from lingolite_cli.plugins.specs import Goal, NoOptions, merit
-from lingolite_cli.recipe.record import RunManifest, VerifyResult
+from lingolite_cli.runs.record import RunManifest, VerifyResult
 from tests.lingolite_reports.conftest import SENTENCES
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -228,7 +228,7 @@ def test_one_manifest_gives_one_page_in_every_process(manifest: RunManifest, sou
     (tmp_path / "manifest.json").write_bytes(msgspec.json.encode(manifest))
     program = (
         "import sys, msgspec; from lingolite_reports.html import render;"
-        "from lingolite_cli.recipe.record import RunManifest;"
+        "from lingolite_cli.runs.record import RunManifest;"
         "data = open('manifest.json', 'rb').read();"
         "sys.stdout.buffer.write(render(msgspec.json.decode(data, type=RunManifest)).encode())"
     )

@@ -9,7 +9,7 @@ import msgspec
 from lingolite_reports.junit import JUnitReporter, render
 
 from lingolite_cli.plugins.specs import NoOptions
-from lingolite_cli.recipe.record import RunManifest, VerifyResult
+from lingolite_cli.runs.record import RunManifest, VerifyResult
 
 ORDER = ["properties", "testcase", "system-out", "system-err"]
 

@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from lingolite_cli.plugins.specs import NoOptions
-from lingolite_cli.recipe.record import RunManifest, VerifyResult
+from lingolite_cli.runs.record import RunManifest, VerifyResult
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 ZERO_WIDTH_SPACE = "\u200b"

@@ -12,8 +12,8 @@ from lingolite_reports.gauges import draw_gauges
 from lingolite_reports.parity_tables import grouped, parity_tables
 from lingolite_reports.sections import compose
 
-from lingolite_cli.charts import style
-from lingolite_cli.recipe.record import RunManifest, VerifyResult
+from lingolite_cli.runs.record import RunManifest, VerifyResult
+from lingolite_cli.views.charts import style
 
 
 def test_causes_are_warned_of_at_the_top(manifest: RunManifest) -> None:

@@ -12,10 +12,10 @@ from lingolite_reports import html, markdown
 from lingolite_reports.figures import draw
 from lingolite_reports.svg import SvgReporter
 
-from lingolite_cli.evaluation.verdicts import MetricDifference, judge_drop
+from lingolite_cli.budgets.verdicts import MetricDifference, judge_drop
 from lingolite_cli.plugins.specs import NoOptions
-from lingolite_cli.recipe.record import ArtifactSummary, RunManifest, SearchResult, StepRecord
-from lingolite_cli.search.figures import Sensitivity, Trial
+from lingolite_cli.precision_search.figures import Sensitivity, Trial
+from lingolite_cli.runs.record import ArtifactSummary, RunManifest, SearchResult, StepRecord
 
 FOUND = ArtifactSummary(path="artifacts/mix", format="bundle-int4", digest="9c" * 32, size_bytes=6_409_250)
 SOURCE = ArtifactSummary(path="model", format="bundle", digest="1a" * 32, size_bytes=28_934_112)

@@ -13,7 +13,7 @@ from lingolite_reports.lengths import buckets, lengths_table
 from lingolite_reports.sentences import Pairing, pack, pairings, read_texts
 from sacrebleu.metrics import CHRF
 
-from lingolite_cli.recipe.record import RunManifest, VerifyResult
+from lingolite_cli.runs.record import RunManifest, VerifyResult
 from tests.lingolite_reports.conftest import SENTENCES
 
 

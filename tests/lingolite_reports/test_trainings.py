@@ -8,9 +8,9 @@ from lingolite_reports.figures import draw
 from lingolite_reports.html import render
 from lingolite_reports.markdown import render as render_markdown
 
-from lingolite_cli.recipe.record import ArtifactSummary, RunManifest, StepRecord, TrainResult
+from lingolite_cli.corpora.pairs import TextReport
+from lingolite_cli.runs.record import ArtifactSummary, RunManifest, StepRecord, TrainResult
 from lingolite_cli.training.metrics import CurvePoint
-from lingolite_cli.training.text import TextReport
 
 RESULT = TrainResult(
     source=None,

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from lingolite_cli.recipe.record import StepResult
 from lingolite_cli.recipe.scope import PlannedStep, Scope
 from lingolite_cli.recipe.steps import benchmark, evaluate, export, judgement, quantize, report, search, train, verify
 from lingolite_cli.recipe.workspace import Workspace
+from lingolite_cli.runs.record import StepResult
 
 
 class StepKind(Protocol):

@@ -9,11 +9,10 @@ from lingolite_cli.benchmark.figures import Timing
 from lingolite_cli.benchmark.measure import Measured, Workload, measure
 from lingolite_cli.benchmark.process import System
 from lingolite_cli.benchmark.rounds import Trial
-from lingolite_cli.evaluation.budgets import TIMED_BUDGETS
-from lingolite_cli.evaluation.noise import MIN_ROUNDS
-from lingolite_cli.evaluation.verdicts import Verdict
+from lingolite_cli.budgets.noise import MIN_ROUNDS
+from lingolite_cli.budgets.timed import TIMED_BUDGETS
+from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.recipe.model import BenchmarkStep, BenchmarkSystemTable
-from lingolite_cli.recipe.record import BenchmarkResult, BenchmarkSystem, effort
 from lingolite_cli.recipe.scope import PlannedStep, Scope
 from lingolite_cli.recipe.steps.timing import (
     Contender,
@@ -24,6 +23,7 @@ from lingolite_cli.recipe.steps.timing import (
     needs_reference,
 )
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
+from lingolite_cli.runs.record import BenchmarkResult, BenchmarkSystem, effort
 
 
 def check(step: BenchmarkStep, scope: Scope) -> PlannedStep:

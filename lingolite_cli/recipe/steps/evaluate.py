@@ -10,17 +10,17 @@ from pathlib import Path
 import msgspec
 
 from lingolite_cli.artifact import Manifest
+from lingolite_cli.corpora.corpus import Corpus
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import ExitCode, LingoLiteError
-from lingolite_cli.evaluation.corpus import Corpus
 from lingolite_cli.evaluation.scorer import Scorer
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.recipe.decoding import resolve_decoding
 from lingolite_cli.recipe.model import EvaluateStep
-from lingolite_cli.recipe.record import EvaluateResult
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
-from lingolite_cli.recipe.translations import TRANSLATIONS_NAME, TranslationRecord, as_translations, write_translations
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact, summarize_corpus
+from lingolite_cli.runs.record import EvaluateResult
+from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord, as_translations, write_translations
 from lingolite_cli.schema import convert
 from lingolite_cli.workers.pool import Served, open_backend
 
@@ -120,7 +120,7 @@ def _translate(
     served: Served, planned: PlannedStep, workspace: Workspace, corpus: Corpus, num_samples: int
 ) -> Iterator[TranslationRecord]:
     from lingolite_cli.decoding.translator import Translator
-    from lingolite_cli.tokenizer import Tokenizer
+    from lingolite_cli.tokenization.tokenizer import Tokenizer
 
     step = planned.step
     assert isinstance(step, EvaluateStep)

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 
 from lingolite_cli.recipe.model import ExportStep
-from lingolite_cli.recipe.record import ExportResult
 from lingolite_cli.recipe.scope import PlannedStep, Scope
 from lingolite_cli.recipe.steps.derive import check_conversion, convert_artifact
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
+from lingolite_cli.runs.record import ExportResult
 
 
 def check(step: ExportStep, scope: Scope) -> PlannedStep:

@@ -13,14 +13,13 @@ import msgspec
 
 from lingolite_cli.benchmark.figures import Timing
 from lingolite_cli.benchmark.rounds import Trial
+from lingolite_cli.budgets.parity import PARITY_BUDGETS, judge_parity
+from lingolite_cli.budgets.timed import SIZE_BUDGETS, TIMED_BUDGETS
+from lingolite_cli.budgets.verdicts import MetricDifference, Verdict, judge_drop, judge_max, judge_min
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.evaluation.budgets import SIZE_BUDGETS, TIMED_BUDGETS
 from lingolite_cli.evaluation.degeneration import FAULT_KINDS
-from lingolite_cli.evaluation.parity_budgets import PARITY_BUDGETS, judge_parity
-from lingolite_cli.evaluation.verdicts import MetricDifference, Verdict, judge_drop, judge_max, judge_min
 from lingolite_cli.plugins.specs import MetricSpec
 from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
-from lingolite_cli.recipe.record import StepResult, VerifyResult
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
 from lingolite_cli.recipe.steps.timing import (
     Contender,
@@ -32,6 +31,7 @@ from lingolite_cli.recipe.steps.timing import (
     timed_budget,
 )
 from lingolite_cli.recipe.workspace import Workspace
+from lingolite_cli.runs.record import StepResult, VerifyResult
 from lingolite_cli.schema import convert
 
 _NEW_FAULTS = {f"new_{kind}_max": kind for kind in FAULT_KINDS}

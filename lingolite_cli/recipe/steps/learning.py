@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from lingolite_cli.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.artifact import Artifact, Manifest, canonical_json
 from lingolite_cli.console import Progress
+from lingolite_cli.corpora.pairs import Text, TextReport
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.evaluation.scorer import Scorer, Translations
-from lingolite_cli.file_lock import exclusive
+from lingolite_cli.files.lock import exclusive
 from lingolite_cli.recipe.model import QuantizeStep, TrainStep
-from lingolite_cli.recipe.record import TrainingRecord
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.workspace import Workspace
+from lingolite_cli.runs.record import TrainingRecord
 from lingolite_cli.training.launch import rank
 from lingolite_cli.training.metrics import EVENTS_NAME, METRICS_NAME, training_curve
 from lingolite_cli.training.options import TrainingOptions
-from lingolite_cli.training.text import Text, TextReport
 
 if TYPE_CHECKING:
     from lingolite_cli.training.session import DevText, Fitted, Session
@@ -223,7 +223,7 @@ class Learning:
     def _score(self) -> Callable[[Artifact], float] | DevText | None:
         """How checkpoints are scored on the dev text: through the backend, as what is made in the end will be."""
         from lingolite_cli.decoding.translator import Translator
-        from lingolite_cli.tokenizer import Tokenizer
+        from lingolite_cli.tokenization.tokenizer import Tokenizer
         from lingolite_cli.training.session import DevText
 
         step, workspace = self._step, self._workspace

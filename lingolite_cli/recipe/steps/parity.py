@@ -15,8 +15,8 @@ from lingolite_cli.artifact import TOKENIZER_NAME, Artifact
 from lingolite_cli.evaluation.parity import Parity, Tokens, compare_hypotheses
 from lingolite_cli.recipe.model import VerifyStep
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
-from lingolite_cli.recipe.translations import TranslationRecord
 from lingolite_cli.recipe.workspace import Workspace
+from lingolite_cli.runs.translations import TranslationRecord
 
 if TYPE_CHECKING:
     from lingolite_cli.evaluation.parity_measurement import ParityText
@@ -72,7 +72,7 @@ def measure_step_parity(
 
 def _differ(reference: System, candidate: System) -> str:
     from lingolite_cli.evaluation.token_tables import describe_difference
-    from lingolite_cli.tokenizer import Tokenizer
+    from lingolite_cli.tokenization.tokenizer import Tokenizer
 
     return describe_difference(*(Tokenizer(side.artifact.tokenizer_path).pieces for side in (reference, candidate)))
 
@@ -126,7 +126,7 @@ def _isolate(system: System, workspace: Workspace) -> IsolatedBackend:
 
 def _text(reference: System, candidate: System, languages: tuple[str, str]) -> ParityText:
     from lingolite_cli.evaluation.parity_measurement import ParityText
-    from lingolite_cli.tokenizer import Tokenizer
+    from lingolite_cli.tokenization.tokenizer import Tokenizer
 
     tokenizer = Tokenizer(candidate.artifact.tokenizer_path)
     positions, fewer = (side.artifact.manifest.model.max_seq_len for side in (reference, candidate))

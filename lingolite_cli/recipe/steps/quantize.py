@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.corpora.corpus import Corpus
 from lingolite_cli.errors import ExitCode, LingoLiteError
-from lingolite_cli.evaluation.corpus import Corpus
 from lingolite_cli.plugins.interfaces import Calibration
 from lingolite_cli.recipe.model import QuantizeStep
-from lingolite_cli.recipe.record import QuantizeResult, TrainingRecord
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.steps.derive import check_conversion, convert_artifact
 from lingolite_cli.recipe.steps.learning import (
@@ -25,6 +24,7 @@ from lingolite_cli.recipe.steps.learning import (
     learning_settings,
 )
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact, summarize_corpus
+from lingolite_cli.runs.record import QuantizeResult, TrainingRecord
 from lingolite_cli.training.options import TrainingOptions
 
 if TYPE_CHECKING:

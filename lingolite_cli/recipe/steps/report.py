@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lingolite_cli.recipe.model import ReportStep
-from lingolite_cli.recipe.record import ReportResult
 from lingolite_cli.recipe.scope import PlannedStep, Scope
 from lingolite_cli.recipe.workspace import Workspace
+from lingolite_cli.runs.record import ReportResult
 
 
 def check(step: ReportStep, scope: Scope) -> PlannedStep:

@@ -1,6 +1,7 @@
 """`search`: the smallest mix of precisions inside a budget, found by measuring.
 
-Owns what is measured and in which order it is told; which mixes are tried is up to `lingolite_cli.search.strategy`.
+Owns what is measured and in which order it is told; which mixes are tried is up to
+`lingolite_cli.precision_search.strategy`.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ from pathlib import Path
 import msgspec
 
 from lingolite_cli.artifact import canonical_json
+from lingolite_cli.budgets.verdicts import MetricDifference, judge_drop
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
 from lingolite_cli.evaluation.comparison import measure_difference
 from lingolite_cli.evaluation.scorer import Scorer, Translations
-from lingolite_cli.evaluation.verdicts import MetricDifference, judge_drop
 from lingolite_cli.plugins.specs import BackendSpec, QuantizerSpec
+from lingolite_cli.precision_search.figures import Sensitivity, Trial
+from lingolite_cli.precision_search.strategy import Space, find_smallest
+from lingolite_cli.precision_search.units import Mix, Unit, assignment, matrix_sizes, units_of
 from lingolite_cli.recipe.keys import describe_work
 from lingolite_cli.recipe.model import EvaluateStep, SearchStep
-from lingolite_cli.recipe.record import ArtifactSummary, EvaluateResult, SearchResult
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.steps.trials import Laboratory, Measurement
-from lingolite_cli.recipe.translations import TRANSLATIONS_NAME, as_translations, read_translations
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
-from lingolite_cli.search.figures import Sensitivity, Trial
-from lingolite_cli.search.strategy import Space, find_smallest
-from lingolite_cli.search.units import Mix, Unit, assignment, matrix_sizes, units_of
+from lingolite_cli.runs.record import ArtifactSummary, EvaluateResult, SearchResult
+from lingolite_cli.runs.translations import TRANSLATIONS_NAME, as_translations, read_translations
 
 _DROP = "_drop_max"
 

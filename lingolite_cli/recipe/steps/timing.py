@@ -11,11 +11,11 @@ from lingolite_cli.benchmark.figures import Round, TimedSystem
 from lingolite_cli.benchmark.process import System
 from lingolite_cli.benchmark.protocol import Load
 from lingolite_cli.benchmark.rounds import Trial, take_round
+from lingolite_cli.budgets.noise import MIN_ROUNDS, settle
+from lingolite_cli.budgets.timed import TIMED_BUDGETS, TimedBudget
+from lingolite_cli.budgets.verdicts import Verdict, judge_rounds
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.evaluation.budgets import TIMED_BUDGETS, TimedBudget
-from lingolite_cli.evaluation.noise import MIN_ROUNDS, settle
-from lingolite_cli.evaluation.verdicts import Verdict, judge_rounds
 from lingolite_cli.recipe.scope import PluginChoice
 from lingolite_cli.recipe.workspace import Workspace
 
@@ -28,7 +28,7 @@ class Contender(msgspec.Struct, frozen=True):
 
 
 class TimingRule(msgspec.Struct, frozen=True, kw_only=True):
-    """How long it is measured, and what an unsure verdict means; see `lingolite_cli.evaluation.noise.settle`."""
+    """How long it is measured, and what an unsure verdict means; see `lingolite_cli.budgets.noise.settle`."""
 
     rounds: int = MIN_ROUNDS
     max_rounds: int

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from lingolite_cli.architecture import ModelConfig, preset
+from lingolite_cli.architecture.architecture import ModelConfig, preset
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, Manifest, Provenance
 from lingolite_cli.recipe.cache import ARTIFACT_NAME
 from lingolite_cli.recipe.model import TrainStep
-from lingolite_cli.recipe.record import TrainResult
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.steps.learning import (
     Learning,
@@ -20,6 +19,7 @@ from lingolite_cli.recipe.steps.learning import (
     learning_settings,
 )
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
+from lingolite_cli.runs.record import TrainResult
 from lingolite_cli.schema import convert
 
 

@@ -17,13 +17,13 @@ import msgspec
 
 from lingolite_cli.artifact import Artifact, canonical_json, write_atomic
 from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.precision_search.units import Assignment
 from lingolite_cli.recipe.model import EvaluateStep
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
 from lingolite_cli.recipe.steps.derive import convert_artifact
-from lingolite_cli.recipe.translations import TranslationRecord
 from lingolite_cli.recipe.workspace import Workspace
+from lingolite_cli.runs.translations import TranslationRecord
 from lingolite_cli.schema import convert
-from lingolite_cli.search.units import Assignment
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +106,7 @@ class Laboratory:
     def _run(self, artifact: Artifact, sentences: Sequence[int]) -> Measurement:
         from lingolite_cli.decoding.translator import Translator
         from lingolite_cli.evaluation.cross_entropy import token_cross_entropy
-        from lingolite_cli.tokenizer import Tokenizer
+        from lingolite_cli.tokenization.tokenizer import Tokenizer
 
         languages = (self._evaluation["languages"][0], self._evaluation["languages"][1])
         tokenizer, model = Tokenizer(artifact.tokenizer_path), artifact.manifest.model

@@ -10,26 +10,21 @@ from pathlib import Path
 
 import msgspec
 
-from lingolite_cli.download import CODEC, download_bytes
+from lingolite_cli.budgets.parity import PARITY_BUDGETS
+from lingolite_cli.budgets.verdicts import MetricDifference
 from lingolite_cli.environment import cpu_features
 from lingolite_cli.evaluation.comparison import measure_difference
 from lingolite_cli.evaluation.degeneration import Degeneration, Translation, compare_faults
-from lingolite_cli.evaluation.parity_budgets import PARITY_BUDGETS
 from lingolite_cli.evaluation.scorer import Scorer
-from lingolite_cli.evaluation.verdicts import MetricDifference
+from lingolite_cli.files.download import CODEC, download_bytes
 from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
-from lingolite_cli.recipe.record import EvaluateResult, SentencePair, VerifyResult
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.steps.judgement import FIXED_BUDGETS, metric_budgets
 from lingolite_cli.recipe.steps.parity import System, measure_step_parity
 from lingolite_cli.recipe.steps.timing import timed_budget
-from lingolite_cli.recipe.translations import (
-    TRANSLATIONS_NAME,
-    TranslationRecord,
-    as_translations,
-    read_translations,
-)
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
+from lingolite_cli.runs.record import EvaluateResult, SentencePair, VerifyResult
+from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord, as_translations, read_translations
 
 _MB = 1e6
 

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from lingolite_cli.plugins.hookspecs import hookimpl
-from lingolite_cli.recipe.record import RunManifest, StepRecord
 from lingolite_cli.recipe.scope import Plan
+from lingolite_cli.runs.record import RunManifest, StepRecord
 
 
 @hookimpl

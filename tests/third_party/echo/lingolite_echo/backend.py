@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.tokenizer import EOS_ID
+from lingolite_cli.tokenization.tokenizer import EOS_ID
 from lingolite_echo import EchoOptions
 
 _BEFORE, _AFTER = 2, 3

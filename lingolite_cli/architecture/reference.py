@@ -1,0 +1,187 @@
+"""The model in plain numpy, float32: what the exported graphs are compared with.
+
+Owns an independent forward pass, written for clarity: a full causal mask instead of a cache, keys and values
+repeated for their groups, and none of the graphs' code. Rotary tables and weights are shared with the exporter.
+B batch, S source, T target, H heads, K key/value heads, D head_dim, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TypeAlias
+
+import numpy as np
+
+from lingolite_cli.architecture.rotary import rotary_tables
+from lingolite_cli.arrays import Array
+from lingolite_cli.weights.bundle import PROJECTION, InputRange, Matrix, Weights
+from lingolite_cli.weights.groups import GroupedMatrix
+
+_EPSILON = np.float32(1e-6)
+
+Rounding: TypeAlias = Callable[[str, Array], Array]
+"""From the name of a matrix and x / s_x [..., in] float32 to integers of that shape."""
+
+
+def half_to_even(name: str, quotients: Array) -> Array:
+    """What int8 arithmetic says; the name does not matter."""
+    return np.rint(quotients)
+
+
+class Reference:
+    """Encoder and teacher-forced decoder over the weights of a bundle.
+
+    Args:
+        weights: the bundle's.
+        rounding: of activations that meet an int8 matrix.
+        blocks: by matrix, how many neighbours in a row of activations share a scale. Elsewhere the whole row does, or
+            activations are not rounded, where the matrix is stored by groups.
+    """
+
+    def __init__(
+        self, weights: Weights, rounding: Rounding = half_to_even, blocks: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
+        self._weights = weights
+        self._rounding = rounding
+        self._blocks = blocks
+        self._config = weights.config
+        self._cosines, self._sines = rotary_tables(self._config.head_dim, self._config.max_seq_len)
+
+    def encode(self, source_ids: Array, source_mask: Array) -> Array:
+        """[B, S, d_model] float32 from ids [B, S] and a mask [B, S] that is True on real tokens."""
+        allowed = source_mask[:, None, None, :]
+        x = self._embed("encoder", source_ids)
+        for layer in range(self._config.n_encoder_layers):
+            name = f"encoder.layers.{layer}"
+            normed = self._norm(x, f"{name}.norm1")
+            x = x + self._attend(f"{name}.self_attn", normed, normed, allowed, is_rotary=True)
+            x = x + self._feed_forward(f"{name}.ffn", self._norm(x, f"{name}.norm2"))
+        return self._norm(x, "encoder.final_norm")
+
+    def decode(self, target_ids: Array, encoded: Array, source_mask: Array) -> Array:
+        """[B, T, V] float32 logits of the token after each of `target_ids` [B, T]."""
+        length = target_ids.shape[1]
+        causal = np.tril(np.ones((length, length), dtype=np.bool_))[None, None]
+        allowed = source_mask[:, None, None, :]
+        x = self._embed("decoder", target_ids)
+        for layer in range(self._config.n_decoder_layers):
+            name = f"decoder.layers.{layer}"
+            normed = self._norm(x, f"{name}.norm1")
+            x = x + self._attend(f"{name}.self_attn", normed, normed, causal, is_rotary=True)
+            normed = self._norm(x, f"{name}.norm2")
+            x = x + self._attend(f"{name}.cross_attn", normed, encoded, allowed, is_rotary=False)
+            x = x + self._feed_forward(f"{name}.ffn", self._norm(x, f"{name}.norm3"))
+        return self._product(self._norm(x, "decoder.final_norm"), PROJECTION, self._weights.projection)
+
+    def _embed(self, stack: str, ids: Array) -> Array:
+        embedding = _ungrouped(self._weights.embedding(stack))
+        rows = embedding.values[ids].astype(np.float32)
+        if embedding.scale is not None:
+            rows = rows * embedding.scale[ids][..., None]
+        return rows * np.float32(np.sqrt(self._config.d_model))
+
+    def _norm(self, x: Array, name: str) -> Array:
+        """RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4)."""
+        mean_square = np.mean(x * x, axis=-1, keepdims=True, dtype=np.float32)
+        return x / np.sqrt(mean_square + _EPSILON) * self._weights.norm(name)
+
+    def _attend(self, name: str, x: Array, memory: Array, allowed: Array, *, is_rotary: bool) -> Array:
+        config = self._config
+        query = self._heads(name, "q", x, config.n_heads)
+        key = self._heads(name, "k", memory, config.n_kv_heads)
+        value = self._heads(name, "v", memory, config.n_kv_heads)
+        if is_rotary:
+            query, key = self._rotate(query), self._rotate(key)
+        group = config.n_heads // config.n_kv_heads
+        key, value = np.repeat(key, group, axis=1), np.repeat(value, group, axis=1)
+        scores = query @ key.swapaxes(-1, -2) / np.float32(np.sqrt(config.head_dim))
+        joined = _softmax(np.where(allowed, scores, np.float32(-1e30))) @ value
+        batch, _, length, _ = joined.shape
+        joined = joined.swapaxes(1, 2).reshape(batch, length, config.d_model)
+        return self._linear(joined, f"{name}.o_proj")
+
+    def _heads(self, name: str, kind: str, x: Array, heads: int) -> Array:
+        """[B, heads, S, D] from [B, S, d_model]."""
+        projected = self._linear(x, f"{name}.{kind}_proj")
+        return projected.reshape(*x.shape[:2], heads, self._config.head_dim).swapaxes(1, 2)
+
+    def _rotate(self, x: Array) -> Array:
+        """Rotary positions with the head split in halves; x is [B, heads, T, D]."""
+        first, second = np.split(x, 2, axis=-1)
+        cosines, sines = self._cosines[: x.shape[2]], self._sines[: x.shape[2]]
+        return np.concatenate([first * cosines - second * sines, second * cosines + first * sines], axis=-1)
+
+    def _feed_forward(self, name: str, x: Array) -> Array:
+        """SwiGLU (Shazeer 2020, arXiv:2002.05202, eq. 6)."""
+        gate = self._linear(x, f"{name}.gate_proj")
+        up = self._linear(x, f"{name}.up_proj")
+        return self._linear(gate / (1 + np.exp(-gate)) * up, f"{name}.down_proj")
+
+    def _linear(self, x: Array, name: str) -> Array:
+        return self._product(x, name, self._weights.matrix(name))
+
+    def _product(self, x: Array, name: str, stored: Matrix | GroupedMatrix) -> Array:
+        """[..., out] float32 from x [..., in] float32; in integers when the matrix is int8.
+
+        Sums of int8 products are taken in float64, where they are exact (below 2^53), because numpy multiplies
+        integer matrices slowly.
+        """
+        matrix = _ungrouped(stored)
+        if isinstance(stored, GroupedMatrix) and name in self._blocks:
+            x = self._rounded(x, name)
+        if matrix.scale is None:
+            return x @ matrix.values.astype(np.float32).T
+        if matrix.input_range is not None:
+            sums = self._static_sums(x, name, matrix, matrix.input_range)
+            return sums * (matrix.input_range.scale * matrix.scale)
+        product: Array = self._scaled_sums(x, name, matrix) * matrix.scale
+        return product
+
+    def _rounded(self, x: Array, name: str) -> Array:
+        """x [..., in] as the float32 that its integers and their scales stand for."""
+        parts = np.split(x, range(self._blocks[name], x.shape[-1], self._blocks[name]), axis=-1)
+        scales = np.concatenate([np.broadcast_to(_row_scale(part), part.shape) for part in parts], axis=-1)
+        rounded: Array = self._rounding(name, x / scales).astype(np.float32) * scales
+        return rounded
+
+    def _scaled_sums(self, x: Array, name: str, matrix: Matrix) -> Array:
+        """[..., out] float32 sums over activations that were rounded as they came, times the activations' scales."""
+        size = self._blocks.get(name, x.shape[-1])
+        bounds = range(size, x.shape[-1], size)
+        parts = np.split(x, bounds, axis=-1)
+        scales = [_row_scale(part) for part in parts]
+        quotients = np.concatenate([part / scale for part, scale in zip(parts, scales, strict=True)], axis=-1)
+        integers = np.split(self._rounding(name, quotients).astype(np.float64), bounds, axis=-1)
+        columns = np.split(matrix.values.astype(np.float64).T, bounds)
+        sums = [part @ column for part, column in zip(integers, columns, strict=True)]
+        scaled: Array = np.sum(
+            [part.astype(np.float32) * scale for part, scale in zip(sums, scales, strict=True)], axis=0
+        )
+        return scaled
+
+    def _static_sums(self, x: Array, name: str, matrix: Matrix, input_range: InputRange) -> Array:
+        """[..., out] float32 sums over the 256 levels of a calibrated range; what lies outside is clipped."""
+        zero_point = int(input_range.zero_point)
+        quotients = np.clip(x / input_range.scale, -zero_point, 255 - zero_point)
+        integers = self._rounding(name, quotients).astype(np.float64)
+        sums: Array = integers @ matrix.values.astype(np.float64).T
+        return sums.astype(np.float32)
+
+
+def _row_scale(x: Array) -> Array:
+    """[..., 1] float32 such that the largest of each row becomes 127."""
+    largest = np.max(np.abs(x), axis=-1, keepdims=True)
+    scale: Array = np.maximum(largest, np.float32(1e-30)) / np.float32(127)
+    return scale
+
+
+def _ungrouped(matrix: Matrix | GroupedMatrix) -> Matrix:
+    """A grouped matrix as the float32 that it stands for."""
+    return Matrix(matrix.dequantized()) if isinstance(matrix, GroupedMatrix) else matrix
+
+
+def _softmax(scores: Array) -> Array:
+    exponentials = np.exp(scores - np.max(scores, axis=-1, keepdims=True))
+    shares: Array = exponentials / np.sum(exponentials, axis=-1, keepdims=True)
+    return shares

@@ -1,0 +1,1 @@
+"""Budgets: their names, the figures they limit, and the verdicts on what was measured."""

@@ -1,0 +1,1 @@
+"""Parallel text: read strictly for evaluation, or row by row for training."""

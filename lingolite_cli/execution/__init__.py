@@ -1,0 +1,1 @@
+"""Running a plan: each step from the cache or done now."""

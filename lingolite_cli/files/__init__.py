@@ -1,0 +1,1 @@
+"""Files and disks: locks, free space, templates and download sizes."""

@@ -1,0 +1,96 @@
+"""What a run leaves in its directory: manifest, translations, curves of trainings, artifacts and reports.
+
+Owns the names inside `runs/NAME/ID/`. The runner decides when it is written; it appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lingolite_cli.artifact import canonical_json, write_atomic
+from lingolite_cli.recipe.cache import CachedStep
+from lingolite_cli.runs.record import EvaluateResult, QuantizeResult, RunManifest, StepResult, TrainResult
+from lingolite_cli.runs.finished import MANIFEST_NAME
+from lingolite_cli.runs.translations import TRANSLATIONS_NAME
+from lingolite_cli.training.metrics import EVENTS_NAME, METRICS_NAME
+
+Report = Callable[[RunManifest, Path], object]
+"""What a reporter does with a run and its directory."""
+
+
+def fill(directory: Path, manifest: RunManifest, finished: Mapping[str, CachedStep]) -> None:
+    """Put the manifest and what each finished step made into `directory`, by hard links where the disk has them."""
+    for step, cached in finished.items():
+        if cached.artifact_path is not None:
+            _link_tree(cached.artifact_path, directory / artifact_place(step))
+        for name, folder in ((TRANSLATIONS_NAME, "translations"), (METRICS_NAME, "training")):
+            if (cached.directory / name).is_file():
+                (directory / folder).mkdir(exist_ok=True)
+                _link(cached.directory / name, directory / _text_place(folder, step))
+        if (cached.directory / EVENTS_NAME).is_dir():
+            _link_tree(cached.directory / EVENTS_NAME, directory / "training" / step)
+    write_atomic(directory / MANIFEST_NAME, msgspec.json.format(canonical_json(manifest), indent=2) + b"\n")
+
+
+def add_report(directory: Path, manifest: RunManifest, report: Report) -> list[str]:
+    """Let a reporter write; the names of what is new at the top of `directory`."""
+    there = set(directory.iterdir())
+    report(manifest, directory)
+    return sorted(path.name for path in set(directory.iterdir()) - there)
+
+
+def with_places(step: str, result: StepResult, artifact_paths: Mapping[str, str]) -> StepResult:
+    """The result of a step with the paths that its artifacts and texts have in the run's directory.
+
+    Args:
+        step: id of the step.
+        result: of the step.
+        artifact_paths: by digest.
+    """
+    plain = _with_paths(msgspec.to_builtins(result), artifact_paths)
+    if isinstance(result, EvaluateResult):
+        plain["translations"] = _text_place("translations", step)
+    if isinstance(result, TrainResult):
+        plain["metrics"] = _text_place("training", step)
+    elif isinstance(result, QuantizeResult) and result.training is not None:
+        plain["training"]["metrics"] = _text_place("training", step)
+    placed: StepResult = msgspec.convert(plain, StepResult)
+    return placed
+
+
+def artifact_place(step: str) -> str:
+    """Where the artifact of a step lies in the run's directory."""
+    return f"artifacts/{step}"
+
+
+def _text_place(folder: str, step: str) -> str:
+    return f"{folder}/{step}.jsonl"
+
+
+def _with_paths(plain: Any, paths: Mapping[str, str]) -> Any:
+    if isinstance(plain, list):
+        return [_with_paths(item, paths) for item in plain]
+    if not isinstance(plain, dict):
+        return plain
+    placed = {key: _with_paths(value, paths) for key, value in plain.items()}
+    if {"path", "digest", "size_bytes"} <= placed.keys():
+        placed["path"] = paths.get(placed["digest"], placed["path"])
+    return placed
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, copy_function=lambda old, new: _link(Path(old), Path(new)))
+
+
+def _link(source: Path, target: Path) -> None:
+    """A hard link, or a copy where the file system has none. The cache notices a change by its digests."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

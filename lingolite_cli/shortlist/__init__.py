@@ -1,0 +1,1 @@
+"""Vocabulary shortlists: the target tokens that a source can need."""

@@ -1,0 +1,1 @@
+"""What a command shows: tables, verdicts and figures on a terminal, and plots."""

@@ -1,0 +1,86 @@
+"""How a comparison looks on a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from lingolite_cli.budgets.verdicts import MetricDifference, Verdict, p_value_text
+from lingolite_cli.console import Console, status_text
+from lingolite_cli.evaluation.comparison import ComparedSentence, Comparison, LengthBucket
+from lingolite_cli.evaluation.word_diff import Span, word_diff
+from lingolite_cli.runs.changes import Changes
+
+_NONE = "–"
+
+
+def show_comparison(comparison: Comparison, *, first: str, second: str, console: Console) -> None:
+    """Scores, wins and losses, lengths, and the sentences that differ most."""
+    console.print(f"{comparison.name}: {comparison.num_sentences:,} sentences\n  A  {first}\n  B  {second}")
+    console.table(
+        ["metric", "A", "B", "B − A", "95 % interval", "p"],
+        [[d.metric, f"{d.reference:.2f}", f"{d.candidate:.2f}", *_difference(d)] for d in comparison.differences],
+        right="A,B,B − A,p",
+    )
+    console.print(
+        f"B is better on {comparison.wins:,}, worse on {comparison.losses:,} and as good on {comparison.ties:,} "
+        f"sentences by chrF; {comparison.same:,} are the same text"
+    )
+    if len(comparison.buckets) > 1 and comparison.same < comparison.num_sentences:
+        rows = [
+            [*_bucket(bucket), d.metric, *_difference(d)] for bucket in comparison.buckets for d in bucket.differences
+        ]
+        columns = ["source words", "sentences", "metric", "B − A", "95 % interval", "p"]
+        console.table(columns, rows, right="sentences,B − A,p")
+    for title, sentences in (("gained most", comparison.best), ("lost most", comparison.worst)):
+        if sentences:
+            console.print(f"\n{title}:")
+        for sentence in sentences:
+            _show_sentence(sentence, console)
+
+
+def _difference(difference: MetricDifference) -> list[str]:
+    interval = ""
+    if difference.low is not None and difference.high is not None:
+        interval = f"[{difference.low:+.2f}, {difference.high:+.2f}]"
+    return [f"{difference.delta:+.2f}", interval, p_value_text(difference.p_value)]
+
+
+def _bucket(bucket: LengthBucket) -> tuple[str, str]:
+    words = f"{bucket.low} and more" if bucket.high is None else f"{bucket.low} to {bucket.high}"
+    return words, f"{bucket.num_sentences:,}"
+
+
+def _show_sentence(sentence: ComparedSentence, console: Console) -> None:
+    first, second = word_diff(sentence.first, sentence.second)
+    console.print(f"\n  {sentence.index + 1:>5}  {sentence.delta:+.1f}  {sentence.source}")
+    console.print(f"     reference  {sentence.reference}")
+    console.print(f"             A  {_marked(first, '-', '31')}")
+    console.print(f"             B  {_marked(second, '+', '32')}")
+
+
+def _marked(spans: list[Span], sign: str, colour: str) -> str:
+    """The words that only one of the two has, coloured, or in brackets where there is no colour."""
+    has_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    before, after = (f"\033[{colour}m", "\033[0m") if has_colour else (f"[{sign}", f"{sign}]")
+    return " ".join(f"{before}{span.text}{after}" if span.is_changed else span.text for span in spans)
+
+
+def show_changes(changes: Changes, console: Console) -> None:
+    """What the runs were made of, and their budgets."""
+    if changes.setup:
+        console.table(
+            ["changed", "A", "B"],
+            [[drift.what, drift.before or _NONE, drift.after or _NONE] for drift in changes.setup],
+        )
+    else:
+        console.print("recipe, inputs and environment are the same")
+    if changes.budgets:
+        rows = [[change.budget, *_verdict(change.first), *_verdict(change.second)] for change in changes.budgets]
+        console.table(["budget", "A", "verdict", "B", "verdict "], rows, right="A,B")
+
+
+def _verdict(verdict: Verdict | None) -> tuple[str, str]:
+    if verdict is None:
+        return _NONE, ""
+    return "" if verdict.seen is None else f"{verdict.seen:.4g}", status_text(verdict.status)

@@ -1,0 +1,87 @@
+"""How a search for mixed precision looks on a terminal, and as a step of a recipe."""
+
+from __future__ import annotations
+
+import json
+
+from lingolite_cli.budgets.verdicts import MetricDifference
+from lingolite_cli.console import Console, status_text
+from lingolite_cli.precision_search.figures import Sensitivity, Trial
+from lingolite_cli.runs.record import SearchResult
+
+
+def show_search(result: SearchResult, console: Console) -> None:
+    """What each unit costs alone, and the mixes that were tried, by size."""
+    _show_units(result, console)
+    rows = [_trial_row(trial, result) for trial in sorted(result.trials, key=lambda trial: trial.size_bytes)]
+    columns = ["configuration", "units", "MB", "ΔCE", result.metric, "Δ [95 %]", "verdict"]
+    console.table(columns, rows, right=f"MB,ΔCE,{result.metric}", title=_trials_title(result))
+
+
+def _show_units(result: SearchResult, console: Console) -> None:
+    precisions = list(dict.fromkeys(row.precision for row in result.sensitivities))
+    by_unit: dict[str, list[Sensitivity]] = {}
+    for row in result.sensitivities:
+        by_unit.setdefault(row.unit, []).append(row)
+    columns = ["unit"]
+    for precision in precisions:
+        columns += [f"{precision} saves", f"{precision} ΔCE"]
+    columns.insert(3, f"Δ{result.metric} [95 %]")
+    rows = []
+    for unit, seen in by_unit.items():
+        cells = [unit]
+        for row in seen:
+            cells += [f"{row.saved_bytes / 1e6:.2f}", f"{row.cross_entropy_delta:+.4f}"]
+        cells.insert(3, _interval(seen[0].difference))
+        rows.append(cells)
+    measured = f"on {result.sample_size} sentences; MB saved, and nats a token over {result.cross_entropy:.4f}"
+    right = ",".join(column for column in columns[1:] if not column.startswith("Δ"))
+    console.table(columns, rows, right=right, title=f"each unit alone, {measured}")
+
+
+def _trials_title(result: SearchResult) -> str:
+    return f"configurations, on {result.num_sentences:,} sentences; {result.metric} was {_before(result):.2f}"
+
+
+def _before(result: SearchResult) -> float:
+    return result.trials[0].difference.reference
+
+
+def _trial_row(trial: Trial, result: SearchResult) -> list[str]:
+    return [
+        trial.name,
+        _mix(trial, result),
+        f"{trial.size_bytes / 1e6:.2f}",
+        f"{trial.cross_entropy_delta:+.4f}",
+        f"{trial.difference.candidate:.2f}",
+        _interval(trial.difference),
+        status_text(trial.verdict.status) + (", chosen" if trial.name == result.chosen else ""),
+    ]
+
+
+def _mix(trial: Trial, result: SearchResult) -> str:
+    """How many units have which precision, such as `9 int4, 6 int8`."""
+    num_units = len({row.unit for row in result.sensitivities})
+    counts = {trial.default: num_units - len(trial.layers)}
+    for precision in trial.layers.values():
+        counts[precision] = counts.get(precision, 0) + 1
+    return ", ".join(f"{count} {precision}" for precision, count in sorted(counts.items()) if count)
+
+
+def _interval(seen: MetricDifference | None) -> str:
+    if seen is None:
+        return ""
+    if seen.low is None or seen.high is None:
+        return f"{seen.delta:+.2f}"
+    return f"{seen.delta:+.2f} [{seen.low:+.2f}, {seen.high:+.2f}]"
+
+
+def recipe_fragment(result: SearchResult) -> str:
+    """A `quantize` step, in TOML, that makes the same artifact."""
+    plain = {key: value for key, value in result.options.items() if not isinstance(value, dict)}
+    lines = ["[[steps]]", 'id = "mixed"', 'uses = "quantize"', f"method = {json.dumps(result.method)}"]
+    lines += ["[steps.options]", *(f"{key} = {json.dumps(value)}" for key, value in plain.items())]
+    for name, table in result.options.items():
+        if isinstance(table, dict) and table:
+            lines += [f"[steps.options.{name}]", *(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in table.items())]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,183 @@
+"""Integers for activations whose range was seen beforehand: histograms of what a model computes, and ranges from them.
+
+One range a tensor: `q = clip(round_half_even(x / scale) + zero_point, 0, 255)` stands for `(q − zero_point) · scale`.
+Owns no file and imports numpy only; what runs the model is `lingolite_cli.model`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.weights.options import DEFAULT_PERCENTILE, StaticInt8Options
+
+UINT8_MAX = 255
+MIDDLE = 128
+"""By so much less, a uint8 is an int8."""
+
+INPUT_SCALE_SUFFIX = ".input_scale"
+INPUT_ZERO_POINT_SUFFIX = ".input_zero_point"
+"""`X.weight` goes with `X.input_scale` and `X.input_zero_point`."""
+
+NUM_BINS = 4096
+"""Bins on each side of zero. At least half of them lie within what was seen."""
+
+_LEVELS = 128
+_STRIDE = 8
+
+
+class InputRange(msgspec.Struct, frozen=True):
+    """What the 256 integers of an activation stand for: a float32 scale above 0, and the integer of zero."""
+
+    scale: float
+    zero_point: int
+
+
+class Histogram:
+    """Counts of values that come in pieces.
+
+    The range around zero that is counted in doubles whenever a value lies outside, and pairs of bins become one, so
+    that nothing is forgotten.
+
+    Attributes:
+        counts: [2 · NUM_BINS] int64, from the most negative bin to the most positive.
+        bound: a power of two; the bins are equal parts of [-bound, bound].
+        minimum: the smallest value seen, exactly; infinite before there is one.
+        maximum: the largest.
+    """
+
+    def __init__(self) -> None:
+        self.counts: npt.NDArray[np.int64] = np.zeros(2 * NUM_BINS, np.int64)
+        self.bound = 0.0
+        self.minimum = np.inf
+        self.maximum = -np.inf
+
+    def add(self, values: npt.NDArray[np.float32]) -> None:
+        """Count `values` of any shape.
+
+        Raises:
+            LingoLiteError: one is infinite or not a number.
+        """
+        if not values.size:
+            return
+        low, high = float(values.min()), float(values.max())
+        if not np.isfinite([low, high]).all():
+            raise LingoLiteError(
+                "an activation is infinite or not a number",
+                hint="the checkpoint is damaged or its training diverged; take an earlier one",
+            )
+        self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
+        self._widen(max(-low, high))
+        scaled = values.ravel() * np.float32(NUM_BINS / self.bound)
+        bins = np.floor(scaled).astype(np.int64) + NUM_BINS
+        self.counts += np.bincount(bins.clip(0, 2 * NUM_BINS - 1), minlength=2 * NUM_BINS)
+
+    def _widen(self, largest: float) -> None:
+        """Make [-bound, bound] hold a value of that magnitude."""
+        if not self.bound:
+            self.bound = 2.0 ** np.ceil(np.log2(largest)) if largest > 2.0**-60 else 2.0**-60
+        while self.bound < largest:
+            half = self.counts.reshape(-1, 2).sum(axis=1)
+            self.counts = np.zeros_like(self.counts)
+            self.counts[NUM_BINS // 2 : NUM_BINS // 2 + NUM_BINS] = half
+            self.bound *= 2
+
+    @property
+    def edges(self) -> npt.NDArray[np.float64]:
+        """[2 · NUM_BINS + 1] float64: where bins begin and end."""
+        return np.linspace(-self.bound, self.bound, 2 * NUM_BINS + 1)
+
+
+def min_max(histogram: Histogram) -> tuple[float, float]:
+    """All that was seen."""
+    return histogram.minimum, histogram.maximum
+
+
+def percentile(histogram: Histogram, percent: float) -> tuple[float, float]:
+    """The middle `percent` of what was seen: as much is cut off above as below."""
+    shares = np.cumsum(histogram.counts) / histogram.counts.sum()
+    tail = (1 - percent / 100) / 2
+    low = histogram.edges[np.searchsorted(shares, tail, side="right")]
+    high = histogram.edges[1 + np.searchsorted(shares, 1 - tail, side="left")]
+    return max(float(low), histogram.minimum), min(float(high), histogram.maximum)
+
+
+def entropy(histogram: Histogram) -> tuple[float, float]:
+    """The magnitudes that lose the least information when 128 levels stand for them.
+
+    Szymon Migacz, "8-bit Inference with TensorRT" (GTC 2017): of all thresholds, the one whose clipped distribution has
+    the smallest Kullback-Leibler divergence from itself with its bins merged to 128 levels.
+    """
+    magnitudes = histogram.counts[NUM_BINS:] + histogram.counts[NUM_BINS - 1 :: -1]
+    used = int(np.flatnonzero(magnitudes)[-1]) + 1
+    lengths = range(_LEVELS, used + 1, _STRIDE)
+    best = min(lengths, key=lambda length: _divergence(magnitudes[:used], length), default=used)
+    threshold = best * histogram.bound / NUM_BINS
+    return max(-threshold, histogram.minimum), min(threshold, histogram.maximum)
+
+
+def _divergence(counts: npt.NDArray[np.int64], length: int) -> float:
+    """KL(P ‖ Q) in nats: P are the first `length` bins with all others put into the last; Q spreads what falls into
+    each of 128 levels evenly over its bins that hold something."""
+    kept = counts[:length].astype(np.float64)
+    clipped = kept.copy()
+    clipped[-1] += counts[length:].sum()
+    levels = np.arange(length) * _LEVELS // length
+    filled = clipped > 0
+    totals = np.bincount(levels, weights=kept, minlength=_LEVELS)
+    holders = np.bincount(levels[filled], minlength=_LEVELS)
+    spread = (totals / np.maximum(holders, 1))[levels][filled]
+    spread, clipped = spread / spread.sum(), clipped[filled] / clipped.sum()
+    return float(np.sum(clipped * np.log(clipped / np.maximum(spread, 1e-12))))
+
+
+def choose_range(histogram: Histogram, options: StaticInt8Options) -> InputRange:
+    """The range of an activation by the method that was asked for."""
+    if options.ranges == "percentile":
+        percent = DEFAULT_PERCENTILE if options.percentile is None else options.percentile
+        return affine_range(*percentile(histogram, percent))
+    return affine_range(*(min_max(histogram) if options.ranges == "min-max" else entropy(histogram)))
+
+
+def affine_range(low: float, high: float) -> InputRange:
+    """Scale and zero point for activations from `low` to `high`; 0 is always among the values that have an integer."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    if low == high:
+        return InputRange(1.0, MIDDLE)
+    scale = float(np.float32((high - low) / UINT8_MAX))
+    return InputRange(scale, int(np.clip(np.rint(-low / scale), 0, UINT8_MAX)))
+
+
+def range_tensors(ranges: Mapping[str, InputRange]) -> dict[str, npt.NDArray[np.float32] | npt.NDArray[np.uint8]]:
+    """What a bundle stores for the inputs of linear layers: for each, one scale and one zero point."""
+    tensors: dict[str, npt.NDArray[np.float32] | npt.NDArray[np.uint8]] = {}
+    for name, found in ranges.items():
+        tensors[name + INPUT_SCALE_SUFFIX] = np.array([found.scale], np.float32)
+        tensors[name + INPUT_ZERO_POINT_SUFFIX] = np.array([found.zero_point], np.uint8)
+    return tensors
+
+
+def shared_inputs(config: ModelConfig) -> list[tuple[str, ...]]:
+    """The linear layers of a model, those together that read the same input."""
+    attention = tuple(f"self_attn.{kind}_proj" for kind in "qkv")
+    inner = (("ffn.gate_proj", "ffn.up_proj"), ("ffn.down_proj",))
+    encoder = (attention, ("self_attn.o_proj",), *inner)
+    decoder = (attention, ("self_attn.o_proj",), ("cross_attn.q_proj",), ("cross_attn.o_proj",), *inner)
+    groups = [
+        tuple(f"{stack}.layers.{layer}.{name}" for name in names)
+        for stack, num_layers, kinds in (
+            ("encoder", config.n_encoder_layers, encoder),
+            ("decoder", config.n_decoder_layers, decoder),
+        )
+        for layer in range(num_layers)
+        for names in kinds
+    ]
+    memory = tuple(
+        f"decoder.layers.{layer}.cross_attn.{kind}_proj" for layer in range(config.n_decoder_layers) for kind in "kv"
+    )
+    return [*groups, memory, ("decoder.lm_head",)]

@@ -1,0 +1,1 @@
+"""Checks of exported graphs against the independent reference."""

@@ -1,0 +1,109 @@
+"""The memory of a batch: keys and values of self-attention that grow in place, and what was read of the sources.
+
+Owns which row lies where. Rows of the batch are given slots, and a row keeps its slot while it lives, so that to drop
+rows or to reorder beams copies only what must move. R rows, K key/value heads, D head_dim, S source.
+"""
+
+from __future__ import annotations
+
+from itertools import compress, count
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from lingolite_cli.arrays import Array
+
+if TYPE_CHECKING:
+    from lingolite_cli.arrays import IntArray
+
+FIRST_CAPACITY = 32
+"""Target tokens that buffers have room for at first; they double when they are full."""
+
+
+class Buffers(msgspec.Struct):
+    """Arrays whose first axis is slots; those of the R rows are 0 to R - 1, in any order.
+
+    Attributes:
+        slots: [R] the slot of each row.
+        sentences: [allocated slots] which sentence each slot's source arrays belong to.
+        source: by input name, what does not change from step to step.
+        past: [P, slots, K, capacity, D] float32, for P inputs.
+        length: target tokens in `past`.
+    """
+
+    slots: IntArray
+    sentences: IntArray
+    source: dict[str, Array]
+    past: Array
+    length: int = 0
+
+    @property
+    def num_rows(self) -> int:
+        """R."""
+        return len(self.slots)
+
+    @property
+    def capacity(self) -> int:
+        """Target tokens that `past` has room for."""
+        return int(self.past.shape[3])
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether row i lies in slot i, for all rows."""
+        slots: list[int] = self.slots.tolist()
+        return slots == list(range(self.num_rows))
+
+    def grow(self, limit: int) -> None:
+        """Make room for twice as many target tokens, but for no more than `limit`."""
+        inputs, slots, heads, capacity, width = self.past.shape
+        grown = np.empty((inputs, slots, heads, min(2 * capacity, limit), width), self.past.dtype)
+        grown[:, : self.num_rows, :, : self.length] = self.past[:, : self.num_rows, :, : self.length]
+        self.past = grown
+
+    def select(self, rows: IntArray) -> None:
+        """Keep, drop, reorder or repeat rows. What stays in its slot is not touched."""
+        parents = self.slots[rows]
+        if len(rows) > len(self.sentences):
+            self._repeat(parents)
+            return
+        self.slots = _slots(parents)
+        moved = np.flatnonzero(self.slots != parents)
+        if len(moved):
+            self._copy(parents[moved], self.slots[moved])
+
+    def _repeat(self, parents: IntArray) -> None:
+        """More rows than there are slots: new arrays."""
+        self.sentences = self.sentences[parents]
+        self.source = {name: array[parents] for name, array in self.source.items()}
+        inputs, _, *shape = self.past.shape
+        repeated = np.empty((inputs, len(parents), *shape), self.past.dtype)
+        repeated[:, :, :, : self.length] = self.past[:, parents, :, : self.length]
+        self.past = repeated
+        self.slots = np.arange(len(parents))
+
+    def _copy(self, origins: IntArray, targets: IntArray) -> None:
+        """Beams that change places within a sentence leave its source arrays alone."""
+        self.past[:, targets, :, : self.length] = self.past[:, origins, :, : self.length]
+        is_other = self.sentences[targets] != self.sentences[origins]
+        if is_other.any():
+            origins, targets = origins[is_other], targets[is_other]
+            for array in self.source.values():
+                array[targets] = array[origins]
+            self.sentences[targets] = self.sentences[origins]
+
+
+def _slots(parents: IntArray) -> IntArray:
+    """A slot from 0 to R - 1 for each of R rows that continue the rows in the slots `parents`.
+
+    The first row that continues a slot below R keeps it. The others get slots that nobody continues, so that no copy
+    overwrites what another copy reads.
+    """
+    slots = [-1] * len(parents)
+    is_free = [True] * len(parents)
+    for row, parent in enumerate(parents.tolist()):
+        if parent < len(parents) and is_free[parent]:
+            slots[row] = parent
+            is_free[parent] = False
+    free = compress(count(), is_free)
+    return np.array([next(free) if slot < 0 else slot for slot in slots], np.int64)

@@ -1,0 +1,83 @@
+"""What an app's developer must know to run the optimized graphs: the part of `export_config.json` that is theirs."""
+
+from __future__ import annotations
+
+from lingolite_onnx.details import ExportDetails
+from lingolite_onnx.ort.runner import BATCH_DECODER, DECODER, ENCODER, SHORTLIST_BATCH_DECODER, SHORTLIST_DECODER, WORDS
+
+FILES = {
+    ENCODER: "graph of ONNX Runtime's own operators, run once a sentence",
+    DECODER: "graph of ONNX Runtime's own operators, run once a target token, for a few rows",
+    BATCH_DECODER: "the same computation for many rows; open it when there are some",
+    WORDS: "looks up what the decoders over words multiply by, run once a batch, with a shortlist only",
+    SHORTLIST_DECODER: "decoder over the words of a batch, for a few rows",
+    SHORTLIST_BATCH_DECODER: "the same computation for many rows",
+}
+
+CPU_NOTE = (
+    "products of decoder_optimized.onnx are right on every CPU; those of the encoder and of "
+    "decoder_optimized_batch.onnx are exact on ARM and on x86 with VNNI, and saturate in 16 bits on x86 without it "
+    "(onnxruntime#14642): use the float export there"
+)
+
+INT8_ARITHMETIC = [
+    "each quantized matrix is int8 with one float32 scale s_w for each output, symmetric, -127 to 127; stored as uint8 "
+    "with zero point 128, or as int8 [in, out] in the encoder",
+    "activations are quantized as they come, by row in the encoder and by 256 neighbours of a row in the decoders: "
+    "s_x = max(max|x|, 1e-30) / 127, q_x = round_half_even(x / s_x)",
+    "sums of products are exact in int32; y = sum over blocks of float32(sum) * s_x * s_w",
+    "a word's embedding is float32(q) * s_w of its row, times sqrt(d_model)",
+    "norms, attention and SwiGLU are float32",
+]
+
+GROUPS_ARITHMETIC = [
+    "each quantized matrix is unsigned integers of 4 bits, or of 8 where the quantizer was told so, in groups along "
+    "its inputs; each group has a float32 scale s_w and may have an integer zero point, otherwise 8 or 128",
+    "activations are quantized as they come, by group: s_x = max(max|x|, 1e-30) / 127, q_x = round_half_even(x / s_x) "
+    "(MatMulNBits with accuracy_level 4)",
+    "sums of products are exact in int32; y = sum over groups of float32(sum) * s_x * s_w",
+    "a matrix that the quantizer left in float is float32 or float16, and multiplied in float32",
+    "a word's embedding is (q - zero_point) * s_w, times sqrt(d_model)",
+    "norms, attention and SwiGLU are float32",
+]
+
+
+def dimensions(details: ExportDetails) -> dict[str, str]:
+    """The symbolic dimensions of the graphs."""
+    words = {"words": "words of a batch: those on the shortlist of any of its sentences"} if details.shortlist else {}
+    return {
+        **words,
+        "batch": "sentences, or hypotheses in a beam search",
+        "source": f"source tokens of the longest row, 1 to {details.max_seq_len}",
+        "capacity": f"target tokens that the buffers have room for, 1 to {details.max_seq_len}",
+        "k": "candidates for the next token: 1 for greedy search, 2 · beam_size for a beam search",
+    }
+
+
+def decoding_steps(details: ExportDetails) -> list[str]:
+    """The decoding loop in words."""
+    return [
+        "encode the text with SentencePiece and frame it as in source_frame",
+        "pad a batch on the right with the id `pad`; source_mask is true on real tokens and false on padding",
+        "run the encoder once; keep source_bias and its cross_* outputs for every call of the decoder",
+        "make past_* buffers of some capacity; their contents do not matter",
+        "bind each present_* output to the memory of its past_* input, so that the decoder writes in place",
+        "start with tokens = `bos` for each row, past_lengths = 0 and total_length = 1",
+        "run the decoder; greedy search takes k = 1 and the token top_ids[:, 0, 0]",
+        "feed the chosen tokens, with past_lengths and total_length one larger; copy the buffers into larger ones when "
+        f"total_length would exceed their capacity, and never let it exceed {details.max_seq_len}",
+        "a row ends with `eos`, or at max_length of decoding_defaults; drop ended rows from every array, or ignore "
+        "what follows",
+        "beam search: reorder the rows of past_*, and of cross_* and source_bias when a row changes its sentence",
+        "decode the ids with SentencePiece, without control tokens",
+        *(_SHORTLIST_STEPS if details.shortlist else ()),
+    ]
+
+
+_SHORTLIST_STEPS = (
+    "with a shortlist, which is faster and may cost quality: a sentence's words are `frequent` and the rows of "
+    "`candidates` for its source ids, without -1 (both in shortlist.safetensors)",
+    "sort the words of all sentences of a batch, and run the graph `words` once; keep word_rows for every call of the "
+    "decoder, and word_bias for each row",
+    "run `shortlist_decoder` in the place of `decoder`; top_ids are places in the words",
+)

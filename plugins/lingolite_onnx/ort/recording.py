@@ -1,0 +1,116 @@
+"""Runs the optimized graphs on a sample and records what their activations were rounded to.
+
+`MatMulNBits` rounds inside its kernel. What it is fed is recorded, and rounded here as the kernel says it rounds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from lingolite_cli.arrays import Array
+from lingolite_cli.weights.bundle import PROJECTION
+from lingolite_onnx.checks.recording import Recording, Sample
+from lingolite_onnx.ort.products import INTEGERS, ROUNDED_BY_BLOCK
+from lingolite_onnx.portable.layers import JOINT, LOGITS, PRODUCT
+from lingolite_onnx.session.saturation import int8_is_exact
+from lingolite_onnx.session.sessions import open_session
+
+
+class _Probe(msgspec.Struct, frozen=True):
+    """Activations `tensor` that are rounded for `matrices`; `block` neighbours share a scale, all of a row if None."""
+
+    tensor: str
+    matrices: tuple[str, ...]
+    block: int | None
+
+
+def record(encoder: Path, decoder: Path, sample: Sample) -> Recording:
+    """Run an encoder and a decoder, one token a step."""
+    encoding, decoding = _RecordingSession(encoder), _RecordingSession(decoder)
+    source, integers = encoding.run({"source_ids": sample.source_ids, "source_mask": sample.source_mask})
+    rows, length = sample.target_ids.shape
+    past = decoding.empty_buffers(rows, capacity=length)
+    logits: list[Array] = []
+    steps: list[dict[str, Array]] = []
+    for position, tokens in enumerate(sample.target_ids.T):
+        fed = {
+            "tokens": np.ascontiguousarray(tokens[:, None]),
+            "past_lengths": np.full(rows, position, np.int32),
+            "total_length": np.array(position + 1, np.int32),
+            "k": np.array([1]),
+        }
+        outputs, step = decoding.run({**fed, **source, **past})
+        logits.append(outputs[LOGITS][:, 0])
+        past = {name: outputs[name.replace("past", "present")] for name in past}
+        steps.append(step)
+    decoded = {name: np.stack([step[name] for step in steps], axis=1) for name in steps[0]}
+    return Recording(np.stack(logits, axis=1), {**integers, **decoded}, {**encoding.blocks, **decoding.blocks})
+
+
+class _RecordingSession:
+    """A graph whose activations are outputs as well, wherever they are rounded.
+
+    Attributes:
+        blocks: by matrix, how many neighbours share a scale.
+    """
+
+    def __init__(self, path: Path) -> None:
+        model = onnx.load(path, load_external_data=False)
+        self._own = [value.name for value in model.graph.output]
+        self._probes = _probes(model)
+        recorded = dict.fromkeys(probe.tensor for probe in self._probes)
+        model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in recorded)
+        self._recorded = list(recorded)
+        self._session = open_session(
+            model.SerializeToString(), threads=1, weights_directory=path.parent, entries=int8_is_exact(1).entries
+        )
+        self.blocks: dict[str, int] = {}
+
+    def run(self, arrays: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+        """The graph's own outputs by name, and the rounded activations [N, in] by matrix."""
+        names = [*self._own, *self._recorded]
+        found = dict(zip(names, self._session.run(names, arrays), strict=True))
+        integers = {}
+        for probe in self._probes:
+            x = found[probe.tensor]
+            size = probe.block or x.shape[-1]
+            self.blocks.update(dict.fromkeys(probe.matrices, size))
+            rows = len(arrays.get("tokens", ())) or arrays["source_ids"].size
+            integers.update(dict.fromkeys(probe.matrices, _rounded(x.reshape(rows, -1), size)))
+        return {name: found[name] for name in self._own}, integers
+
+    def empty_buffers(self, rows: int, *, capacity: int) -> dict[str, Array]:
+        """Self-attention buffers for `rows` rows."""
+        shapes = {value.name: value.shape for value in self._session.get_inputs() if value.name.startswith("past_")}
+        shapes.pop("past_lengths")
+        return {name: np.zeros((rows, shape[1], capacity, shape[3]), np.float32) for name, shape in shapes.items()}
+
+
+def _probes(model: onnx.ModelProto) -> list[_Probe]:
+    probes = []
+    for node in model.graph.node:
+        attributes = {attribute.name: attribute.i for attribute in node.attribute}
+        if node.op_type == "MatMulNBits" and attributes["accuracy_level"] == ROUNDED_BY_BLOCK:
+            probes.append(_Probe(node.input[0], _matrices(node.output[0], PRODUCT), attributes["block_size"]))
+        elif node.op_type == "QuantizeLinear":
+            probes.append(_Probe(node.input[0], _matrices(node.output[0], INTEGERS), None))
+    return probes
+
+
+def _matrices(output: str, suffix: str) -> tuple[str, ...]:
+    """The matrices of a product, from the name of an output."""
+    return (PROJECTION,) if output == LOGITS else tuple(output.removesuffix(suffix).split(JOINT))
+
+
+def _rounded(x: Array, block: int) -> Array:
+    """x [N, in] float32 as integers, with one scale for each `block` neighbours."""
+    parts = np.split(x, range(block, x.shape[1], block), axis=1)
+    scales = [
+        np.maximum(np.abs(part).max(axis=1, keepdims=True), np.float32(1e-30)) / np.float32(127) for part in parts
+    ]
+    return np.concatenate([np.rint(part / scale) for part, scale in zip(parts, scales, strict=True)], axis=1)

@@ -1,0 +1,290 @@
+"""The graphs of the optimized profile: an encoder, and a decoder that reads one token a call, for few rows or many.
+
+Owns the graphs' inputs and outputs. B batch, S source, H heads, K key/value heads, D head_dim, V vocabulary, k
+candidates.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.shortlist.shortlist import IMPOSSIBLE
+from lingolite_cli.weights.bundle import Weights
+from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder, Value, WeightFile
+from lingolite_onnx.ort.candidates import best, best_by_blocks
+from lingolite_onnx.ort.layers import Lengths, OptimizedLayers
+from lingolite_onnx.ort.products import FewRows, ManyRows, ManyRowsOfBlocks, Products
+from lingolite_onnx.ort.runner import WORD_BIAS, WORD_ROWS
+from lingolite_onnx.portable.layers import LOGITS, MASKED
+from lingolite_onnx.portable.stacks import Interface
+
+
+def encoder_interface(config: ModelConfig) -> Interface:
+    """Inputs and outputs of the encoder."""
+    return Interface(
+        (
+            Value("source_ids", "int64", ("batch", "source"), "framed source, padded on the right"),
+            Value("source_mask", "bool", ("batch", "source"), "true on real tokens, false on padding"),
+        ),
+        _source(config),
+    )
+
+
+def decoder_interface(config: ModelConfig) -> Interface:
+    """Inputs and outputs of both decoders."""
+    return Interface(
+        (
+            Value("tokens", "int64", ("batch", 1), "last token of each row; at first `<s>`"),
+            Value("past_lengths", "int32", ("batch",), "target tokens read before this call, in each row"),
+            Value("total_length", "int32", (), "past length + 1"),
+            Value("k", "int64", (1,), "candidates wanted for the next token, at most the vocabulary"),
+            *_source(config),
+            *_buffers("past", config, "buffers of self-attention; rows up to past length are read"),
+        ),
+        (
+            Value(LOGITS, "float32", ("batch", 1, config.vocab_size), "of the next token"),
+            Value("top_ids", "int64", ("batch", 1, "k"), "the k best next tokens, best first, the smaller id on a tie"),
+            Value("top_log_probabilities", "float32", ("batch", 1, "k"), "natural logarithms of their probabilities"),
+            *_buffers("present", config, "past with one row more; bind it to the memory of past"),
+        ),
+    )
+
+
+def words_interface(config: ModelConfig) -> Interface:
+    """Inputs and outputs of the graph that looks up what the decoders over words multiply by."""
+    return Interface(
+        (Value("words", "int64", ("words",), "ids of the words of all rows, ascending"),),
+        (Value(WORD_ROWS, "float32", ("words", config.d_model), "their rows of the output projection"),),
+    )
+
+
+def shortlist_interface(config: ModelConfig) -> Interface:
+    """As `decoder_interface`, for the decoders over the words of a batch."""
+    whole = decoder_interface(config)
+    logits, ids, log_probabilities, *present = whole.outputs
+    return Interface(
+        (
+            *whole.inputs,
+            Value(WORD_ROWS, "float32", ("words", config.d_model), "output of the graph of words"),
+            Value(
+                WORD_BIAS,
+                "float32",
+                ("batch", 1, "words"),
+                f"0 for the words of a row's source, {IMPOSSIBLE} elsewhere",
+            ),
+        ),
+        (
+            Value(logits.name, logits.dtype, ("batch", 1, "words"), logits.meaning),
+            Value(ids.name, ids.dtype, ids.shape, "places in `words` of the k best next tokens, best first"),
+            log_probabilities,
+            *present,
+        ),
+    )
+
+
+def _source(config: ModelConfig) -> tuple[Value, ...]:
+    heads, width = config.n_kv_heads, config.head_dim
+    cross = tuple(
+        Value(f"cross_{kind}_{layer}", "float32", shape, f"cross-attention over the source, decoder layer {layer}")
+        for layer in range(config.n_decoder_layers)
+        for kind, shape in (
+            ("key", ("batch", heads, width, "source")),
+            ("value", ("batch", heads, "source", width)),
+        )
+    )
+    return (Value("source_bias", "float32", ("batch", 1, 1, "source"), f"0 on real tokens, {MASKED} elsewhere"), *cross)
+
+
+def _buffers(prefix: str, config: ModelConfig, meaning: str) -> tuple[Value, ...]:
+    shape = ("batch", config.n_kv_heads, "capacity", config.head_dim)
+    return tuple(
+        Value(f"{prefix}_{kind}_{layer}", "float32", shape, f"{meaning}, decoder layer {layer}")
+        for layer in range(config.n_decoder_layers)
+        for kind in ("key", "value")
+    )
+
+
+def build_encoder(
+    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
+) -> onnx.ModelProto:
+    """The graph of `encoder_interface`, for at most `num_positions` source tokens."""
+    graph = GraphBuilder("encoder", weight_file)
+    _Encoder(OptimizedLayers(weights, ManyRows(graph), num_positions=num_positions)).build()
+    interface = encoder_interface(weights.config)
+    return graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
+
+
+def build_decoder(
+    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
+) -> onnx.ModelProto:
+    """The graph of `decoder_interface`, for at most `num_positions` target tokens and a few rows."""
+    return _decoder(weights, FewRows(GraphBuilder("decoder", weight_file)), num_positions, opset_version)
+
+
+def build_batch_decoder(
+    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
+) -> onnx.ModelProto:
+    """The same for many rows, over the same bytes in `weight_file`."""
+    return _decoder(weights, ManyRowsOfBlocks(GraphBuilder("decoder", weight_file)), num_positions, opset_version)
+
+
+def _decoder(weights: Weights, products: Products, num_positions: int, opset_version: int) -> onnx.ModelProto:
+    layers = OptimizedLayers(weights, products, num_positions=num_positions)
+    _Decoder(layers, is_for_many=isinstance(products, ManyRows)).build()
+    interface = decoder_interface(weights.config)
+    return products.graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
+
+
+def build_words(
+    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
+) -> onnx.ModelProto:
+    """The graph of `words_interface`, over the same bytes in `weight_file`."""
+    graph = GraphBuilder("words", weight_file)
+    OptimizedLayers(weights, FewRows(graph), num_positions=num_positions).projection_rows("words", output=WORD_ROWS)
+    interface = words_interface(weights.config)
+    return graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
+
+
+def build_shortlist_decoder(
+    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
+) -> onnx.ModelProto:
+    """The graph of `shortlist_interface` for a few rows, over the same bytes in `weight_file`."""
+    return _shortlist_decoder(weights, FewRows(GraphBuilder("decoder", weight_file)), num_positions, opset_version)
+
+
+def build_shortlist_batch_decoder(
+    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
+) -> onnx.ModelProto:
+    """The same for many rows."""
+    products = ManyRowsOfBlocks(GraphBuilder("decoder", weight_file))
+    return _shortlist_decoder(weights, products, num_positions, opset_version)
+
+
+def _shortlist_decoder(weights: Weights, products: Products, num_positions: int, opset_version: int) -> onnx.ModelProto:
+    _ShortlistDecoder(OptimizedLayers(weights, products, num_positions=num_positions), is_for_many=False).build()
+    interface = shortlist_interface(weights.config)
+    return products.graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
+
+
+class _Encoder:
+    """Nodes of the encoder. Hidden states are [B·S, d_model], so that activations are rounded token by token."""
+
+    def __init__(self, layers: OptimizedLayers) -> None:
+        self._layers = layers
+        self._graph = layers.graph
+        self._config = layers.config
+
+    def build(self) -> None:
+        graph, layers, config = self._graph, self._layers, self._config
+        self._sizes = graph.op("Shape", "source_ids")
+        lengths = self._lengths()
+        x = layers.embedding(graph.op("Reshape", "source_ids", graph.integers(-1)), "encoder")
+        for layer in range(config.n_encoder_layers):
+            name = f"encoder.layers.{layer}"
+            with graph.scope(f"layers.{layer}"):
+                normed = layers.norm(x, f"{name}.norm1")
+                x = self._self_attention(normed, f"{name}.self_attn", lengths, residual=x)
+                x = layers.feed_forward_plus(layers.norm(x, f"{name}.norm2"), f"{name}.ffn", x)
+        self._source(layers.norm(x, "encoder.final_norm"))
+
+    def _lengths(self) -> Lengths:
+        """A row of nothing but padding counts as one token, for the attention operator knows no empty rows."""
+        graph = self._graph
+        counted = graph.op("Cast", "source_mask", to=TensorProto.INT32)
+        tokens = graph.op("ReduceSum", counted, graph.integers(-1), keepdims=0)
+        last = graph.op("Sub", tokens, graph.constant(np.int32(1)))
+        longest = graph.op("Gather", self._sizes, graph.scalar_integer(1), axis=0)
+        return Lengths(
+            graph.op("Max", last, graph.constant(np.int32(0))), graph.op("Cast", longest, to=TensorProto.INT32)
+        )
+
+    def _self_attention(self, x: str, name: str, lengths: Lengths, *, residual: str) -> str:
+        graph, config = self._graph, self._config
+        fused = self._layers.linear(x, *(f"{name}.{kind}_proj" for kind in "qkv"))
+        width = (config.n_heads + 2 * config.n_kv_heads) * config.head_dim
+        by_row = graph.op("Reshape", fused, graph.op("Concat", self._sizes, graph.integers(width), axis=0))
+        attended = self._layers.self_attention(by_row, lengths, past=("", ""), present=(None, None), is_causal=False)
+        flat = graph.op("Reshape", attended, graph.integers(-1, config.d_model))
+        return self._layers.linear_plus(flat, f"{name}.o_proj", residual)
+
+    def _source(self, encoded: str) -> None:
+        """What the decoder reads of a source: keys [B, K, D, S] and values [B, K, S, D] of all layers, by one product,
+        and the bias."""
+        graph, config = self._graph, self._config
+        names = [
+            f"decoder.layers.{layer}.cross_attn.{kind}_proj"
+            for layer in range(config.n_decoder_layers)
+            for kind in "kv"
+        ]
+        fused = self._layers.linear(encoded, *names)
+        heads = graph.integers(len(names) * config.n_kv_heads, config.head_dim)
+        by_row = graph.op("Reshape", fused, graph.op("Concat", self._sizes, heads, axis=0))
+        sizes = graph.integers(*[config.n_kv_heads] * len(names))
+        parts = graph.ops("Split", by_row, sizes, names=[None] * len(names), axis=2)
+        for layer in range(config.n_decoder_layers):
+            key, value = parts[2 * layer : 2 * layer + 2]
+            graph.op("Transpose", key, perm=[0, 2, 3, 1], name=f"cross_key_{layer}")
+            graph.op("Transpose", value, perm=[0, 2, 1, 3], name=f"cross_value_{layer}")
+        bias = graph.op("Where", "source_mask", graph.scalar(0.0), graph.scalar(MASKED))
+        graph.op("Unsqueeze", bias, graph.integers(1, 2), name="source_bias")
+
+
+class _Decoder:
+    """Nodes of a decoder. Hidden states are [B, 1, d_model]."""
+
+    def __init__(self, layers: OptimizedLayers, *, is_for_many: bool) -> None:
+        self._is_for_many = is_for_many
+        self._layers = layers
+        self._graph = layers.graph
+        self._config = layers.config
+
+    def build(self) -> None:
+        graph, layers, config = self._graph, self._layers, self._config
+        x = layers.embedding("tokens", "decoder")
+        for layer in range(config.n_decoder_layers):
+            name = f"decoder.layers.{layer}"
+            with graph.scope(f"layers.{layer}"):
+                x = self._self_attention(layers.norm(x, f"{name}.norm1"), layer, residual=x)
+                x = self._cross_attention(layers.norm(x, f"{name}.norm2"), layer, residual=x)
+                x = layers.feed_forward_plus(layers.norm(x, f"{name}.norm3"), f"{name}.ffn", x)
+        self._predict(layers.norm(x, "decoder.final_norm"))
+
+    def _predict(self, normed: str) -> None:
+        logits = self._layers.projection(normed, output=LOGITS)
+        if self._is_for_many:
+            best_by_blocks(self._graph, logits, vocab_size=self._config.vocab_size)
+        else:
+            best(self._graph, logits)
+
+    def _self_attention(self, x: str, layer: int, *, residual: str) -> str:
+        name = f"decoder.layers.{layer}.self_attn"
+        fused = self._layers.linear(x, *(f"{name}.{kind}_proj" for kind in "qkv"))
+        attended = self._layers.self_attention(
+            fused,
+            Lengths("past_lengths", "total_length"),
+            past=(f"past_key_{layer}", f"past_value_{layer}"),
+            present=(f"present_key_{layer}", f"present_value_{layer}"),
+            is_causal=True,
+        )
+        return self._layers.linear_plus(attended, f"{name}.o_proj", residual)
+
+    def _cross_attention(self, x: str, layer: int, *, residual: str) -> str:
+        name = f"decoder.layers.{layer}.cross_attn"
+        attended = self._layers.cross_attention(
+            self._layers.linear(x, f"{name}.q_proj"), f"cross_key_{layer}", f"cross_value_{layer}", "source_bias"
+        )
+        return self._layers.linear_plus(attended, f"{name}.o_proj", residual)
+
+
+class _ShortlistDecoder(_Decoder):
+    """A decoder whose logits are those of the words of a batch, in float32: there are too few to be worth rounding for.
+
+    A word that is none of a row's own has the logit of nothing, so that no row knows what its batch-mates need.
+    """
+
+    def _predict(self, normed: str) -> None:
+        product = self._graph.op("FusedMatMul", normed, WORD_ROWS, domain=RUNTIME_DOMAIN, transB=1)
+        best(self._graph, self._graph.op("Add", product, WORD_BIAS, name=LOGITS))

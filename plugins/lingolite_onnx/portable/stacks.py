@@ -1,0 +1,226 @@
+"""The two graphs: an encoder that also prepares cross-attention, and a decoder that reads one token a call.
+
+Owns the graphs' inputs and outputs. B batch, S source, P past, H heads, K key/value heads, G = H / K, D head_dim.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import onnx
+
+from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.rotary import rotary_tables
+from lingolite_cli.weights.bundle import Weights
+from lingolite_onnx.graph import GraphBuilder, Value, WeightFile
+from lingolite_onnx.portable.layers import Layers, Rotation
+
+
+class Interface(msgspec.Struct, frozen=True):
+    """Inputs and outputs of a graph, in order."""
+
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+
+
+def _caches(prefix: str, config: ModelConfig, length: str, meaning: str) -> tuple[Value, ...]:
+    """Keys [B, K, D, length] and values [B, K, length, D] of each decoder layer."""
+    heads, width = config.n_kv_heads, config.head_dim
+    return tuple(
+        Value(f"{prefix}_{kind}_{layer}", "float32", shape, f"{meaning}, decoder layer {layer}")
+        for layer in range(config.n_decoder_layers)
+        for kind, shape in (
+            ("key", ("batch", heads, width, length)),
+            ("value", ("batch", heads, length, width)),
+        )
+    )
+
+
+def encoder_interface(config: ModelConfig) -> Interface:
+    """Inputs and outputs of `encoder.onnx`."""
+    cross = _caches("cross", config, "source", "cross-attention over the source; computed once a sentence")
+    return Interface(
+        (
+            Value("source_ids", "int64", ("batch", "source"), "framed source, padded on the right"),
+            Value("source_mask", "bool", ("batch", "source"), "true on real tokens, false on padding"),
+        ),
+        cross,
+    )
+
+
+def decoder_interface(config: ModelConfig) -> Interface:
+    """Inputs and outputs of `decoder.onnx`."""
+    return Interface(
+        (
+            Value("tokens", "int64", ("batch",), "last token of each row; at first `<s>`"),
+            Value("source_mask", "bool", ("batch", "source"), "the encoder's input"),
+            *_caches("cross", config, "source", "the encoder's output"),
+            *_caches("past", config, "past", "self-attention so far; its length is the position, at first 0"),
+        ),
+        (
+            Value("logits", "float32", ("batch", config.vocab_size), "of the next token"),
+            *_caches("present", config, "past + 1", "the next call's past"),
+        ),
+    )
+
+
+def build_encoder(
+    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int, is_exact: bool
+) -> onnx.ModelProto:
+    """The graph of `encoder_interface`, for at most `num_positions` source tokens."""
+    graph = GraphBuilder("encoder", weight_file)
+    _Encoder(Layers(graph, weights, is_exact=is_exact), num_positions).build()
+    interface = encoder_interface(weights.config)
+    return graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
+
+
+def build_decoder(
+    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int, is_exact: bool
+) -> onnx.ModelProto:
+    """The graph of `decoder_interface`, for at most `num_positions` target tokens."""
+    graph = GraphBuilder("decoder", weight_file)
+    _Decoder(Layers(graph, weights, is_exact=is_exact), num_positions).build()
+    interface = decoder_interface(weights.config)
+    return graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
+
+
+class _Encoder:
+    """Nodes of the encoder."""
+
+    def __init__(self, layers: Layers, num_positions: int) -> None:
+        self._layers = layers
+        self._graph = layers.graph
+        self._config = layers.config
+        self._num_positions = num_positions
+
+    def build(self) -> None:
+        graph, layers, config = self._graph, self._layers, self._config
+        self._sizes = graph.op("Shape", "source_ids")
+        rotation = self._rotation()
+        mask = layers.mask("source_mask")
+        x = layers.embedding(graph.op("Reshape", "source_ids", graph.integers(-1)), "encoder")
+        for layer in range(config.n_encoder_layers):
+            name = f"encoder.layers.{layer}"
+            with graph.scope(f"layers.{layer}"):
+                normed = layers.norm(x, f"{name}.norm1")
+                x = graph.op("Add", x, self._self_attention(normed, f"{name}.self_attn", rotation, mask))
+                normed = layers.norm(x, f"{name}.norm2")
+                x = graph.op("Add", x, layers.feed_forward(normed, f"{name}.ffn"))
+        self._cross_attention(layers.norm(x, "encoder.final_norm"))
+
+    def _rotation(self) -> Rotation:
+        """Tables [S, 1, D] of positions 0 to S - 1."""
+        graph = self._graph
+        length = graph.op("Gather", self._sizes, graph.scalar_integer(1), axis=0)
+        positions = graph.op("Range", graph.scalar_integer(0), length, graph.scalar_integer(1))
+        tables = rotary_tables(self._config.head_dim, self._num_positions)
+        return self._layers.rotation(tables, positions, head_axis=1)
+
+    def _by_batch(self, x: str, heads: int) -> str:
+        """[B, S, heads, D] from [B·S, heads·D]."""
+        shape = self._graph.op("Concat", self._sizes, self._graph.integers(heads, self._config.head_dim), axis=0)
+        return self._graph.op("Reshape", x, shape)
+
+    def _self_attention(self, x: str, name: str, rotation: Rotation, mask: str) -> str:
+        graph, layers, config = self._graph, self._layers, self._config
+        heads, kv_heads, width = config.n_heads, config.n_kv_heads, config.head_dim
+        fused = layers.linear(x, *(f"{name}.{kind}_proj" for kind in "qkv"))
+        fused = self._by_batch(fused, heads + 2 * kv_heads)
+        turning, value = layers.split_heads(fused, (heads + kv_heads, kv_heads), axis=2)
+        turned = layers.rotate(turning, rotation)
+        query, key = layers.split_heads(turned, (heads, kv_heads), axis=2)
+        query = graph.op("Transpose", query, perm=[0, 2, 1, 3])
+        grouped = graph.op("Reshape", query, graph.integers(0, kv_heads, -1, width))
+        transposed_key = graph.op("Transpose", key, perm=[0, 2, 3, 1])
+        value = graph.op("Transpose", value, perm=[0, 2, 1, 3])
+        attended = layers.attend(grouped, transposed_key, value, mask)
+        shape = graph.op(
+            "Concat",
+            graph.integers(0, heads),
+            graph.op("Slice", self._sizes, graph.integers(1), graph.integers(2)),
+            graph.integers(width),
+            axis=0,
+        )
+        by_head = graph.op("Reshape", attended, shape)
+        joined = graph.op("Transpose", by_head, perm=[0, 2, 1, 3])
+        flat = graph.op("Reshape", joined, graph.integers(-1, config.d_model))
+        return layers.linear(flat, f"{name}.o_proj")
+
+    def _cross_attention(self, encoded: str) -> None:
+        """Cross-attention keys [B, K, D, S] and values [B, K, S, D] of every decoder layer, by one product."""
+        graph, layers, config = self._graph, self._layers, self._config
+        names = [
+            f"decoder.layers.{layer}.cross_attn.{kind}_proj"
+            for layer in range(config.n_decoder_layers)
+            for kind in "kv"
+        ]
+        with graph.scope("cross"):
+            fused = self._by_batch(layers.linear(encoded, *names), len(names) * config.n_kv_heads)
+            parts = layers.split_heads(fused, [config.n_kv_heads] * len(names), axis=2)
+        for layer in range(config.n_decoder_layers):
+            key, value = parts[2 * layer : 2 * layer + 2]
+            graph.op("Transpose", key, perm=[0, 2, 3, 1], name=f"cross_key_{layer}")
+            graph.op("Transpose", value, perm=[0, 2, 1, 3], name=f"cross_value_{layer}")
+
+
+class _Decoder:
+    """Nodes of the decoder."""
+
+    def __init__(self, layers: Layers, num_positions: int) -> None:
+        self._layers = layers
+        self._graph = layers.graph
+        self._config = layers.config
+        self._num_positions = num_positions
+
+    def build(self) -> None:
+        graph, layers, config = self._graph, self._layers, self._config
+        rotation = self._rotation()
+        mask = layers.mask("source_mask")
+        x = layers.embedding("tokens", "decoder")
+        for layer in range(config.n_decoder_layers):
+            name = f"decoder.layers.{layer}"
+            with graph.scope(f"layers.{layer}"):
+                normed = layers.norm(x, f"{name}.norm1")
+                x = graph.op("Add", x, self._self_attention(normed, layer, rotation))
+                normed = layers.norm(x, f"{name}.norm2")
+                x = graph.op("Add", x, self._cross_attention(normed, layer, mask))
+                normed = layers.norm(x, f"{name}.norm3")
+                x = graph.op("Add", x, layers.feed_forward(normed, f"{name}.ffn"))
+        layers.projection(layers.norm(x, "decoder.final_norm"))
+
+    def _rotation(self) -> Rotation:
+        """Tables [1, 1, D] of position P, the length of the past."""
+        graph = self._graph
+        length = graph.op("Shape", "past_value_0", start=2, end=3)
+        tables = rotary_tables(self._config.head_dim, self._num_positions)
+        return self._layers.rotation(tables, length, head_axis=1)
+
+    def _self_attention(self, x: str, layer: int, rotation: Rotation) -> str:
+        graph, layers, config = self._graph, self._layers, self._config
+        name = f"decoder.layers.{layer}.self_attn"
+        heads, kv_heads, width = config.n_heads, config.n_kv_heads, config.head_dim
+        fused = layers.linear(x, *(f"{name}.{kind}_proj" for kind in "qkv"))
+        fused = graph.op("Reshape", fused, graph.integers(-1, heads + 2 * kv_heads, width))
+        turning, value = layers.split_heads(fused, (heads + kv_heads, kv_heads), axis=1)
+        query, key = layers.split_heads(layers.rotate(turning, rotation), (heads, kv_heads), axis=1)
+        key = graph.op("Unsqueeze", key, graph.integers(3))
+        value = graph.op("Unsqueeze", value, graph.integers(2))
+        key = graph.op("Concat", f"past_key_{layer}", key, axis=3, name=f"present_key_{layer}")
+        value = graph.op("Concat", f"past_value_{layer}", value, axis=2, name=f"present_value_{layer}")
+        return self._output(layers.attend(self._grouped(query), key, value, None), name)
+
+    def _cross_attention(self, x: str, layer: int, mask: str) -> str:
+        layers, name = self._layers, f"decoder.layers.{layer}.cross_attn"
+        query = self._grouped(layers.linear(x, f"{name}.q_proj"))
+        attended = layers.attend(query, f"cross_key_{layer}", f"cross_value_{layer}", mask)
+        return self._output(attended, name)
+
+    def _grouped(self, query: str) -> str:
+        """[B, K, G, D] from [B, H·D] or [B, H, D]."""
+        config = self._config
+        group = config.n_heads // config.n_kv_heads
+        shape = self._graph.integers(-1, config.n_kv_heads, group, config.head_dim)
+        return self._graph.op("Reshape", query, shape)
+
+    def _output(self, attended: str, name: str) -> str:
+        flat = self._graph.op("Reshape", attended, self._graph.integers(-1, self._config.d_model))
+        return self._layers.linear(flat, f"{name}.o_proj")

@@ -1,0 +1,1 @@
+"""ONNX Runtime sessions, and what the machine they run on does to them."""

@@ -1,0 +1,28 @@
+"""The size of a download is that of a zip archive's members."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from lingolite_cli.artifact import MANIFEST_NAME, Artifact
+from lingolite_cli.files.download import download_bytes
+
+
+def test_download_is_what_a_zip_archive_holds(tiny: Artifact, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "app.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for file in tiny.path.iterdir():
+            if file.name != MANIFEST_NAME:
+                archive.write(file, file.name)
+    members = zipfile.ZipFile(tmp_path / "app.zip").infolist()
+    assert len(members) == 2
+    assert download_bytes(tiny) == sum(member.compress_size for member in members)
+    assert 0 < download_bytes(tiny) < tiny.size_bytes
+
+
+def test_what_does_not_compress_is_sent_as_it_is(tiny: Artifact, tmp_path: Path) -> None:
+    from lingolite_cli.artifact import write_manifest
+
+    (tmp_path / "noise").write_bytes(bytes((value * value * 2654435761 >> 7) & 255 for value in range(300)))
+    manifest = write_manifest(tmp_path, tiny.manifest)
+    assert download_bytes(Artifact(tmp_path, manifest)) == 300

@@ -1,0 +1,122 @@
+"""Greedy search, independence of batch-mates, training, and refusals of what does not fit."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import torch
+
+from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.model import MobileTranslationModel
+
+
+def _swap_tokens(model: MobileTranslationModel, one: int, other: int) -> None:
+    """Rename two tokens: where the model wrote `one` it writes `other`."""
+    with torch.no_grad():
+        matrix = model.encoder.embedding.weight
+        matrix[[one, other]] = matrix[[other, one]]
+
+
+def test_defaults_are_those_of_the_configuration():
+    with torch.device("meta"):
+        assert MobileTranslationModel().config == ModelConfig()
+        assert MobileTranslationModel(vocab_size=50).config == ModelConfig(vocab_size=50)
+
+
+def test_sizes_that_do_not_fit_are_refused():
+    with pytest.raises(LingoLiteError, match="n_heads 7 does not divide d_model 24"):
+        MobileTranslationModel(50, 24, n_heads=7)
+
+
+def test_rows_end_at_their_own_time_with_and_without_a_cache(small_model, batch):
+    endless = small_model.generate(*batch, max_length=25)
+    assert endless.shape == (3, 25)
+    ending = int(endless[0, 3])
+    _swap_tokens(small_model, ending, 2)
+    plain = small_model.generate(*batch, max_length=25)
+    assert torch.equal(plain, small_model.generate_with_cache(*batch, max_length=25))
+    for found, row in zip(plain, endless, strict=True):
+        end = next((at for at, token in enumerate(row) if token == ending), 25)
+        want = [*row[:end], *[2, *[0] * 25][: 25 - end]]
+        assert found.tolist() == [int(token) for token in want]
+
+
+def test_search_stops_when_every_row_has_ended(small_model, batch):
+    ending = int(small_model.generate(batch[0][:1], max_length=4)[0, 3])
+    _swap_tokens(small_model, ending, 2)
+    ids = small_model.generate_with_cache(batch[0][:1], max_length=25)
+    assert ids.size(1) <= 4
+    assert ids[0, -1] == 2
+
+
+def test_a_row_does_not_depend_on_its_batch_mates(small_model, batch):
+    source_ids, mask = batch
+    target = torch.randint(4, 97, (3, 5), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        together = small_model(source_ids, target, mask)
+        for row in range(3):
+            length = int(mask[row].sum())
+            alone = small_model(source_ids[row : row + 1, :length], target[row : row + 1])
+            torch.testing.assert_close(together[row], alone[0], atol=2e-5, rtol=0)
+
+
+def test_a_source_that_is_all_padding_gives_finite_logits(small_model):
+    logits = small_model(torch.zeros(2, 4, dtype=torch.int64), torch.ones(2, 3, dtype=torch.int64))
+    assert torch.isfinite(logits).all()
+
+
+def test_generation_has_no_dropout_and_restores_the_mode(batch):
+    torch.manual_seed(3)
+    model = MobileTranslationModel(97, 24, n_heads=6, d_ff=40, dropout=0.5, max_seq_len=32).train()
+    first = model.generate_with_cache(*batch, max_length=12)
+    assert torch.equal(first, model.generate_with_cache(*batch, max_length=12))
+    assert model.training
+    assert model.encoder.layers[0].dropout.training
+
+
+def test_every_parameter_gets_a_gradient_and_the_tied_one_stays_tied(batch):
+    model = MobileTranslationModel(97, 24, n_heads=6, d_ff=40, max_seq_len=32)
+    target = torch.randint(4, 97, (3, 5))
+    model(batch[0], target).logsumexp(dim=-1).sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+    assert model.decoder.lm_head.weight is model.encoder.embedding.weight
+
+
+def test_untied_embeddings_are_three_matrices():
+    model = MobileTranslationModel(97, 24, n_heads=6, tie_embeddings=False)
+    matrices = {id(m.weight) for m in (model.encoder.embedding, model.decoder.embedding, model.decoder.lm_head)}
+    assert len(matrices) == 3
+
+
+def test_lengths_beyond_the_model_are_refused_with_their_values(small_model, batch):
+    long = torch.full((2, 33), 9)
+    with pytest.raises(LingoLiteError, match=r"source length 33 .* max_seq_len 32"):
+        small_model(long, torch.ones(2, 1, dtype=torch.int64))
+    with pytest.raises(LingoLiteError, match=r"target length 33 .* max_seq_len 32"):
+        small_model(long[:, :5], long)
+    with pytest.raises(LingoLiteError, match=r"max_length 33 .* max_seq_len 32"):
+        small_model.generate(*batch, max_length=33)
+    with pytest.raises(LingoLiteError, match="max_length 0"):
+        small_model.generate_with_cache(*batch, max_length=0)
+    with torch.no_grad():
+        _, cache = small_model(long[:, :5], long[:, :32], use_cache=True)
+    with pytest.raises(LingoLiteError, match=r"target length 33 .* max_seq_len 32"):
+        small_model(long[:, :5], long[:, :1], kv_cache=cache, use_cache=True)
+
+
+def test_shapes_that_do_not_fit_are_refused_with_their_values(small_model, batch):
+    source_ids, mask = batch
+    with pytest.raises(LingoLiteError, match=r"source_mask has shape \(3, 6\), the source \(3, 7\)"):
+        small_model(source_ids, source_ids, mask[:, :6])
+    with pytest.raises(LingoLiteError, match=r"target ids have shape \(3, 0\)"):
+        small_model(source_ids, source_ids[:, :0])
+    with pytest.raises(LingoLiteError, match=r"source ids have shape \(7,\)"):
+        small_model.generate(source_ids[0])
+
+
+def test_a_model_is_made_from_its_configuration():
+    config = ModelConfig(vocab_size=31, d_model=24, n_heads=6, n_kv_heads=3, d_ff=40, pad_token_id=5)
+    with torch.device("meta"):
+        model = MobileTranslationModel.from_config(config)
+    assert msgspec.structs.asdict(model.config) == msgspec.structs.asdict(config)

@@ -1,0 +1,63 @@
+"""How matrices are grouped, and how a mix of precisions is written."""
+
+from __future__ import annotations
+
+from safetensors.numpy import load_file
+
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.precision_search.units import assignment, matrix_sizes, units_of
+
+
+def test_sizes_are_read_from_the_header(tiny: Artifact) -> None:
+    tensors = load_file(tiny.weights_path)
+    expected = {name.removesuffix(".weight"): t.size for name, t in tensors.items() if t.ndim == 2}
+    assert matrix_sizes(tiny) == expected
+
+
+def test_blocks_keep_attention_and_feed_forward_apart(tiny: Artifact) -> None:
+    units = units_of(matrix_sizes(tiny), "block")
+    assert [unit.name for unit in units[:3]] == [
+        "encoder.embedding",
+        "encoder.layers.0.ffn",
+        "encoder.layers.0.self_attn",
+    ]
+    assert len(units) == 1 + 3 * 2 + 2 * 3
+    by_name = {unit.name: unit for unit in units}
+    cross = by_name["decoder.layers.1.cross_attn"]
+    assert cross.matrices == tuple(f"decoder.layers.1.cross_attn.{part}_proj" for part in "koqv")
+    assert cross.pattern == "decoder.layers.1.cross_attn.*"
+    assert cross.num_weights == 2 * 32 * 32 + 2 * 16 * 32
+    assert by_name["encoder.embedding"].pattern == "encoder.embedding"
+
+
+def test_every_matrix_is_in_one_unit_whatever_the_granularity(tiny: Artifact) -> None:
+    sizes = matrix_sizes(tiny)
+    counts = {}
+    for granularity in ("layer", "block", "matrix"):
+        units = units_of(sizes, granularity)
+        assert sorted(name for unit in units for name in unit.matrices) == sorted(sizes)
+        assert sum(unit.num_weights for unit in units) == sum(sizes.values())
+        counts[granularity] = len(units)
+    assert counts == {"layer": 1 + 3 + 2, "block": 13, "matrix": len(sizes)}
+
+
+def test_layers_are_in_the_order_of_their_numbers() -> None:
+    names = [f"{stack}.layers.{layer}.ffn.up_proj" for stack in ("decoder", "encoder") for layer in (10, 9)]
+    units = units_of({"decoder.lm_head": 3, "encoder.embedding": 2, **dict.fromkeys(names, 5)}, "layer")
+    assert [unit.name for unit in units] == [
+        "encoder.embedding",
+        "encoder.layers.9",
+        "encoder.layers.10",
+        "decoder.lm_head",
+        "decoder.layers.9",
+        "decoder.layers.10",
+    ]
+
+
+def test_a_mix_is_written_with_the_fewest_patterns(tiny: Artifact) -> None:
+    units = units_of(matrix_sizes(tiny), "block")
+    mix = ("int8", *["int4"] * (len(units) - 2), "fp16")
+    written = assignment(units, mix)
+    assert written.default == "int4"
+    assert written.layers == {"encoder.embedding": "int8", "decoder.layers.1.self_attn.*": "fp16"}
+    assert assignment(units, ("int8",) * len(units)).layers == {}

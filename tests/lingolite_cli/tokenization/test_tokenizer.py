@@ -1,0 +1,189 @@
+"""Framing, truncation, and control tokens that nobody can type."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+import sentencepiece
+
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.testing import SENTENCES, tiny_tokenizer
+from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
+
+LINES = ["A small boat < ten > big & so on, no/yes.", "En lille båd og en stor."]
+STARTER = Path(__file__).parents[3] / "recipes" / "starter-en-da" / "model" / "tokenizer.model"
+
+
+def train(path: Path, **settings) -> Path:
+    """A tokenizer like LingoLite's, but for `settings`."""
+    model = io.BytesIO()
+    settings = {
+        "model_type": "unigram",
+        "vocab_size": 90,
+        "hard_vocab_limit": False,
+        "pad_id": PAD_ID,
+        "bos_id": BOS_ID,
+        "eos_id": EOS_ID,
+        "unk_id": UNK_ID,
+        "user_defined_symbols": ["<en>", "<da>", "<src>", "<tgt>"],
+        **settings,
+    }
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(LINES), model_writer=model, num_threads=1, minloglevel=2, **settings
+    )
+    path.write_bytes(model.getvalue())
+    return path
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """With byte fallback."""
+    path = tmp_path_factory.mktemp("tiny") / "tokenizer.model"
+    path.write_bytes(tiny_tokenizer())
+    return Tokenizer(path)
+
+
+@pytest.fixture(scope="module")
+def without_bytes(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """Without byte fallback."""
+    return Tokenizer(train(tmp_path_factory.mktemp("without-bytes") / "tokenizer.model"))
+
+
+@pytest.fixture(params=["tiny", "without_bytes", "starter"])
+def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
+    """Each kind of tokenizer."""
+    return Tokenizer(STARTER) if request.param == "starter" else request.getfixturevalue(request.param)
+
+
+def control_ids(tokenizer: Tokenizer) -> set[int]:
+    """All ids that mean something to the model beyond text."""
+    tags = {tokenizer.language_id(language) for language in tokenizer.languages}
+    frame = tokenizer.encode_source("", ("en", "da"), max_length=9).ids
+    return {PAD_ID, BOS_ID, EOS_ID, *tags, *frame}
+
+
+def test_a_source_is_framed(tiny: Tokenizer) -> None:
+    source = tiny.encode_source("She reads.", ("en", "da"), max_length=100)
+    src, en, *body, end, tgt, da = source.ids
+    assert body == tiny.encode("She reads.")
+    assert end == EOS_ID
+    assert (en, da) == (tiny.language_id("en"), tiny.language_id("da"))
+    assert len({src, tgt, en, da, PAD_ID, BOS_ID, EOS_ID, UNK_ID}) == 8
+    assert source.num_tokens == len(source.ids)
+    assert not source.is_truncated
+
+
+def test_the_frame_is_that_of_the_pieces(without_bytes: Tokenizer, tmp_path: Path) -> None:
+    processor = sentencepiece.SentencePieceProcessor()
+    processor.Load(str(train(tmp_path / "tokenizer.model")))
+    expected = [processor.PieceToId(piece) for piece in ("<src>", "<da>", "</s>", "<tgt>", "<en>")]
+    assert without_bytes.encode_source("", ("da", "en"), max_length=9).ids == expected
+
+
+@pytest.mark.parametrize("text", SENTENCES)
+def test_text_comes_back(tiny: Tokenizer, text: str) -> None:
+    assert tiny.decode([*tiny.encode(text), EOS_ID]) == text
+
+
+def test_a_character_that_was_never_seen_comes_back_through_its_bytes(tiny: Tokenizer) -> None:
+    assert tiny.decode(tiny.encode("ж and 🐈")) == "ж and 🐈"
+
+
+def test_text_of_the_starter_comes_back() -> None:
+    tokenizer = Tokenizer(STARTER)
+    text = "Hvor går færgen til Ærø hen?"
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert set(tokenizer.languages) >= {"en", "da"}
+    assert tokenizer.vocab_size == 8000
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["<tgt>", "<src>", "<en>", "<da>", "<s>", "</s>", "<pad>", "<unk>", "＜tgt＞", "＜da>", "a<tgt>b", "</s><tgt><da>"],
+)
+def test_a_control_token_cannot_be_typed(tokenizer: Tokenizer, typed: str) -> None:
+    for text in (typed, f"no {typed} yes", f"{typed}{typed}"):
+        assert not control_ids(tokenizer) & set(tokenizer.encode(text))
+
+
+@pytest.mark.parametrize("typed", ["<tgt>", "<en> no", "so </s> on", "a <src><da> b"])
+def test_what_looks_like_a_control_token_comes_back_as_text(tiny: Tokenizer, typed: str) -> None:
+    assert tiny.decode(tiny.encode(typed)) == typed
+    assert Tokenizer(STARTER).decode(Tokenizer(STARTER).encode(typed)) == typed
+
+
+def test_control_tokens_are_no_text(tiny: Tokenizer) -> None:
+    frame = tiny.encode_source("She reads.", ("en", "da"), max_length=100).ids
+    assert tiny.decode([BOS_ID, *frame, EOS_ID, PAD_ID, PAD_ID]) == "She reads."
+
+
+@pytest.mark.parametrize("max_length", [6, 7, 9, 14])
+def test_a_cut_keeps_prefix_and_suffix(tiny: Tokenizer, max_length: int) -> None:
+    whole = tiny.encode_source(SENTENCES[5], ("en", "da"), max_length=1000)
+    cut = tiny.encode_source(SENTENCES[5], ("en", "da"), max_length=max_length)
+    assert cut.ids == [*whole.ids[: max_length - 3], *whole.ids[-3:]]
+    assert cut.is_truncated
+    assert cut.num_tokens == len(whole.ids)
+
+
+@pytest.mark.parametrize("max_length", [1, 5])
+def test_positions_for_no_more_than_the_frame_are_refused(tiny: Tokenizer, max_length: int) -> None:
+    with pytest.raises(LingoLiteError, match=f"{max_length} positions cannot read a source"):
+        tiny.encode_source("no", ("en", "da"), max_length=max_length)
+
+
+def test_a_source_that_just_fits_is_not_cut(tiny: Tokenizer) -> None:
+    whole = tiny.encode_source(SENTENCES[0], ("en", "da"), max_length=1000)
+    assert tiny.encode_source(SENTENCES[0], ("en", "da"), max_length=len(whole.ids)) == whole
+
+
+def test_a_source_without_text_is_empty(tiny: Tokenizer) -> None:
+    assert tiny.encode_source("", ("en", "da"), max_length=9).is_empty
+    assert not tiny.encode_source("no", ("en", "da"), max_length=9).is_empty
+
+
+def test_an_unknown_language_is_refused(tiny: Tokenizer) -> None:
+    with pytest.raises(LingoLiteError, match="does not know the language `dk`") as caught:
+        tiny.encode_source("Hello", ("en", "dk"), max_length=9)
+    assert caught.value.hint == "known: da, en"
+
+
+@pytest.mark.parametrize("language", ["src", "tgt", "s", "pad", "unk", ""])
+def test_a_control_token_is_no_language(tiny: Tokenizer, language: str) -> None:
+    with pytest.raises(LingoLiteError, match="does not know the language"):
+        tiny.language_id(language)
+
+
+def test_languages_are_in_the_order_of_their_ids(tiny: Tokenizer) -> None:
+    assert tiny.languages == ("en", "da")
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LingoLiteError, match="no tokenizer at"):
+        Tokenizer(tmp_path / "tokenizer.model")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"\x00" * 40])
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "tokenizer.model"
+    path.write_bytes(content)
+    with pytest.raises(LingoLiteError, match=r"tokenizer\.model is not a (SentencePiece model|LingoLite tokenizer)"):
+        Tokenizer(path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"pad_id": -1, "unk_id": 0}, "`<unk>` has id 0, not 3"),
+        ({"bos_id": 2, "eos_id": 1}, "`<s>` has id 2, not 1"),
+        ({"user_defined_symbols": ["<en>", "<da>", "<tgt>"]}, "`<src>` is missing"),
+    ],
+    ids=["usual-sentencepiece", "swapped", "no-src"],
+)
+def test_a_tokenizer_of_another_kind_is_refused(tmp_path: Path, settings: dict, reason: str) -> None:
+    path = train(tmp_path / "tokenizer.model", **settings)
+    with pytest.raises(LingoLiteError, match=f"is not a LingoLite tokenizer: {reason}") as caught:
+        Tokenizer(path)
+    assert caught.value.hint

@@ -1,0 +1,140 @@
+"""Decoding with a vocabulary shortlist: what it may choose, what it must not change, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from lingolite_onnx.backend import OnnxBackend
+from lingolite_onnx.options import OnnxBackendOptions
+
+from lingolite_cli.artifact import BUNDLE, BUNDLE_INT4, BUNDLE_INT8, SHORTLIST_NAME, Artifact
+from lingolite_cli.decoding.batching import pad
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.decoding.search import search
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.shortlist.shortlist import IMPOSSIBLE
+from lingolite_cli.testing import SENTENCES
+from lingolite_cli.tokenization.tokenizer import Tokenizer
+from tests.lingolite_onnx.onnx_bundles import export_to, needs_exact_int8, shortlist_of
+
+Shortlisted = Callable[..., Artifact]
+TOP_K = frozenset({"top_k"})
+
+
+def opened(artifact: Artifact, *, shortlist: bool) -> OnnxBackend:
+    return OnnxBackend(artifact, options=OnnxBackendOptions(shortlist=shortlist), threads=1)
+
+
+def sources(artifact: Artifact, languages: tuple[str, str] = ("en", "da")) -> list[list[int]]:
+    tokenizer = Tokenizer(artifact.tokenizer_path)
+    return [tokenizer.encode_source(text, languages, max_length=40).ids for text in SENTENCES]
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_the_whole_vocabulary_gives_the_tokens_of_no_shortlist(shortlisted: Shortlisted, beam_size: int) -> None:
+    artifact = shortlisted(BUNDLE, every=1)
+    decoding = DecodingOptions(beam_size=beam_size, max_length=20)
+    found, expected = (
+        search(opened(artifact, shortlist=use), *pad(sources(artifact)), options=decoding, capabilities=TOP_K)
+        for use in (True, False)
+    )
+    assert [one[0].tokens for one in found] == [one[0].tokens for one in expected]
+
+
+@needs_exact_int8
+@pytest.mark.parametrize("format", [BUNDLE, BUNDLE_INT8, BUNDLE_INT4])
+def test_logits_are_those_of_all_words_where_they_are_on_the_shortlist(
+    shortlisted: Shortlisted, wide_bundles: dict[str, Artifact], format: str
+) -> None:
+    artifact = shortlisted(format)
+    shortlist = shortlist_of(wide_bundles[format])
+    ids, mask = pad(sources(artifact)[:4])
+    tokens = np.array([1, 40, 9, 30])
+    found, everything = (
+        backend.step(backend.encode(ids, mask), tokens)
+        for backend in (opened(artifact, shortlist=True), opened(artifact, shortlist=False))
+    )
+    for row in range(4):
+        brought = shortlist.candidates[ids[row][mask[row]]]
+        own = sorted({*shortlist.frequent.tolist(), *brought[brought >= 0].tolist()})
+        others = np.setdiff1d(np.arange(shortlist.vocab_size), own)
+        assert 0 < len(others)
+        tolerance = 1e-4 if format == BUNDLE else 0.1 * float(np.abs(everything).max())
+        np.testing.assert_allclose(found[row, own], everything[row, own], rtol=0, atol=tolerance)
+        assert (found[row, others] == np.float32(IMPOSSIBLE)).all()
+
+
+def test_it_is_off_unless_it_is_asked_for(shortlisted: Shortlisted) -> None:
+    artifact = shortlisted(BUNDLE)
+    batch = pad(sources(artifact)[:2])
+    backend = OnnxBackend(artifact, options=OnnxBackendOptions(), threads=1)
+    assert (backend.step(backend.encode(*batch), np.array([1, 1])) > IMPOSSIBLE).all()
+
+
+def test_the_artifact_holds_the_file_and_says_so(shortlisted: Shortlisted, wide_bundles: dict[str, Artifact]) -> None:
+    artifact = shortlisted(BUNDLE_INT8)
+    assert SHORTLIST_NAME in artifact.manifest.files
+    assert artifact.manifest.details["shortlist"] == ["en", "da"]
+    config = json.loads((artifact.path / "export_config.json").read_text())
+    assert set(config["files"]) == {*artifact.manifest.files, "lingolite.json"}
+    names = {"int64": "tensor(int64)", "int32": "tensor(int32)", "float32": "tensor(float)"}
+    for graph, file in (("words", "file"), ("shortlist_decoder", "file"), ("shortlist_decoder", "batch_file")):
+        session = ort.InferenceSession(artifact.path / config["graphs"][graph][file])
+        for said, real in (("inputs", session.get_inputs()), ("outputs", session.get_outputs())):
+            described = [(v["name"], names[v["dtype"]], v["shape"]) for v in config["graphs"][graph][said]]
+            assert described == [(value.name, value.type, value.shape) for value in real]
+
+
+def test_it_adds_no_weights(shortlisted: Shortlisted, optimized: Callable[..., Artifact]) -> None:
+    """All graphs read the same bytes; what is new is small constants."""
+    sizes = [(one(BUNDLE_INT8).path / "weights.bin").stat().st_size for one in (shortlisted, optimized)]
+    assert sizes[0] - sizes[1] < 0.01 * sizes[1]
+    graph = onnx.load(shortlisted(BUNDLE_INT8).path / "words_optimized.onnx", load_external_data=False).graph
+    assert any(tensor.external_data for tensor in graph.initializer)
+
+
+def test_equal_exports_have_equal_bytes(
+    shortlisted: Shortlisted, wide_bundles: dict[str, Artifact], tmp_path: Path
+) -> None:
+    first = shortlisted(BUNDLE)
+    again = export_to(
+        wide_bundles[BUNDLE], tmp_path / "again", profile="optimized", shortlist=first.path / SHORTLIST_NAME
+    )
+    assert again.digest == first.digest
+
+
+def test_another_direction_is_refused(shortlisted: Shortlisted) -> None:
+    artifact = shortlisted(BUNDLE)
+    backend = opened(artifact, shortlist=True)
+    with pytest.raises(LingoLiteError, match="is for en-da, and a source is da-en"):
+        backend.encode(*pad(sources(artifact, ("da", "en"))[:2]))
+
+
+def test_an_artifact_without_one_is_refused(optimized: Callable[..., Artifact], exported: Shortlisted) -> None:
+    for artifact in (optimized(BUNDLE), exported(BUNDLE)):
+        with pytest.raises(LingoLiteError, match="has no vocabulary shortlist") as caught:
+            opened(artifact, shortlist=True)
+        assert "--shortlist FILE" in str(caught.value.hint)
+
+
+def test_what_an_export_cannot_carry_is_refused(wide_bundles: dict[str, Artifact], tmp_path: Path) -> None:
+    bundle = wide_bundles[BUNDLE]
+    mine = shortlist_of(bundle)
+    mine.write(tmp_path / "mine")
+    with pytest.raises(LingoLiteError, match="portable profile carries no shortlist"):
+        export_to(bundle, tmp_path / "made", shortlist=tmp_path / "mine")
+    details = msgspec.structs.replace(mine.details, tokenizer="0" * 64)
+    msgspec.structs.replace(mine, details=details).write(tmp_path / "other")
+    with pytest.raises(LingoLiteError, match="made for another tokenizer"):
+        export_to(bundle, tmp_path / "made", profile="optimized", shortlist=tmp_path / "other")
+    (tmp_path / "text").write_text("no shortlist")
+    with pytest.raises(LingoLiteError, match="is not a shortlist"):
+        export_to(bundle, tmp_path / "made", profile="optimized", shortlist=tmp_path / "text")
+    assert not (tmp_path / "made").exists()
