@@ -26,7 +26,7 @@ def shortlist(
     languages: Languages = None,
     dev: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A .tsv to measure coverage on; the project's dev set without it."),
+        typer.Option(metavar="FILE", help="A .tsv to measure coverage on. Default: the project's dev set."),
     ] = None,
     candidates: Annotated[
         int, typer.Option(min=1, metavar="N", help="Most target tokens that a source token brings.")
@@ -73,7 +73,7 @@ def shortlist(
         console.print(
             f"  on {coverage.num_sentences:,} sentences of the dev text: {coverage.token_share:.2%} of the reference "
             f"tokens covered,\n  all of them in {coverage.sentence_share:.1%} of the sentences; "
-            f"{coverage.mean_words:,.0f} of {coverage.vocab_size:,} words a sentence"
+            f"{coverage.mean_target_tokens:,.0f} of {coverage.vocab_size:,} target tokens a sentence"
         )
 
 

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.shortlist.shortlist import NO_TOKEN, Details, Shortlist, WordChooser
+from lingolite_cli.shortlist.candidates import CandidateChooser
+from lingolite_cli.shortlist.shortlist import NO_TOKEN, Details, Shortlist
 from lingolite_cli.tokenization.tokenizer import EOS_ID, Tokenizer
 
 _Ids: TypeAlias = npt.NDArray[np.int32]
@@ -45,20 +46,20 @@ class LearningOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a shortlist means for a text.
+    """How much of a text's references a shortlist covers.
 
     Attributes:
         num_sentences: of the text.
         token_share: share of the reference tokens that are on their sentence's shortlist.
         sentence_share: share of the sentences of which all are.
-        mean_words: words on the shortlist of a sentence.
-        vocab_size: words without one.
+        mean_target_tokens: target tokens on the shortlist of a sentence; `mean_words` in JSON.
+        vocab_size: target tokens without a shortlist.
     """
 
     num_sentences: int
     token_share: float
     sentence_share: float
-    mean_words: float
+    mean_target_tokens: float = msgspec.field(name="mean_words")
     vocab_size: int
 
 
@@ -104,25 +105,29 @@ def learn_shortlist(
 
 
 def measure_coverage(shortlist: Shortlist, pairs: Iterable[tuple[str, str]], tokenizer: Tokenizer) -> Coverage:
-    """How many tokens of references a shortlist has, and how many words it gives a sentence."""
-    chooser = WordChooser(shortlist)
-    num_sentences = num_tokens = num_found = num_whole = num_words = 0
+    """The share of reference tokens that a shortlist covers, and how many target tokens it gives a sentence.
+
+    Raises:
+        LingoLiteError: there are no pairs.
+    """
+    chooser = CandidateChooser(shortlist)
+    num_sentences = num_tokens = num_found = num_whole = num_target_tokens = 0
     for source, target in pairs:
         ids = np.array([tokenizer.encode(source) or [EOS_ID]], np.int64)
-        words = chooser.choose(ids, np.ones(ids.shape, np.bool_)).ids
-        is_found = np.isin([*tokenizer.encode(target), EOS_ID], words)
+        candidates = chooser.choose(ids, np.ones(ids.shape, np.bool_)).ids
+        is_found = np.isin([*tokenizer.encode(target), EOS_ID], candidates)
         num_sentences += 1
         num_tokens += len(is_found)
         num_found += int(is_found.sum())
         num_whole += int(is_found.all())
-        num_words += len(words)
+        num_target_tokens += len(candidates)
     if not num_sentences:
         raise LingoLiteError("there are no sentences to measure coverage on")
     return Coverage(
         num_sentences=num_sentences,
         token_share=num_found / num_tokens,
         sentence_share=num_whole / num_sentences,
-        mean_words=num_words / num_sentences,
+        mean_target_tokens=num_target_tokens / num_sentences,
         vocab_size=tokenizer.vocab_size,
     )
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from lingolite_cli.artifact import SHORTLIST_NAME, Artifact
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.shortlist.shortlist import DirectedChooser, read_shortlist
+from lingolite_cli.shortlist.candidates import DirectedChooser
+from lingolite_cli.shortlist.shortlist import read_shortlist
 from lingolite_cli.tokenization.tokenizer import Tokenizer
 from lingolite_onnx.details import ExportDetails
 from lingolite_onnx.options import OnnxBackendOptions

@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime as ort
 
 from lingolite_cli.arrays import Array
-from lingolite_cli.shortlist.shortlist import IMPOSSIBLE
+from lingolite_cli.shortlist.candidates import IMPOSSIBLE
 from lingolite_onnx.ort.buffers import FIRST_CAPACITY, Buffers
 from lingolite_onnx.portable.runner import position_error
 from lingolite_onnx.session.sessions import open_session
@@ -23,7 +23,7 @@ from lingolite_onnx.session.sessions import open_session
 if TYPE_CHECKING:
     from lingolite_cli.architecture.architecture import ModelConfig
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
-    from lingolite_cli.shortlist.shortlist import WordChooser
+    from lingolite_cli.shortlist.candidates import CandidateChooser
 
 ENCODER = "encoder_optimized.onnx"
 DECODER = "decoder_optimized.onnx"
@@ -120,7 +120,7 @@ class OptimizedRunner:
         max_seq_len: int,
         threads: int,
         entries: Mapping[str, str] | None = None,
-        chooser: WordChooser | None = None,
+        chooser: CandidateChooser | None = None,
     ) -> None:
         self.max_seq_len = max_seq_len
         self._config = config

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto
 
 from lingolite_cli.architecture.architecture import ModelConfig
-from lingolite_cli.shortlist.shortlist import IMPOSSIBLE
+from lingolite_cli.shortlist.candidates import IMPOSSIBLE
 from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder, Value, WeightFile
 from lingolite_onnx.ort.candidates import best, best_by_blocks

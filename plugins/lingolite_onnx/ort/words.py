@@ -13,7 +13,8 @@ import numpy as np
 
 from lingolite_cli.artifact import SHORTLIST_NAME
 from lingolite_cli.errors import ExitCode, LingoLiteError
-from lingolite_cli.shortlist.shortlist import NO_TOKEN, Shortlist, WordChooser, read_shortlist
+from lingolite_cli.shortlist.candidates import CandidateChooser
+from lingolite_cli.shortlist.shortlist import NO_TOKEN, Shortlist, read_shortlist
 from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.checks.checks import TOLERANCE, require_finite
 from lingolite_onnx.checks.recording import Sample
@@ -70,7 +71,7 @@ def run_decoder(
         max_seq_len=max_seq_len,
         threads=1,
         entries=int8_is_exact(1).entries,
-        chooser=WordChooser(shortlist) if shortlist else None,
+        chooser=CandidateChooser(shortlist) if shortlist else None,
     )
     state = runner.encode(np.tile(sample.source_ids, (copies, 1)), np.tile(sample.source_mask, (copies, 1)))
     targets = np.tile(sample.target_ids, (copies, 1))

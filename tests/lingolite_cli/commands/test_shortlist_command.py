@@ -10,7 +10,8 @@ import pytest
 from command_line import Outcome, contents
 
 from lingolite_cli.artifact import SHORTLIST_NAME, Artifact
-from lingolite_cli.shortlist.shortlist import WordChooser, read_shortlist
+from lingolite_cli.shortlist.candidates import CandidateChooser
+from lingolite_cli.shortlist.shortlist import read_shortlist
 from lingolite_cli.testing import SENTENCES
 from lingolite_cli.testing.tiny import TRANSLATIONS
 from lingolite_cli.tokenization.tokenizer import Tokenizer
@@ -46,7 +47,7 @@ def test_a_shortlist_is_made_exported_and_decoded_with(lingolite: Command, wide:
     assert set(provenance.inputs) == {"source", "shortlist"}
     tokenizer = Tokenizer(wide / "wide" / "tokenizer.model")
     ids = np.array([tokenizer.encode_source(SENTENCES[2], ("en", "da"), max_length=48).ids])
-    chosen = WordChooser(read_shortlist(wide / "words")).choose(ids, np.ones(ids.shape, np.bool_))
+    chosen = CandidateChooser(read_shortlist(wide / "words")).choose(ids, np.ones(ids.shape, np.bool_))
     words = set(chosen.ids.tolist())
     decode = ("translate", SENTENCES[2], "--model", "fast", "--max-length", "8", "--json")
     assert not set(lingolite(*decode).json["tokens"]) <= words

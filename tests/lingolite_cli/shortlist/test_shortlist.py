@@ -1,4 +1,4 @@
-"""Learning a shortlist, its file, and the words that it gives to sources."""
+"""Learning a shortlist, its file, and the target tokens that it gives to sources."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.shortlist.candidates import CandidateChooser
 from lingolite_cli.shortlist.learning import LearningOptions, learn_shortlist, measure_coverage
-from lingolite_cli.shortlist.shortlist import NO_TOKEN, Details, Shortlist, WordChooser, read_shortlist
+from lingolite_cli.shortlist.shortlist import NO_TOKEN, Details, Shortlist, read_shortlist
 from lingolite_cli.testing import tiny_tokenizer
 from lingolite_cli.testing.tiny import SENTENCES, TRANSLATIONS
 from lingolite_cli.tokenization.tokenizer import EOS_ID, Tokenizer
@@ -67,7 +68,7 @@ def test_candidates_are_the_best_of_ibm_model_1(tokenizer: Tokenizer) -> None:
     assert checked > 10
 
 
-def test_every_sentence_may_end_be_spelled_and_use_frequent_words(tokenizer: Tokenizer) -> None:
+def test_every_sentence_may_end_be_spelled_and_use_frequent_tokens(tokenizer: Tokenizer) -> None:
     shortlist = learned(tokenizer, num_frequent=2)
     always = set(shortlist.frequent.tolist())
     used = {id for _, target in PAIRS for id in tokenizer.encode(target)}
@@ -79,10 +80,10 @@ def test_every_sentence_may_end_be_spelled_and_use_frequent_words(tokenizer: Tok
 def test_the_text_that_it_was_learned_from_is_covered(tokenizer: Tokenizer) -> None:
     full = measure_coverage(learned(tokenizer), PAIRS, tokenizer)
     assert (full.num_sentences, full.token_share, full.sentence_share) == (len(PAIRS), 1.0, 1.0)
-    assert 0 < full.mean_words < full.vocab_size
+    assert 0 < full.mean_target_tokens < full.vocab_size
     poor = measure_coverage(learned(tokenizer, num_candidates=1, num_frequent=0), PAIRS, tokenizer)
     assert poor.token_share < 1
-    assert poor.mean_words < full.mean_words
+    assert poor.mean_target_tokens < full.mean_target_tokens
 
 
 def test_pairs_are_spread_over_the_text(tokenizer: Tokenizer) -> None:
@@ -137,14 +138,14 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         read_shortlist(tmp_path / "missing")
 
 
-def test_words_are_those_of_all_rows_and_rows_know_their_own() -> None:
+def test_candidates_are_those_of_all_rows_and_rows_know_their_own() -> None:
     none = NO_TOKEN
     candidates = np.array([[none, none], [5, none], [2, 4], [6, 5], [none, none], [1, 1], [3, none]], np.int32)
     shortlist = Shortlist(details=DETAILS, frequent=np.array([4], np.int32), candidates=candidates)
     ids, mask = np.array([[1, 0, 3], [2, 3, 6]]), np.array([[True, True, False], [True, False, True]])
-    words = WordChooser(shortlist).choose(ids, mask)
-    assert words.ids.tolist() == [2, 3, 4, 5]
-    assert words.is_own.tolist() == [[False, False, True, True], [True, True, True, False]]
-    alone = WordChooser(shortlist).choose(ids[:1], mask[:1])
+    found = CandidateChooser(shortlist).choose(ids, mask)
+    assert found.ids.tolist() == [2, 3, 4, 5]
+    assert found.is_own.tolist() == [[False, False, True, True], [True, True, True, False]]
+    alone = CandidateChooser(shortlist).choose(ids[:1], mask[:1])
     assert (alone.ids.tolist(), alone.is_own.tolist()) == ([4, 5], [[True, True]])
-    assert WordChooser(shortlist).choose(ids[:0], mask[:0]).ids.tolist() == [4]
+    assert CandidateChooser(shortlist).choose(ids[:0], mask[:0]).ids.tolist() == [4]

@@ -19,7 +19,7 @@ from lingolite_cli.decoding.batching import pad
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.shortlist.shortlist import IMPOSSIBLE
+from lingolite_cli.shortlist.candidates import IMPOSSIBLE
 from lingolite_cli.testing import SENTENCES
 from lingolite_cli.tokenization.tokenizer import Tokenizer
 from tests.lingolite_onnx.onnx_bundles import export_to, needs_exact_int8, shortlist_of

@@ -1,0 +1,91 @@
+"""Which target tokens a batch can need, by a shortlist.
+
+Owns the choice and the logit of what was not chosen; the file is `lingolite_cli.shortlist.shortlist`'s. B batch, S
+source, V vocabulary, N chosen target tokens.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.shortlist.shortlist import NO_TOKEN, Shortlist
+from lingolite_cli.tokenization.tokenizer import FRAME_LENGTH, Tokenizer
+
+IMPOSSIBLE = -1e30
+"""The logit of a target token that is not on the shortlist; finite, so that differences of logits are finite."""
+
+
+class Candidates(msgspec.Struct, frozen=True):
+    """The target tokens of a batch.
+
+    Attributes:
+        ids: [N] int64, ascending: the target tokens of all rows together.
+        is_own: [B, N] bool, which of them are on a row's own shortlist.
+    """
+
+    ids: npt.NDArray[np.int64]
+    is_own: npt.NDArray[np.bool_]
+
+
+class CandidateChooser:
+    """Which target tokens the sources of a batch can need.
+
+    Args:
+        shortlist: of the model that runs.
+    """
+
+    def __init__(self, shortlist: Shortlist) -> None:
+        vocab_size = shortlist.vocab_size
+        candidates = np.where(shortlist.candidates == NO_TOKEN, vocab_size, shortlist.candidates)
+        nothing = np.full((1, candidates.shape[1]), vocab_size)
+        # A row more for padding, and an id more for no token: neither needs a branch.
+        self._candidates = np.concatenate([candidates, nothing]).astype(np.int64)
+        self._is_frequent = np.zeros(vocab_size + 1, np.bool_)
+        self._is_frequent[shortlist.frequent] = True
+
+    def choose(self, source_ids: npt.NDArray[np.int64], source_mask: npt.NDArray[np.bool_]) -> Candidates:
+        """The target tokens of sources [B, S] int64, whose real tokens are true in `source_mask` [B, S] bool."""
+        rows, length = source_ids.shape
+        num_candidates = length * self._candidates.shape[1]
+        padding = len(self._candidates) - 1
+        tokens = np.where(source_mask, source_ids, padding)
+        is_own = np.empty((rows, padding + 1), np.bool_)
+        is_own[:] = self._is_frequent
+        is_own[np.arange(rows)[:, None], self._candidates[tokens].reshape(rows, num_candidates)] = True
+        is_wanted = is_own[0] if rows == 1 else is_own.any(axis=0) | self._is_frequent
+        ids = np.flatnonzero(is_wanted[:-1])
+        return Candidates(ids, np.take(is_own, ids, axis=1))
+
+
+class DirectedChooser(CandidateChooser):
+    """The same for framed sources, and for the one direction that the shortlist was learned for.
+
+    Args:
+        shortlist: of the model that runs.
+        tokenizer: the model's.
+    """
+
+    def __init__(self, shortlist: Shortlist, tokenizer: Tokenizer) -> None:
+        super().__init__(shortlist)
+        self._languages = {tokenizer.language_id(language): language for language in tokenizer.languages}
+        self._direction = shortlist.details.languages
+
+    def choose(self, source_ids: npt.NDArray[np.int64], source_mask: npt.NDArray[np.bool_]) -> Candidates:
+        """As `CandidateChooser.choose`.
+
+        Raises:
+            LingoLiteError: a source is framed for other languages.
+        """
+        last = np.maximum(source_mask.sum(axis=1) - 1, 0)
+        for row, place in enumerate(last.tolist()):
+            ids = source_ids[row, : place + 1].tolist()
+            found = tuple(self._languages.get(id) for id in (ids[1], ids[-1])) if len(ids) >= FRAME_LENGTH else ()
+            if None not in found and found and found != self._direction:
+                raise LingoLiteError(
+                    f"the shortlist is for {'-'.join(self._direction)}, and a source is {'-'.join(map(str, found))}",
+                    hint="translate without --shortlist",
+                )
+        return super().choose(source_ids, source_mask)
