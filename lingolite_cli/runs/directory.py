@@ -15,8 +15,8 @@ import msgspec
 
 from lingolite_cli.artifact import canonical_json, write_atomic
 from lingolite_cli.recipe.cache import CachedStep
-from lingolite_cli.runs.record import EvaluateResult, QuantizeResult, RunManifest, StepResult, TrainResult
 from lingolite_cli.runs.finished import MANIFEST_NAME
+from lingolite_cli.runs.record import EvaluateResult, QuantizeResult, RunManifest, StepResult, TrainResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME
 from lingolite_cli.training.metrics import EVENTS_NAME, METRICS_NAME
 
