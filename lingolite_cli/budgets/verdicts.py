@@ -12,9 +12,9 @@ from typing import Literal
 
 import msgspec
 
-from lingolite_cli.budgets.noise import SeriesInterval, median_interval
+from lingolite_cli.benchmark.noise import SeriesInterval, median_interval
 from lingolite_cli.budgets.timed import TimedBudget
-from lingolite_cli.plugins.specs import Goal, merit
+from lingolite_cli.evaluation.differences import Loss, MetricDifference
 
 VerdictStatus = Literal["pass", "fail", "inconclusive", "not measured"]
 
@@ -23,56 +23,6 @@ POWER = 0.8
 
 _MANY_TIMES = 100.0
 """Beyond this many times the test set, a count of sentences is no longer advice."""
-
-
-class Loss(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much worse the candidate is, in points of the metric: positive is worse, whichever way the metric counts.
-
-    `low` and `high` are the ends of the interval; `guarded_high` is its upper end with one sentence more in the test
-    set, one that is lost or is as bad as the worst. All are the estimate where the metric gives no interval.
-    """
-
-    estimate: float
-    low: float
-    high: float
-    guarded_high: float
-
-    @property
-    def upper(self) -> float:
-        """What a budget is held against."""
-        return max(self.high, self.guarded_high)
-
-
-class MetricDifference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Candidate minus reference on the same sentences, with a paired-bootstrap interval where there is one.
-
-    `p_value` is that of approximate randomization: how often chance alone would give such a difference between systems
-    that are alike. `num_sentences` is the size of the test set behind both. `goal` is the metric's.
-    """
-
-    metric: str
-    reference: float
-    candidate: float
-    delta: float
-    low: float | None = None
-    high: float | None = None
-    confidence: float = 0.95
-    p_value: float | None = None
-    num_sentences: int | None = None
-    goal: Goal = "higher"
-    resampled_loss: Loss | None = None
-
-    @property
-    def loss(self) -> Loss:
-        """How much worse the candidate is: as resampled, or else from the difference."""
-        if self.resampled_loss is not None:
-            return self.resampled_loss
-        estimate = merit(self.reference, self.goal) - merit(self.candidate, self.goal)
-        if self.low is None or self.high is None or isinstance(self.goal, float):
-            return Loss(estimate=estimate, low=estimate, high=estimate, guarded_high=estimate)
-        # 0.0 - x rather than -x: no difference must read 0, not -0.
-        low, high = (0.0 - self.high, 0.0 - self.low) if self.goal == "higher" else (self.low, self.high)
-        return Loss(estimate=estimate, low=low, high=high, guarded_high=high)
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -104,13 +54,6 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def breaks_run(self) -> bool:
         """Whether this verdict fails the run."""
         return self.status != "pass" and not (self.status == "inconclusive" and self.allowed)
-
-
-def p_value_text(p_value: float | None) -> str:
-    """A p-value as tables have it; nothing where there is none."""
-    if p_value is None:
-        return ""
-    return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 
 def judge_drop(difference: MetricDifference, *, limit: float, budget: str, allow_inconclusive: bool) -> Verdict:

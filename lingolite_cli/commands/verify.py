@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lingolite_cli.budgets.noise import MIN_ROUNDS
+from lingolite_cli.benchmark.noise import MIN_ROUNDS
 from lingolite_cli.budgets.timed import TIMED_BUDGETS
 from lingolite_cli.commands.options import (
     JsonFlag,

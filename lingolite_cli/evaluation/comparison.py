@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from lingolite_cli.budgets.verdicts import Loss, MetricDifference
+from lingolite_cli.evaluation.differences import Loss, MetricDifference
 from lingolite_cli.evaluation.failures import lost_sentences
 from lingolite_cli.evaluation.scorer import Scorer, Translations
 from lingolite_cli.plugins.specs import merit

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli.budgets.verdicts import MetricDifference
 from lingolite_cli.commands.state import State
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.jobs import adhoc
 from lingolite_cli.jobs.texts import Texts
 from lingolite_cli.plugins.registry import Health

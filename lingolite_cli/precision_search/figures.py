@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from lingolite_cli.budgets.verdicts import MetricDifference, Verdict
+from lingolite_cli.budgets.verdicts import Verdict
+from lingolite_cli.evaluation.differences import MetricDifference
 
 
 class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

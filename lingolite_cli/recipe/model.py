@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from lingolite_cli.budgets.noise import MIN_ROUNDS
+from lingolite_cli.benchmark.noise import MIN_ROUNDS
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.precision_search.units import Granularity
 from lingolite_cli.training.options import ScratchOptions, TextOptions, TrainingOptions

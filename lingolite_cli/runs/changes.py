@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli.budgets.verdicts import MetricDifference, Verdict
+from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.evaluation.comparison import Comparison
+from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.runs.drift import Drift, compare, compare_tables, feature_drift
 from lingolite_cli.runs.record import RunManifest
 

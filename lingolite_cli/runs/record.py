@@ -11,11 +11,12 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket, Timing
-from lingolite_cli.budgets.verdicts import MetricDifference, Verdict
+from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.corpora.pairs import TextReport
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.environment import Environment
 from lingolite_cli.evaluation.degeneration import Degeneration
+from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.parity import Parity
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.precision_search.figures import Sensitivity, Trial

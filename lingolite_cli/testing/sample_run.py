@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 
 from lingolite_cli.benchmark.figures import BenchmarkRow, Ratio
-from lingolite_cli.budgets.verdicts import MetricDifference, Verdict
+from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.environment import Environment
 from lingolite_cli.evaluation.degeneration import Degeneration
+from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.runs.record import (
     ArtifactSummary,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
-from lingolite_cli.budgets.verdicts import MetricDifference, Verdict, p_value_text
+from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.console import Console, status_text
 from lingolite_cli.evaluation.comparison import ComparedSentence, Comparison, LengthBucket
+from lingolite_cli.evaluation.differences import MetricDifference, p_value_text
 from lingolite_cli.evaluation.word_diff import Span, word_diff
 from lingolite_cli.runs.changes import Changes
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from lingolite_cli.budgets.verdicts import MetricDifference
 from lingolite_cli.console import Console, status_text
+from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.precision_search.figures import Sensitivity, Trial
 from lingolite_cli.runs.record import SearchResult
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lingolite_cli.budgets.verdicts import Verdict, p_value_text
+from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.console import Console, status_text
+from lingolite_cli.evaluation.differences import p_value_text
 from lingolite_cli.execution.runner import Outcome, StepForecast
 from lingolite_cli.runs.record import (
     BenchmarkResult,

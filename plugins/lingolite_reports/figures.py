@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from lingolite_cli.budgets.verdicts import MetricDifference
+from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.runs.record import RunManifest, SearchResult
 from lingolite_cli.views.charts import MUTED, SERIES, canvas, style, tip
 from lingolite_reports import formats

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from lingolite_cli.budgets.verdicts import p_value_text
+from lingolite_cli.evaluation.differences import p_value_text
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.runs.record import (
     ArtifactSummary,

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lingolite_cli.budgets.verdicts import Loss, MetricDifference, judge_drop
+from lingolite_cli.budgets.verdicts import judge_drop
+from lingolite_cli.evaluation.differences import Loss, MetricDifference
 from lingolite_cli.evaluation.failures import lost_sentences
 from lingolite_cli.evaluation.scorer import Scorer, Translations
 from lingolite_cli.evaluation.statistics import guarded_interval, paired_bootstrap

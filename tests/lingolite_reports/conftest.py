@@ -14,9 +14,10 @@ from lingolite_reports.sections import Key
 from lingolite_reports.sentences import read_texts
 
 from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket, Ratio
-from lingolite_cli.budgets.verdicts import MetricDifference, Verdict
+from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.environment import Environment
+from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.parity import (
     ConsistencyProbe,
     Divergence,

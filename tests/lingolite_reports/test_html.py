@@ -21,7 +21,7 @@ from lingolite_reports.html import HtmlReporter, render
 from lingolite_reports.sections import compose
 
 from lingolite_cli.benchmark.figures import Round, TimedSystem, Timing
-from lingolite_cli.budgets.verdicts import MetricDifference
+from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.plugins.specs import Goal, NoOptions, merit
 from lingolite_cli.runs.record import RunManifest, VerifyResult
 from tests.lingolite_reports.conftest import SENTENCES

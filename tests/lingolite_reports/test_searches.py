@@ -12,7 +12,8 @@ from lingolite_reports import html, markdown
 from lingolite_reports.figures import draw
 from lingolite_reports.svg import SvgReporter
 
-from lingolite_cli.budgets.verdicts import MetricDifference, judge_drop
+from lingolite_cli.budgets.verdicts import judge_drop
+from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.precision_search.figures import Sensitivity, Trial
 from lingolite_cli.runs.record import ArtifactSummary, RunManifest, SearchResult, StepRecord

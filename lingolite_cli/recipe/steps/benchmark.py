@@ -7,9 +7,9 @@ from pathlib import Path
 
 from lingolite_cli.benchmark.figures import Timing
 from lingolite_cli.benchmark.measure import Measured, Workload, measure
+from lingolite_cli.benchmark.noise import MIN_ROUNDS
 from lingolite_cli.benchmark.process import System
 from lingolite_cli.benchmark.rounds import Trial
-from lingolite_cli.budgets.noise import MIN_ROUNDS
 from lingolite_cli.budgets.timed import TIMED_BUDGETS
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.recipe.model import BenchmarkStep, BenchmarkSystemTable

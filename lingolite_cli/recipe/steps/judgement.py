@@ -15,9 +15,10 @@ from lingolite_cli.benchmark.figures import Timing
 from lingolite_cli.benchmark.rounds import Trial
 from lingolite_cli.budgets.parity import PARITY_BUDGETS, judge_parity
 from lingolite_cli.budgets.timed import SIZE_BUDGETS, TIMED_BUDGETS
-from lingolite_cli.budgets.verdicts import MetricDifference, Verdict, judge_drop, judge_max, judge_min
+from lingolite_cli.budgets.verdicts import Verdict, judge_drop, judge_max, judge_min
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.evaluation.degeneration import FAULT_KINDS
+from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.plugins.specs import MetricSpec
 from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice

@@ -14,9 +14,10 @@ from pathlib import Path
 import msgspec
 
 from lingolite_cli.artifact import canonical_json
-from lingolite_cli.budgets.verdicts import MetricDifference, judge_drop
+from lingolite_cli.budgets.verdicts import judge_drop
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
 from lingolite_cli.evaluation.comparison import measure_difference
+from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.scorer import Scorer, Translations
 from lingolite_cli.plugins.specs import BackendSpec, QuantizerSpec
 from lingolite_cli.precision_search.figures import Sensitivity, Trial

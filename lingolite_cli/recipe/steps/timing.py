@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from lingolite_cli.benchmark.figures import Round, TimedSystem
+from lingolite_cli.benchmark.noise import MIN_ROUNDS, settle
 from lingolite_cli.benchmark.process import System
 from lingolite_cli.benchmark.protocol import Load
 from lingolite_cli.benchmark.rounds import Trial, take_round
-from lingolite_cli.budgets.noise import MIN_ROUNDS, settle
 from lingolite_cli.budgets.timed import TIMED_BUDGETS, TimedBudget
 from lingolite_cli.budgets.verdicts import Verdict, judge_rounds
 from lingolite_cli.console import Console
@@ -28,7 +28,7 @@ class Contender(msgspec.Struct, frozen=True):
 
 
 class TimingRule(msgspec.Struct, frozen=True, kw_only=True):
-    """How long it is measured, and what an unsure verdict means; see `lingolite_cli.budgets.noise.settle`."""
+    """How long it is measured, and what an unsure verdict means; see `lingolite_cli.benchmark.noise.settle`."""
 
     rounds: int = MIN_ROUNDS
     max_rounds: int

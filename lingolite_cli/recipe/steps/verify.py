@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 
 from lingolite_cli.budgets.parity import PARITY_BUDGETS
-from lingolite_cli.budgets.verdicts import MetricDifference
 from lingolite_cli.environment import cpu_features
 from lingolite_cli.evaluation.comparison import measure_difference
 from lingolite_cli.evaluation.degeneration import Degeneration, Translation, compare_faults
+from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.scorer import Scorer
 from lingolite_cli.files.download import CODEC, download_bytes
 from lingolite_cli.recipe.model import EvaluateStep, VerifyStep

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from lingolite_cli.budgets.noise import MIN_ROUNDS, median_interval, settle
+from lingolite_cli.benchmark.noise import MIN_ROUNDS, median_interval, settle
 from lingolite_cli.budgets.timed import TIMED_BUDGETS
 from lingolite_cli.budgets.verdicts import Verdict, judge_rounds
 

@@ -7,15 +7,8 @@ from typing import Any
 
 import pytest
 
-from lingolite_cli.budgets.verdicts import (
-    Loss,
-    MetricDifference,
-    Verdict,
-    judge_drop,
-    judge_max,
-    judge_min,
-    p_value_text,
-)
+from lingolite_cli.budgets.verdicts import Verdict, judge_drop, judge_max, judge_min
+from lingolite_cli.evaluation.differences import Loss, MetricDifference, p_value_text
 from lingolite_cli.plugins.specs import MetricSpec
 
 
