@@ -18,13 +18,13 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.shortlist.shortlist import Shortlist, read_shortlist
 from lingolite_cli.tokenization.tokenizer import FRAME_LENGTH
 from lingolite_cli.weights.bundle import Weights
-from lingolite_onnx.checks.checks import check_models, check_run
+from lingolite_onnx.checks.comparison import check_models, check_run
 from lingolite_onnx.details import ExportDetails, GraphCheck
 from lingolite_onnx.export_config import source_frame, write_export_config
 from lingolite_onnx.graph import WEIGHTS_FILE, WeightFile, write_model
 from lingolite_onnx.options import OPSET_VERSIONS, OnnxExportOptions
-from lingolite_onnx.ort.export import check_graphs, require_exportable, write_graphs
-from lingolite_onnx.portable.optimization import optimize
+from lingolite_onnx.ort.writing import check_graphs, require_exportable, write_graphs
+from lingolite_onnx.portable.offline_optimization import optimize
 from lingolite_onnx.portable.runner import GRAPHS
 from lingolite_onnx.portable.stacks import build_decoder, build_encoder
 

@@ -14,10 +14,10 @@ from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.shortlist.candidates import IMPOSSIBLE
 from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder, Value, WeightFile
-from lingolite_onnx.ort.candidates import best, best_by_blocks
 from lingolite_onnx.ort.layers import Lengths, OptimizedLayers
 from lingolite_onnx.ort.products import FewRows, ManyRows, ManyRowsOfBlocks, Products
 from lingolite_onnx.ort.runner import WORD_BIAS, WORD_ROWS
+from lingolite_onnx.ort.top_k import best, best_by_blocks
 from lingolite_onnx.portable.layers import LOGITS, MASKED
 from lingolite_onnx.portable.stacks import Interface
 

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 from lingolite_cli.arrays import Array
 from lingolite_cli.weights.bundle import PROJECTION
-from lingolite_onnx.checks.recording import Recording, Sample
+from lingolite_onnx.checks.portable_recording import Recording, Sample
 from lingolite_onnx.ort.products import INTEGERS, ROUNDED_BY_BLOCK
 from lingolite_onnx.portable.layers import JOINT, LOGITS, PRODUCT
 from lingolite_onnx.session.saturation import int8_is_exact

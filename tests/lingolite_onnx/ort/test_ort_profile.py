@@ -18,8 +18,8 @@ import pytest
 from lingolite_onnx.backend import OnnxBackend
 from lingolite_onnx.options import OnnxBackendOptions, OnnxExportOptions
 from lingolite_onnx.ort import runner
-from lingolite_onnx.ort.export import check_graphs
 from lingolite_onnx.ort.products import blocks
+from lingolite_onnx.ort.writing import check_graphs
 
 from lingolite_cli.artifact import BUNDLE, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8, Artifact
 from lingolite_cli.decoding.options import DecodingOptions

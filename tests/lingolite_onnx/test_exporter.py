@@ -14,8 +14,8 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from lingolite_onnx.checks.checks import ROUNDING_TOLERANCE, check_run
-from lingolite_onnx.checks.recording import Recording, Replay, Sample, record
+from lingolite_onnx.checks.comparison import ROUNDING_TOLERANCE, check_run
+from lingolite_onnx.checks.portable_recording import Recording, Replay, Sample, record
 from lingolite_onnx.exporter import OnnxExporter
 from lingolite_onnx.options import OnnxExportOptions
 

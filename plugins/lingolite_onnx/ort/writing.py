@@ -7,11 +7,12 @@ from pathlib import Path
 from lingolite_cli.artifact import SHORTLIST_NAME
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.weights.bundle import Weights
-from lingolite_onnx.checks.checks import ROUNDING_TOLERANCE, TOLERANCE, compare
-from lingolite_onnx.checks.recording import Sample
+from lingolite_onnx.checks.comparison import ROUNDING_TOLERANCE, TOLERANCE, compare
+from lingolite_onnx.checks.ort_recording import record
+from lingolite_onnx.checks.portable_recording import Sample
+from lingolite_onnx.checks.shortlist_graphs import check_words, run_decoder
 from lingolite_onnx.details import GraphCheck
 from lingolite_onnx.graph import WEIGHTS_FILE, WeightFile, write_model
-from lingolite_onnx.ort.recording import record
 from lingolite_onnx.ort.runner import BATCH_DECODER, DECODER, ENCODER, SHORTLIST_BATCH_DECODER, SHORTLIST_DECODER, WORDS
 from lingolite_onnx.ort.stacks import (
     build_batch_decoder,
@@ -21,7 +22,6 @@ from lingolite_onnx.ort.stacks import (
     build_shortlist_decoder,
     build_words,
 )
-from lingolite_onnx.ort.words import check_words, run_decoder
 
 _HEAD_DIM_MULTIPLE = 16
 

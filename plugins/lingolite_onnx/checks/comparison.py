@@ -14,7 +14,7 @@ from lingolite_cli.architecture.reference import Reference
 from lingolite_cli.arrays import Array
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.weights.bundle import Weights
-from lingolite_onnx.checks.recording import Recording, Replay, Sample, record
+from lingolite_onnx.checks.portable_recording import Recording, Replay, Sample, record
 from lingolite_onnx.details import GraphCheck
 from lingolite_onnx.portable.runner import GRAPHS, Runner
 from lingolite_onnx.session.saturation import int8_is_exact

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lingolite_onnx.graph import GraphBuilder, Value, WeightFile
-from lingolite_onnx.ort.candidates import best, best_by_blocks
+from lingolite_onnx.ort.top_k import best, best_by_blocks
 from lingolite_onnx.session.sessions import open_session
 
 from lingolite_cli.decoding.continuations import top_k

@@ -27,7 +27,7 @@ from lingolite_cli.weights.groups import GroupedMatrix
 from tests.lingolite_onnx.onnx_bundles import export_to, grouped, tensors_of, write_bundle
 
 GRAPHS = ("encoder.onnx", "decoder.onnx")
-STARTER = Path(__file__).parents[2] / "recipes" / "starter-en-da"
+STARTER = Path(__file__).parents[3] / "recipes" / "starter-en-da"
 
 LAYOUTS = pytest.mark.parametrize(
     "layout",

@@ -16,8 +16,8 @@ from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.shortlist.candidates import CandidateChooser
 from lingolite_cli.shortlist.shortlist import NO_TOKEN, Shortlist, read_shortlist
 from lingolite_cli.weights.bundle import Weights
-from lingolite_onnx.checks.checks import TOLERANCE, require_finite
-from lingolite_onnx.checks.recording import Sample
+from lingolite_onnx.checks.comparison import TOLERANCE, require_finite
+from lingolite_onnx.checks.portable_recording import Sample
 from lingolite_onnx.details import GraphCheck
 from lingolite_onnx.ort.runner import MANY_WIDE_ROWS, SHORTLIST_BATCH_DECODER, SHORTLIST_DECODER, OptimizedRunner
 from lingolite_onnx.session.saturation import int8_is_exact
