@@ -12,10 +12,10 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.shortlist.candidates import DirectedChooser
 from lingolite_cli.shortlist.shortlist import read_shortlist
 from lingolite_cli.tokenization.tokenizer import Tokenizer
-from lingolite_onnx.details import ExportDetails
+from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.options import OnnxBackendOptions
-from lingolite_onnx.ort.runner import OptimizedRunner
-from lingolite_onnx.portable.runner import GRAPHS, Runner
+from lingolite_onnx.ort.runner import OrtRunner
+from lingolite_onnx.portable.runner import GRAPHS, PortableRunner
 from lingolite_onnx.session.affinity import PinnedThread, check_cores, pool_entries
 from lingolite_onnx.session.huge_pages import HugePages
 from lingolite_onnx.session.saturation import int8_is_exact
@@ -56,7 +56,7 @@ class OnnxBackend:
     def __init__(self, artifact: Artifact, *, options: OnnxBackendOptions, threads: int) -> None:
         self._huge_pages = HugePages() if options.huge_pages else None
         providers = execution_providers(options.provider)
-        details = ExportDetails.of(artifact)
+        details = OnnxExportDetails.of(artifact)
         self.max_seq_len = details.max_seq_len
         if options.cores:
             check_cores(options.cores, threads=threads)
@@ -67,7 +67,7 @@ class OnnxBackend:
         if details.profile == "optimized":
             _require_cpu(providers, options)
             _require_files(artifact, details.graphs, hint="export again")
-            self._runner = OptimizedRunner(
+            self._runner = OrtRunner(
                 artifact.path,
                 artifact.manifest.model,
                 max_seq_len=details.max_seq_len,
@@ -80,7 +80,7 @@ class OnnxBackend:
                 raise _no_shortlist(artifact)
             graph = options.graph or "portable"
             _require_graphs(artifact, graph)
-            self._runner = Runner(
+            self._runner = PortableRunner(
                 artifact.path,
                 graph,
                 max_seq_len=details.max_seq_len,
@@ -152,7 +152,7 @@ def _require_cpu(providers: list[str], options: OnnxBackendOptions) -> None:
         )
 
 
-def _chooser(artifact: Artifact, details: ExportDetails) -> DirectedChooser:
+def _chooser(artifact: Artifact, details: OnnxExportDetails) -> DirectedChooser:
     if details.shortlist is None:
         raise _no_shortlist(artifact)
     shortlist = read_shortlist(artifact.path / SHORTLIST_NAME)

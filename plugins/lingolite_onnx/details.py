@@ -30,7 +30,7 @@ class GraphCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     tolerance: float | None = None
 
 
-class ExportDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OnnxExportDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The exporter's part of the manifest; holds no time and no path.
 
     `activations` says how they meet quantized matrices: quantized by row as they come, or by group where matrices are
@@ -52,7 +52,7 @@ class ExportDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     shortlist: tuple[str, str] | None = None
 
     @classmethod
-    def of(cls, artifact: Artifact) -> ExportDetails:
+    def of(cls, artifact: Artifact) -> OnnxExportDetails:
         """The details of an artifact.
 
         Raises:

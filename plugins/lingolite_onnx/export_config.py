@@ -9,13 +9,13 @@ import msgspec
 from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.artifact import MANIFEST_NAME, SHORTLIST_NAME, TOKENIZER_NAME, Artifact
 from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, UNK_ID, Tokenizer
-from lingolite_onnx.details import ExportDetails
+from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.graph import Value
 from lingolite_onnx.ort import description
-from lingolite_onnx.ort import stacks as optimized_stacks
+from lingolite_onnx.ort import stacks as ort_stacks
 from lingolite_onnx.ort.runner import BATCH_DECODER, DECODER, ENCODER, SHORTLIST_BATCH_DECODER, SHORTLIST_DECODER, WORDS
 from lingolite_onnx.portable.runner import GRAPHS
-from lingolite_onnx.portable.stacks import Interface, decoder_interface, encoder_interface
+from lingolite_onnx.portable.stacks import Interface, portable_decoder_interface, portable_encoder_interface
 
 FILE_NAME = "export_config.json"
 
@@ -79,13 +79,13 @@ def source_frame(source: Artifact, max_seq_len: int) -> SourceFrame:
     )
 
 
-def write_export_config(source: Artifact, details: ExportDetails, frame: SourceFrame, directory: Path) -> None:
+def write_export_config(source: Artifact, details: OnnxExportDetails, frame: SourceFrame, directory: Path) -> None:
     """Write the file for graphs that lie in `directory`."""
     text = msgspec.json.format(msgspec.json.encode(_config(source, details, frame, directory)), indent=2)
     (directory / FILE_NAME).write_bytes(text + b"\n")
 
 
-def _config(source: Artifact, details: ExportDetails, frame: SourceFrame, directory: Path) -> ExportConfig:
+def _config(source: Artifact, details: OnnxExportDetails, frame: SourceFrame, directory: Path) -> ExportConfig:
     tokenizer = Tokenizer(source.tokenizer_path)
     model = source.manifest.model
     languages = source.manifest.languages
@@ -133,7 +133,7 @@ class _Described(msgspec.Struct, frozen=True, kw_only=True):
     cpu_note: str
 
 
-def _portable(details: ExportDetails, model: ModelConfig, directory: Path) -> _Described:
+def _portable(details: OnnxExportDetails, model: ModelConfig, directory: Path) -> _Described:
     operators = _OPERATORS.get(details.weights, "standard operators")
     return _Described(
         graph_files={
@@ -143,8 +143,8 @@ def _portable(details: ExportDetails, model: ModelConfig, directory: Path) -> _D
             "decoder_optimized.onnx": "the decoder with ONNX Runtime's fused operators",
         },
         graphs={
-            "encoder": _graph(0, encoder_interface(model), directory),
-            "decoder": _graph(1, decoder_interface(model), directory),
+            "encoder": _graph(0, portable_encoder_interface(model), directory),
+            "decoder": _graph(1, portable_decoder_interface(model), directory),
         },
         dimensions={
             "batch": "sentences, or hypotheses in a beam search",
@@ -157,10 +157,10 @@ def _portable(details: ExportDetails, model: ModelConfig, directory: Path) -> _D
     )
 
 
-def _optimized(details: ExportDetails, model: ModelConfig, directory: Path) -> _Described:
+def _optimized(details: OnnxExportDetails, model: ModelConfig, directory: Path) -> _Described:
     is_int8 = details.weights == "int8"
     arithmetic = {"int8": description.INT8_ARITHMETIC, "int4": description.GROUPS_ARITHMETIC}
-    encoder, decoder = optimized_stacks.encoder_interface(model), optimized_stacks.decoder_interface(model)
+    encoder, decoder = ort_stacks.ort_encoder_interface(model), ort_stacks.ort_decoder_interface(model)
     return _Described(
         graph_files=description.FILES,
         graphs=(_shortlist_graphs(model, directory) if details.shortlist else {})
@@ -181,7 +181,7 @@ def _optimized(details: ExportDetails, model: ModelConfig, directory: Path) -> _
 
 
 def _shortlist_graphs(model: ModelConfig, directory: Path) -> dict[str, GraphFile]:
-    words, decoder = optimized_stacks.words_interface(model), optimized_stacks.shortlist_interface(model)
+    words, decoder = ort_stacks.candidate_rows_interface(model), ort_stacks.shortlist_interface(model)
     return {
         "words": GraphFile(file=WORDS, inputs=words.inputs, outputs=words.outputs),
         "shortlist_decoder": GraphFile(
@@ -220,7 +220,7 @@ def _graph(index: int, interface: Interface, directory: Path) -> GraphFile:
     )
 
 
-def _decoding_steps(details: ExportDetails) -> list[str]:
+def _decoding_steps(details: OnnxExportDetails) -> list[str]:
     return [
         "encode the text with SentencePiece and frame it as in source_frame",
         "pad a batch on the right with the id `pad`; source_mask is true on real tokens and false on padding",
@@ -236,7 +236,7 @@ def _decoding_steps(details: ExportDetails) -> list[str]:
     ]
 
 
-def _arithmetic(details: ExportDetails) -> list[str]:
+def _arithmetic(details: OnnxExportDetails) -> list[str]:
     if details.activations == "calibrated":
         first, *_, last = _ARITHMETIC["int8"]
         return [first, *_CALIBRATED, last]

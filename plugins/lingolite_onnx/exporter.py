@@ -19,14 +19,14 @@ from lingolite_cli.shortlist.shortlist import Shortlist, read_shortlist
 from lingolite_cli.tokenization.tokenizer import FRAME_LENGTH
 from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.checks.comparison import check_models, check_run
-from lingolite_onnx.details import ExportDetails, GraphCheck
+from lingolite_onnx.details import GraphCheck, OnnxExportDetails
 from lingolite_onnx.export_config import source_frame, write_export_config
 from lingolite_onnx.graph import WEIGHTS_FILE, WeightFile, write_model
 from lingolite_onnx.options import OPSET_VERSIONS, OnnxExportOptions
 from lingolite_onnx.ort.writing import check_graphs, require_exportable, write_graphs
 from lingolite_onnx.portable.offline_optimization import optimize
 from lingolite_onnx.portable.runner import GRAPHS
-from lingolite_onnx.portable.stacks import build_decoder, build_encoder
+from lingolite_onnx.portable.stacks import build_portable_decoder, build_portable_encoder
 
 
 class OnnxExporter:
@@ -125,7 +125,7 @@ class OnnxExporter:
 
     def _write_graphs(self, weights: Weights, directory: Path, max_seq_len: int) -> None:
         weight_file = WeightFile(directory / WEIGHTS_FILE)
-        for name, build in zip(GRAPHS["portable"], (build_encoder, build_decoder), strict=True):
+        for name, build in zip(GRAPHS["portable"], (build_portable_encoder, build_portable_decoder), strict=True):
             model = build(
                 weights,
                 weight_file,
@@ -148,9 +148,9 @@ class OnnxExporter:
 
     def _details(
         self, weights: Weights, max_seq_len: int, graphs: tuple[str, ...], checks: tuple[GraphCheck, ...]
-    ) -> ExportDetails:
+    ) -> OnnxExportDetails:
         is_by_group = weights.has_groups and self._options.profile == "optimized"
-        return ExportDetails(
+        return OnnxExportDetails(
             opset_version=self._options.opset_version,
             max_seq_len=max_seq_len,
             weights=weights.kind,

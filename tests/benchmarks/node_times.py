@@ -20,7 +20,7 @@ import numpy as np
 import onnxruntime as ort
 from artifacts import OPTIMIZED, Exported, export_int8
 from lingolite_onnx.ort import runner
-from lingolite_onnx.ort.runner import OptimizedRunner
+from lingolite_onnx.ort.runner import OrtRunner
 from lingolite_onnx.session import sessions
 from models import MODELS
 
@@ -79,7 +79,7 @@ def measure(
         mock.patch.object(sessions, "session_options", profiled),
         mock.patch.object(runner, "open_session", remembered),
     ):
-        backend = OptimizedRunner(exported.artifact.path, config, max_seq_len=config.max_seq_len, threads=1)
+        backend = OrtRunner(exported.artifact.path, config, max_seq_len=config.max_seq_len, threads=1)
         for _ in range(2):
             state, tokens = backend.encode(ids, np.ones_like(ids, np.bool_)), np.ones(rows, np.int64)
             for _ in range(steps):

@@ -15,7 +15,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from lingolite_onnx.checks.comparison import ROUNDING_TOLERANCE, check_run
-from lingolite_onnx.checks.portable_recording import Recording, Replay, Sample, record
+from lingolite_onnx.checks.portable_recording import Recording, Replay, Sample, record_portable
 from lingolite_onnx.exporter import OnnxExporter
 from lingolite_onnx.options import OnnxExportOptions
 
@@ -208,7 +208,7 @@ def test_a_graph_of_other_weights_fails_the_check(
 def test_the_check_replays_roundings_and_finds_a_wrong_one(exported: Any, fixture_bundles: dict[str, Artifact]) -> None:
     weights, artifact = Weights.read(fixture_bundles[BUNDLE_INT8]), exported(BUNDLE_INT8)
     sample = Sample.random(97, max_length=64)
-    recording = record(artifact.path / GRAPHS[0], artifact.path / GRAPHS[1], sample)
+    recording = record_portable(artifact.path / GRAPHS[0], artifact.path / GRAPHS[1], sample)
     name = "encoder.layers.1.ffn.up_proj"
     wrong = recording.integers[name].copy()
     wrong[3, 5] += 1

@@ -14,9 +14,9 @@ from lingolite_cli.architecture.reference import Reference
 from lingolite_cli.arrays import Array
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.weights.bundle import Weights
-from lingolite_onnx.checks.portable_recording import Recording, Replay, Sample, record
+from lingolite_onnx.checks.portable_recording import Recording, Replay, Sample, record_portable
 from lingolite_onnx.details import GraphCheck
-from lingolite_onnx.portable.runner import GRAPHS, Runner
+from lingolite_onnx.portable.runner import GRAPHS, PortableRunner
 from lingolite_onnx.session.saturation import int8_is_exact
 
 TOLERANCE = 1e-3
@@ -59,17 +59,17 @@ def check_run(
         LingoLiteError: the logits are not finite, or not those of the weights.
     """
     sample = Sample.random(weights.config.vocab_size, max_length=max_seq_len)
-    require_finite(_run(directory, graph, sample, max_seq_len), GRAPHS[graph][1])
+    require_finite_logits(_run(directory, graph, sample, max_seq_len), GRAPHS[graph][1])
     check = GraphCheck(graph=graph, checked_by=(*checked_by, "onnxruntime"))
     if not test:
         return check
     encoder, decoder = (directory / name for name in GRAPHS[graph])
-    return compare(weights, sample, record(encoder, decoder, sample), check)
+    return compare_with_reference(weights, sample, record_portable(encoder, decoder, sample), check)
 
 
 def _run(directory: Path, graph: str, sample: Sample, max_seq_len: int) -> Array:
     """[B, T, V] logits of the target, one token a step."""
-    runner = Runner(directory, graph, max_seq_len=max_seq_len, threads=1, entries=int8_is_exact(1).entries)
+    runner = PortableRunner(directory, graph, max_seq_len=max_seq_len, threads=1, entries=int8_is_exact(1).entries)
     state = runner.encode(sample.source_ids, sample.source_mask)
     columns = np.ascontiguousarray(sample.target_ids.T)
     logits = np.stack([runner.step(state, tokens) for tokens in columns], axis=1)
@@ -77,7 +77,7 @@ def _run(directory: Path, graph: str, sample: Sample, max_seq_len: int) -> Array
     return logits
 
 
-def require_finite(logits: Array, name: str) -> None:
+def require_finite_logits(logits: Array, name: str) -> None:
     """Raises LingoLiteError when a logit is infinite or no number."""
     if not np.isfinite(logits).all():
         raise LingoLiteError(
@@ -87,7 +87,7 @@ def require_finite(logits: Array, name: str) -> None:
         )
 
 
-def compare(
+def compare_with_reference(
     weights: Weights,
     sample: Sample,
     recording: Recording,

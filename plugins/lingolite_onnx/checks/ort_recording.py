@@ -29,7 +29,7 @@ class _Probe(msgspec.Struct, frozen=True):
     block: int | None
 
 
-def record(encoder: Path, decoder: Path, sample: Sample) -> Recording:
+def record_ort(encoder: Path, decoder: Path, sample: Sample) -> Recording:
     """Run an encoder and a decoder, one token a step."""
     encoding, decoding = _RecordingSession(encoder), _RecordingSession(decoder)
     source, integers = encoding.run({"source_ids": sample.source_ids, "source_mask": sample.source_mask})

@@ -76,7 +76,7 @@ class Replay:
         return integers
 
 
-def record(encoder: Path, decoder: Path, sample: Sample) -> Recording:
+def record_portable(encoder: Path, decoder: Path, sample: Sample) -> Recording:
     """Run a pair of graphs, the decoder one token a step."""
     encoding, decoding = _RecordingSession(encoder), _RecordingSession(decoder)
     cross, integers = encoding.run({"source_ids": sample.source_ids, "source_mask": sample.source_mask})

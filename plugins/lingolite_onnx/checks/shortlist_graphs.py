@@ -16,10 +16,10 @@ from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.shortlist.candidates import CandidateChooser
 from lingolite_cli.shortlist.shortlist import NO_TOKEN, Shortlist, read_shortlist
 from lingolite_cli.weights.bundle import Weights
-from lingolite_onnx.checks.comparison import TOLERANCE, require_finite
+from lingolite_onnx.checks.comparison import TOLERANCE, require_finite_logits
 from lingolite_onnx.checks.portable_recording import Sample
 from lingolite_onnx.details import GraphCheck
-from lingolite_onnx.ort.runner import MANY_WIDE_ROWS, SHORTLIST_BATCH_DECODER, SHORTLIST_DECODER, OptimizedRunner
+from lingolite_onnx.ort.runner import MANY_WIDE_ROWS, SHORTLIST_BATCH_DECODER, SHORTLIST_DECODER, OrtRunner
 from lingolite_onnx.session.saturation import int8_is_exact
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def run_decoder(
     Raises:
         LingoLiteError: they are not finite.
     """
-    runner = OptimizedRunner(
+    runner = OrtRunner(
         directory,
         weights.config,
         max_seq_len=max_seq_len,
@@ -77,7 +77,7 @@ def run_decoder(
     targets = np.tile(sample.target_ids, (copies, 1))
     logits = np.stack([runner.step(state, tokens).copy() for tokens in np.ascontiguousarray(targets.T)], axis=1)
     runner.close()
-    require_finite(logits, SHORTLIST_DECODER if shortlist else "decoder_optimized.onnx")
+    require_finite_logits(logits, SHORTLIST_DECODER if shortlist else "decoder_optimized.onnx")
     return logits
 
 

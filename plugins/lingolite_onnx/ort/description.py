@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lingolite_onnx.details import ExportDetails
+from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.ort.runner import BATCH_DECODER, DECODER, ENCODER, SHORTLIST_BATCH_DECODER, SHORTLIST_DECODER, WORDS
 
 FILES = {
@@ -42,7 +42,7 @@ GROUPS_ARITHMETIC = [
 ]
 
 
-def dimensions(details: ExportDetails) -> dict[str, str]:
+def dimensions(details: OnnxExportDetails) -> dict[str, str]:
     """The symbolic dimensions of the graphs."""
     words = {"words": "words of a batch: those on the shortlist of any of its sentences"} if details.shortlist else {}
     return {
@@ -54,7 +54,7 @@ def dimensions(details: ExportDetails) -> dict[str, str]:
     }
 
 
-def decoding_steps(details: ExportDetails) -> list[str]:
+def decoding_steps(details: OnnxExportDetails) -> list[str]:
     """The decoding loop in words."""
     return [
         "encode the text with SentencePiece and frame it as in source_frame",

@@ -27,7 +27,7 @@ class Lengths(msgspec.Struct, frozen=True):
     longest: str
 
 
-class OptimizedLayers:
+class OrtLayers:
     """Layers of one graph.
 
     Args:

@@ -47,7 +47,7 @@ CHUNK_TOKENS = 256
 enough that their activations need little memory."""
 
 
-class Step(msgspec.Struct):
+class BoundStep(msgspec.Struct):
     """A decoder's binding to the memory of a batch.
 
     Attributes:
@@ -75,16 +75,16 @@ class Step(msgspec.Struct):
         return array if self.slots is None else array[self.slots]
 
 
-class State(msgspec.Struct):
+class OrtState(msgspec.Struct):
     """Where a batch stands. `step` is None when its buffers have moved since the last one, `words` where all may be
     chosen."""
 
     buffers: Buffers
-    step: Step | None = None
-    words: BatchWords | None = None
+    step: BoundStep | None = None
+    words: BatchCandidates | None = None
 
 
-class BatchWords(msgspec.Struct, frozen=True):
+class BatchCandidates(msgspec.Struct, frozen=True):
     """The words that a batch chooses from: `ids` [W] int64, ascending, and `rows` [W, d_model] of the projection."""
 
     ids: Array
@@ -96,7 +96,7 @@ class BatchWords(msgspec.Struct, frozen=True):
         return len(self.ids)
 
 
-class OptimizedRunner:
+class OrtRunner:
     """The encoder, and one or two decoders over the same weights.
 
     A decoder is opened when a batch first has as many rows as it is for. To open the one for many rows needs several
@@ -138,7 +138,7 @@ class OptimizedRunner:
         )
         self._logits = np.empty(0, np.float32)
 
-    def encode(self, source_ids: IntArray, source_mask: BoolArray) -> State:
+    def encode(self, source_ids: IntArray, source_mask: BoolArray) -> OrtState:
         """A state before the first target token; see `lingolite_cli.plugins.interfaces.Backend.encode`.
 
         Raises:
@@ -158,9 +158,9 @@ class OptimizedRunner:
         config, capacity = self._config, min(FIRST_CAPACITY, self.max_seq_len)
         past = np.empty((len(self._past_names), rows, config.n_kv_heads, capacity, config.head_dim), np.float32)
         words = self._choose_words(source_ids, source_mask, source)
-        return State(Buffers(np.arange(rows), np.arange(rows), source, past), words=words)
+        return OrtState(Buffers(np.arange(rows), np.arange(rows), source, past), words=words)
 
-    def step(self, state: State, tokens: IntArray) -> FloatArray:
+    def step(self, state: OrtState, tokens: IntArray) -> FloatArray:
         """[B, V] float32 logits of the token after `tokens` [B]; advances `state`.
 
         Raises:
@@ -173,14 +173,14 @@ class OptimizedRunner:
         everywhere[:, state.words.ids] = logits
         return everywhere
 
-    def step_top_k(self, state: State, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
+    def step_top_k(self, state: OrtState, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
         """The same, but ids [B, k] and log-probabilities [B, k] of the best tokens; fewer columns when V < k."""
         words = state.words
         step = self._advance(state, tokens, min(k, words.count if words else self._config.vocab_size))
         ids, log_probabilities = step.output("top_ids").copy(), step.output("top_log_probabilities").copy()
         return (ids, log_probabilities) if words is None else self._of_vocabulary(words, ids, log_probabilities, k)
 
-    def select(self, state: State, rows: IntArray) -> State:
+    def select(self, state: OrtState, rows: IntArray) -> OrtState:
         """The state with the given rows. As many as before lie in the memory that is bound already."""
         was_bound = state.buffers.num_rows
         state.buffers.select(rows)
@@ -196,7 +196,7 @@ class OptimizedRunner:
 
     def _choose_words(
         self, source_ids: IntArray, source_mask: BoolArray, source: dict[str, Array]
-    ) -> BatchWords | None:
+    ) -> BatchCandidates | None:
         """The words of a batch; which are a row's own goes into `source`, as the input of the decoder."""
         if self._chooser is None:
             return None
@@ -204,10 +204,10 @@ class OptimizedRunner:
         bias = np.where(words.is_own, np.float32(0), np.float32(IMPOSSIBLE))[:, None]
         source[WORD_BIAS] = np.ascontiguousarray(bias)  # ONNX Runtime binds a copy of what is not contiguous
         (rows,) = self._session(WORDS).run(None, {"words": words.ids})
-        return BatchWords(words.ids, rows)
+        return BatchCandidates(words.ids, rows)
 
     def _of_vocabulary(
-        self, words: BatchWords, places: IntArray, log_probabilities: FloatArray, k: int
+        self, words: BatchCandidates, places: IntArray, log_probabilities: FloatArray, k: int
     ) -> tuple[IntArray, FloatArray]:
         """Ids of places [B, k or W]; what was asked for beyond the words is tokens that nothing is given to."""
         ids = words.ids[places]
@@ -260,7 +260,7 @@ class OptimizedRunner:
         arrays["source_bias"].fill(-np.inf)
         return arrays
 
-    def _advance(self, state: State, tokens: IntArray, k: int) -> Step:
+    def _advance(self, state: OrtState, tokens: IntArray, k: int) -> BoundStep:
         buffers = state.buffers
         if buffers.length >= self.max_seq_len:
             raise position_error(f"target token {buffers.length + 1}", self.max_seq_len)
@@ -275,11 +275,11 @@ class OptimizedRunner:
         buffers.length += 1
         return step
 
-    def _bind(self, state: State, k: int) -> Step:
+    def _bind(self, state: OrtState, k: int) -> BoundStep:
         buffers, words = state.buffers, state.words
         rows = buffers.num_rows
         session = self._session(self._decoders[self._are_many(rows)])
-        step = Step(
+        step = BoundStep(
             session,
             session.io_binding(),
             _small_inputs(rows, k),
@@ -300,7 +300,7 @@ class OptimizedRunner:
             step.binding.bind_ortvalue_output(name.replace("past", "present"), value)
         return step
 
-    def _room_for_logits(self, rows: int, words: BatchWords | None) -> Array:
+    def _room_for_logits(self, rows: int, words: BatchCandidates | None) -> Array:
         """[R, 1, V], or [R, 1, W] for words. All batches share it."""
         width = self._config.vocab_size if words is None else words.count
         if len(self._logits) < rows * width:

@@ -14,7 +14,7 @@ from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.shortlist.candidates import IMPOSSIBLE
 from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder, Value, WeightFile
-from lingolite_onnx.ort.layers import Lengths, OptimizedLayers
+from lingolite_onnx.ort.layers import Lengths, OrtLayers
 from lingolite_onnx.ort.products import FewRows, ManyRows, ManyRowsOfBlocks, Products
 from lingolite_onnx.ort.runner import WORD_BIAS, WORD_ROWS
 from lingolite_onnx.ort.top_k import best, best_by_blocks
@@ -22,7 +22,7 @@ from lingolite_onnx.portable.layers import LOGITS, MASKED
 from lingolite_onnx.portable.stacks import Interface
 
 
-def encoder_interface(config: ModelConfig) -> Interface:
+def ort_encoder_interface(config: ModelConfig) -> Interface:
     """Inputs and outputs of the encoder."""
     return Interface(
         (
@@ -33,7 +33,7 @@ def encoder_interface(config: ModelConfig) -> Interface:
     )
 
 
-def decoder_interface(config: ModelConfig) -> Interface:
+def ort_decoder_interface(config: ModelConfig) -> Interface:
     """Inputs and outputs of both decoders."""
     return Interface(
         (
@@ -53,7 +53,7 @@ def decoder_interface(config: ModelConfig) -> Interface:
     )
 
 
-def words_interface(config: ModelConfig) -> Interface:
+def candidate_rows_interface(config: ModelConfig) -> Interface:
     """Inputs and outputs of the graph that looks up what the decoders over words multiply by."""
     return Interface(
         (Value("words", "int64", ("words",), "ids of the words of all rows, ascending"),),
@@ -62,8 +62,8 @@ def words_interface(config: ModelConfig) -> Interface:
 
 
 def shortlist_interface(config: ModelConfig) -> Interface:
-    """As `decoder_interface`, for the decoders over the words of a batch."""
-    whole = decoder_interface(config)
+    """As `ort_decoder_interface`, for the decoders over the words of a batch."""
+    whole = ort_decoder_interface(config)
     logits, ids, log_probabilities, *present = whole.outputs
     return Interface(
         (
@@ -107,20 +107,20 @@ def _buffers(prefix: str, config: ModelConfig, meaning: str) -> tuple[Value, ...
     )
 
 
-def build_encoder(
+def build_ort_encoder(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
 ) -> onnx.ModelProto:
-    """The graph of `encoder_interface`, for at most `num_positions` source tokens."""
+    """The graph of `ort_encoder_interface`, for at most `num_positions` source tokens."""
     graph = GraphBuilder("encoder", weight_file)
-    _Encoder(OptimizedLayers(weights, ManyRows(graph), num_positions=num_positions)).build()
-    interface = encoder_interface(weights.config)
+    _Encoder(OrtLayers(weights, ManyRows(graph), num_positions=num_positions)).build()
+    interface = ort_encoder_interface(weights.config)
     return graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
 
 
-def build_decoder(
+def build_ort_decoder(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
 ) -> onnx.ModelProto:
-    """The graph of `decoder_interface`, for at most `num_positions` target tokens and a few rows."""
+    """The graph of `ort_decoder_interface`, for at most `num_positions` target tokens and a few rows."""
     return _decoder(weights, FewRows(GraphBuilder("decoder", weight_file)), num_positions, opset_version)
 
 
@@ -132,19 +132,19 @@ def build_batch_decoder(
 
 
 def _decoder(weights: Weights, products: Products, num_positions: int, opset_version: int) -> onnx.ModelProto:
-    layers = OptimizedLayers(weights, products, num_positions=num_positions)
+    layers = OrtLayers(weights, products, num_positions=num_positions)
     _Decoder(layers, is_for_many=isinstance(products, ManyRows)).build()
-    interface = decoder_interface(weights.config)
+    interface = ort_decoder_interface(weights.config)
     return products.graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
 
 
-def build_words(
+def build_candidate_rows(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
 ) -> onnx.ModelProto:
-    """The graph of `words_interface`, over the same bytes in `weight_file`."""
+    """The graph of `candidate_rows_interface`, over the same bytes in `weight_file`."""
     graph = GraphBuilder("words", weight_file)
-    OptimizedLayers(weights, FewRows(graph), num_positions=num_positions).projection_rows("words", output=WORD_ROWS)
-    interface = words_interface(weights.config)
+    OrtLayers(weights, FewRows(graph), num_positions=num_positions).projection_rows("words", output=WORD_ROWS)
+    interface = candidate_rows_interface(weights.config)
     return graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
 
 
@@ -164,7 +164,7 @@ def build_shortlist_batch_decoder(
 
 
 def _shortlist_decoder(weights: Weights, products: Products, num_positions: int, opset_version: int) -> onnx.ModelProto:
-    _ShortlistDecoder(OptimizedLayers(weights, products, num_positions=num_positions), is_for_many=False).build()
+    _ShortlistDecoder(OrtLayers(weights, products, num_positions=num_positions), is_for_many=False).build()
     interface = shortlist_interface(weights.config)
     return products.graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
 
@@ -172,7 +172,7 @@ def _shortlist_decoder(weights: Weights, products: Products, num_positions: int,
 class _Encoder:
     """Nodes of the encoder. Hidden states are [B·S, d_model], so that activations are rounded token by token."""
 
-    def __init__(self, layers: OptimizedLayers) -> None:
+    def __init__(self, layers: OrtLayers) -> None:
         self._layers = layers
         self._graph = layers.graph
         self._config = layers.config
@@ -235,7 +235,7 @@ class _Encoder:
 class _Decoder:
     """Nodes of a decoder. Hidden states are [B, 1, d_model]."""
 
-    def __init__(self, layers: OptimizedLayers, *, is_for_many: bool) -> None:
+    def __init__(self, layers: OrtLayers, *, is_for_many: bool) -> None:
         self._is_for_many = is_for_many
         self._layers = layers
         self._graph = layers.graph

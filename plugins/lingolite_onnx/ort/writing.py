@@ -7,8 +7,8 @@ from pathlib import Path
 from lingolite_cli.artifact import SHORTLIST_NAME
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.weights.bundle import Weights
-from lingolite_onnx.checks.comparison import ROUNDING_TOLERANCE, TOLERANCE, compare
-from lingolite_onnx.checks.ort_recording import record
+from lingolite_onnx.checks.comparison import ROUNDING_TOLERANCE, TOLERANCE, compare_with_reference
+from lingolite_onnx.checks.ort_recording import record_ort
 from lingolite_onnx.checks.portable_recording import Sample
 from lingolite_onnx.checks.shortlist_graphs import check_words, run_decoder
 from lingolite_onnx.details import GraphCheck
@@ -16,11 +16,11 @@ from lingolite_onnx.graph import WEIGHTS_FILE, WeightFile, write_model
 from lingolite_onnx.ort.runner import BATCH_DECODER, DECODER, ENCODER, SHORTLIST_BATCH_DECODER, SHORTLIST_DECODER, WORDS
 from lingolite_onnx.ort.stacks import (
     build_batch_decoder,
-    build_decoder,
-    build_encoder,
+    build_candidate_rows,
+    build_ort_decoder,
+    build_ort_encoder,
     build_shortlist_batch_decoder,
     build_shortlist_decoder,
-    build_words,
 )
 
 _HEAD_DIM_MULTIPLE = 16
@@ -57,11 +57,11 @@ def write_graphs(weights: Weights, directory: Path, *, num_positions: int, opset
     """Write the graphs and `weights.bin`, and return the graphs' names. Only int8 has decoders for many rows, and those
     over words are for a shortlist that lies in `directory`."""
     has_shortlist = (directory / SHORTLIST_NAME).is_file()
-    builders = {ENCODER: build_encoder, DECODER: build_decoder}
+    builders = {ENCODER: build_ort_encoder, DECODER: build_ort_decoder}
     if weights.has_int8:
         builders[BATCH_DECODER] = build_batch_decoder
     if has_shortlist:
-        builders |= {WORDS: build_words, SHORTLIST_DECODER: build_shortlist_decoder}
+        builders |= {WORDS: build_candidate_rows, SHORTLIST_DECODER: build_shortlist_decoder}
     if has_shortlist and weights.has_int8:
         builders[SHORTLIST_BATCH_DECODER] = build_shortlist_batch_decoder
     weight_file = WeightFile(directory / WEIGHTS_FILE)
@@ -90,10 +90,10 @@ def check_graphs(weights: Weights, directory: Path, *, max_seq_len: int, test: b
 
 def _compare(weights: Weights, directory: Path, sample: Sample, check: GraphCheck) -> GraphCheck:
     is_batch = check.graph == "optimized batch"
-    recording = record(directory / ENCODER, directory / (BATCH_DECODER if is_batch else DECODER), sample)
+    recording = record_ort(directory / ENCODER, directory / (BATCH_DECODER if is_batch else DECODER), sample)
     rounds_in_kernel = weights.has_groups or (weights.has_int8 and not is_batch)
     kernel_rounding_tolerance = _GROUP_ROUNDING_TOLERANCE if weights.has_groups else _KERNEL_ROUNDING_TOLERANCE
-    return compare(
+    return compare_with_reference(
         weights,
         sample,
         recording,

@@ -36,7 +36,7 @@ _FLOAT32 = 1
 """`accuracy_level` of MatMulNBits: activations stay as they are. Above 1 they are rounded by blocks."""
 
 
-class Rows(msgspec.Struct, frozen=True):
+class QuantizedRows(msgspec.Struct, frozen=True):
     """Activations quantized by row: uint8 `values` [N, in] with zero point 128, float32 `scale` [N, 1]."""
 
     values: str
@@ -66,7 +66,7 @@ class Layers:
         self.graph = graph
         self.weights = weights
         self._is_exact = is_exact and weights.has_int8
-        self._quantized: dict[str, Rows] = {}
+        self._quantized: dict[str, QuantizedRows] = {}
 
     @property
     def config(self) -> ModelConfig:
@@ -298,19 +298,19 @@ class Layers:
         product = graph.op("Mul", graph.op("Cast", sums, to=TensorProto.FLOAT), rows.scale)
         return graph.op("Mul", product, graph.constant(scale, f"{name}.scale"), name=output)
 
-    def _rows(self, x: str) -> Rows:
+    def _rows(self, x: str) -> QuantizedRows:
         """x [N, in] quantized by row; products with the same x share it."""
         if x not in self._quantized:
             self._quantized[x] = self._quantize(x)
         return self._quantized[x]
 
-    def _quantize(self, x: str) -> Rows:
+    def _quantize(self, x: str) -> QuantizedRows:
         graph = self.graph
         largest = graph.op("ReduceMax", graph.op("Abs", x), graph.integers(-1), keepdims=1)
         scale = graph.op("Div", graph.op("Max", largest, graph.scalar(1e-30)), graph.scalar(127.0))
         rounded = graph.op("Round", graph.op("Div", x, scale))
         shifted = graph.op("Add", rounded, graph.scalar(128.0))
-        return Rows(graph.op("Cast", shifted, to=TensorProto.UINT8), scale)
+        return QuantizedRows(graph.op("Cast", shifted, to=TensorProto.UINT8), scale)
 
     def _exact(self, x: str) -> str:
         """x as the dtype of computations whose last bits would not be the same everywhere."""

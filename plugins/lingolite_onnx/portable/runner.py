@@ -26,7 +26,7 @@ GRAPHS = {
 }
 
 
-class State(msgspec.Struct):
+class PortableState(msgspec.Struct):
     """Where a batch of R rows stands.
 
     Attributes:
@@ -42,7 +42,7 @@ class State(msgspec.Struct):
     position: int
 
 
-class Runner:
+class PortableRunner:
     """Both graphs in ONNX Runtime.
 
     Args:
@@ -71,7 +71,7 @@ class Runner:
         self._cross = [output.name for output in self._encoder.get_outputs()]
         self._past = [argument for argument in self._decoder.get_inputs() if argument.name.startswith("past_")]
 
-    def encode(self, source_ids: IntArray, source_mask: BoolArray) -> State:
+    def encode(self, source_ids: IntArray, source_mask: BoolArray) -> PortableState:
         """A state before the first target token; see `lingolite_cli.plugins.interfaces.Backend.encode`.
 
         Raises:
@@ -83,9 +83,9 @@ class Runner:
         cross = self._encoder.run(None, {"source_ids": source_ids, "source_mask": source_mask})
         source = {"source_mask": source_mask, **dict(zip(self._cross, cross, strict=True))}
         past = {argument.name: empty_cache(argument, rows) for argument in self._past}
-        return State(np.arange(rows), source, past, 0)
+        return PortableState(np.arange(rows), source, past, 0)
 
-    def step(self, state: State, tokens: IntArray) -> FloatArray:
+    def step(self, state: PortableState, tokens: IntArray) -> FloatArray:
         """[R, V] float32 logits of the token after `tokens` [R]; advances `state`.
 
         Raises:
@@ -99,17 +99,17 @@ class Runner:
         state.position += 1
         return logits
 
-    def step_top_k(self, state: State, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
+    def step_top_k(self, state: PortableState, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
         """The same, but ids [R, k] and log-probabilities [R, k] of the best tokens; fewer columns when V < k."""
         return top_k(self.step(state, tokens), k)
 
-    def select(self, state: State, rows: IntArray) -> State:
+    def select(self, state: PortableState, rows: IntArray) -> PortableState:
         """A state of the given rows. Beams that change places within a sentence leave its cross-attention alone."""
         sources, source = state.sources[rows], state.source
         if not np.array_equal(sources, state.sources):
             source = {name: array[rows] for name, array in source.items()}
         past = {name: array[rows] for name, array in state.past.items()}
-        return State(sources, source, past, state.position)
+        return PortableState(sources, source, past, state.position)
 
     def close(self) -> None:
         """Free both sessions."""

@@ -35,7 +35,7 @@ def _caches(prefix: str, config: ModelConfig, length: str, meaning: str) -> tupl
     )
 
 
-def encoder_interface(config: ModelConfig) -> Interface:
+def portable_encoder_interface(config: ModelConfig) -> Interface:
     """Inputs and outputs of `encoder.onnx`."""
     cross = _caches("cross", config, "source", "cross-attention over the source; computed once a sentence")
     return Interface(
@@ -47,7 +47,7 @@ def encoder_interface(config: ModelConfig) -> Interface:
     )
 
 
-def decoder_interface(config: ModelConfig) -> Interface:
+def portable_decoder_interface(config: ModelConfig) -> Interface:
     """Inputs and outputs of `decoder.onnx`."""
     return Interface(
         (
@@ -63,23 +63,23 @@ def decoder_interface(config: ModelConfig) -> Interface:
     )
 
 
-def build_encoder(
+def build_portable_encoder(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int, is_exact: bool
 ) -> onnx.ModelProto:
-    """The graph of `encoder_interface`, for at most `num_positions` source tokens."""
+    """The graph of `portable_encoder_interface`, for at most `num_positions` source tokens."""
     graph = GraphBuilder("encoder", weight_file)
     _Encoder(Layers(graph, weights, is_exact=is_exact), num_positions).build()
-    interface = encoder_interface(weights.config)
+    interface = portable_encoder_interface(weights.config)
     return graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
 
 
-def build_decoder(
+def build_portable_decoder(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int, is_exact: bool
 ) -> onnx.ModelProto:
-    """The graph of `decoder_interface`, for at most `num_positions` target tokens."""
+    """The graph of `portable_decoder_interface`, for at most `num_positions` target tokens."""
     graph = GraphBuilder("decoder", weight_file)
     _Decoder(Layers(graph, weights, is_exact=is_exact), num_positions).build()
-    interface = decoder_interface(weights.config)
+    interface = portable_decoder_interface(weights.config)
     return graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
 
 

@@ -201,7 +201,7 @@ def test_the_decoder_for_many_rows_is_opened_alone_and_once(
     monkeypatch.setattr(runner, "MANY_ROWS", 3)
     events: list[str] = []
     sessions: dict[str, weakref.ref[ort.InferenceSession]] = {}
-    open_session, run_encoder = runner.open_session, runner.OptimizedRunner._run_encoder
+    open_session, run_encoder = runner.open_session, runner.OrtRunner._run_encoder
 
     def watched_open(path: Path, **rest: Any) -> ort.InferenceSession:
         beside = [name for name, session in sessions.items() if session() is not None and name != ENCODER]
@@ -215,7 +215,7 @@ def test_the_decoder_for_many_rows_is_opened_alone_and_once(
         run_encoder(*arguments)
 
     monkeypatch.setattr(runner, "open_session", watched_open)
-    monkeypatch.setattr(runner.OptimizedRunner, "_run_encoder", watched_encode)
+    monkeypatch.setattr(runner.OrtRunner, "_run_encoder", watched_encode)
     backend = opened(artifact)
     for _ in range(2):
         backend.step(backend.encode(IDS[:1], MASK[:1]), np.array([1]))
