@@ -15,6 +15,7 @@ import msgspec
 from lingolite_cli.benchmark.noise import SeriesInterval, median_interval
 from lingolite_cli.budgets.timed import TimedBudget
 from lingolite_cli.evaluation.differences import Loss, MetricDifference
+from lingolite_cli.evaluation.intervals import SIGNIFICANT, spelled
 
 VerdictStatus = Literal["pass", "fail", "inconclusive", "not measured"]
 
@@ -117,7 +118,7 @@ def _describe(difference: MetricDifference) -> str:
     if difference.low is None:
         return text
     loss = difference.loss
-    return f"{text} (loss {loss.low:.2f} to {loss.high:.2f} at {difference.confidence:.0%} confidence)"
+    return f"{text} (loss {spelled(loss.low, loss.high, '{:.2f}'.format)} at {difference.confidence:.0%} confidence)"
 
 
 def _what_may_hide(num_sentences: int) -> str:
@@ -238,7 +239,7 @@ def judge_rounds(
 
 def _describe_rounds(seen: SeriesInterval, status: VerdictStatus, *, rounds: int, limit: float, unit: str) -> str:
     suffix = unit if unit == "×" else f" {unit}"
-    text = f"{seen.median:.4g}{suffix} ({seen.low:.4g} to {seen.high:.4g} at 95% confidence, {rounds} rounds)"
+    text = f"{seen.median:.4g}{suffix} ({spelled(seen.low, seen.high, SIGNIFICANT)} at 95% confidence, {rounds} rounds)"
     if status != "inconclusive":
         return f"{text} is {'within' if status == 'pass' else 'outside'} the limit of {limit:g}{suffix}"
     return f"{text} lies on both sides of the limit of {limit:g}{suffix}; take more rounds, or a quieter machine"

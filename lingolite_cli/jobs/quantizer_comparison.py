@@ -14,6 +14,7 @@ from lingolite_cli.commands.state import State
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.evaluation.differences import MetricDifference
+from lingolite_cli.evaluation.intervals import spelled
 from lingolite_cli.jobs import adhoc
 from lingolite_cli.jobs.texts import Texts
 from lingolite_cli.plugins.registry import Health
@@ -181,8 +182,7 @@ def show_comparison(rows: Sequence[Row], console: Console) -> None:
 def _quality(row: Row) -> list[str]:
     cells = [row.method, row.backend, "" if row.parity is None else f"{row.parity:.2%}"]
     for difference in row.metrics:
-        has_interval = difference.low is not None and difference.high is not None
-        interval = f"{difference.low:+.2f} {difference.high:+.2f}" if has_interval else ""
+        interval = spelled(difference.low, difference.high, between=" ")
         cells += [f"{difference.candidate:.2f}", f"{difference.delta:+.2f}", interval]
     return cells
 

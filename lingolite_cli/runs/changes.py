@@ -10,6 +10,7 @@ import msgspec
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.evaluation.comparison import Comparison
 from lingolite_cli.evaluation.differences import MetricDifference
+from lingolite_cli.evaluation.intervals import SIGNED, spelled
 from lingolite_cli.runs.drift import Drift, compare, compare_tables, feature_drift
 from lingolite_cli.runs.record import RunManifest
 
@@ -122,7 +123,5 @@ def regressions(comparisons: Sequence[Comparison], changes: Changes | None) -> l
 
 
 def _interval(difference: MetricDifference) -> str:
-    if difference.low is None or difference.high is None:
-        return ""
-    interval = f"{difference.confidence:.0%} interval {difference.low:+.2f} to {difference.high:+.2f}"
-    return f" ({difference.delta:+.2f}, {interval})"
+    interval = spelled(difference.low, difference.high)
+    return interval and f" ({SIGNED(difference.delta)}, {difference.confidence:.0%} interval {interval})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lingolite_cli.benchmark.figures import NOISY_WIDTH, BenchmarkRow, LengthBucket
 from lingolite_cli.console import Console
+from lingolite_cli.evaluation.intervals import spelled
 from lingolite_cli.runs.record import BenchmarkResult
 
 
@@ -88,7 +89,8 @@ def _bucket_range(bucket: LengthBucket) -> str:
 
 def _range(low: float, high: float, *, is_noisy: bool) -> str:
     """The range of a ratio; the first system has none, and may be noisy all the same."""
-    return " ".join([*(["noisy"] if is_noisy else []), *([] if low == high == 1 else [f"{low:.2f}–{high:.2f}"])])
+    width = "" if low == high == 1 else spelled(low, high, "{:.2f}".format, between="–")
+    return " ".join(filter(None, ["noisy" if is_noisy else "", width]))
 
 
 def _num_noisy(result: BenchmarkResult) -> int:

@@ -9,6 +9,7 @@ from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.console import Console, status_text
 from lingolite_cli.evaluation.comparison import ComparedSentence, Comparison, LengthBucket
 from lingolite_cli.evaluation.differences import MetricDifference, p_value_text
+from lingolite_cli.evaluation.intervals import SIGNED, bracketed
 from lingolite_cli.evaluation.word_diff import Span, word_diff
 from lingolite_cli.runs.changes import Changes
 
@@ -41,10 +42,8 @@ def show_comparison(comparison: Comparison, *, first: str, second: str, console:
 
 
 def _difference(difference: MetricDifference) -> list[str]:
-    interval = ""
-    if difference.low is not None and difference.high is not None:
-        interval = f"[{difference.low:+.2f}, {difference.high:+.2f}]"
-    return [f"{difference.delta:+.2f}", interval, p_value_text(difference.p_value)]
+    interval = bracketed(difference.low, difference.high)
+    return [SIGNED(difference.delta), interval, p_value_text(difference.p_value)]
 
 
 def _bucket(bucket: LengthBucket) -> tuple[str, str]:

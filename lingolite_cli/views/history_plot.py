@@ -15,6 +15,7 @@ import msgspec
 
 from lingolite_cli.artifact import write_atomic
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.evaluation.intervals import with_interval
 from lingolite_cli.history.entry import RunEntry
 from lingolite_cli.history.series import UNITS, Point, Series, series_of
 from lingolite_cli.views import charts
@@ -150,6 +151,6 @@ def _label(series: Series) -> str:
 
 
 def _tip(point: Point) -> str:
-    interval = "" if point.low is None or point.high is None else f" [{point.low:,.2f}, {point.high:,.2f}]"
+    value = with_interval(point.value, point.low, point.high, "{:,.2f}".format)
     reference = "" if point.reference is None else f", judged against {point.reference:,.2f}"
-    return f"{point.run}: {point.value:,.2f}{interval}{reference}"
+    return f"{point.run}: {value}{reference}"

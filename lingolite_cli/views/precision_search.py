@@ -6,6 +6,7 @@ import json
 
 from lingolite_cli.console import Console, status_text
 from lingolite_cli.evaluation.differences import MetricDifference
+from lingolite_cli.evaluation.intervals import with_interval
 from lingolite_cli.precision_search.figures import Sensitivity, Trial
 from lingolite_cli.runs.record import SearchResult
 
@@ -69,11 +70,7 @@ def _mix(trial: Trial, result: SearchResult) -> str:
 
 
 def _interval(seen: MetricDifference | None) -> str:
-    if seen is None:
-        return ""
-    if seen.low is None or seen.high is None:
-        return f"{seen.delta:+.2f}"
-    return f"{seen.delta:+.2f} [{seen.low:+.2f}, {seen.high:+.2f}]"
+    return "" if seen is None else with_interval(seen.delta, seen.low, seen.high)
 
 
 def recipe_fragment(result: SearchResult) -> str:

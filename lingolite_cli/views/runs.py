@@ -10,6 +10,7 @@ from typing import Any
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.console import Console, status_text
 from lingolite_cli.evaluation.differences import p_value_text
+from lingolite_cli.evaluation.intervals import SIGNIFICANT, bracketed, spelled
 from lingolite_cli.execution.runner import Outcome, StepForecast
 from lingolite_cli.runs.record import (
     BenchmarkResult,
@@ -123,16 +124,13 @@ def show_verification(result: VerifyResult, console: Console) -> None:
     """Differences with their intervals, parity and size."""
     rows = []
     for difference in result.differences:
-        interval = ""
-        if difference.low is not None and difference.high is not None:
-            interval = f"[{difference.low:+.2f}, {difference.high:+.2f}]"
         rows.append(
             [
                 difference.metric,
                 f"{difference.reference:.2f}",
                 f"{difference.candidate:.2f}",
                 f"{difference.delta:+.2f}",
-                interval,
+                bracketed(difference.low, difference.high),
                 p_value_text(difference.p_value),
             ]
         )
@@ -190,9 +188,7 @@ def _verdict_status(verdict: Verdict) -> str:
 
 
 def _verdict_interval(verdict: Verdict) -> str:
-    if verdict.low is None or verdict.high is None:
-        return ""
-    return f"{verdict.low:.4g} to {verdict.high:.4g}"
+    return spelled(verdict.low, verdict.high, SIGNIFICANT)
 
 
 _VERDICT_COLUMNS: dict[str, Callable[[Verdict], str]] = {

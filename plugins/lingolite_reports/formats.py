@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lingolite_cli.evaluation.intervals import spelled
+
 MEGABYTE = 1_000_000
 MINUS = "−"
 NOTHING = "–"
@@ -53,7 +55,7 @@ def signed(value: float) -> str:
 
 def interval(low: float | None, high: float | None) -> str:
     """The interval of a difference."""
-    return NOTHING if low is None or high is None else f"{signed(low)} to {signed(high)}"
+    return spelled(low, high, signed) or NOTHING
 
 
 def percent(share: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 
 from lingolite_cli.benchmark.figures import Timing
+from lingolite_cli.evaluation.intervals import spelled
 from lingolite_cli.runs.record import BenchmarkResult
 from lingolite_reports import formats
 from lingolite_reports.tables import Column, Table
@@ -67,7 +68,7 @@ def start_table(result: BenchmarkResult, *, step: str) -> Table:
 
 def _over_rounds(low: float, high: float, *, is_noisy: bool) -> str:
     """The range of a ratio; a noisy one is no figure to conclude from."""
-    return f"{'noisy: ' if is_noisy else ''}{formats.ratio(low)} to {formats.ratio(high)}"
+    return f"{'noisy: ' if is_noisy else ''}{spelled(low, high, formats.ratio)}"
 
 
 def buckets_table(result: BenchmarkResult, *, step: str) -> Table | None:

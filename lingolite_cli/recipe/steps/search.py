@@ -18,6 +18,7 @@ from lingolite_cli.budgets.verdicts import judge_drop
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
 from lingolite_cli.evaluation.comparison import measure_difference
 from lingolite_cli.evaluation.differences import MetricDifference
+from lingolite_cli.evaluation.intervals import with_interval
 from lingolite_cli.evaluation.scorer import Scorer, Translations
 from lingolite_cli.plugins.specs import BackendSpec, QuantizerSpec
 from lingolite_cli.precision_search.figures import Sensitivity, Trial
@@ -342,9 +343,9 @@ class _Search:
 def describe_trial(trial: Trial) -> str:
     """One line on a trial."""
     seen = trial.difference
-    interval = "" if seen.low is None or seen.high is None else f" [{seen.low:+.2f}, {seen.high:+.2f}]"
+    difference = with_interval(seen.delta, seen.low, seen.high)
     fits = "fits" if trial.fits else "does not fit"
-    return f"{trial.name}: {trial.size_bytes / 1e6:.2f} MB, {seen.metric} {seen.delta:+.2f}{interval}, {fits}"
+    return f"{trial.name}: {trial.size_bytes / 1e6:.2f} MB, {seen.metric} {difference}, {fits}"
 
 
 def _spread(total: int, count: int) -> list[int]:
