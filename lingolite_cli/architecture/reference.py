@@ -14,8 +14,9 @@ from typing import TypeAlias
 import numpy as np
 
 from lingolite_cli.architecture.rotary import rotary_tables
+from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION
 from lingolite_cli.arrays import Array
-from lingolite_cli.weights.bundle import PROJECTION, InputRange, Matrix, Weights
+from lingolite_cli.weights.bundle import InputRange, Matrix, Weights
 from lingolite_cli.weights.groups import GroupedMatrix
 
 _EPSILON = np.float32(1e-6)
@@ -51,7 +52,7 @@ class Reference:
     def encode(self, source_ids: Array, source_mask: Array) -> Array:
         """[B, S, d_model] float32 from ids [B, S] and a mask [B, S] that is True on real tokens."""
         allowed = source_mask[:, None, None, :]
-        x = self._embed("encoder", source_ids)
+        x = self._embed("encoder.embedding", source_ids)
         for layer in range(self._config.n_encoder_layers):
             name = f"encoder.layers.{layer}"
             normed = self._norm(x, f"{name}.norm1")
@@ -64,7 +65,7 @@ class Reference:
         length = target_ids.shape[1]
         causal = np.tril(np.ones((length, length), dtype=np.bool_))[None, None]
         allowed = source_mask[:, None, None, :]
-        x = self._embed("decoder", target_ids)
+        x = self._embed("decoder.embedding", target_ids)
         for layer in range(self._config.n_decoder_layers):
             name = f"decoder.layers.{layer}"
             normed = self._norm(x, f"{name}.norm1")
@@ -72,10 +73,11 @@ class Reference:
             normed = self._norm(x, f"{name}.norm2")
             x = x + self._attend(f"{name}.cross_attn", normed, encoded, allowed, is_rotary=False)
             x = x + self._feed_forward(f"{name}.ffn", self._norm(x, f"{name}.norm3"))
-        return self._product(self._norm(x, "decoder.final_norm"), PROJECTION, self._weights.projection)
+        projection = self._weights.matrix("decoder.lm_head")
+        return self._product(self._norm(x, "decoder.final_norm"), OUTPUT_PROJECTION, projection)
 
-    def _embed(self, stack: str, ids: Array) -> Array:
-        embedding = _ungrouped(self._weights.embedding(stack))
+    def _embed(self, name: str, ids: Array) -> Array:
+        embedding = _ungrouped(self._weights.matrix(name))
         rows = embedding.values[ids].astype(np.float32)
         if embedding.scale is not None:
             rows = rows * embedding.scale[ids][..., None]

@@ -16,14 +16,12 @@ import safetensors
 import safetensors.numpy
 
 from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.tensors import WEIGHT_SUFFIX, layer_names, tensor_shapes, tied_layers
 from lingolite_cli.arrays import Array
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.weights.groups import GroupedMatrix, is_grouped, read_grouped
 from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX
-
-PROJECTION = "output_projection"
-"""Name of the output projection, whichever matrix serves as such."""
 
 _SCALE = "_scale"
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
@@ -97,6 +95,8 @@ class Weights:
     def __init__(self, config: ModelConfig, tensors: Mapping[str, Array]) -> None:
         self.config = config
         self._tensors = tensors
+        self._tied = tied_layers(config)
+        self._shapes = tensor_shapes(config)
 
     @classmethod
     def read(cls, bundle: Artifact) -> Weights:
@@ -137,21 +137,20 @@ class Weights:
             return "int4"
         if self.has_int8:
             return "int8"
-        dtype = self._tensor(f"{self._projection_name}.weight").dtype
+        dtype = self._tensor(self._key(layer_names(self.config).decoder.projection)).dtype
         if dtype == np.float32:
             return "float32"
         return "float16" if dtype == np.float16 else "bfloat16"
 
     def matrix(self, name: str) -> Matrix | GroupedMatrix:
-        """The matrix `NAME.weight`.
+        """The matrix of the layer `name`, whichever layer it is stored for.
 
         Raises:
             LingoLiteError: it is missing, or of a dtype or scale that the graphs cannot carry.
         """
-        key = f"{name}.weight"
+        key = self._key(name)
         if is_grouped(self._tensors, key):
-            columns = self.config.d_ff if name.endswith(".down_proj") else self.config.d_model
-            return read_grouped(self._tensors, key, columns=columns)
+            return read_grouped(self._tensors, key, columns=self._shapes[key][1])
         values = self._tensor(key)
         scale = self._tensors.get(key + _SCALE)
         if values.dtype not in _KINDS or (values.dtype == np.int8) != (scale is not None):
@@ -183,24 +182,12 @@ class Weights:
         return InputRange(np.float32(scale[0]), np.uint8(zero_point[0]))
 
     def norm(self, name: str) -> Array:
-        """[d_model] float32 gains of the RMSNorm `NAME`."""
-        return self._tensor(f"{name}.weight").astype(np.float32)
+        """[d_model] float32 gains of the RMSNorm `name`."""
+        return self._tensor(self._key(name)).astype(np.float32)
 
-    def embedding(self, stack: str) -> Matrix | GroupedMatrix:
-        """The embedding [V, d_model] of `encoder` or `decoder`."""
-        return self.matrix("encoder.embedding" if self.config.tie_embeddings else f"{stack}.embedding")
-
-    @property
-    def projection(self) -> Matrix | GroupedMatrix:
-        """The output projection [V, d_model]."""
-        matrix = self.matrix(self._projection_name)
-        if isinstance(matrix, GroupedMatrix) or not matrix.is_int8:
-            return matrix
-        return Matrix(matrix.values, matrix.scale, self._input_range("decoder.lm_head"))
-
-    @property
-    def _projection_name(self) -> str:
-        return "encoder.embedding" if self.config.tie_embeddings else "decoder.lm_head"
+    def _key(self, name: str) -> str:
+        """The tensor of the layer `name`."""
+        return self._tied.get(name, name) + WEIGHT_SUFFIX
 
     def _tensor(self, key: str) -> Array:
         try:

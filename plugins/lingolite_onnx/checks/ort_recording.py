@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION
 from lingolite_cli.arrays import Array
-from lingolite_cli.weights.bundle import PROJECTION
 from lingolite_onnx.checks.portable_recording import Recording, Sample
 from lingolite_onnx.ort.products import INTEGERS, ROUNDED_BY_BLOCK
 from lingolite_onnx.portable.layers import JOINT, LOGITS, PRODUCT
@@ -104,7 +104,7 @@ def _probes(model: onnx.ModelProto) -> list[_Probe]:
 
 def _matrices(output: str, suffix: str) -> tuple[str, ...]:
     """The matrices of a product, from the name of an output."""
-    return (PROJECTION,) if output == LOGITS else tuple(output.removesuffix(suffix).split(JOINT))
+    return (OUTPUT_PROJECTION,) if output == LOGITS else tuple(output.removesuffix(suffix).split(JOINT))
 
 
 def _rounded(x: Array, block: int) -> Array:

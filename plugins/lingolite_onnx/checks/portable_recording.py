@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION
 from lingolite_cli.arrays import Array
-from lingolite_cli.weights.bundle import PROJECTION
 from lingolite_onnx.portable.layers import JOINT, LOGITS, PRODUCT, SUMS
 from lingolite_onnx.portable.runner import empty_cache
 from lingolite_onnx.session.saturation import int8_is_exact
@@ -134,7 +134,7 @@ def _products(model: onnx.ModelProto) -> Iterator[tuple[str, list[str], int]]:
         if node.op_type == "MatMulInteger":
             yield node.input[0], name.removesuffix(SUMS).split(JOINT), _ZERO_POINT
         elif name.endswith(PRODUCT) or name == LOGITS:
-            matrices = [PROJECTION] if name == LOGITS else name.removesuffix(PRODUCT).split(JOINT)
+            matrices = [OUTPUT_PROJECTION] if name == LOGITS else name.removesuffix(PRODUCT).split(JOINT)
             rows = producers.get(node.input[0])
             if rows is not None and rows.op_type == "DequantizeLinear":
                 yield rows.input[0], matrices, _constant(model, rows.input[2])

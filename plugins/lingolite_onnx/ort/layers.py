@@ -11,7 +11,8 @@ import numpy as np
 
 from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.architecture.rotary import rotary_tables
-from lingolite_cli.weights.bundle import PROJECTION, Matrix, Weights, can_join, concatenate
+from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION, FeedForwardNames, LayerNames, layer_names
+from lingolite_cli.weights.bundle import Matrix, Weights, can_join, concatenate
 from lingolite_cli.weights.groups import GroupedMatrix
 from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder
 from lingolite_onnx.ort.products import Gated, Products, blocks
@@ -40,6 +41,7 @@ class OrtLayers:
         self._num_positions = num_positions
         self.graph: GraphBuilder = products.graph
         self.weights = weights
+        self.names: LayerNames = layer_names(weights.config)
         self._products = products
 
     @property
@@ -61,21 +63,21 @@ class OrtLayers:
 
     def projection(self, x: str, *, output: str) -> str:
         """[..., V] logits; a tied matrix is the very bytes of the embedding."""
-        matrix = self.weights.projection
+        matrix = self.weights.matrix(self.names.decoder.projection)
         if isinstance(matrix, Matrix) and matrix.scale is None:
-            name = "embedding" if self.config.tie_embeddings else PROJECTION
+            name = "embedding" if self.config.tie_embeddings else OUTPUT_PROJECTION
             return self._products.by_rows(x, matrix, name=name, output=output)
-        return self._products.product(x, matrix, name=PROJECTION, output=output)
+        return self._products.product(x, matrix, name=OUTPUT_PROJECTION, output=output)
 
-    def embedding(self, ids: str, stack: str) -> str:
-        """[..., d_model] float32 from ids [...], times sqrt(d_model)."""
-        rows = self._rows(ids, self.weights.embedding(stack), "embedding")
+    def embedding(self, ids: str, name: str) -> str:
+        """[..., d_model] float32 from ids [...] by the embedding `name`, times sqrt(d_model)."""
+        rows = self._rows(ids, self.weights.matrix(name), "embedding")
         return self.graph.op("Mul", rows, self.graph.scalar(np.sqrt(self.config.d_model)))
 
     def projection_rows(self, ids: str, *, output: str) -> str:
         """[W, d_model] float32: the rows of the output projection for ids [W]."""
-        matrix = self.weights.projection
-        rows = self._rows(ids, matrix, "embedding" if self.config.tie_embeddings else PROJECTION)
+        matrix = self.weights.matrix(self.names.decoder.projection)
+        rows = self._rows(ids, matrix, "embedding" if self.config.tie_embeddings else OUTPUT_PROJECTION)
         return self.graph.op("Identity", rows, name=output)
 
     def _rows(self, ids: str, matrix: Matrix | GroupedMatrix, name: str) -> str:
@@ -175,8 +177,8 @@ class OrtLayers:
         attended = graph.op("MatMul", shares, value)
         return graph.op("Reshape", attended, graph.integers(-1, 1, config.d_model))
 
-    def feed_forward_plus(self, x: str, name: str, residual: str) -> str:
+    def feed_forward_plus(self, x: str, names: FeedForwardNames, residual: str) -> str:
         """SwiGLU of x [..., d_model], added to `residual`."""
-        names = (f"{name}.gate_proj", f"{name}.up_proj", f"{name}.down_proj")
-        parts = Gated(*(self.weights.matrix(part) for part in names))
-        return self._products.gated(x, parts, names=names, plus=residual)
+        ordered = (names.gate, names.up, names.down)
+        parts = Gated(*(self.weights.matrix(name) for name in ordered))
+        return self._products.gated(x, parts, names=ordered, plus=residual)

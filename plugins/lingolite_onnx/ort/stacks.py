@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto
 
 from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.tensors import AttentionNames
 from lingolite_cli.shortlist.candidates import IMPOSSIBLE
 from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder, Value, WeightFile
@@ -178,17 +179,16 @@ class _Encoder:
         self._config = layers.config
 
     def build(self) -> None:
-        graph, layers, config = self._graph, self._layers, self._config
+        graph, layers, names = self._graph, self._layers, self._layers.names.encoder
         self._sizes = graph.op("Shape", "source_ids")
         lengths = self._lengths()
-        x = layers.embedding(graph.op("Reshape", "source_ids", graph.integers(-1)), "encoder")
-        for layer in range(config.n_encoder_layers):
-            name = f"encoder.layers.{layer}"
-            with graph.scope(f"layers.{layer}"):
-                normed = layers.norm(x, f"{name}.norm1")
-                x = self._self_attention(normed, f"{name}.self_attn", lengths, residual=x)
-                x = layers.feed_forward_plus(layers.norm(x, f"{name}.norm2"), f"{name}.ffn", x)
-        self._source(layers.norm(x, "encoder.final_norm"))
+        x = layers.embedding(graph.op("Reshape", "source_ids", graph.integers(-1)), names.embedding)
+        for index, layer in enumerate(names.layers):
+            with graph.scope(f"layers.{index}"):
+                normed = layers.norm(x, layer.self_attention_norm)
+                x = self._self_attention(normed, layer.self_attention, lengths, residual=x)
+                x = layers.feed_forward_plus(layers.norm(x, layer.feed_forward_norm), layer.feed_forward, x)
+        self._source(layers.norm(x, names.final_norm))
 
     def _lengths(self) -> Lengths:
         """A row of nothing but padding counts as one token, for the attention operator knows no empty rows."""
@@ -201,24 +201,20 @@ class _Encoder:
             graph.op("Max", last, graph.constant(np.int32(0))), graph.op("Cast", longest, to=TensorProto.INT32)
         )
 
-    def _self_attention(self, x: str, name: str, lengths: Lengths, *, residual: str) -> str:
+    def _self_attention(self, x: str, names: AttentionNames, lengths: Lengths, *, residual: str) -> str:
         graph, config = self._graph, self._config
-        fused = self._layers.linear(x, *(f"{name}.{kind}_proj" for kind in "qkv"))
+        fused = self._layers.linear(x, *names.query_key_value)
         width = (config.n_heads + 2 * config.n_kv_heads) * config.head_dim
         by_row = graph.op("Reshape", fused, graph.op("Concat", self._sizes, graph.integers(width), axis=0))
         attended = self._layers.self_attention(by_row, lengths, past=("", ""), present=(None, None), is_causal=False)
         flat = graph.op("Reshape", attended, graph.integers(-1, config.d_model))
-        return self._layers.linear_plus(flat, f"{name}.o_proj", residual)
+        return self._layers.linear_plus(flat, names.output, residual)
 
     def _source(self, encoded: str) -> None:
         """What the decoder reads of a source: keys [B, K, D, S] and values [B, K, S, D] of all layers, by one product,
         and the bias."""
         graph, config = self._graph, self._config
-        names = [
-            f"decoder.layers.{layer}.cross_attn.{kind}_proj"
-            for layer in range(config.n_decoder_layers)
-            for kind in "kv"
-        ]
+        names = self._layers.names.cross_attention_inputs
         fused = self._layers.linear(encoded, *names)
         heads = graph.integers(len(names) * config.n_kv_heads, config.head_dim)
         by_row = graph.op("Reshape", fused, graph.op("Concat", self._sizes, heads, axis=0))
@@ -242,15 +238,16 @@ class _Decoder:
         self._config = layers.config
 
     def build(self) -> None:
-        graph, layers, config = self._graph, self._layers, self._config
-        x = layers.embedding("tokens", "decoder")
-        for layer in range(config.n_decoder_layers):
-            name = f"decoder.layers.{layer}"
-            with graph.scope(f"layers.{layer}"):
-                x = self._self_attention(layers.norm(x, f"{name}.norm1"), layer, residual=x)
-                x = self._cross_attention(layers.norm(x, f"{name}.norm2"), layer, residual=x)
-                x = layers.feed_forward_plus(layers.norm(x, f"{name}.norm3"), f"{name}.ffn", x)
-        self._predict(layers.norm(x, "decoder.final_norm"))
+        graph, layers, names = self._graph, self._layers, self._layers.names.decoder
+        x = layers.embedding("tokens", names.embedding)
+        for index, layer in enumerate(names.layers):
+            with graph.scope(f"layers.{index}"):
+                normed = layers.norm(x, layer.self_attention_norm)
+                x = self._self_attention(normed, layer.self_attention, index=index, residual=x)
+                normed = layers.norm(x, layer.cross_attention_norm)
+                x = self._cross_attention(normed, layer.cross_attention, index=index, residual=x)
+                x = layers.feed_forward_plus(layers.norm(x, layer.feed_forward_norm), layer.feed_forward, x)
+        self._predict(layers.norm(x, names.final_norm))
 
     def _predict(self, normed: str) -> None:
         logits = self._layers.projection(normed, output=LOGITS)
@@ -259,24 +256,21 @@ class _Decoder:
         else:
             best(self._graph, logits)
 
-    def _self_attention(self, x: str, layer: int, *, residual: str) -> str:
-        name = f"decoder.layers.{layer}.self_attn"
-        fused = self._layers.linear(x, *(f"{name}.{kind}_proj" for kind in "qkv"))
+    def _self_attention(self, x: str, names: AttentionNames, *, index: int, residual: str) -> str:
+        fused = self._layers.linear(x, *names.query_key_value)
         attended = self._layers.self_attention(
             fused,
             Lengths("past_lengths", "total_length"),
-            past=(f"past_key_{layer}", f"past_value_{layer}"),
-            present=(f"present_key_{layer}", f"present_value_{layer}"),
+            past=(f"past_key_{index}", f"past_value_{index}"),
+            present=(f"present_key_{index}", f"present_value_{index}"),
             is_causal=True,
         )
-        return self._layers.linear_plus(attended, f"{name}.o_proj", residual)
+        return self._layers.linear_plus(attended, names.output, residual)
 
-    def _cross_attention(self, x: str, layer: int, *, residual: str) -> str:
-        name = f"decoder.layers.{layer}.cross_attn"
-        attended = self._layers.cross_attention(
-            self._layers.linear(x, f"{name}.q_proj"), f"cross_key_{layer}", f"cross_value_{layer}", "source_bias"
-        )
-        return self._layers.linear_plus(attended, f"{name}.o_proj", residual)
+    def _cross_attention(self, x: str, names: AttentionNames, *, index: int, residual: str) -> str:
+        query = self._layers.linear(x, names.query)
+        attended = self._layers.cross_attention(query, f"cross_key_{index}", f"cross_value_{index}", "source_bias")
+        return self._layers.linear_plus(attended, names.output, residual)
 
 
 class _ShortlistDecoder(_Decoder):

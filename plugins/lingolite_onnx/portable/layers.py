@@ -13,8 +13,9 @@ import numpy as np
 from onnx import TensorProto
 
 from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION, FeedForwardNames, LayerNames, layer_names
 from lingolite_cli.arrays import Array
-from lingolite_cli.weights.bundle import PROJECTION, InputRange, Matrix, Weights, can_join, concatenate
+from lingolite_cli.weights.bundle import InputRange, Matrix, Weights, can_join, concatenate
 from lingolite_cli.weights.groups import GroupedMatrix
 from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder
 
@@ -65,6 +66,7 @@ class Layers:
     def __init__(self, graph: GraphBuilder, weights: Weights, *, is_exact: bool) -> None:
         self.graph = graph
         self.weights = weights
+        self.names: LayerNames = layer_names(weights.config)
         self._is_exact = is_exact and weights.has_int8
         self._quantized: dict[str, QuantizedRows] = {}
 
@@ -100,20 +102,20 @@ class Layers:
         runtimes make it once, when they load the graph; measured, that is faster than to store [d_model, V] and
         look words up by column.
         """
-        graph, matrix = self.graph, self.weights.projection
+        graph, matrix = self.graph, self.weights.matrix(self.names.decoder.projection)
         if isinstance(matrix, GroupedMatrix):
-            self._grouped_product(x, matrix, name=PROJECTION, output=LOGITS)
+            self._grouped_product(x, matrix, name=OUTPUT_PROJECTION, output=LOGITS)
             return
-        stored = graph.constant(matrix.values, "embedding" if self.config.tie_embeddings else PROJECTION)
+        stored = graph.constant(matrix.values, "embedding" if self.config.tie_embeddings else OUTPUT_PROJECTION)
         if matrix.scale is not None:
             transposed = graph.op("Transpose", stored, perm=[1, 0])
-            self._integer_product(x, transposed, matrix, name=PROJECTION, output=LOGITS)
+            self._integer_product(x, transposed, matrix, name=OUTPUT_PROJECTION, output=LOGITS)
         else:
             graph.op("Gemm", x, self._as_float32(stored, matrix), transB=1, name=LOGITS)
 
-    def embedding(self, ids: str, stack: str) -> str:
-        """[N, d_model] float32 from ids [N], times sqrt(d_model)."""
-        matrix = self.weights.embedding(stack)
+    def embedding(self, ids: str, name: str) -> str:
+        """[N, d_model] float32 from ids [N] by the embedding `name`, times sqrt(d_model)."""
+        matrix = self.weights.matrix(name)
         rows = self._grouped_rows(ids, matrix) if isinstance(matrix, GroupedMatrix) else self._rows_of(ids, matrix)
         return self.graph.op("Mul", rows, self.graph.scalar(np.sqrt(self.config.d_model)))
 
@@ -249,14 +251,14 @@ class Layers:
         additive = graph.op("Where", source_mask, self._scalar(0.0), self._scalar(MASKED))
         return graph.op("Unsqueeze", additive, graph.integers(1, 2))
 
-    def feed_forward(self, x: str, name: str) -> str:
+    def feed_forward(self, x: str, names: FeedForwardNames) -> str:
         """SwiGLU (Shazeer 2020, arXiv:2002.05202, eq. 6) of x [N, d_model]."""
         graph = self.graph
-        both = self.linear(x, f"{name}.gate_proj", f"{name}.up_proj")
+        both = self.linear(x, names.gate, names.up)
         gate, up = graph.ops("Split", both, names=[None, None], axis=-1, num_outputs=2)
         activated = self._silu(self._exact(gate))
         gated = graph.op("Mul", activated, self._exact(up))
-        return self.linear(self._rounded(gated), f"{name}.down_proj")
+        return self.linear(self._rounded(gated), names.down)
 
     def _silu(self, x: str) -> str:
         graph = self.graph

@@ -10,6 +10,7 @@ import onnx
 
 from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.architecture.rotary import rotary_tables
+from lingolite_cli.architecture.tensors import AttentionNames
 from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.graph import GraphBuilder, Value, WeightFile
 from lingolite_onnx.portable.layers import Layers, Rotation
@@ -93,19 +94,18 @@ class _Encoder:
         self._num_positions = num_positions
 
     def build(self) -> None:
-        graph, layers, config = self._graph, self._layers, self._config
+        graph, layers, names = self._graph, self._layers, self._layers.names.encoder
         self._sizes = graph.op("Shape", "source_ids")
         rotation = self._rotation()
         mask = layers.mask("source_mask")
-        x = layers.embedding(graph.op("Reshape", "source_ids", graph.integers(-1)), "encoder")
-        for layer in range(config.n_encoder_layers):
-            name = f"encoder.layers.{layer}"
-            with graph.scope(f"layers.{layer}"):
-                normed = layers.norm(x, f"{name}.norm1")
-                x = graph.op("Add", x, self._self_attention(normed, f"{name}.self_attn", rotation, mask))
-                normed = layers.norm(x, f"{name}.norm2")
-                x = graph.op("Add", x, layers.feed_forward(normed, f"{name}.ffn"))
-        self._cross_attention(layers.norm(x, "encoder.final_norm"))
+        x = layers.embedding(graph.op("Reshape", "source_ids", graph.integers(-1)), names.embedding)
+        for index, layer in enumerate(names.layers):
+            with graph.scope(f"layers.{index}"):
+                normed = layers.norm(x, layer.self_attention_norm)
+                x = graph.op("Add", x, self._self_attention(normed, layer.self_attention, rotation, mask))
+                normed = layers.norm(x, layer.feed_forward_norm)
+                x = graph.op("Add", x, layers.feed_forward(normed, layer.feed_forward))
+        self._cross_attention(layers.norm(x, names.final_norm))
 
     def _rotation(self) -> Rotation:
         """Tables [S, 1, D] of positions 0 to S - 1."""
@@ -120,10 +120,10 @@ class _Encoder:
         shape = self._graph.op("Concat", self._sizes, self._graph.integers(heads, self._config.head_dim), axis=0)
         return self._graph.op("Reshape", x, shape)
 
-    def _self_attention(self, x: str, name: str, rotation: Rotation, mask: str) -> str:
+    def _self_attention(self, x: str, names: AttentionNames, rotation: Rotation, mask: str) -> str:
         graph, layers, config = self._graph, self._layers, self._config
         heads, kv_heads, width = config.n_heads, config.n_kv_heads, config.head_dim
-        fused = layers.linear(x, *(f"{name}.{kind}_proj" for kind in "qkv"))
+        fused = layers.linear(x, *names.query_key_value)
         fused = self._by_batch(fused, heads + 2 * kv_heads)
         turning, value = layers.split_heads(fused, (heads + kv_heads, kv_heads), axis=2)
         turned = layers.rotate(turning, rotation)
@@ -143,16 +143,12 @@ class _Encoder:
         by_head = graph.op("Reshape", attended, shape)
         joined = graph.op("Transpose", by_head, perm=[0, 2, 1, 3])
         flat = graph.op("Reshape", joined, graph.integers(-1, config.d_model))
-        return layers.linear(flat, f"{name}.o_proj")
+        return layers.linear(flat, names.output)
 
     def _cross_attention(self, encoded: str) -> None:
         """Cross-attention keys [B, K, D, S] and values [B, K, S, D] of every decoder layer, by one product."""
         graph, layers, config = self._graph, self._layers, self._config
-        names = [
-            f"decoder.layers.{layer}.cross_attn.{kind}_proj"
-            for layer in range(config.n_decoder_layers)
-            for kind in "kv"
-        ]
+        names = layers.names.cross_attention_inputs
         with graph.scope("cross"):
             fused = self._by_batch(layers.linear(encoded, *names), len(names) * config.n_kv_heads)
             parts = layers.split_heads(fused, [config.n_kv_heads] * len(names), axis=2)
@@ -172,20 +168,19 @@ class _Decoder:
         self._num_positions = num_positions
 
     def build(self) -> None:
-        graph, layers, config = self._graph, self._layers, self._config
+        graph, layers, names = self._graph, self._layers, self._layers.names.decoder
         rotation = self._rotation()
         mask = layers.mask("source_mask")
-        x = layers.embedding("tokens", "decoder")
-        for layer in range(config.n_decoder_layers):
-            name = f"decoder.layers.{layer}"
-            with graph.scope(f"layers.{layer}"):
-                normed = layers.norm(x, f"{name}.norm1")
-                x = graph.op("Add", x, self._self_attention(normed, layer, rotation))
-                normed = layers.norm(x, f"{name}.norm2")
-                x = graph.op("Add", x, self._cross_attention(normed, layer, mask))
-                normed = layers.norm(x, f"{name}.norm3")
-                x = graph.op("Add", x, layers.feed_forward(normed, f"{name}.ffn"))
-        layers.projection(layers.norm(x, "decoder.final_norm"))
+        x = layers.embedding("tokens", names.embedding)
+        for index, layer in enumerate(names.layers):
+            with graph.scope(f"layers.{index}"):
+                normed = layers.norm(x, layer.self_attention_norm)
+                x = graph.op("Add", x, self._self_attention(normed, layer.self_attention, rotation, index=index))
+                normed = layers.norm(x, layer.cross_attention_norm)
+                x = graph.op("Add", x, self._cross_attention(normed, layer.cross_attention, mask, index=index))
+                normed = layers.norm(x, layer.feed_forward_norm)
+                x = graph.op("Add", x, layers.feed_forward(normed, layer.feed_forward))
+        layers.projection(layers.norm(x, names.final_norm))
 
     def _rotation(self) -> Rotation:
         """Tables [1, 1, D] of position P, the length of the past."""
@@ -194,25 +189,23 @@ class _Decoder:
         tables = rotary_tables(self._config.head_dim, self._num_positions)
         return self._layers.rotation(tables, length, head_axis=1)
 
-    def _self_attention(self, x: str, layer: int, rotation: Rotation) -> str:
+    def _self_attention(self, x: str, names: AttentionNames, rotation: Rotation, *, index: int) -> str:
         graph, layers, config = self._graph, self._layers, self._config
-        name = f"decoder.layers.{layer}.self_attn"
         heads, kv_heads, width = config.n_heads, config.n_kv_heads, config.head_dim
-        fused = layers.linear(x, *(f"{name}.{kind}_proj" for kind in "qkv"))
+        fused = layers.linear(x, *names.query_key_value)
         fused = graph.op("Reshape", fused, graph.integers(-1, heads + 2 * kv_heads, width))
         turning, value = layers.split_heads(fused, (heads + kv_heads, kv_heads), axis=1)
         query, key = layers.split_heads(layers.rotate(turning, rotation), (heads, kv_heads), axis=1)
         key = graph.op("Unsqueeze", key, graph.integers(3))
         value = graph.op("Unsqueeze", value, graph.integers(2))
-        key = graph.op("Concat", f"past_key_{layer}", key, axis=3, name=f"present_key_{layer}")
-        value = graph.op("Concat", f"past_value_{layer}", value, axis=2, name=f"present_value_{layer}")
-        return self._output(layers.attend(self._grouped(query), key, value, None), name)
+        key = graph.op("Concat", f"past_key_{index}", key, axis=3, name=f"present_key_{index}")
+        value = graph.op("Concat", f"past_value_{index}", value, axis=2, name=f"present_value_{index}")
+        return self._output(layers.attend(self._grouped(query), key, value, None), names)
 
-    def _cross_attention(self, x: str, layer: int, mask: str) -> str:
-        layers, name = self._layers, f"decoder.layers.{layer}.cross_attn"
-        query = self._grouped(layers.linear(x, f"{name}.q_proj"))
-        attended = layers.attend(query, f"cross_key_{layer}", f"cross_value_{layer}", mask)
-        return self._output(attended, name)
+    def _cross_attention(self, x: str, names: AttentionNames, mask: str, *, index: int) -> str:
+        query = self._grouped(self._layers.linear(x, names.query))
+        attended = self._layers.attend(query, f"cross_key_{index}", f"cross_value_{index}", mask)
+        return self._output(attended, names)
 
     def _grouped(self, query: str) -> str:
         """[B, K, G, D] from [B, H·D] or [B, H, D]."""
@@ -221,6 +214,6 @@ class _Decoder:
         shape = self._graph.integers(-1, config.n_kv_heads, group, config.head_dim)
         return self._graph.op("Reshape", query, shape)
 
-    def _output(self, attended: str, name: str) -> str:
+    def _output(self, attended: str, names: AttentionNames) -> str:
         flat = self._graph.op("Reshape", attended, self._graph.integers(-1, self._config.d_model))
-        return self._layers.linear(flat, f"{name}.o_proj")
+        return self._layers.linear(flat, names.output)
