@@ -29,9 +29,9 @@ from lingolite_cli.history.store import HistoryStore
 from lingolite_cli.plugins.manager import PluginHost
 from lingolite_cli.recipe.cache import CachedStep, Entry, StepCache, changes, step_key, sweep_partial
 from lingolite_cli.recipe.keys import describe_work
-from lingolite_cli.recipe.model import ReportStep
 from lingolite_cli.recipe.scope import Plan, PlannedStep, PluginChoice
 from lingolite_cli.recipe.steps import JUDGES, KINDS
+from lingolite_cli.recipe.steps.report import PlannedReport
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.directory import add_report, artifact_place, fill, with_places
 from lingolite_cli.runs.finished import new_run_name, place_of
@@ -230,8 +230,8 @@ class Runner:
 
     def _reporters(self) -> list[tuple[str, PluginChoice]]:
         """(step, reporter) of all `report` steps."""
-        steps = [planned for planned in self._plan.steps if isinstance(planned.step, ReportStep)]
-        return [(planned.step.id, choice) for planned in steps for choice in planned.plugins]
+        steps = [planned for planned in self._plan.steps if isinstance(planned, PlannedReport)]
+        return [(planned.step.id, choice) for planned in steps for choice in planned.reporters]
 
     def _enter(self, step: str) -> None:
         self._running, self._since = step, time.perf_counter()

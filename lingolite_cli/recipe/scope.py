@@ -28,12 +28,10 @@ class PluginChoice(msgspec.Struct, frozen=True):
 
 
 class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
-    """A step that passed its checks.
+    """A step that passed its checks. Each kind of step extends it with what it uses, by name.
 
     Attributes:
         step: as the recipe has it.
-        inputs: references to inputs and earlier steps whose content this step depends on.
-        plugins: what it uses.
         options: what else decides its outcome, as plain values for the cache key.
         judgement: what its outcome is judged by when it is there: no part of the work, nor of its cache key.
         produces: the format of the artifact that it makes, if it makes one.
@@ -45,8 +43,6 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     step: Step
-    inputs: tuple[str, ...]
-    plugins: tuple[PluginChoice, ...] = ()
     options: dict[str, Any] = {}
     judgement: dict[str, Any] = {}
     produces: str | None = None
@@ -60,6 +56,18 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
     def uses(self) -> str:
         """The kind of step."""
         return str(self.step.__struct_config__.tag)
+
+    # Cache keys, records and locks hold both lists in this order: a change of order makes old entries unfindable.
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """References to the inputs and earlier steps whose content this step depends on."""
+        return ()
+
+    @property
+    def plugins(self) -> tuple[PluginChoice, ...]:
+        """The plugins that it uses."""
+        return ()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,8 +18,8 @@ class StepKind(Protocol):
     def check(self, step: Any, scope: Scope) -> PlannedStep:
         """Refuse what can be refused, and say what the step depends on."""
 
-    def run(self, planned: PlannedStep, workspace: Workspace, directory: Path) -> StepResult:
-        """Do the work; files go into `directory`."""
+    def run(self, planned: Any, workspace: Workspace, directory: Path) -> StepResult:
+        """Do the work that the same module planned; files go into `directory`."""
 
 
 KINDS: Mapping[str, StepKind] = {
@@ -33,5 +33,5 @@ KINDS: Mapping[str, StepKind] = {
     "report": report,
 }
 
-JUDGES: Mapping[str, Callable[[PlannedStep, Workspace, StepResult], StepResult]] = {"verify": judgement.judge}
+JUDGES: Mapping[str, Callable[[Any, Workspace, StepResult], StepResult]] = {"verify": judgement.judge}
 """What is made of a kind's result each time, whether that was measured now or comes from the cache."""

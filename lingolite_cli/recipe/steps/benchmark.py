@@ -13,7 +13,7 @@ from lingolite_cli.benchmark.rounds import Trial
 from lingolite_cli.budgets.timed import TIMED_BUDGETS
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.recipe.model import BenchmarkStep, BenchmarkSystemTable
-from lingolite_cli.recipe.scope import PlannedStep, Scope
+from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.steps.timing import (
     Contender,
     TimingRule,
@@ -26,7 +26,30 @@ from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.record import BenchmarkResult, BenchmarkSystem, effort
 
 
-def check(step: BenchmarkStep, scope: Scope) -> PlannedStep:
+class PlannedBenchmark(PlannedStep, frozen=True, kw_only=True):
+    """A `benchmark` step with a backend for each of its systems."""
+
+    step: BenchmarkStep
+    backends: tuple[PluginChoice, ...]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Each artifact once, and the text."""
+        return *dict.fromkeys(system.model for system in self.step.systems), self.step.corpus
+
+    @property
+    def plugins(self) -> tuple[PluginChoice, ...]:
+        """The backends, in the order of the systems."""
+        return self.backends
+
+    @property
+    def languages(self) -> tuple[str, str]:
+        """Source and target language."""
+        source, target = self.options["languages"]
+        return source, target
+
+
+def check(step: BenchmarkStep, scope: Scope) -> PlannedBenchmark:
     """Refuse unknown backends, formats that they do not read, lengths beyond the model, unknown budgets."""
     if not step.systems:
         raise scope.error(step, "systems", "there is nothing to measure", hint="name a model and a backend")
@@ -60,10 +83,9 @@ def check(step: BenchmarkStep, scope: Scope) -> PlannedStep:
         )
     if step.decoding.n_best > 1:
         raise scope.error(step, "decoding.n_best", "the best translation alone is looked at", hint="leave n_best out")
-    return PlannedStep(
+    return PlannedBenchmark(
         step=step,
-        inputs=(*dict.fromkeys(system.model for system in step.systems), step.corpus),
-        plugins=tuple(choices),
+        backends=tuple(choices),
         options={"languages": list(scope.corpora[step.corpus].languages or manifest.languages[:2])},
         summary=", ".join(_names(step.systems))
         + f"; {step.num_sentences} sentences, {effort(step.threads, step.workers)}",
@@ -80,13 +102,12 @@ def _names(systems: Sequence[BenchmarkSystemTable]) -> list[str]:
     ]
 
 
-def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> BenchmarkResult:
+def run(planned: PlannedBenchmark, workspace: Workspace, directory: Path) -> BenchmarkResult:
     """Measure."""
     step = planned.step
-    assert isinstance(step, BenchmarkStep)
     workload = Workload(
         sources=draw_sentences(workspace.corpus(step.corpus).sources, step.num_sentences, seed=workspace.seed),
-        languages=(planned.options["languages"][0], planned.options["languages"][1]),
+        languages=planned.languages,
         decoding=step.decoding,
         batch_sizes=step.batch_sizes,
         lengths=step.lengths,
@@ -94,7 +115,7 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> Benchmar
         rounds=step.rounds,
         cold_starts=step.cold_starts,
     )
-    systems = _systems(planned, step, workspace)
+    systems = _systems(planned, workspace)
     total = workload.num_turns * len(systems)
     with workspace.console.progress(f"{step.id}: {len(systems)} systems in turn", total=total) as progress:
         measured, buckets = measure(systems, workload, progress=progress)
@@ -111,7 +132,8 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> Benchmar
     )
 
 
-def _systems(planned: PlannedStep, step: BenchmarkStep, workspace: Workspace) -> list[System]:
+def _systems(planned: PlannedBenchmark, workspace: Workspace) -> list[System]:
+    step = planned.step
     return [
         make_system(
             name,
@@ -121,7 +143,7 @@ def _systems(planned: PlannedStep, step: BenchmarkStep, workspace: Workspace) ->
             workers=system.workers or step.workers,
             workspace=workspace,
         )
-        for name, system, choice in zip(_names(step.systems), step.systems, planned.plugins, strict=True)
+        for name, system, choice in zip(_names(step.systems), step.systems, planned.backends, strict=True)
     ]
 
 

@@ -9,28 +9,21 @@ from lingolite_cli.artifact import Artifact, Product, Provenance, derive_artifac
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.recipe.cache import ARTIFACT_NAME
 from lingolite_cli.recipe.model import ExportStep, QuantizeStep
-from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
+from lingolite_cli.recipe.scope import PluginChoice, Scope
 
 
-def check_conversion(step: QuantizeStep | ExportStep, scope: Scope, *, kind: str, name: str, key: str) -> PlannedStep:
-    """The plan of a step that makes an artifact with one plugin."""
+def choose_converter(step: QuantizeStep | ExportStep, scope: Scope, *, kind: str, name: str, key: str) -> PluginChoice:
+    """The plugin that makes one artifact from another, once it is sure that it reads the format of `step.model`."""
     format = scope.artifact_format(step, "model", step.model)
     choice = scope.plugin(step, key, kind=kind, name=name, options=step.options)
     scope.accepted(step, choice, format=format, reference=step.model)
-    return PlannedStep(
-        step=step,
-        inputs=(step.model,),
-        plugins=(choice,),
-        produces=choice.loaded.spec.produces,
-        origin=scope.origin(step.model),
-        summary=f"{step.model} → {choice.loaded.spec.produces} by {name}",
-    )
+    return choice
 
 
 def convert_artifact(
     source: Artifact,
     convert: Callable[[Artifact, Path], Product],
-    planned: PlannedStep,
+    choice: PluginChoice,
     directory: Path,
     *,
     texts: Mapping[str, str] | None = None,
@@ -40,17 +33,17 @@ def convert_artifact(
     Args:
         source: what it is made from.
         convert: the plugin's work.
-        planned: the step.
+        choice: the plugin.
         directory: the step's.
         texts: digests of what the plugin read besides, by what it was read for; the manifest keeps them.
     """
-    choice = planned.plugins[0]
+    produces = choice.loaded.spec.produces
     target = directory / ARTIFACT_NAME
     target.mkdir()
     product = convert(source, target)
-    if product.format != planned.produces:
+    if product.format != produces:
         raise LingoLiteError(
-            f"{choice.loaded.kind} `{choice.loaded.spec.name}` made {product.format}, not {planned.produces}",
+            f"{choice.loaded.kind} `{choice.loaded.spec.name}` made {product.format}, not {produces}",
             exit_code=ExitCode.PLUGIN,
         )
     return derive_artifact(source, target, product, _provenance(choice, source, texts or {}), directory=target)

@@ -16,7 +16,7 @@ from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.evaluation.scorer import Scorer
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.recipe.decoding import resolve_decoding
-from lingolite_cli.recipe.model import EvaluateStep
+from lingolite_cli.recipe.model import EvaluateStep, Step
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact, summarize_corpus
 from lingolite_cli.runs.record import EvaluateResult
@@ -25,7 +25,43 @@ from lingolite_cli.schema import convert
 from lingolite_cli.workers.pool import Served, open_backend
 
 
-def check(step: EvaluateStep, scope: Scope) -> PlannedStep:
+class PlannedEvaluation(PlannedStep, frozen=True, kw_only=True):
+    """An `evaluate` step with the backend that translates and the metrics that score."""
+
+    step: EvaluateStep
+    backend: PluginChoice
+    metrics: tuple[PluginChoice, ...]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The artifact and the text."""
+        return self.step.model, self.step.corpus
+
+    @property
+    def plugins(self) -> tuple[PluginChoice, ...]:
+        """The backend, and the metrics as the step names them."""
+        return self.backend, *self.metrics
+
+    @property
+    def languages(self) -> tuple[str, str]:
+        """Source and target language."""
+        source, target = self.options["languages"]
+        return source, target
+
+    @property
+    def decoding(self) -> DecodingOptions:
+        """The artifact's defaults under what the step overrides."""
+        return convert(self.options["decoding"], DecodingOptions, where="decoding")
+
+
+def find_evaluation(step: Step, scope: Scope, *, key: str, reference: str) -> PlannedEvaluation:
+    """The earlier `evaluate` step that `reference` names."""
+    planned = scope.earlier(step, key, reference, "evaluate")
+    assert isinstance(planned, PlannedEvaluation)
+    return planned
+
+
+def check(step: EvaluateStep, scope: Scope) -> PlannedEvaluation:
     """Refuse unknown plugins, text without references, formats that the backend does not read."""
     format = scope.artifact_format(step, "model", step.model)
     backend = scope.plugin(step, "backend", kind="backend", name=step.backend, options=step.options)
@@ -42,10 +78,10 @@ def check(step: EvaluateStep, scope: Scope) -> PlannedStep:
         "max_batch_tokens": step.max_batch_tokens,
         "max_samples": step.max_samples,
     }
-    return PlannedStep(
+    return PlannedEvaluation(
         step=step,
-        inputs=(step.model, step.corpus),
-        plugins=(backend, *metrics),
+        backend=backend,
+        metrics=metrics,
         options=options,
         origin=scope.origin(step.model),
         summary=f"{step.model} through {step.backend} on {step.corpus}: {', '.join(step.metrics)}",
@@ -79,15 +115,13 @@ def _decoding(step: EvaluateStep, scope: Scope, manifest: Manifest) -> DecodingO
     return resolve_decoding(manifest, step.decoding, where=scope.place(step, "decoding"))
 
 
-def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> EvaluateResult:
+def run(planned: PlannedEvaluation, workspace: Workspace, directory: Path) -> EvaluateResult:
     """Translate and score."""
     step = planned.step
-    assert isinstance(step, EvaluateStep)
     artifact = workspace.artifact(step.model)
     corpus = workspace.corpus(step.corpus)
     num_samples = min(len(corpus.sources), step.max_samples or len(corpus.sources))
-    languages = (planned.options["languages"][0], planned.options["languages"][1])
-    choice = planned.plugins[0]
+    choice = planned.backend
     backend, capabilities = open_backend(
         choice.loaded,
         artifact,
@@ -100,12 +134,12 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> Evaluate
         records = list(_translate(Served(backend, capabilities), planned, workspace, corpus, num_samples))
         warnings = list(getattr(backend, "warnings", ()))
     write_translations(directory / TRANSLATIONS_NAME, records)
-    metrics = _score(planned.plugins[1:], workspace, records)
+    metrics = _score(planned.metrics, workspace, records)
     return EvaluateResult(
         backend=step.backend,
         artifact=summarize_artifact(artifact),
-        corpus=summarize_corpus(corpus, num_samples=num_samples, languages=languages),
-        decoding=convert(planned.options["decoding"], DecodingOptions, where="decoding"),
+        corpus=summarize_corpus(corpus, num_samples=num_samples, languages=planned.languages),
+        decoding=planned.decoding,
         metrics=metrics,
         num_samples=num_samples,
         num_truncated=sum(record.is_truncated for record in records),
@@ -117,20 +151,19 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> Evaluate
 
 
 def _translate(
-    served: Served, planned: PlannedStep, workspace: Workspace, corpus: Corpus, num_samples: int
+    served: Served, planned: PlannedEvaluation, workspace: Workspace, corpus: Corpus, num_samples: int
 ) -> Iterator[TranslationRecord]:
     from lingolite_cli.decoding.translator import Translator
     from lingolite_cli.tokenization.tokenizer import Tokenizer
 
     step = planned.step
-    assert isinstance(step, EvaluateStep)
     artifact = workspace.artifact(step.model)
     translator = Translator(
         served.backend,
         Tokenizer(artifact.tokenizer_path),
         artifact.manifest.model,
-        (planned.options["languages"][0], planned.options["languages"][1]),
-        options=convert(planned.options["decoding"], DecodingOptions, where="decoding"),
+        planned.languages,
+        options=planned.decoding,
         batch_size=step.batch_size,
         max_batch_tokens=step.max_batch_tokens,
         capabilities=served.capabilities,

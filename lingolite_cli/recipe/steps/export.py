@@ -5,43 +5,62 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import msgspec
-
 from lingolite_cli.recipe.model import ExportStep
-from lingolite_cli.recipe.scope import PlannedStep, Scope
-from lingolite_cli.recipe.steps.derive import check_conversion, convert_artifact
+from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
+from lingolite_cli.recipe.steps.derive import choose_converter, convert_artifact
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.record import ExportResult
 
 
-def check(step: ExportStep, scope: Scope) -> PlannedStep:
+class PlannedExport(PlannedStep, frozen=True, kw_only=True):
+    """An `export` step with the exporter that it uses."""
+
+    step: ExportStep
+    exporter: PluginChoice
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The artifact, and the shortlist if there is one."""
+        shortlist = self.step.shortlist
+        return (self.step.model,) if shortlist is None else (self.step.model, shortlist)
+
+    @property
+    def plugins(self) -> tuple[PluginChoice, ...]:
+        """The exporter."""
+        return (self.exporter,)
+
+
+def check(step: ExportStep, scope: Scope) -> PlannedExport:
     """Refuse an unknown format, wrong options, an artifact that the exporter does not read, or a wrong shortlist."""
-    planned = check_conversion(step, scope, kind="exporter", name=step.format, key="format")
-    if step.shortlist is None:
-        return planned
-    if "shortlist" not in planned.plugins[0].loaded.spec.capabilities:
-        raise scope.error(
-            step, "shortlist", f"exporter `{step.format}` carries no shortlist", hint="leave out the shortlist"
-        )
-    scope.shortlist(step, "shortlist", step.shortlist)
-    return msgspec.structs.replace(
-        planned,
-        inputs=(*planned.inputs, step.shortlist),
-        summary=f"{planned.summary}, with the shortlist {step.shortlist}",
+    exporter = choose_converter(step, scope, kind="exporter", name=step.format, key="format")
+    produces = exporter.loaded.spec.produces
+    summary = f"{step.model} → {produces} by {step.format}"
+    if step.shortlist is not None:
+        _check_shortlist(step, step.shortlist, scope, exporter=exporter)
+        summary += f", with the shortlist {step.shortlist}"
+    return PlannedExport(
+        step=step, exporter=exporter, produces=produces, origin=scope.origin(step.model), summary=summary
     )
 
 
-def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> ExportResult:
+def _check_shortlist(step: ExportStep, shortlist: str, scope: Scope, *, exporter: PluginChoice) -> None:
+    if "shortlist" not in exporter.loaded.spec.capabilities:
+        raise scope.error(
+            step, "shortlist", f"exporter `{step.format}` carries no shortlist", hint="leave out the shortlist"
+        )
+    scope.shortlist(step, "shortlist", shortlist)
+
+
+def run(planned: PlannedExport, workspace: Workspace, directory: Path) -> ExportResult:
     """Export."""
     step = planned.step
-    assert isinstance(step, ExportStep)
     source = workspace.artifact(step.model)
-    exporter = workspace.create(planned.plugins[0])
+    exporter = workspace.create(planned.exporter)
     convert, read = exporter.export, {}
     if step.shortlist is not None:
         convert = partial(convert, shortlist=workspace.plan.shortlists[step.shortlist])
         read["shortlist"] = workspace.input_digest(step.shortlist)
-    made = convert_artifact(source, convert, planned, directory, texts=read)
+    made = convert_artifact(source, convert, planned.exporter, directory, texts=read)
     return ExportResult(
         format=made.manifest.format,
         source=summarize_artifact(source),

@@ -16,12 +16,12 @@ from lingolite_cli.benchmark.rounds import Trial
 from lingolite_cli.budgets.parity import PARITY_BUDGETS, judge_parity
 from lingolite_cli.budgets.timed import SIZE_BUDGETS, TIMED_BUDGETS
 from lingolite_cli.budgets.verdicts import Verdict, judge_drop, judge_max, judge_min
-from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.evaluation.degeneration import FAULT_KINDS
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.plugins.specs import MetricSpec
-from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
+from lingolite_cli.recipe.model import VerifyStep
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
+from lingolite_cli.recipe.steps.evaluate import PlannedEvaluation
 from lingolite_cli.recipe.steps.timing import (
     Contender,
     TimingRule,
@@ -33,11 +33,30 @@ from lingolite_cli.recipe.steps.timing import (
 )
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.record import StepResult, VerifyResult
-from lingolite_cli.schema import convert
 
 _NEW_FAULTS = {f"new_{kind}_max": kind for kind in FAULT_KINDS}
 FIXED_BUDGETS = (*SIZE_BUDGETS, *TIMED_BUDGETS, *PARITY_BUDGETS, *_NEW_FAULTS)
 """Budgets that every `verify` step may have, whatever its metrics."""
+
+
+class PlannedVerification(PlannedStep, frozen=True, kw_only=True):
+    """A `verify` step with the two evaluations that it compares, and the metrics that both have."""
+
+    step: VerifyStep
+    reference: PlannedEvaluation
+    candidate: PlannedEvaluation
+    metrics: tuple[PluginChoice, ...]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Both evaluations, and the artifacts that they evaluated."""
+        first, second = self.reference.step, self.candidate.step
+        return first.id, second.id, second.model, first.model
+
+    @property
+    def plugins(self) -> tuple[PluginChoice, ...]:
+        """The reference's backend, the candidate's, and the metrics."""
+        return self.reference.backend, self.candidate.backend, *self.metrics
 
 
 def metric_budgets(choice: PluginChoice) -> tuple[str, ...]:
@@ -51,23 +70,23 @@ def metric_budget_names(spec: MetricSpec) -> tuple[str, ...]:
     return tuple(f"{spec.name}_{end}" for end in ("drop_max", *ends))
 
 
-def judge(planned: PlannedStep, workspace: Workspace, measured: StepResult) -> VerifyResult:
+def judge(planned: PlannedVerification, workspace: Workspace, measured: StepResult) -> VerifyResult:
     """The measurement of a `verify` step with a verdict for each of its budgets; those on time are measured now."""
     step = planned.step
-    assert isinstance(step, VerifyStep)
     assert isinstance(measured, VerifyResult)
     judges = _judges(step, planned, measured)
-    timing, timed = _judge_timed(step, workspace)
+    timing, timed = _judge_timed(planned, workspace)
     verdicts = [timed[budget] if budget in timed else judges[budget](limit) for budget, limit in step.budget.items()]
     return msgspec.structs.replace(measured, verdicts=verdicts, timing=timing)
 
 
-def _judge_timed(step: VerifyStep, workspace: Workspace) -> tuple[Timing | None, dict[str, Verdict]]:
+def _judge_timed(planned: PlannedVerification, workspace: Workspace) -> tuple[Timing | None, dict[str, Verdict]]:
+    step = planned.step
     budget = timed_budget(step.budget)
     if not budget:
         return None, {}
-    names = [step.reference, step.candidate] if needs_reference(budget) else [step.candidate]
-    contenders = [_contender(name, step, workspace) for name in names]
+    sides = (planned.reference, planned.candidate) if needs_reference(budget) else (planned.candidate,)
+    contenders = [_contender(evaluated, step, workspace) for evaluated in sides]
     rule = TimingRule(
         rounds=step.timing.rounds, max_rounds=step.timing.max_rounds, allow_inconclusive=step.allow_inconclusive
     )
@@ -81,25 +100,24 @@ def _judge_timed(step: VerifyStep, workspace: Workspace) -> tuple[Timing | None,
     return timing, verdicts
 
 
-def _contender(name: str, step: VerifyStep, workspace: Workspace) -> Contender:
+def _contender(evaluated: PlannedEvaluation, step: VerifyStep, workspace: Workspace) -> Contender:
     """A system that was evaluated, on a sample of what it was evaluated on."""
-    (evaluated,) = (planned for planned in workspace.plan.steps if planned.step.id == name)
-    assert isinstance(evaluated.step, EvaluateStep)
     sources = workspace.corpus(evaluated.step.corpus).sources[: evaluated.step.max_samples]
-    source, target = evaluated.options["languages"]
     trial = Trial(
         sources=draw_sentences(sources, step.timing.num_sentences, seed=workspace.seed),
-        languages=(source, target),
-        decoding=convert(evaluated.options["decoding"], DecodingOptions, where="decoding"),
+        languages=evaluated.languages,
+        decoding=evaluated.decoding,
         batch_size=step.timing.batch_size,
     )
-    choice = evaluated.plugins[0]
-    return Contender(
-        make_system(name, choice, evaluated.step.model, threads=workspace.threads, workspace=workspace), trial
+    system = make_system(
+        evaluated.step.id, evaluated.backend, evaluated.step.model, threads=workspace.threads, workspace=workspace
     )
+    return Contender(system, trial)
 
 
-def _judges(step: VerifyStep, planned: PlannedStep, measured: VerifyResult) -> dict[str, Callable[[float], Verdict]]:
+def _judges(
+    step: VerifyStep, planned: PlannedVerification, measured: VerifyResult
+) -> dict[str, Callable[[float], Verdict]]:
     """For each budget, what makes a verdict of its limit."""
     found: dict[str, Callable[[float], Verdict]] = {
         "size_mb_max": partial(_at_most, measured.size_mb, "size_mb_max", unit="MB"),
@@ -111,7 +129,7 @@ def _judges(step: VerifyStep, planned: PlannedStep, measured: VerifyResult) -> d
     new = {fault.kind: len(fault.new) for fault in measured.faults}
     for budget, kind in _NEW_FAULTS.items():
         found[budget] = partial(_at_most, new[kind], budget, unit="sentences")
-    for choice, difference in zip(planned.plugins[2:], measured.differences, strict=True):
+    for choice, difference in zip(planned.metrics, measured.differences, strict=True):
         drop, *limits = metric_budgets(choice)
         found[drop] = partial(_drop, step, difference, drop)
         for limit in limits:

@@ -37,6 +37,26 @@ if TYPE_CHECKING:
 
 LearningStep = TrainStep | QuantizeStep
 
+
+class DevScorer(msgspec.Struct, frozen=True):
+    """What scores the dev text at each checkpoint: the backend that translates it, and the metric."""
+
+    backend: PluginChoice
+    metric: PluginChoice
+
+    @property
+    def plugins(self) -> tuple[PluginChoice, PluginChoice]:
+        """Both, in the order of records."""
+        return self.backend, self.metric
+
+
+class PlannedTraining(PlannedStep, frozen=True, kw_only=True):
+    """A step that trains, with what scores its dev text; None without one, and for the cross-entropy."""
+
+    step: LearningStep
+    scorer: DevScorer | None = None
+
+
 CROSS_ENTROPY = "cross-entropy"
 _ENDS = ("max_steps", "max_minutes", "patience", "log_every")
 
@@ -68,21 +88,19 @@ def check_learning(
     return languages
 
 
-def dev_plugins(
-    step: LearningStep, scope: Scope, *, find_backend: Callable[[], PluginChoice]
-) -> tuple[PluginChoice, ...]:
-    """The backend and the metric that score the dev text; none without one, and none for the cross-entropy."""
+def find_scorer(step: LearningStep, scope: Scope, *, find_backend: Callable[[], PluginChoice]) -> DevScorer | None:
+    """What scores the dev text; None without one, and for the cross-entropy."""
     if step.dev is None:
-        return ()
+        return None
     corpus = scope.corpus(step, "dev", step.dev)
     if not corpus.tsv and not corpus.references:
         raise scope.error(step, "dev", f"`{step.dev}` has no references to score against")
     if step.metric == CROSS_ENTROPY:
-        return ()
+        return None
     metric = scope.plugin(step, "metric", kind="metric", name=step.metric, options={})
     if not metric.loaded.spec.ranks:
         raise scope.error(step, "metric", f"`{step.metric}` describes translations and cannot pick the better weights")
-    return find_backend(), metric
+    return DevScorer(find_backend(), metric)
 
 
 def learning_settings(
@@ -122,7 +140,6 @@ class Learning:
         planned: the step, whose `options` are `learning_settings`.
         workspace: of the run.
         options: the training's.
-        scorers: what `dev_plugins` gave.
         source: the bundle that it starts from, if it does.
         manifest: sizes and languages of what is trained.
 
@@ -132,20 +149,17 @@ class Learning:
 
     def __init__(
         self,
-        planned: PlannedStep,
+        planned: PlannedTraining,
         workspace: Workspace,
         *,
         options: TrainingOptions,
-        scorers: tuple[PluginChoice, ...],
         source: Artifact | None,
         manifest: Manifest,
     ) -> None:
-        step = planned.step
-        assert isinstance(step, TrainStep | QuantizeStep)
-        self._step: LearningStep = step
+        self._step = planned.step
         self._workspace = workspace
         self._options = options
-        self._scorers = scorers
+        self._scorer = planned.scorer
         self._source = source
         self._manifest = manifest
         self._languages = (planned.options["languages"][0], planned.options["languages"][1])
@@ -184,7 +198,7 @@ class Learning:
                 threads=self._workspace.threads,
                 directory=self._state,
                 score=self._score(),
-                higher_is_better=self._scorers[1].loaded.spec.goal == "higher" if self._scorers else False,
+                higher_is_better=self._scorer is not None and self._scorer.metric.loaded.spec.goal == "higher",
                 observe=_Display(self._step, self._options, self._workspace, progress).show,
                 report=self._report,
                 **hooks,
@@ -232,9 +246,9 @@ class Learning:
         corpus = workspace.corpus(step.dev)
         sources = corpus.sources[: step.dev_samples]
         references = [stream[: step.dev_samples] for stream in corpus.references]
-        if not self._scorers:
+        if self._scorer is None:
             return DevText(sources, references[0])
-        backend, metric = self._scorers
+        backend, metric = self._scorer.plugins
 
         def score(bundle: Artifact) -> float:
             with closing(workspace.create(backend, bundle, threads=workspace.threads)) as engine:

@@ -13,8 +13,8 @@ import msgspec
 
 from lingolite_cli.artifact import TOKENIZER_NAME, Artifact
 from lingolite_cli.evaluation.parity import Parity, Tokens, compare_hypotheses
-from lingolite_cli.recipe.model import VerifyStep
-from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
+from lingolite_cli.recipe.scope import PluginChoice
+from lingolite_cli.recipe.steps.judgement import PlannedVerification
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.translations import TranslationRecord
 
@@ -43,14 +43,14 @@ class System(msgspec.Struct, frozen=True):
 
 
 def measure_step_parity(
-    planned: PlannedStep, workspace: Workspace, *, reference: System, candidate: System
+    planned: PlannedVerification, workspace: Workspace, *, reference: System, candidate: System
 ) -> tuple[Parity | None, list[str]]:
     """Parity of the candidate, from its file alone, through its backend; None where the two spell text differently.
 
     Of an engine that gives no logits only whole translations are compared.
 
     Args:
-        planned: the step, whose option `evaluation` says how the candidate was evaluated.
+        planned: the step.
         workspace: the run.
         reference: what is to be followed.
         candidate: what is judged.
@@ -78,22 +78,20 @@ def _differ(reference: System, candidate: System) -> str:
 
 
 def _by_logits(
-    planned: PlannedStep, workspace: Workspace, reference: System, candidate: System
+    planned: PlannedVerification, workspace: Workspace, reference: System, candidate: System
 ) -> tuple[Parity, list[str]]:
     from lingolite_cli.evaluation.causes import expected_noise, name_causes
     from lingolite_cli.evaluation.parity_measurement import ParitySettings, measure_parity
 
-    step = planned.step
-    assert isinstance(step, VerifyStep)
-    evaluation = planned.options["evaluation"]
+    step, evaluated = planned.step, planned.candidate
     settings = ParitySettings(
         sample=step.parity_samples,
         seed=workspace.seed,
         worst=step.worst,
-        batch_size=evaluation["batch_size"],
-        max_batch_tokens=evaluation["max_batch_tokens"],
+        batch_size=evaluated.step.batch_size,
+        max_batch_tokens=evaluated.step.max_batch_tokens,
     )
-    text = _text(reference, candidate, (evaluation["languages"][0], evaluation["languages"][1]))
+    text = _text(reference, candidate, evaluated.languages)
     with ExitStack() as stack:
         judged = stack.enter_context(closing(_isolate(candidate, workspace)))
         expected = stack.enter_context(closing(_open(reference, workspace))) if reference.gives_logits else None

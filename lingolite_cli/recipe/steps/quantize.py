@@ -14,13 +14,14 @@ from lingolite_cli.corpora.corpus import Corpus
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.plugins.interfaces import Calibration
 from lingolite_cli.recipe.model import QuantizeStep
-from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
-from lingolite_cli.recipe.steps.derive import check_conversion, convert_artifact
+from lingolite_cli.recipe.scope import PluginChoice, Scope
+from lingolite_cli.recipe.steps.derive import choose_converter, convert_artifact
 from lingolite_cli.recipe.steps.learning import (
     Learning,
+    PlannedTraining,
     check_learning,
     describe_learning,
-    dev_plugins,
+    find_scorer,
     learning_settings,
 )
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact, summarize_corpus
@@ -36,24 +37,49 @@ T = TypeVar("T")
 _LEARNING_KEYS = ("data", "dev", "dev_samples", "metric", "languages", "text")
 
 
-def check(step: QuantizeStep, scope: Scope) -> PlannedStep:
+class PlannedQuantization(PlannedTraining, frozen=True, kw_only=True):
+    """A `quantize` step with the quantizer that it uses."""
+
+    step: QuantizeStep
+    quantizer: PluginChoice
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The artifact, and the texts that it is calibrated or trained on."""
+        step = self.step
+        return tuple(filter(None, (step.model, step.calibration, *step.data, step.dev)))
+
+    @property
+    def plugins(self) -> tuple[PluginChoice, ...]:
+        """The quantizer, and what scores the dev text."""
+        return self.quantizer, *(self.scorer.plugins if self.scorer else ())
+
+
+def check(step: QuantizeStep, scope: Scope) -> PlannedQuantization:
     """Refuse an unknown method, wrong options, an artifact that the method does not read, or the wrong text."""
-    planned = check_conversion(step, scope, kind="quantizer", name=step.method, key="method")
-    needs = planned.plugins[0].loaded.spec.needs
-    if _is_calibrated(step, scope, needs=needs):
-        planned = _with_calibration(planned, step, scope)
-    if _is_trained(step, scope, needs=needs):
-        planned = _with_training(planned, step, scope)
+    quantizer = choose_converter(step, scope, kind="quantizer", name=step.method, key="method")
+    spec = quantizer.loaded.spec
+    planned = PlannedQuantization(
+        step=step,
+        quantizer=quantizer,
+        produces=spec.produces,
+        origin=scope.origin(step.model),
+        summary=f"{step.model} → {spec.produces} by {step.method}",
+    )
+    if _is_calibrated(step, scope, needs=spec.needs):
+        planned = _with_calibration(planned, scope)
+    if _is_trained(step, scope, needs=spec.needs):
+        planned = _with_training(planned, scope)
     return planned
 
 
-def _with_calibration(planned: PlannedStep, step: QuantizeStep, scope: Scope) -> PlannedStep:
+def _with_calibration(planned: PlannedQuantization, scope: Scope) -> PlannedQuantization:
+    step = planned.step
     assert step.calibration is not None
     manifest = scope.manifest(step, "model", step.model)
     languages = scope.languages(step, "calibration", step.calibration, manifest)
     return msgspec.structs.replace(
         planned,
-        inputs=(*planned.inputs, step.calibration),
         options={"calibration_languages": list(languages)},
         summary=f"{planned.summary}, calibrated on {step.calibration}",
     )
@@ -83,8 +109,8 @@ def _is_calibrated(step: QuantizeStep, scope: Scope, *, needs: frozenset[str]) -
     return True
 
 
-def _with_training(planned: PlannedStep, step: QuantizeStep, scope: Scope) -> PlannedStep:
-    (quantizer,) = planned.plugins
+def _with_training(planned: PlannedQuantization, scope: Scope) -> PlannedQuantization:
+    step, quantizer = planned.step, planned.quantizer
     options = training_options(quantizer)
     languages = check_learning(step, scope, options=options, manifest=scope.manifest(step, "model", step.model))
 
@@ -94,8 +120,7 @@ def _with_training(planned: PlannedStep, step: QuantizeStep, scope: Scope) -> Pl
 
     return msgspec.structs.replace(
         planned,
-        inputs=tuple(filter(None, (*planned.inputs, *step.data, step.dev))),
-        plugins=(quantizer, *dev_plugins(step, scope, find_backend=find_backend)),
+        scorer=find_scorer(step, scope, find_backend=find_backend),
         options={**planned.options, **learning_settings(step, languages=languages, options=quantizer.options)},
         summary=f"{planned.summary}, trained {describe_learning(step, options)}",
     )
@@ -141,12 +166,11 @@ def training_options(choice: PluginChoice) -> TrainingOptions:
     return options
 
 
-def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> QuantizeResult:
+def run(planned: PlannedQuantization, workspace: Workspace, directory: Path) -> QuantizeResult:
     """Quantize."""
     step = planned.step
-    assert isinstance(step, QuantizeStep)
     source = workspace.artifact(step.model)
-    convert = workspace.create(planned.plugins[0]).quantize
+    convert = workspace.create(planned.quantizer).quantize
     texts = {}
     summary = None
     if step.calibration is not None:
@@ -160,7 +184,7 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> Quantize
         training = _Training(planned, workspace, directory, source=source)
         convert = partial(convert, training=training)
         texts |= {name.removeprefix("inputs."): workspace.input_digest(name) for name in (*step.data, step.dev) if name}
-    made = convert_artifact(source, convert, planned, directory, texts=texts)
+    made = convert_artifact(source, convert, planned.quantizer, directory, texts=texts)
     return QuantizeResult(
         method=step.method,
         source=summarize_artifact(source),
@@ -170,7 +194,7 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> Quantize
     )
 
 
-def _calibration(corpus: Corpus, planned: PlannedStep, workspace: Workspace) -> Calibration:
+def _calibration(corpus: Corpus, planned: PlannedQuantization, workspace: Workspace) -> Calibration:
     def track(items: Iterable[T], *, total: int) -> Iterator[T]:
         with workspace.console.progress(f"{planned.step.id}: calibration", total=total) as progress:
             yield from progress.track(items)
@@ -188,14 +212,14 @@ class _Training:
         record: of the training, when it is done.
     """
 
-    def __init__(self, planned: PlannedStep, workspace: Workspace, directory: Path, *, source: Artifact) -> None:
-        quantizer, *scorers = planned.plugins
+    def __init__(
+        self, planned: PlannedQuantization, workspace: Workspace, directory: Path, *, source: Artifact
+    ) -> None:
         self._directory = directory
         self._learning = Learning(
             planned,
             workspace,
-            options=training_options(quantizer),
-            scorers=tuple(scorers),
+            options=training_options(planned.quantizer),
             source=source,
             manifest=source.manifest,
         )

@@ -5,17 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 from lingolite_cli.recipe.model import ReportStep
-from lingolite_cli.recipe.scope import PlannedStep, Scope
+from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.record import ReportResult
 
 
-def check(step: ReportStep, scope: Scope) -> PlannedStep:
+class PlannedReport(PlannedStep, frozen=True, kw_only=True):
+    """A `report` step with the reporters that write."""
+
+    step: ReportStep
+    reporters: tuple[PluginChoice, ...]
+
+    @property
+    def plugins(self) -> tuple[PluginChoice, ...]:
+        """The reporters."""
+        return self.reporters
+
+
+def check(step: ReportStep, scope: Scope) -> PlannedReport:
     """Refuse an unknown reporter."""
     choices = tuple(scope.plugin(step, "reporters", kind="reporter", name=name, options={}) for name in step.reporters)
-    return PlannedStep(step=step, inputs=(), plugins=choices, summary=", ".join(step.reporters), is_cacheable=False)
+    return PlannedReport(step=step, reporters=choices, summary=", ".join(step.reporters), is_cacheable=False)
 
 
-def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> ReportResult:
+def run(planned: PlannedReport, workspace: Workspace, directory: Path) -> ReportResult:
     """Name the reporters; the runner calls them with the whole manifest."""
-    return ReportResult(reporters=[choice.loaded.spec.name for choice in planned.plugins])
+    return ReportResult(reporters=[choice.loaded.spec.name for choice in planned.reporters])

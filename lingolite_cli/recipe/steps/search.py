@@ -26,8 +26,9 @@ from lingolite_cli.precision_search.strategy import Space, find_smallest
 from lingolite_cli.precision_search.units import Mix, Unit, assignment, matrix_sizes, units_of
 from lingolite_cli.recipe.keys import describe_work
 from lingolite_cli.recipe.model import EvaluateStep, SearchStep
-from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
-from lingolite_cli.recipe.steps.trials import Laboratory, Measurement
+from lingolite_cli.recipe.scope import PluginChoice, Scope
+from lingolite_cli.recipe.steps.evaluate import PlannedEvaluation, find_evaluation
+from lingolite_cli.recipe.steps.trials import Laboratory, Measurement, PlannedSearch
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.record import ArtifactSummary, EvaluateResult, SearchResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME, as_translations, read_translations
@@ -35,20 +36,21 @@ from lingolite_cli.runs.translations import TRANSLATIONS_NAME, as_translations, 
 _DROP = "_drop_max"
 
 
-def check(step: SearchStep, scope: Scope) -> PlannedStep:
+def check(step: SearchStep, scope: Scope) -> PlannedSearch:
     """Refuse quantizers that know no precisions, unknown precisions, and anything but one budget on a drop."""
-    evaluation = scope.earlier(step, "reference", step.reference, "evaluate")
+    evaluation = find_evaluation(step, scope, key="reference", reference=step.reference)
     evaluated = evaluation.step
-    assert isinstance(evaluated, EvaluateStep)
     quantizer = _quantizer(step, scope)
     format = scope.artifact_format(step, "reference", evaluated.model)
     scope.accepted(step, quantizer, format=format, reference=evaluated.model)
     produces = quantizer.loaded.spec.produces
     precisions = _precisions(step, scope, quantizer)
-    return PlannedStep(
+    return PlannedSearch(
         step=step,
-        inputs=(evaluated.model, step.reference),
-        plugins=(quantizer, _backend(step, scope, evaluated, format=produces), _metric(step, scope, evaluation)),
+        evaluation=evaluation,
+        quantizer=quantizer,
+        backend=_backend(step, scope, evaluated, format=produces),
+        metric=_metric(step, scope, evaluation),
         options={
             "precisions": precisions,
             "granularity": step.granularity,
@@ -124,9 +126,9 @@ def _precisions(step: SearchStep, scope: Scope, quantizer: PluginChoice) -> list
     return [name for name in known if name in step.precisions]
 
 
-def _metric(step: SearchStep, scope: Scope, evaluation: PlannedStep) -> PluginChoice:
+def _metric(step: SearchStep, scope: Scope, evaluation: PlannedEvaluation) -> PluginChoice:
     """The metric of the one budget."""
-    ranking = [choice for choice in evaluation.plugins[1:] if choice.loaded.spec.ranks]
+    ranking = [choice for choice in evaluation.metrics if choice.loaded.spec.ranks]
     metrics = {f"{choice.loaded.spec.name}{_DROP}": choice for choice in ranking}
     if not metrics:
         raise scope.error(step, "reference", f"`{step.reference}` has no metric that tells the better mix")
@@ -140,7 +142,7 @@ def _limit(step: SearchStep) -> str:
     return ", ".join(f"{name} {limit:g}" for name, limit in step.budget.items())
 
 
-def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> SearchResult:
+def run(planned: PlannedSearch, workspace: Workspace, directory: Path) -> SearchResult:
     """Try uniform precisions, rank the units, try mixes, and make the smallest that fits.
 
     Raises:
@@ -154,7 +156,7 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> SearchRe
     return search.result(sensitivities, chosen, summarize_artifact(artifact))
 
 
-def state_directory(planned: PlannedStep, workspace: Workspace) -> Path:
+def state_directory(planned: PlannedSearch, workspace: Workspace) -> Path:
     """Where the measurements of a search lie: under a key of what they depend on, which the budget is not."""
     measured = msgspec.structs.replace(planned, options={"evaluation": planned.options["evaluation"]})
     digests = {reference: workspace.input_digest(reference) for reference in planned.inputs}
@@ -170,30 +172,28 @@ class _Search:
         laboratory: where mixes are measured.
     """
 
-    def __init__(self, planned: PlannedStep, workspace: Workspace) -> None:
-        assert isinstance(planned.step, SearchStep)
+    def __init__(self, planned: PlannedSearch, workspace: Workspace) -> None:
         self._step = planned.step
         self._workspace = workspace
-        quantizer, _, self._metric = planned.plugins
+        self._metric = planned.metric
         self._precisions: list[str] = planned.options["precisions"]
-        self._known: tuple[str, ...] = quantizer.loaded.spec.precisions
+        self._known: tuple[str, ...] = planned.quantizer.loaded.spec.precisions
         self._lossless = self._known[-1]
         evaluated = workspace.finished[self._step.reference]
         assert isinstance(evaluated.entry.result, EvaluateResult)
         self._evaluated = evaluated.entry.result
         self._records = read_translations(evaluated.directory / TRANSLATIONS_NAME)
         self._sample = _spread(len(self._records), self._step.sample)
-        self.units = units_of(matrix_sizes(workspace.artifact(planned.inputs[0])), self._step.granularity)
+        self.units = units_of(matrix_sizes(workspace.artifact(planned.evaluation.step.model)), self._step.granularity)
         self.laboratory = self._open(planned)
         self._before = self._measure(self._uniform(self._lossless))
         self._trials: dict[Mix, Trial] = {}
 
-    def _open(self, planned: PlannedStep) -> Laboratory:
+    def _open(self, planned: PlannedSearch) -> Laboratory:
         state = state_directory(planned, self._workspace)
         if self._workspace.is_fresh:
             shutil.rmtree(state, ignore_errors=True)
-        evaluation = next(other for other in self._workspace.plan.steps if other.step.id == self._step.reference)
-        return Laboratory(planned, self._workspace, evaluation, records=self._records, sample=self._sample, state=state)
+        return Laboratory(planned, self._workspace, records=self._records, sample=self._sample, state=state)
 
     def try_uniform(self) -> str:
         """The lowest precision that fits for all units alike. The two lowest are tried in any case, to compare with.

@@ -10,12 +10,13 @@ from lingolite_cli.architecture.architecture import ModelConfig, preset
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, Manifest, Provenance
 from lingolite_cli.recipe.cache import ARTIFACT_NAME
 from lingolite_cli.recipe.model import TrainStep
-from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
+from lingolite_cli.recipe.scope import PluginChoice, Scope
 from lingolite_cli.recipe.steps.learning import (
     Learning,
+    PlannedTraining,
     check_learning,
     describe_learning,
-    dev_plugins,
+    find_scorer,
     learning_settings,
 )
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
@@ -23,7 +24,23 @@ from lingolite_cli.runs.record import TrainResult
 from lingolite_cli.schema import convert
 
 
-def check(step: TrainStep, scope: Scope) -> PlannedStep:
+class PlannedTrain(PlannedTraining, frozen=True, kw_only=True):
+    """A `train` step."""
+
+    step: TrainStep
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The model that it starts from if it does, and all texts."""
+        return tuple(filter(None, (self.step.model, *self.step.data, self.step.dev)))
+
+    @property
+    def plugins(self) -> tuple[PluginChoice, ...]:
+        """What scores the dev text."""
+        return self.scorer.plugins if self.scorer else ()
+
+
+def check(step: TrainStep, scope: Scope) -> PlannedTrain:
     """Refuse a model that cannot be trained, unknown text, plugins or sizes, and a training that would not end."""
     manifest = _manifest(step, scope)
     languages = check_learning(step, scope, options=step.options, manifest=manifest)
@@ -33,10 +50,9 @@ def check(step: TrainStep, scope: Scope) -> PlannedStep:
         scope.accepted(step, backend, format=BUNDLE, reference="the trained bundle")
         return backend
 
-    return PlannedStep(
+    return PlannedTrain(
         step=step,
-        inputs=tuple(filter(None, (step.model, *step.data, step.dev))),
-        plugins=dev_plugins(step, scope, find_backend=find_backend),
+        scorer=find_scorer(step, scope, find_backend=find_backend),
         options=learning_settings(step, languages=languages),
         produces=BUNDLE,
         origin=scope.origin(step.model) if step.model else step.id,
@@ -75,18 +91,15 @@ def _manifest(step: TrainStep, scope: Scope) -> Manifest:
     return Manifest(format=BUNDLE, model=config, languages=step.languages, made_by=Provenance(operation="train"))
 
 
-def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> TrainResult:
+def run(planned: PlannedTrain, workspace: Workspace, directory: Path) -> TrainResult:
     """Train, or go on training."""
     from lingolite_cli.training.session import write_bundle
 
     step = planned.step
-    assert isinstance(step, TrainStep)
     source = workspace.artifact(step.model) if step.model else None
     manifest = source.manifest if source else planned.manifest
     assert manifest is not None
-    learning = Learning(
-        planned, workspace, options=step.options, scorers=planned.plugins, source=source, manifest=manifest
-    )
+    learning = Learning(planned, workspace, options=step.options, source=source, manifest=manifest)
     with learning.alone():
         session, fitted = learning.fit()
         record = learning.record(fitted.outcome, directory)
@@ -98,7 +111,7 @@ def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> TrainRes
     )
 
 
-def _provenance(planned: PlannedStep, workspace: Workspace) -> Provenance:
+def _provenance(planned: PlannedTrain, workspace: Workspace) -> Provenance:
     inputs = {
         reference.removeprefix("inputs."): workspace.input_digest(reference)
         for reference in dict.fromkeys(planned.inputs)

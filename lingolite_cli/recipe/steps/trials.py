@@ -16,14 +16,33 @@ from typing import Any
 import msgspec
 
 from lingolite_cli.artifact import Artifact, canonical_json, write_atomic
-from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.precision_search.units import Assignment
-from lingolite_cli.recipe.model import EvaluateStep
+from lingolite_cli.recipe.model import SearchStep
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
 from lingolite_cli.recipe.steps.derive import convert_artifact
+from lingolite_cli.recipe.steps.evaluate import PlannedEvaluation
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.translations import TranslationRecord
-from lingolite_cli.schema import convert
+
+
+class PlannedSearch(PlannedStep, frozen=True, kw_only=True):
+    """A `search` step with the evaluation that it measures on, and what makes, runs and scores its mixes."""
+
+    step: SearchStep
+    evaluation: PlannedEvaluation
+    quantizer: PluginChoice
+    backend: PluginChoice
+    metric: PluginChoice
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The float model, and its evaluation."""
+        return self.evaluation.step.model, self.evaluation.step.id
+
+    @property
+    def plugins(self) -> tuple[PluginChoice, ...]:
+        """The quantizer, the backend and the metric."""
+        return self.quantizer, self.backend, self.metric
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,28 +65,23 @@ class Laboratory:
     Args:
         planned: the `search` step.
         workspace: of the run.
-        evaluation: the planned `evaluate` step of the float model.
-        records: its translations.
+        records: the translations of the float model.
         sample: indices of the sentences that cross-entropies are taken on.
         state: where measurements are kept.
     """
 
     def __init__(
         self,
-        planned: PlannedStep,
+        planned: PlannedSearch,
         workspace: Workspace,
-        evaluation: PlannedStep,
         *,
         records: Sequence[TranslationRecord],
         sample: Sequence[int],
         state: Path,
     ) -> None:
-        assert isinstance(evaluation.step, EvaluateStep)
-        self._planned = planned
-        self._quantizer, self._backend = planned.plugins[:2]
+        self._quantizer, self._backend = planned.quantizer, planned.backend
         self._workspace = workspace
-        self._step = evaluation.step
-        self._evaluation = evaluation.options
+        self._evaluation = planned.evaluation
         self._records = records
         self._sample = sample
         self._state = state
@@ -84,8 +98,8 @@ class Laboratory:
         """The artifact of `mix`, as a `quantize` step with the same options makes it, under `directory`."""
         choice = PluginChoice(self._quantizer.loaded, self.options(mix))
         quantizer = self._workspace.create(choice)
-        step = msgspec.structs.replace(self._planned, plugins=(choice,))
-        return convert_artifact(self._workspace.artifact(self._step.model), quantizer.quantize, step, directory)
+        source = self._workspace.artifact(self._evaluation.step.model)
+        return convert_artifact(source, quantizer.quantize, choice, directory)
 
     def measure(self, mix: Assignment, sentences: Sequence[int] = ()) -> Measurement:
         """Size and cross-entropy of `mix`, and its translations of `sentences`; from an earlier search if it was seen.
@@ -108,17 +122,17 @@ class Laboratory:
         from lingolite_cli.evaluation.cross_entropy import token_cross_entropy
         from lingolite_cli.tokenization.tokenizer import Tokenizer
 
-        languages = (self._evaluation["languages"][0], self._evaluation["languages"][1])
+        step, languages = self._evaluation.step, self._evaluation.languages
         tokenizer, model = Tokenizer(artifact.tokenizer_path), artifact.manifest.model
         capabilities = self._backend.loaded.spec.capabilities
-        limits = {key: self._evaluation[key] for key in ("batch_size", "max_batch_tokens")}
+        limits = {"batch_size": step.batch_size, "max_batch_tokens": step.max_batch_tokens}
         with closing(self._workspace.create(self._backend, artifact, threads=self._workspace.threads)) as engine:
             translator = Translator(
                 engine,
                 tokenizer,
                 model,
                 languages,
-                options=convert(self._evaluation["decoding"], DecodingOptions, where="decoding"),
+                options=self._evaluation.decoding,
                 capabilities=capabilities,
                 **limits,
             )

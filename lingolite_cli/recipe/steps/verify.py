@@ -18,8 +18,9 @@ from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.scorer import Scorer
 from lingolite_cli.files.download import CODEC, download_bytes
 from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
-from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
-from lingolite_cli.recipe.steps.judgement import FIXED_BUDGETS, metric_budgets
+from lingolite_cli.recipe.scope import PluginChoice, Scope
+from lingolite_cli.recipe.steps.evaluate import find_evaluation
+from lingolite_cli.recipe.steps.judgement import FIXED_BUDGETS, PlannedVerification, metric_budgets
 from lingolite_cli.recipe.steps.parity import System, measure_step_parity
 from lingolite_cli.recipe.steps.timing import timed_budget
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
@@ -29,13 +30,11 @@ from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord
 _MB = 1e6
 
 
-def check(step: VerifyStep, scope: Scope) -> PlannedStep:
+def check(step: VerifyStep, scope: Scope) -> PlannedVerification:
     """Refuse anything but two evaluations of the same text, and budgets on what they do not measure."""
-    reference = scope.earlier(step, "reference", step.reference, "evaluate")
-    candidate = scope.earlier(step, "candidate", step.candidate, "evaluate")
+    reference = find_evaluation(step, scope, key="reference", reference=step.reference)
+    candidate = find_evaluation(step, scope, key="candidate", reference=step.candidate)
     first, second = reference.step, candidate.step
-    assert isinstance(first, EvaluateStep)
-    assert isinstance(second, EvaluateStep)
     if (first.corpus, first.max_samples) != (second.corpus, second.max_samples):
         raise scope.error(
             step,
@@ -43,17 +42,18 @@ def check(step: VerifyStep, scope: Scope) -> PlannedStep:
             f"`{first.id}` and `{second.id}` translate different sentences ({_text(first)} and {_text(second)})",
             hint="a paired verdict needs both on the same corpus with the same max_samples",
         )
-    metrics = {choice.loaded.spec.name: choice for choice in reference.plugins[1:]}
-    shared = [choice for choice in candidate.plugins[1:] if _same_metric(metrics.get(choice.loaded.spec.name), choice)]
+    metrics = {choice.loaded.spec.name: choice for choice in reference.metrics}
+    shared = [choice for choice in candidate.metrics if _same_metric(metrics.get(choice.loaded.spec.name), choice)]
     scope.check_budget(step, [*FIXED_BUDGETS, *(budget for choice in shared for budget in metric_budgets(choice))])
-    _check_parity_budgets(step, scope, (reference.plugins[0], candidate.plugins[0]))
+    _check_parity_budgets(step, scope, (reference.backend, candidate.backend))
     if step.timing.max_rounds < step.timing.rounds:
         raise scope.error(step, "timing.max_rounds", f"{step.timing.max_rounds} is less than the rounds to begin with")
     is_timed = bool(timed_budget(step.budget))
-    return PlannedStep(
+    return PlannedVerification(
         step=step,
-        inputs=(step.reference, step.candidate, second.model, first.model),
-        plugins=(reference.plugins[0], candidate.plugins[0], *shared),
+        reference=reference,
+        candidate=candidate,
+        metrics=tuple(shared),
         options={
             "evaluation": candidate.options,
             "resamples": step.resamples,
@@ -92,22 +92,21 @@ def _same_metric(first: PluginChoice | None, second: PluginChoice) -> bool:
     return first is not None and first.options == second.options
 
 
-def run(planned: PlannedStep, workspace: Workspace, directory: Path) -> VerifyResult:
+def run(planned: PlannedVerification, workspace: Workspace, directory: Path) -> VerifyResult:
     """Measure; no budget is looked at."""
     step = planned.step
-    assert isinstance(step, VerifyStep)
     before, reference_records = _evaluated(workspace, step.reference)
     after, candidate_records = _evaluated(workspace, step.candidate)
     differences = [
         _difference(choice, workspace, (before, after), (reference_records, candidate_records), step)
-        for choice in planned.plugins[2:]
+        for choice in planned.metrics
     ]
-    artifact, original = workspace.artifact(planned.inputs[2]), workspace.artifact(planned.inputs[3])
+    artifact, original = (workspace.artifact(side.step.model) for side in (planned.candidate, planned.reference))
     parity, warnings = measure_step_parity(
         planned,
         workspace,
-        reference=System(planned.plugins[0], original, reference_records),
-        candidate=System(planned.plugins[1], artifact, candidate_records),
+        reference=System(planned.reference.backend, original, reference_records),
+        candidate=System(planned.candidate.backend, artifact, candidate_records),
     )
     faults = compare_faults(*(list(map(_translation, records)) for records in (reference_records, candidate_records)))
     download = download_bytes(artifact)
