@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.commands.eval_ import flat_report
-from lingolite_cli.commands.state import State
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs import adhoc
+from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.engine import asked_decoding, open_engine
 from lingolite_cli.runs.record import EvaluateResult
 
@@ -64,11 +64,11 @@ def translate(
         raise LingoLiteError(
             "translate returns the best translation alone", hint="`lingolite translate --n-best N` gives several"
         )
-    state = _state()
-    artifact = model if isinstance(model, Artifact) else Artifact.open(adhoc.model_path(state, _path(model)))
-    options = asked_decoding(artifact, decoding, project=state.project)
+    context = _context()
+    artifact = model if isinstance(model, Artifact) else Artifact.open(adhoc.model_path(context, _path(model)))
+    options = asked_decoding(artifact, decoding, project=context.project)
     with open_engine(
-        state, artifact, state.console(), backend=backend, options={}, threads=threads, workers=workers
+        context, artifact, context.console(), backend=backend, options={}, threads=threads, workers=workers
     ) as engine:
         translator = engine.translator(options, languages=languages, batch_size=batch_size)
         found = [translation.text for translation in translator.translate([texts] if isinstance(texts, str) else texts)]
@@ -101,10 +101,10 @@ def translate_stream(
     Raises:
         LingoLiteError: as of `translate`; or the engine gives whole translations only.
     """
-    state = _state()
-    artifact = model if isinstance(model, Artifact) else Artifact.open(adhoc.model_path(state, _path(model)))
-    options = asked_decoding(artifact, decoding, project=state.project)
-    with open_engine(state, artifact, state.console(), backend=backend, options={}, threads=threads) as engine:
+    context = _context()
+    artifact = model if isinstance(model, Artifact) else Artifact.open(adhoc.model_path(context, _path(model)))
+    options = asked_decoding(artifact, decoding, project=context.project)
+    with open_engine(context, artifact, context.console(), backend=backend, options={}, threads=threads) as engine:
         shown = ""
         for found in engine.translator(options, languages=languages, batch_size=1).translate_in_steps(text):
             if found.text != shown:
@@ -146,14 +146,14 @@ def evaluate_model(
     Raises:
         LingoLiteError: the model, the text or a plugin cannot be used.
     """
-    state = _state()
+    context = _context()
     corpus = adhoc.corpus_input(
-        state, source=Path(source), targets=[Path(target) for target in _listed(targets)], languages=languages
+        context, source=Path(source), targets=[Path(target) for target in _listed(targets)], languages=languages
     )
     with _on_disk(model, tokenizer) as path:
         format = adhoc.format_of(path)
-        chosen = adhoc.backend_for(state, format=format, asked=backend)
-        lead = adhoc.lead_to(state.registry, backend=chosen, format=format)
+        chosen = adhoc.backend_for(context, format=format, asked=backend)
+        lead = adhoc.lead_to(context.registry, backend=chosen, format=format)
         step = {"id": "evaluate", "uses": "evaluate", "model": lead.reference, "backend": chosen, "workers": workers}
         limits = {} if max_samples is None else {"max_samples": max_samples}
         job = adhoc.Job(
@@ -162,7 +162,7 @@ def evaluate_model(
             steps=[*lead.steps, {**step, **limits, "metrics": list(_listed(metrics))}],
             threads=threads,
         )
-        records, _ = adhoc.run_job(state, job, state.console())
+        records, _ = adhoc.run_job(context, job, context.console())
     result = records[-1].result
     assert isinstance(result, EvaluateResult)
     return flat_report(result, records[-1])
@@ -190,19 +190,19 @@ def export_full_model(
     Raises:
         LingoLiteError: the model cannot be exported, or `out` exists.
     """
-    state = _state()
+    context = _context()
     with _on_disk(model, tokenizer) as path:
         job = adhoc.Job(
             command="export_full_model",
             inputs={"model": adhoc.model_input(path)},
             steps=[{"id": "export", "uses": "export", "format": format, "options": options}],
         )
-        adhoc.convert_and_publish(state, job, state.console(), out=Path(out), overwrite=overwrite)
+        adhoc.convert_and_publish(context, job, context.console(), out=Path(out), overwrite=overwrite)
     return Artifact.open(out)
 
 
-def _state() -> State:
-    return State(is_verbose=False, is_quiet=True, no_plugin=())
+def _context() -> JobContext:
+    return JobContext(is_quiet=True)
 
 
 def _listed(values: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:

@@ -34,11 +34,11 @@ from lingolite_cli.commands import (
     verify,
     verify_lock,
 )
-from lingolite_cli.commands.state import State
 from lingolite_cli.commands.usage import MOST_COLUMNS, Command
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.files.disk import full_disk
+from lingolite_cli.jobs.context import JobContext
 
 app = typer.Typer(
     name="lingolite",
@@ -92,7 +92,7 @@ def root(
     ] = False,
 ) -> None:
     """The options that stand before the command."""
-    context.obj = State(is_verbose=verbose, is_quiet=quiet, no_plugin=tuple(no_plugin or ()))
+    context.obj = JobContext(is_verbose=verbose, is_quiet=quiet, no_plugin=tuple(no_plugin or ()))
 
 
 # Typer brings a copy of click since 0.2x, and this is the one class of its errors that both make public.

@@ -1,10 +1,14 @@
-"""Strict TOML: a file becomes typed structs, or an error that names file, TOML path, value and nearest key."""
+"""Strict TOML: a file becomes typed structs, or an error that names file, TOML path, value and nearest key.
+
+Owns the reading of TOML values on the command line, too: `KEY=VALUE`.
+"""
 
 from __future__ import annotations
 
 import re
 import sys
 import types
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -20,6 +24,7 @@ else:
 T = TypeVar("T")
 Path_ = list["str | int"]
 
+_EXAMPLES = {"--budget": "bleu_drop_max=0.5", "--set": "baseline.batch_size=8"}
 _AT = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>.*)`$")
 
@@ -73,6 +78,32 @@ def parse_value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def parse_pairs(pairs: Sequence[str] | None, *, flag: str) -> dict[str, str]:
+    """`KEY=VALUE` arguments of a repeatable flag, their values as text.
+
+    Args:
+        pairs: the arguments; None is none, as a command line gives it.
+        flag: what they follow, for the message.
+
+    Raises:
+        LingoLiteError: one has no `=`, or no key.
+    """
+    found = {}
+    for pair in pairs or ():
+        key, sign, value = pair.partition("=")
+        if not sign or not key:
+            raise LingoLiteError(
+                f"{flag} {pair}: expected KEY=VALUE", hint=f"for example `{flag} {_EXAMPLES.get(flag, 'seed=3')}`"
+            )
+        found[key] = value
+    return found
+
+
+def parse_options(pairs: Sequence[str] | None, *, flag: str = "--option") -> dict[str, Any]:
+    """As `parse_pairs`, with the values that `parse_value` finds in them."""
+    return {key: parse_value(value) for key, value in parse_pairs(pairs, flag=flag).items()}
 
 
 def _explain(message: str, data: Any, type_: Any, where: str) -> LingoLiteError:

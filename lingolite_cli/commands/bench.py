@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag, Languages, Model, parse_languages
-from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs import adhoc
+from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.systems import FORM, AskedSystem, add_shortlisted, default_systems, parse_systems
 from lingolite_cli.jobs.texts import Named, Texts, find_texts, needs_of
 from lingolite_cli.runs.record import BenchmarkResult
@@ -22,7 +23,7 @@ LENGTHS = "32,100,200"
 
 
 def bench(
-    context: typer.Context,
+    typer_context: typer.Context,
     model: Model = None,
     system: Annotated[
         list[str] | None,
@@ -60,22 +61,22 @@ def bench(
     json: JsonFlag = False,
 ) -> None:
     """Measure backends side by side, each alone in a fresh process."""
-    state = state_of(context)
-    console = state.console(json=json)
+    context = context_of(typer_context)
+    console = context.console(json=json)
     if plot is not None:
         check_plot_target(plot)
-    path = adhoc.model_path(state, model)
+    path = adhoc.model_path(context, model)
     corpus = (
         {"tsv" if adhoc.is_tsv(source) else "source": str(source.resolve())}
         if source
-        else adhoc.corpus_input(state, source=None, targets=[], languages=None)
+        else adhoc.corpus_input(context, source=None, targets=[], languages=None)
     )
     pair = parse_languages(languages)
-    asked = parse_systems(system) if system else default_systems(state.registry)
+    asked = parse_systems(system) if system else default_systems(context.registry)
     if shortlist:
         asked = add_shortlisted(asked, model=path)
-    texts = find_texts(state, Named())
-    steps, systems = _systems(state, path, asked, texts)
+    texts = find_texts(context, Named())
+    steps, systems = _systems(context, path, asked, texts)
     benchmark = {
         "id": "bench",
         "uses": "benchmark",
@@ -100,7 +101,7 @@ def bench(
         },
         steps=[*steps, benchmark],
     )
-    records, _ = adhoc.run_job(state, job, console)
+    records, _ = adhoc.run_job(context, job, console)
     result = records[-1].result
     assert isinstance(result, BenchmarkResult)
     console.print_json(result)
@@ -111,7 +112,7 @@ def bench(
 
 
 def _systems(
-    state: State, path: Path, asked: list[AskedSystem], texts: Texts
+    context: JobContext, path: Path, asked: list[AskedSystem], texts: Texts
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The conversions that the systems need, each once, and the systems."""
     steps: list[dict[str, Any]] = []
@@ -121,12 +122,12 @@ def _systems(
         if system.directory:
             reference = f"inputs.{_input(position)}"
         elif system.method:
-            needs = needs_of(state, system.method)
+            needs = needs_of(context, system.method)
             steps.append(texts.quantize_step(f"s{position}-quantize", system.method, needs=needs, model=reference))
             reference = str(steps[-1]["id"])
-            format = state.registry.resolve("quantizer", system.method).spec.produces
+            format = context.registry.resolve("quantizer", system.method).spec.produces
         lead = adhoc.lead_to(
-            state.registry, backend=system.backend, format=format, reference=reference, prefix=f"s{position}-"
+            context.registry, backend=system.backend, format=format, reference=reference, prefix=f"s{position}-"
         )
         steps += lead.steps
         table = {"name": system.name, "model": lead.reference, "backend": system.backend, "options": system.options}

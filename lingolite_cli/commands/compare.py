@@ -9,13 +9,14 @@ import msgspec
 import typer
 
 from lingolite_cli.artifact import MANIFEST_NAME as ARTIFACT_MANIFEST
+from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag, Metrics, Threads, parse_metrics
-from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.evaluation.comparison import Comparison, compare_translations
 from lingolite_cli.evaluation.scorer import Scorer, Translations
 from lingolite_cli.jobs import adhoc
+from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.plugins.specs import MetricSpec
 from lingolite_cli.runs.changes import Changes, compare_runs, regressions
 from lingolite_cli.runs.finished import MANIFEST_NAME, read_run, run_translations, translations_of
@@ -32,7 +33,7 @@ class Side(msgspec.Struct, frozen=True):
 
 
 def compare(
-    context: typer.Context,
+    typer_context: typer.Context,
     first: Annotated[
         Path, typer.Argument(metavar="FIRST", help="A run's directory, an artifact, or a file of translations.")
     ],
@@ -57,17 +58,17 @@ def compare(
     json: JsonFlag = False,
 ) -> None:
     """Compare two systems on the same sentences: what got better, what got worse, and how sure that is."""
-    state = state_of(context)
-    console = state.console(json=json)
-    names = parse_metrics(metrics) or adhoc.project_metrics(state)
-    loaded = {name: state.registry.resolve("metric", name) for name in names}
-    options = state.project.settings.defaults.get("evaluate", {}).get("metric_options", {})
+    context = context_of(typer_context)
+    console = context.console(json=json)
+    names = parse_metrics(metrics) or adhoc.project_metrics(context)
+    loaded = {name: context.registry.resolve("metric", name) for name in names}
+    options = context.project.settings.defaults.get("evaluate", {}).get("metric_options", {})
     made = {
         name: Scorer(metric.create(options=options.get(name)), metric.spec)
         for name, metric in loaded.items()
         if isinstance(metric.spec, MetricSpec)
     }
-    sides = _sides(state, (first, second), threads, console)
+    sides = _sides(context, (first, second), threads, console)
     for path, side in zip((first, second), sides, strict=True):
         if side.manifest is not None and side.manifest.stop is not None:
             console.warn(f"{path} stopped {side.manifest.stop.where}: only what it finished is compared")
@@ -101,7 +102,7 @@ def _show(
         console.print("nothing is surely worse")
 
 
-def _sides(state: State, paths: tuple[Path, Path], threads: int | None, console: Console) -> tuple[Side, Side]:
+def _sides(context: JobContext, paths: tuple[Path, Path], threads: int | None, console: Console) -> tuple[Side, Side]:
     for path in paths:
         if not path.exists():
             raise LingoLiteError(
@@ -109,7 +110,7 @@ def _sides(state: State, paths: tuple[Path, Path], threads: int | None, console:
                 hint="name a run's directory, an artifact or a file of translations; `lingolite history` lists runs",
             )
     artifacts = [path for path in paths if (path / ARTIFACT_MANIFEST).is_file()]
-    evaluated = _evaluate(state, artifacts, threads, console)
+    evaluated = _evaluate(context, artifacts, threads, console)
     first, second = (evaluated[artifacts.index(path)] if path in artifacts else _side(path) for path in paths)
     return first, second
 
@@ -126,18 +127,18 @@ def _side(path: Path) -> Side:
     return Side(run_translations(path, manifest), manifest)
 
 
-def _evaluate(state: State, artifacts: list[Path], threads: int | None, console: Console) -> list[Side]:
+def _evaluate(context: JobContext, artifacts: list[Path], threads: int | None, console: Console) -> list[Side]:
     """The project's test set, translated by artifacts."""
     if not artifacts:
         return []
-    inputs: dict[str, Any] = {"test": adhoc.corpus_input(state, source=None, targets=[], languages=None)}
+    inputs: dict[str, Any] = {"test": adhoc.corpus_input(context, source=None, targets=[], languages=None)}
     steps = []
     for number, path in enumerate(artifacts):
         inputs[f"model{number}"] = adhoc.model_input(path.resolve())
-        backend = adhoc.backend_for(state, format=adhoc.format_of(path))
+        backend = adhoc.backend_for(context, format=adhoc.format_of(path))
         steps.append({"id": f"eval{number}", "uses": "evaluate", "model": f"inputs.model{number}", "backend": backend})
     records, runner = adhoc.run_job(
-        state, adhoc.Job(command="compare", inputs=inputs, steps=steps, threads=threads), console
+        context, adhoc.Job(command="compare", inputs=inputs, steps=steps, threads=threads), console
     )
     files = [runner.finished(record.id).directory / TRANSLATIONS_NAME for record in records]
     return [Side({"translations": translations_of(file)}) for file in files]

@@ -7,26 +7,26 @@ from typing import Any
 import msgspec
 import typer
 
+from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag
-from lingolite_cli.commands.state import state_of
 from lingolite_cli.environment import describe_environment
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.plugins.manager import describe
 from lingolite_cli.plugins.registry import Health, Loaded
 
 
-def doctor(context: typer.Context, json: JsonFlag = False) -> None:
+def doctor(typer_context: typer.Context, json: JsonFlag = False) -> None:
     """Versions, CPU, plugins and engines. Exits 4 when a plugin is broken."""
-    state = state_of(context)
-    console = state.console(json=json)
-    environment = describe_environment(threads=state.project.threads)
-    unhealthy = [entry for entry in state.registry.entries if entry.health is not Health.OK]
-    diagnoses = _diagnoses(state.registry)
+    context = context_of(typer_context)
+    console = context.console(json=json)
+    environment = describe_environment(threads=context.project.threads)
+    unhealthy = [entry for entry in context.registry.entries if entry.health is not Health.OK]
+    diagnoses = _diagnoses(context.registry)
     console.print_json(
         {
             "environment": msgspec.to_builtins(environment),
-            "project": str(state.project.root),
-            "plugins": len(state.registry.entries),
+            "project": str(context.project.root),
+            "plugins": len(context.registry.entries),
             "unhealthy": [{"kind": e.kind, "name": e.name, "health": e.health.value} for e in unhealthy],
             "diagnoses": diagnoses,
         }
@@ -34,8 +34,10 @@ def doctor(context: typer.Context, json: JsonFlag = False) -> None:
     console.print(f"lingolite {environment.lingolite}, Python {environment.python}, {environment.platform}")
     console.print(f"CPU: {environment.cpu}, {environment.cores} cores, {' '.join(environment.cpu_features)}")
     console.print(", ".join(f"{name} {found}" for name, found in environment.packages.items()))
-    console.print(f"project: {state.project.root}" + ("" if state.project.settings_path else " (no lingolite.toml)"))
-    console.print(f"plugins: {len(state.registry.entries)}, of which {len(unhealthy)} cannot be used")
+    console.print(
+        f"project: {context.project.root}" + ("" if context.project.settings_path else " (no lingolite.toml)")
+    )
+    console.print(f"plugins: {len(context.registry.entries)}, of which {len(unhealthy)} cannot be used")
     for entry in unhealthy:
         console.print(
             f"  {entry.kind} {entry.name} of {entry.origin.distribution}: {entry.health.value}: {entry.reason}"

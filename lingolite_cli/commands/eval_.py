@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from lingolite_cli.artifact import canonical_json, write_atomic
+from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import (
     Device,
     JsonFlag,
@@ -23,18 +24,18 @@ from lingolite_cli.commands.options import (
     Workers,
     parse_languages,
     parse_metrics,
-    parse_options,
 )
-from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs import adhoc
+from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.runs.record import EvaluateResult, StepRecord
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME
+from lingolite_cli.schema import parse_options
 from lingolite_cli.views.runs import show_evaluations
 
 
 def eval_(
-    context: typer.Context,
+    typer_context: typer.Context,
     model: Model = None,
     backend: Annotated[
         str | None, typer.Option(metavar="NAME", help="The backend; another format is made if it needs one.")
@@ -69,14 +70,14 @@ def eval_(
     json: JsonFlag = False,
 ) -> None:
     """Translate a test set and score it. Inside a project no option is needed."""
-    state = state_of(context)
-    console = state.console(json=json)
+    context = context_of(typer_context)
+    console = context.console(json=json)
     for file in (output, save_translations):
         if file is not None and file.is_dir():
             raise LingoLiteError(f"{file} is a directory", hint="name the file to write")
-    path = adhoc.model_path(state, model)
-    chosen = _backend(state, path, backend, no_cache=no_cache)
-    lead = adhoc.lead_to(state.registry, backend=chosen, format=adhoc.format_of(path))
+    path = adhoc.model_path(context, model)
+    chosen = _backend(context, path, backend, no_cache=no_cache)
+    lead = adhoc.lead_to(context.registry, backend=chosen, format=adhoc.format_of(path))
     adhoc.note_conversion(lead, console, backend=chosen)
     step = _step(
         chosen, lead.reference, metrics=metrics, batch_size=batch_size, max_samples=max_samples, workers=workers
@@ -84,13 +85,13 @@ def eval_(
     decoding = {"max_length": max_length, "beam_size": beam_size, "length_penalty": length_penalty}
     step["decoding"] = {key: value for key, value in decoding.items() if value is not None}
     step["options"] = adhoc.plugin_options(
-        state.registry,
+        context.registry,
         kind="backend",
         name=chosen,
         flags={"device": device, "provider": provider, "shortlist": shortlist or None},
         pairs=parse_options(option),
     )
-    corpus = adhoc.corpus_input(state, source=source, targets=target or [], languages=parse_languages(languages))
+    corpus = adhoc.corpus_input(context, source=source, targets=target or [], languages=parse_languages(languages))
     job = adhoc.Job(
         command="eval",
         inputs={"model": adhoc.model_input(path), "test": corpus},
@@ -98,7 +99,7 @@ def eval_(
         threads=threads,
         is_fresh=fresh,
     )
-    records, runner = adhoc.run_job(state, job, console)
+    records, runner = adhoc.run_job(context, job, console)
     result = records[-1].result
     assert isinstance(result, EvaluateResult)
     report = flat_report(result, records[-1])
@@ -111,14 +112,14 @@ def eval_(
     show_evaluations(records[-1:], console)
 
 
-def _backend(state: State, path: Path, asked: str | None, *, no_cache: bool) -> str:
+def _backend(context: JobContext, path: Path, asked: str | None, *, no_cache: bool) -> str:
     if no_cache and asked not in (None, "eager"):
         raise LingoLiteError(
             f"--no-cache and --backend {asked} contradict one another", hint="--no-cache means --backend eager"
         )
     if no_cache:
         return "eager"
-    return adhoc.backend_for(state, format=adhoc.format_of(path), asked=asked)
+    return adhoc.backend_for(context, format=adhoc.format_of(path), asked=asked)
 
 
 def _step(backend: str, model: str, *, metrics: Sequence[str] | None, **keys: Any) -> dict[str, Any]:

@@ -7,14 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from lingolite_cli.commands.options import JsonFlag, Model, Options, Out, Overwrite, parse_options
-from lingolite_cli.commands.state import state_of
+from lingolite_cli.commands.context import context_of
+from lingolite_cli.commands.options import JsonFlag, Model, Options, Out, Overwrite
 from lingolite_cli.jobs import adhoc
+from lingolite_cli.schema import parse_options
 from lingolite_cli.views.runs import show_conversion
 
 
 def export(
-    context: typer.Context,
+    typer_context: typer.Context,
     out: Out,
     model: Model = None,
     format: Annotated[str, typer.Option(metavar="NAME", help="The exporter.")] = "onnx",
@@ -35,20 +36,20 @@ def export(
     json: JsonFlag = False,
 ) -> None:
     """Turn a bundle, float or quantized, into another format."""
-    state = state_of(context)
-    console = state.console(json=json)
+    context = context_of(typer_context)
+    console = context.console(json=json)
     options = adhoc.plugin_options(
-        state.registry,
+        context.registry,
         kind="exporter",
         name=format,
         flags={"opset_version": opset_version, "max_seq_len": max_seq_len, "test": test, "optimize": optimize},
         pairs=parse_options(option),
     )
-    inputs = {"model": adhoc.model_input(adhoc.model_path(state, model))}
+    inputs = {"model": adhoc.model_input(adhoc.model_path(context, model))}
     step: dict[str, Any] = {"id": "export", "uses": "export", "format": format, "options": options}
     if shortlist is not None:
         inputs["shortlist"] = {"shortlist": str(shortlist.resolve())}
         step["shortlist"] = "inputs.shortlist"
     job = adhoc.Job(command="export", inputs=inputs, steps=[step])
-    record = adhoc.convert_and_publish(state, job, console, out=out, overwrite=overwrite)
+    record = adhoc.convert_and_publish(context, job, console, out=out, overwrite=overwrite)
     show_conversion(record.result, out, console)

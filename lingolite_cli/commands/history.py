@@ -11,14 +11,15 @@ from typing import Annotated
 import msgspec
 import typer
 
+from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag
-from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.commands.usage import Command
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.history.entry import RunEntry
 from lingolite_cli.history.fill import HistoryDocument, read_history, read_import
 from lingolite_cli.history.series import trends_of
+from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.views.charts import check_plot_target
 from lingolite_cli.views.history import show_entries, show_entry
 from lingolite_cli.views.history_plot import FORMATS, plot_history
@@ -30,7 +31,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def history(
-    context: typer.Context,
+    typer_context: typer.Context,
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only the runs of the recipe of this name.")
     ] = None,
@@ -44,14 +45,14 @@ def history(
     json: JsonFlag = False,
 ) -> None:
     """The project's runs over time. Without a command: the last ones, oldest first, and how their figures went."""
-    if context.invoked_subcommand is not None:
+    if typer_context.invoked_subcommand is not None:
         return
     if plot is not None:
         check_plot_target(plot, formats=FORMATS, example="history.html")
-    state = state_of(context)
-    console = state.console(json=json)
+    context = context_of(typer_context)
+    console = context.console(json=json)
     start = None if since is None else _parse_since(since)
-    entries = _entries(state, console)
+    entries = _entries(context, console)
     if recipe is not None:
         _check_recipe(recipe, entries)
         entries = [entry for entry in entries if entry.recipe == recipe]
@@ -67,23 +68,23 @@ def history(
 
 @app.command(cls=Command)
 def show(
-    context: typer.Context,
+    typer_context: typer.Context,
     run: Annotated[str, typer.Argument(metavar="ID", help="The run, or how its id begins or ends.")],
     json: JsonFlag = False,
 ) -> None:
     """One run: every system that it measured, and what changed since the run before it."""
-    state = state_of(context)
-    console = state.console(json=json)
-    entries = _entries(state, console)
+    context = context_of(typer_context)
+    console = context.console(json=json)
+    entries = _entries(context, console)
     entry = _find(run, entries)
     before = [other for other in entries if other.recipe == entry.recipe and other.id < entry.id]
     console.print_json(entry)
-    show_entry(entry, before[-1] if before else None, root=state.project.root, console=console)
+    show_entry(entry, before[-1] if before else None, root=context.project.root, console=console)
 
 
 @app.command("import", cls=Command)
 def import_(
-    context: typer.Context,
+    typer_context: typer.Context,
     path: Annotated[
         Path,
         typer.Argument(
@@ -93,20 +94,20 @@ def import_(
     json: JsonFlag = False,
 ) -> None:
     """Take runs of elsewhere, or old ones, into this project's history. Those that are there stay as they are."""
-    state = state_of(context)
-    console = state.console(json=json)
-    found = read_import(path, root=state.project.root)
-    known = {entry.id: entry for entry in _entries(state, console)}
+    context = context_of(typer_context)
+    console = context.console(json=json)
+    found = read_import(path, root=context.project.root)
+    known = {entry.id: entry for entry in _entries(context, console)}
     for entry in found:
         _check_same(entry, known.get(entry.id), path)
-    added = state.history(console).add(found)
+    added = context.history(console).add(found)
     console.print_json({"imported": [entry.id for entry in added], "known": len(found) - len(added)})
     console.print(f"{len(added)} imported, {len(found) - len(added)} there already")
 
 
-def _entries(state: State, console: Console) -> list[RunEntry]:
-    project = state.project
-    store = state.history(console)
+def _entries(context: JobContext, console: Console) -> list[RunEntry]:
+    project = context.project
+    store = context.history(console)
     return read_history(store, runs_directory=project.runs_directory, root=project.root, warn=console.warn)
 
 

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
+from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag, Out, Overwrite
-from lingolite_cli.commands.state import state_of
 
 
 def import_(
-    context: typer.Context,
+    typer_context: typer.Context,
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="The checkpoint, a .pt file.")],
     tokenizer: Annotated[
         Path, typer.Option(metavar="PATH", help="The SentencePiece model, or a directory that holds one.")
@@ -35,7 +35,7 @@ def import_(
     json: JsonFlag = False,
 ) -> None:
     """Make a bundle from a LingoLite checkpoint. No code in the checkpoint is ever run."""
-    console = state_of(context).console(json=json)
+    console = context_of(typer_context).console(json=json)
     from lingolite_cli.model.bundle import import_checkpoint
 
     artifact = import_checkpoint(

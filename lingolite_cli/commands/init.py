@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 
 from lingolite_cli.artifact import write_atomic
+from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import Languages, parse_languages
-from lingolite_cli.commands.state import state_of
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.templates import fill_template
 from lingolite_cli.settings import SETTINGS_NAME
 
 
 def init(
-    context: typer.Context,
+    typer_context: typer.Context,
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where; the working directory without it.")] = Path(
         "."
     ),
@@ -27,7 +27,7 @@ def init(
     languages: Languages = "en-da",
 ) -> None:
     """Write lingolite.toml and recipes/mobile.toml for a model of your own. Nothing is overwritten."""
-    console = state_of(context).console()
+    console = context_of(typer_context).console()
     pair = parse_languages(languages) or ("en", "da")
     values = {"model": model, "test": test, "source": pair[0], "target": pair[1]}
     quoted = {key: value.replace("\\", "\\\\").replace('"', '\\"') for key, value in values.items()}

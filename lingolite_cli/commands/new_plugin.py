@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from lingolite_cli.artifact import atomic_directory
-from lingolite_cli.commands.state import state_of
+from lingolite_cli.commands.context import context_of
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.templates import fill_template
 
@@ -38,7 +38,7 @@ _DEPENDENCIES = {
 
 
 def new(
-    context: typer.Context,
+    typer_context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What users shall write, such as `--metrics NAME`.")],
     kind: Annotated[
         Kind, typer.Option(metavar="KIND", help="One of metric, backend, quantizer, exporter and reporter.")
@@ -48,13 +48,13 @@ def new(
     ] = None,
 ) -> None:
     """Write a package with a plugin that works, and a test that holds it to its contract."""
-    state = state_of(context)
-    console = state.console()
+    context = context_of(typer_context)
+    console = context.console()
     if not _NAME.fullmatch(name):
         raise LingoLiteError(
             f"`{name}` cannot be the name of a plugin", hint="use small letters, digits and single hyphens: word-order"
         )
-    taken = [entry for entry in state.registry.of_kind(kind.value) if entry.name == name]
+    taken = [entry for entry in context.registry.of_kind(kind.value) if entry.name == name]
     if taken:
         raise LingoLiteError(
             f"there is a {kind.value} called `{name}` already, of {taken[0].origin.distribution}",

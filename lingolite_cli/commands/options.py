@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from lingolite_cli.commands.state import parse_pairs
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.schema import parse_value
 
 Model = Annotated[Path | None, typer.Option(metavar="DIR", help="The artifact; the project's model without it.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="The directory to make.")]
@@ -72,8 +70,3 @@ def parse_metrics(texts: Sequence[str] | None) -> list[str] | None:
     if not names:
         raise LingoLiteError("--metrics names no metric", hint="for example `--metrics bleu,chrf`")
     return list(names)
-
-
-def parse_options(pairs: Sequence[str] | None, *, flag: str = "--option") -> dict[str, Any]:
-    """`--option KEY=VALUE`, or that of another flag, with TOML values."""
-    return {key: parse_value(value) for key, value in parse_pairs(pairs, flag=flag).items()}

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.new_plugin import new
 from lingolite_cli.commands.options import JsonFlag
-from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.commands.usage import Command
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
+from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.plugins.registry import Entry, Health, Loaded
 
 app = typer.Typer(help="List, show, check and begin plugins.", no_args_is_help=True, rich_markup_mode=None)
@@ -21,11 +22,11 @@ app.command("new", cls=Command)(new)
 
 
 @app.command("list", cls=Command)
-def list_(context: typer.Context, json: JsonFlag = False) -> None:
+def list_(typer_context: typer.Context, json: JsonFlag = False) -> None:
     """All plugins with their kind, distribution, version and health."""
-    state = state_of(context)
-    console = state.console(json=json)
-    entries = sorted(state.registry.entries, key=lambda entry: entry.kind)
+    context = context_of(typer_context)
+    console = context.console(json=json)
+    entries = sorted(context.registry.entries, key=lambda entry: entry.kind)
     console.print_json([_plain(entry) for entry in entries])
     if not console.is_json:
         console.print(_columns([_row(entry) for entry in entries]))
@@ -36,28 +37,28 @@ def list_(context: typer.Context, json: JsonFlag = False) -> None:
 
 @app.command(cls=Command)
 def show(
-    context: typer.Context,
+    typer_context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The plugin's name.")],
     json: JsonFlag = False,
 ) -> None:
     """One plugin: what it reads and makes, its options, and its health."""
-    state = state_of(context)
-    console = state.console(json=json)
-    found = _find(state, name)
+    context = context_of(typer_context)
+    console = context.console(json=json)
+    found = _find(context, name)
     console.print_json([_plain(entry) for entry in found])
     for entry in found:
-        _show(entry, console, is_verbose=state.is_verbose)
+        _show(entry, console, is_verbose=context.is_verbose)
 
 
 @app.command(cls=Command)
 def check(
-    context: typer.Context,
+    typer_context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The plugin's name.")],
 ) -> None:
     """Import a plugin's class. The contracts in `lingolite_cli.testing` go further."""
-    state = state_of(context)
-    console = state.console()
-    for entry in _find(state, name):
+    context = context_of(typer_context)
+    console = context.console()
+    for entry in _find(context, name):
         if entry.health is not Health.OK:
             raise LingoLiteError(
                 f"{entry.kind} `{entry.name}` is {entry.health.value}: {entry.reason}", exit_code=ExitCode.PLUGIN
@@ -71,10 +72,10 @@ def check(
         console.print(f"{entry.kind} {entry.name}: {factory.__module__}.{factory.__qualname__} loads")
 
 
-def _find(state: State, name: str) -> list[Entry]:
-    found = [entry for entry in state.registry.entries if entry.name == name]
+def _find(context: JobContext, name: str) -> list[Entry]:
+    found = [entry for entry in context.registry.entries if entry.name == name]
     if not found:
-        known = {entry.name for entry in state.registry.entries}
+        known = {entry.name for entry in context.registry.entries}
         raise LingoLiteError(f"there is no plugin called `{name}`", hint=did_you_mean(name, known))
     return found
 

@@ -9,21 +9,23 @@ import msgspec
 import typer
 
 from lingolite_cli.artifact import canonical_json, check_target, write_atomic
-from lingolite_cli.commands.options import JsonFlag, Languages, Model, Options, Overwrite, parse_options
-from lingolite_cli.commands.search import Flags, Request, is_given, search_job, search_mixes
-from lingolite_cli.commands.state import State, state_of
+from lingolite_cli.commands.context import context_of, is_given
+from lingolite_cli.commands.options import JsonFlag, Languages, Model, Options, Overwrite
+from lingolite_cli.commands.search import Flags, Request, search_job, search_mixes
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs import adhoc
+from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.quantizer_comparison import RESULTS_NAME, comparison_job, comparison_rows, show_comparison
 from lingolite_cli.jobs.texts import Named, find_texts, needs_of, refuse_needless
+from lingolite_cli.schema import parse_options
 from lingolite_cli.views.runs import show_conversion
 
 _COMPARE = "compare"
 
 
 def quantize(
-    context: typer.Context,
+    typer_context: typer.Context,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="The directory to make; for `compare`, where the results go."),
@@ -70,9 +72,9 @@ def quantize(
     json: JsonFlag = False,
 ) -> None:
     """Make a bundle smaller, compare all ways to do so, or search for the smallest mix of precisions."""
-    state = state_of(context)
-    console = state.console(json=json)
-    path = adhoc.model_path(state, model)
+    context = context_of(typer_context)
+    console = context.console(json=json)
+    path = adhoc.model_path(context, model)
     named = Named(calibration=calibration, data=tuple(data or ()), dev=dev)
     request = Request(
         budget=budget,
@@ -91,29 +93,29 @@ def quantize(
             )
         out = _given(out)
         check_target(out, overwrite=overwrite)
-        chosen = method if is_given(context, "method") else None
-        job = search_job(state, path, request, method=chosen, options=parse_options(option), max_samples=max_samples)
-        search_mixes(state, job, console, out=out, overwrite=overwrite)
+        chosen = method if is_given(typer_context, "method") else None
+        job = search_job(context, path, request, method=chosen, options=parse_options(option), max_samples=max_samples)
+        search_mixes(context, job, console, out=out, overwrite=overwrite)
         return
     request.refuse()
     if method == _COMPARE:
         if option:
             raise LingoLiteError("--option goes to one quantizer", hint="name it with --method")
-        _compare(state, path, named, console, out=out, max_samples=max_samples, overwrite=overwrite)
+        _compare(context, path, named, console, out=out, max_samples=max_samples, overwrite=overwrite)
         return
     out = _given(out)
     if max_samples is not None:
         raise LingoLiteError(
             "--max-samples is for --method compare and for --search", hint="quantizing reads no sentences"
         )
-    needs = needs_of(state, method)
+    needs = needs_of(context, method)
     refuse_needless(named, needs, method=method)
-    texts = find_texts(state, named)
+    texts = find_texts(context, named)
     step = {**texts.quantize_step("quantize", method, needs=needs), "options": parse_options(option)}
     texts.say_which(needs, console)
     inputs = {"model": adhoc.model_input(path), **texts.inputs_for([step])}
     job = adhoc.Job(command="quantize", inputs=inputs, steps=[step])
-    record = adhoc.convert_and_publish(state, job, console, out=out, overwrite=overwrite)
+    record = adhoc.convert_and_publish(context, job, console, out=out, overwrite=overwrite)
     show_conversion(record.result, out, console)
 
 
@@ -124,7 +126,7 @@ def _given(out: Path | None) -> Path:
 
 
 def _compare(
-    state: State,
+    context: JobContext,
     model: Path,
     named: Named,
     console: Console,
@@ -137,15 +139,17 @@ def _compare(
         raise LingoLiteError(f"{out} is a file", hint=f"name a directory: {RESULTS_NAME} is written into it")
     if out is not None and (out / RESULTS_NAME).exists() and not overwrite:
         raise LingoLiteError(f"{out / RESULTS_NAME} exists", hint="choose another place, or pass --overwrite")
-    texts = find_texts(state, named)
-    test = adhoc.corpus_input(state, source=None, targets=[], languages=None)
+    texts = find_texts(context, named)
+    test = adhoc.corpus_input(context, source=None, targets=[], languages=None)
     inputs = {"model": adhoc.model_input(model), "test": test}
-    chosen = comparison_job(state, texts, inputs=inputs, format=adhoc.format_of(model), max_samples=max_samples)
+    chosen = comparison_job(context, texts, inputs=inputs, format=adhoc.format_of(model), max_samples=max_samples)
     job, left_out = chosen.job, chosen.left_out
     texts.say_which(chosen.needs, console)
     for method, why in left_out.items():
         console.warn(f"`{method}` is left out: {why}")
-    outcome = adhoc.make_runner(state, job, console).run(state.project.runs_directory, history=state.history(console))
+    outcome = adhoc.make_runner(context, job, console).run(
+        context.project.runs_directory, history=context.history(console)
+    )
     assert outcome.directory is not None
     rows = comparison_rows(outcome.manifest)
     run = {"environment": outcome.manifest.environment, "run": outcome.manifest.id}

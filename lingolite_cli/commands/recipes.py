@@ -9,8 +9,8 @@ from typing import Annotated
 import msgspec
 import typer
 
+from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag
-from lingolite_cli.commands.state import state_of
 from lingolite_cli.commands.usage import Command
 from lingolite_cli.recipe.plan import make_plan, read_recipe
 
@@ -20,39 +20,39 @@ Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a TO
 
 
 @app.command("list", cls=Command)
-def list_(context: typer.Context, json: JsonFlag = False) -> None:
+def list_(typer_context: typer.Context, json: JsonFlag = False) -> None:
     """The recipes in the project's `recipes/`."""
-    state = state_of(context)
-    console = state.console(json=json)
+    context = context_of(typer_context)
+    console = context.console(json=json)
     found = []
-    for path in sorted((state.project.root / "recipes").glob("*.toml")):
+    for path in sorted((context.project.root / "recipes").glob("*.toml")):
         if path.name.endswith(".lock.toml"):
             continue
-        recipe = read_recipe(path, state.project)
+        recipe = read_recipe(path, context.project)
         found.append({"path": os.path.relpath(path), "name": recipe.name, "summary": recipe.summary})
     console.print_json(found)
     if not found:
-        console.note(f"no recipes in {state.project.root / 'recipes'}; `lingolite init` writes one")
+        console.note(f"no recipes in {context.project.root / 'recipes'}; `lingolite init` writes one")
     for item in found:
         console.print(f"{item['path']}  {item['summary']}")
 
 
 @app.command(cls=Command)
-def check(context: typer.Context, recipe: Recipe) -> None:
+def check(typer_context: typer.Context, recipe: Recipe) -> None:
     """Check a recipe: keys, references, plugins, options, files and formats. Nothing runs."""
-    state = state_of(context)
+    context = context_of(typer_context)
     plan = make_plan(
-        read_recipe(recipe, state.project), path=str(recipe), project=state.project, registry=state.registry
+        read_recipe(recipe, context.project), path=str(recipe), project=context.project, registry=context.registry
     )
-    state.console().print(f"{recipe}: {len(plan.steps)} steps, nothing wrong found")
+    context.console().print(f"{recipe}: {len(plan.steps)} steps, nothing wrong found")
 
 
 @app.command(cls=Command)
-def show(context: typer.Context, recipe: Recipe, json: JsonFlag = False) -> None:
+def show(typer_context: typer.Context, recipe: Recipe, json: JsonFlag = False) -> None:
     """A recipe as it is after the project's defaults are merged under it."""
-    state = state_of(context)
-    console = state.console(json=json)
-    parsed = read_recipe(recipe, state.project)
+    context = context_of(typer_context)
+    console = context.console(json=json)
+    parsed = read_recipe(recipe, context.project)
     console.print_json(parsed)
     for step in parsed.steps:
         console.print(f"{step.id}: {step.__struct_config__.tag}")

@@ -7,17 +7,18 @@ from typing import Annotated
 
 import typer
 
-from lingolite_cli.commands.state import parse_pairs, state_of
+from lingolite_cli.commands.context import context_of
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.execution.runner import Runner
 from lingolite_cli.jobs import locking
 from lingolite_cli.recipe.plan import make_plan, read_recipe
+from lingolite_cli.schema import parse_pairs
 from lingolite_cli.training.launch import num_processes
 from lingolite_cli.views.runs import show_forecast, show_run
 
 
 def run(
-    context: typer.Context,
+    typer_context: typer.Context,
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file.")],
     plan: Annotated[bool, typer.Option("--plan", help="Show what would run, and why; do nothing.")] = False,
     set_: Annotated[
@@ -40,19 +41,19 @@ def run(
         )
     if lock and locked:
         raise LingoLiteError("--lock and --locked contradict each other", hint="--lock writes, --locked compares")
-    state = state_of(context)
-    console = state.console(json=json)
+    context = context_of(typer_context)
+    console = context.console(json=json)
     overrides = parse_pairs(set_, flag="--set")
-    parsed = read_recipe(recipe, state.project, overrides=overrides)
-    checked = make_plan(parsed, path=str(recipe), project=state.project, registry=state.registry)
-    runner = Runner(checked, cache=state.cache, console=console, host=state.registry.host, is_fresh=fresh)
+    parsed = read_recipe(recipe, context.project, overrides=overrides)
+    checked = make_plan(parsed, path=str(recipe), project=context.project, registry=context.registry)
+    runner = Runner(checked, cache=context.cache, console=console, host=context.registry.host, is_fresh=fresh)
     if plan:
         show_forecast(runner.forecast(), console)
         return
     lock_file = locking.read_lock(recipe) if locked else None
     if lock_file is not None:
         locking.check_plan(lock_file, checked, recipe=recipe, console=console)
-    outcome = runner.run(state.project.runs_directory, history=state.history(console))
+    outcome = runner.run(context.project.runs_directory, history=context.history(console))
     show_run(outcome, console)
     if lock_file is not None:
         locking.check_outcome(lock_file, checked, outcome.manifest, recipe=recipe)

@@ -14,15 +14,16 @@ import msgspec
 import typer
 
 from lingolite_cli.artifact import canonical_json, write_atomic
-from lingolite_cli.commands.options import parse_languages, parse_options
-from lingolite_cli.commands.state import State
+from lingolite_cli.commands.options import parse_languages
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.execution.runner import Outcome
 from lingolite_cli.jobs import adhoc
+from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.plugins.registry import Health
 from lingolite_cli.plugins.specs import QuantizerSpec
 from lingolite_cli.runs.record import RunManifest, SearchResult, VerifyResult
+from lingolite_cli.schema import parse_options
 from lingolite_cli.views.precision_search import recipe_fragment, show_search
 from lingolite_cli.views.runs import show_verdicts, show_verification
 
@@ -94,20 +95,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
                 raise LingoLiteError(f"{flag} is for --search", hint=f"pass --search too, or leave out {flag}")
 
 
-def is_given(context: typer.Context, name: str) -> bool:
-    """Whether a parameter stood on the command line."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
-
-
-def search_mixes(state: State, job: adhoc.Job, console: Console, *, out: Path, overwrite: bool) -> None:
+def search_mixes(context: JobContext, job: adhoc.Job, console: Console, *, out: Path, overwrite: bool) -> None:
     """Search, verify what was found as a file of its own, and put it at `out`, where it may stand.
 
     Raises:
         LingoLiteError: none fits (exit code 3), and there is no artifact then.
     """
-    runner = adhoc.make_runner(state, job, console)
-    outcome = runner.run(state.project.runs_directory, history=state.history(console))
+    runner = adhoc.make_runner(context, job, console)
+    outcome = runner.run(context.project.runs_directory, history=context.history(console))
     assert outcome.directory is not None
     found, verified = _results(outcome.manifest)
     is_held = not any(verdict.breaks_run for verdict in verified.verdicts)
@@ -131,7 +126,7 @@ def search_mixes(state: State, job: adhoc.Job, console: Console, *, out: Path, o
 
 
 def search_job(
-    state: State,
+    context: JobContext,
     model: Path,
     request: Request,
     *,
@@ -145,17 +140,17 @@ def search_job(
         LingoLiteError: a flag cannot be read, or there is no text or no plugin to do it with.
     """
     budget = parse_options([request.budget], flag="--budget") if request.budget else dict(_DEFAULT_BUDGET)
-    method = method or _mixing_quantizer(state)
+    method = method or _mixing_quantizer(context)
     languages = parse_languages(request.languages)
     dev = adhoc.corpus_input(
-        state, source=request.source, targets=request.target or [], languages=languages, which="dev"
+        context, source=request.source, targets=request.target or [], languages=languages, which="dev"
     )
     metrics = dict.fromkeys([*(name.removesuffix("_drop_max") for name in budget), "bleu", "chrf"])
     text: dict[str, Any] = {"uses": "evaluate", "corpus": "inputs.dev", "metrics": list(metrics)}
     if max_samples is not None:
         text["max_samples"] = max_samples
-    before = adhoc.backend_for(state, format=adhoc.format_of(model))
-    after = adhoc.backend_for(state, format=state.registry.resolve("quantizer", method).spec.produces)
+    before = adhoc.backend_for(context, format=adhoc.format_of(model))
+    after = adhoc.backend_for(context, format=context.registry.resolve("quantizer", method).spec.produces)
     asked = {
         "precisions": request.precisions and [name.strip() for name in request.precisions.split(",")],
         "granularity": request.granularity,
@@ -174,8 +169,8 @@ def search_job(
     return adhoc.Job(command="search", inputs={"model": adhoc.model_input(model), "dev": dev}, steps=steps)
 
 
-def _mixing_quantizer(state: State) -> str:
-    for entry in state.registry.of_kind("quantizer"):
+def _mixing_quantizer(context: JobContext) -> str:
+    for entry in context.registry.of_kind("quantizer"):
         if entry.health is Health.OK and isinstance(entry.spec, QuantizerSpec) and entry.spec.precisions:
             return entry.name
     raise LingoLiteError(

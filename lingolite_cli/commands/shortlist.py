@@ -8,16 +8,17 @@ from typing import Annotated
 import typer
 
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag, Languages, Model, Overwrite, parse_languages
-from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.disk import check_writable
 from lingolite_cli.jobs import adhoc
+from lingolite_cli.jobs.context import JobContext
 
 
 def shortlist(
-    context: typer.Context,
+    typer_context: typer.Context,
     text: Annotated[
         list[Path], typer.Option(metavar="FILE", help="Parallel text to learn from, a .tsv, plain or .gz; repeatable.")
     ],
@@ -42,19 +43,19 @@ def shortlist(
     json: JsonFlag = False,
 ) -> None:
     """Make a vocabulary shortlist for faster decoding: `lingolite export --shortlist` puts it into an artifact."""
-    state = state_of(context)
-    console = state.console(json=json)
+    context = context_of(typer_context)
+    console = context.console(json=json)
     if out.is_dir() or (out.exists() and not overwrite):
         raise LingoLiteError(f"{out} exists", hint="choose another place, or pass --overwrite for a file")
     check_writable(out.resolve().parent)
-    artifact = Artifact.open(adhoc.model_path(state, model))
-    pair = _languages(state, artifact, parse_languages(languages))
+    artifact = Artifact.open(adhoc.model_path(context, model))
+    pair = _languages(context, artifact, parse_languages(languages))
 
     from lingolite_cli.shortlist.learning import LearningOptions, learn_shortlist, measure_coverage
     from lingolite_cli.tokenization.tokenizer import Tokenizer
 
     tokenizer = Tokenizer(artifact.tokenizer_path)
-    dev_pairs = _dev(state, dev, console)
+    dev_pairs = _dev(context, dev, console)
     pairs = _pairs(text, console)
     console.note(f"learning from {min(len(pairs), max_pairs):,} of {len(pairs):,} pairs")
     options = LearningOptions(
@@ -77,9 +78,9 @@ def shortlist(
         )
 
 
-def _languages(state: State, artifact: Artifact, asked: tuple[str, str] | None) -> tuple[str, str]:
+def _languages(context: JobContext, artifact: Artifact, asked: tuple[str, str] | None) -> tuple[str, str]:
     known = artifact.manifest.languages
-    pair = asked or state.project.settings.languages
+    pair = asked or context.project.settings.languages
     if pair is None and len(known) == 2:
         return known[0], known[1]
     if pair is None:
@@ -104,13 +105,13 @@ def _pairs(files: list[Path], console: Console) -> list[tuple[str, str]]:
     return found
 
 
-def _dev(state: State, named: Path | None, console: Console) -> list[tuple[str, str]]:
+def _dev(context: JobContext, named: Path | None, console: Console) -> list[tuple[str, str]]:
     """Pairs to measure coverage on; none where no text with references is known."""
     from lingolite_cli.corpora.corpus import CorpusSpec, read_corpus
 
-    spec = CorpusSpec(tsv=str(named.resolve())) if named else state.project.settings.dev
+    spec = CorpusSpec(tsv=str(named.resolve())) if named else context.project.settings.dev
     if spec is None or not (spec.tsv or spec.references):
         console.note("coverage is not measured: there is no --dev, and no [dev] with references in lingolite.toml")
         return []
-    corpus = read_corpus(spec, name="dev", root=state.project.root)
+    corpus = read_corpus(spec, name="dev", root=context.project.root)
     return list(zip(corpus.sources, corpus.references[0], strict=True))

@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import (
     Device,
     JsonFlag,
@@ -22,20 +23,19 @@ from lingolite_cli.commands.options import (
     Threads,
     Workers,
     parse_languages,
-    parse_options,
 )
-from lingolite_cli.commands.state import state_of
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs import adhoc
 from lingolite_cli.jobs.engine import asked_decoding, open_engine
+from lingolite_cli.schema import parse_options
 
 if TYPE_CHECKING:
     from lingolite_cli.decoding.translator import Translation, Translator
 
 
 def translate(
-    context: typer.Context,
+    typer_context: typer.Context,
     text: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Sentences; stdin without them.")] = None,
     file: Annotated[
         Path | None, typer.Option("--file", "-f", metavar="FILE", help="Translate a file, line by line.")
@@ -64,15 +64,15 @@ def translate(
     json: JsonFlag = False,
 ) -> None:
     """Translate. One line in, one line out, in order; empty lines stay empty."""
-    state = state_of(context)
-    console = state.console(json=json)
+    context = context_of(typer_context)
+    console = context.console(json=json)
     if text and file:
         raise LingoLiteError("both text and --file were given", hint="pass one of them")
     if stream:
         _check_stream(is_json=json, n_best=n_best, batch_size=batch_size, workers=workers)
-    artifact = Artifact.open(adhoc.model_path(state, model))
+    artifact = Artifact.open(adhoc.model_path(context, model))
     asked = {"beam_size": beam_size, "length_penalty": length_penalty, "n_best": n_best, "max_length": max_length}
-    decoding = asked_decoding(artifact, asked, project=state.project)
+    decoding = asked_decoding(artifact, asked, project=context.project)
     lines = _typed(text) if text else _read_lines(file)
     # Lines that are typed in are answered one by one; a file or a pipe is sorted into batches.
     is_typed = not text and file is None and sys.stdin.isatty()
@@ -82,11 +82,13 @@ def translate(
             hint="leave it out, or translate a file or a pipe",
         )
     size = batch_size or (1 if text or is_typed else 32)
-    name = adhoc.backend_for(state, format=artifact.manifest.format, asked=backend)
+    name = adhoc.backend_for(context, format=artifact.manifest.format, asked=backend)
     flags = {"device": device, "provider": provider, "shortlist": shortlist or None}
-    options = adhoc.plugin_options(state.registry, kind="backend", name=name, flags=flags, pairs=parse_options(option))
+    options = adhoc.plugin_options(
+        context.registry, kind="backend", name=name, flags=flags, pairs=parse_options(option)
+    )
     with open_engine(
-        state, artifact, console, backend=name, options=options, threads=threads, workers=workers or 1
+        context, artifact, console, backend=name, options=options, threads=threads, workers=workers or 1
     ) as engine:
         for warning in engine.warnings:
             console.warn(warning)

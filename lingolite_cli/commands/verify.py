@@ -10,6 +10,7 @@ import typer
 
 from lingolite_cli.benchmark.noise import MIN_ROUNDS
 from lingolite_cli.budgets.timed import TIMED_BUDGETS
+from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import (
     JsonFlag,
     Languages,
@@ -18,19 +19,19 @@ from lingolite_cli.commands.options import (
     Threads,
     parse_languages,
     parse_metrics,
-    parse_options,
 )
-from lingolite_cli.commands.state import State, state_of
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.jobs import adhoc
+from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.plugins.specs import MetricSpec
 from lingolite_cli.recipe.steps.judgement import metric_budget_names
 from lingolite_cli.runs.record import VerifyResult
+from lingolite_cli.schema import parse_options
 from lingolite_cli.views.runs import show_evaluations, show_verdicts, show_verification, verdict_line
 
 
 def verify(
-    context: typer.Context,
+    typer_context: typer.Context,
     candidate: Annotated[Path, typer.Argument(metavar="CANDIDATE", help="The artifact to judge.")],
     model: Model = None,
     source: Annotated[
@@ -94,10 +95,10 @@ def verify(
 
     Those on size, time and memory also as ratios to the model: size_ratio_max, tokens_per_second_ratio_min.
     """
-    state = state_of(context)
-    console = state.console(json=json)
-    reference = adhoc.model_path(state, model)
-    corpus = adhoc.corpus_input(state, source=source, targets=target or [], languages=parse_languages(languages))
+    context = context_of(typer_context)
+    console = context.console(json=json)
+    reference = adhoc.model_path(context, model)
+    corpus = adhoc.corpus_input(context, source=source, targets=target or [], languages=parse_languages(languages))
     timing = {
         "num_sentences": num_sentences,
         "batch_size": batch_size,
@@ -105,7 +106,7 @@ def verify(
         "max_rounds": max_rounds,
     }
     budgets = parse_options(budget, flag="--budget")
-    scored = {"max_samples": max_samples, "metrics": _metrics(state, parse_metrics(metrics), set(budgets))}
+    scored = {"max_samples": max_samples, "metrics": _metrics(context, parse_metrics(metrics), set(budgets))}
     step: dict[str, Any] = {"id": "verify", "uses": "verify", "reference": "reference", "candidate": "candidate"}
     job = adhoc.Job(
         command="verify",
@@ -115,8 +116,8 @@ def verify(
             "test": corpus,
         },
         steps=[
-            _evaluate(state, "reference", reference, reference_backend, scored),
-            _evaluate(state, "candidate", candidate, candidate_backend, scored),
+            _evaluate(context, "reference", reference, reference_backend, scored),
+            _evaluate(context, "candidate", candidate, candidate_backend, scored),
             {
                 **step,
                 "budget": budgets,
@@ -126,7 +127,7 @@ def verify(
         ],
         threads=threads,
     )
-    records, _ = adhoc.run_job(state, job, console)
+    records, _ = adhoc.run_job(context, job, console)
     result = records[-1].result
     assert isinstance(result, VerifyResult)
     console.print_json(result)
@@ -138,14 +139,14 @@ def verify(
         raise typer.Exit(ExitCode.BUDGET_BROKEN)
 
 
-def _metrics(state: State, asked: Sequence[str] | None, budgets: set[str]) -> list[str]:
+def _metrics(context: JobContext, asked: Sequence[str] | None, budgets: set[str]) -> list[str]:
     """Those that were asked for, or the project's, and those that a budget is on."""
     budgeted = [
         entry.name
-        for entry in state.registry.of_kind("metric")
+        for entry in context.registry.of_kind("metric")
         if isinstance(entry.spec, MetricSpec) and budgets.intersection(metric_budget_names(entry.spec))
     ]
-    return list(dict.fromkeys([*(asked or adhoc.project_metrics(state)), *budgeted]))
+    return list(dict.fromkeys([*(asked or adhoc.project_metrics(context)), *budgeted]))
 
 
 def _timing(asked: Mapping[str, int | None], budgets: set[str]) -> dict[str, int]:
@@ -161,7 +162,9 @@ def _timing(asked: Mapping[str, int | None], budgets: set[str]) -> dict[str, int
     return given
 
 
-def _evaluate(state: State, name: str, path: Path, backend: str | None, scored: Mapping[str, Any]) -> dict[str, Any]:
-    chosen = adhoc.backend_for(state, format=adhoc.format_of(path), asked=backend)
+def _evaluate(
+    context: JobContext, name: str, path: Path, backend: str | None, scored: Mapping[str, Any]
+) -> dict[str, Any]:
+    chosen = adhoc.backend_for(context, format=adhoc.format_of(path), asked=backend)
     step: dict[str, Any] = {"id": name, "uses": "evaluate", "model": f"inputs.{name}", "backend": chosen}
     return {**step, **{key: value for key, value in scored.items() if value is not None}}

@@ -10,8 +10,8 @@ import msgspec
 import typer
 
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag
-from lingolite_cli.commands.state import state_of
 from lingolite_cli.console import Console, status_text
 from lingolite_cli.environment import cpu_features
 from lingolite_cli.errors import ExitCode, LingoLiteError
@@ -44,7 +44,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def verify_lock(
-    context: typer.Context,
+    typer_context: typer.Context,
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe whose lock is checked.")],
     run: Annotated[
         Path | None, typer.Option("--run", metavar="DIR", help="The run to check; without it, the last one.")
@@ -52,16 +52,16 @@ def verify_lock(
     json: JsonFlag = False,
 ) -> None:
     """Check a lock against the inputs, packages and artifacts of this machine. Exits 3 when something differs."""
-    state = state_of(context)
-    console = state.console(json=json)
+    context = context_of(typer_context)
+    console = context.console(json=json)
     lock = read_lock(recipe)
     plan = make_plan(
-        read_recipe(recipe, state.project), path=str(recipe), project=state.project, registry=state.registry
+        read_recipe(recipe, context.project), path=str(recipe), project=context.project, registry=context.registry
     )
     now = describe_plan(plan)
     drifts = [say(drift) for drift in plan_drift(lock, now)]
     findings = [Finding(what="inputs, packages, options", differences=drifts, elsewhere="the same")]
-    directory = run or last_run(state.project.runs_directory / lock.recipe)
+    directory = run or last_run(context.project.runs_directory / lock.recipe)
     if directory is not None:
         findings += _outcome_findings(lock, now, directory)
     _show(findings, lock, directory, console)

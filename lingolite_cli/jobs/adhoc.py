@@ -13,11 +13,11 @@ from typing import Any, Literal
 import msgspec
 
 from lingolite_cli.artifact import Artifact, atomic_directory, check_target, read_manifest
-from lingolite_cli.commands.state import State
 from lingolite_cli.console import Console
 from lingolite_cli.corpora.corpus import CorpusSpec
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.execution.runner import Runner
+from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.plugins.registry import Health, Registry
 from lingolite_cli.plugins.specs import Spec
 from lingolite_cli.recipe.model import DEFAULT_METRICS, Recipe
@@ -50,18 +50,18 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     is_fresh: bool = False
 
 
-def run_job(state: State, job: Job, console: Console) -> tuple[list[StepRecord], Runner]:
+def run_job(context: JobContext, job: Job, console: Console) -> tuple[list[StepRecord], Runner]:
     """Check and run a job.
 
     Returns:
         A record a step, and the runner, which knows where finished steps lie.
     """
-    runner = make_runner(state, job, console)
+    runner = make_runner(context, job, console)
     with runner.scratch():
         return runner.execute(), runner
 
 
-def make_runner(state: State, job: Job, console: Console) -> Runner:
+def make_runner(context: JobContext, job: Job, console: Console) -> Runner:
     """Check a job, the project's defaults laid under its steps.
 
     Raises:
@@ -80,20 +80,20 @@ def make_runner(state: State, job: Job, console: Console) -> Runner:
     if job.threads is not None:
         data["threads"] = job.threads
     where = f"lingolite {job.command}"
-    recipe = convert(merge_defaults(data, state.project.settings.defaults), Recipe, where=where)
-    plan = make_plan(recipe, path=where, project=state.project, registry=state.registry)
-    host = state.registry.host
-    return Runner(plan, cache=state.cache, console=console, host=host, is_fresh=job.is_fresh)
+    recipe = convert(merge_defaults(data, context.project.settings.defaults), Recipe, where=where)
+    plan = make_plan(recipe, path=where, project=context.project, registry=context.registry)
+    host = context.registry.host
+    return Runner(plan, cache=context.cache, console=console, host=host, is_fresh=job.is_fresh)
 
 
-def convert_and_publish(state: State, job: Job, console: Console, *, out: Path, overwrite: bool) -> StepRecord:
+def convert_and_publish(context: JobContext, job: Job, console: Console, *, out: Path, overwrite: bool) -> StepRecord:
     """Run a job whose last step makes an artifact, and copy that to `out`.
 
     Raises:
         LingoLiteError: as the steps; or `out` exists, which is refused before any work.
     """
     check_target(out, overwrite=overwrite)
-    records, runner = run_job(state, job, console)
+    records, runner = run_job(context, job, console)
     publish_artifact(runner.finished(records[-1].id).artifact_path, out, overwrite=overwrite)
     return records[-1]
 
@@ -110,7 +110,7 @@ def publish_artifact(source: Path | None, target: Path, *, overwrite: bool) -> N
                 copy.write_bytes(file.read_bytes())
 
 
-def model_path(state: State, model: Path | None) -> Path:
+def model_path(context: JobContext, model: Path | None) -> Path:
     """The artifact that was named, or the project's.
 
     Raises:
@@ -118,7 +118,7 @@ def model_path(state: State, model: Path | None) -> Path:
     """
     if model is not None:
         return model.resolve()
-    project = state.project
+    project = context.project
     if project.settings.model is None:
         raise LingoLiteError(
             "no model: there is no --model, and no `model` in lingolite.toml",
@@ -133,7 +133,7 @@ def model_input(path: Path) -> dict[str, Any]:
 
 
 def corpus_input(
-    state: State,
+    context: JobContext,
     *,
     source: Path | None,
     targets: Sequence[Path],
@@ -153,22 +153,22 @@ def corpus_input(
             if not targets
             else {"source": str(source.resolve()), "references": [str(target.resolve()) for target in targets]}
         )
-        chosen = languages or state.project.settings.languages
+        chosen = languages or context.project.settings.languages
         return {**named, "languages": list(chosen)} if chosen else named
-    known = state.project.settings.test if which == "test" else state.project.settings.dev
+    known = context.project.settings.test if which == "test" else context.project.settings.dev
     if known is None:
         raise LingoLiteError(
             f"no {which} set: there is no --source, and no [{which}] in lingolite.toml",
             hint="pass --source FILE --target FILE",
         )
-    plain = project_corpus(state, known)
+    plain = project_corpus(context, known)
     return {**plain, "languages": list(languages)} if languages else plain
 
 
-def project_corpus(state: State, spec: CorpusSpec) -> dict[str, Any]:
+def project_corpus(context: JobContext, spec: CorpusSpec) -> dict[str, Any]:
     """A text of lingolite.toml as a recipe's input: its paths absolute."""
     plain: dict[str, Any] = {key: value for key, value in msgspec.to_builtins(spec).items() if value}
-    root = state.project.root
+    root = context.project.root
     for key in ("tsv", "source"):
         if key in plain:
             plain[key] = str(root / plain[key])
@@ -215,18 +215,20 @@ def note_conversion(lead: Conversion, console: Console, *, backend: str) -> None
         console.note(f"backend `{backend}` runs another format: the model is converted ({step['uses']}) into the cache")
 
 
-def converted(state: State, artifact: Artifact, console: Console, *, backend: str, threads: int) -> Artifact:
+def converted(context: JobContext, artifact: Artifact, console: Console, *, backend: str, threads: int) -> Artifact:
     """What `backend` can run of `artifact`: itself, or what plugins make of it in the cache.
 
     Raises:
         LingoLiteError: as of `lead_to`, or of the conversion.
     """
-    lead = lead_to(state.registry, backend=backend, format=artifact.manifest.format)
+    lead = lead_to(context.registry, backend=backend, format=artifact.manifest.format)
     if not lead.steps:
         return artifact
     note_conversion(lead, console, backend=backend)
     inputs = {"model": model_input(artifact.path.resolve())}
-    records, runner = run_job(state, Job(command="convert", inputs=inputs, steps=lead.steps, threads=threads), console)
+    records, runner = run_job(
+        context, Job(command="convert", inputs=inputs, steps=lead.steps, threads=threads), console
+    )
     path = runner.finished(records[-1].id).artifact_path
     assert path is not None, "a conversion makes an artifact"
     return Artifact.open(path)
@@ -241,31 +243,31 @@ def _leads(spec: Any, format: str, accepts: frozenset[str]) -> bool:
     return format in spec.accepts and spec.produces in accepts and not getattr(spec, "needs", None)
 
 
-def backend_for(state: State, *, format: str, asked: str | None = None) -> str:
+def backend_for(context: JobContext, *, format: str, asked: str | None = None) -> str:
     """The backend that was asked for; else the project's if it runs `format`, or the first that does.
 
     Raises:
         LingoLiteError: none does, or the project's is not usable.
     """
-    found = asked or able_backend(state, format=format)
+    found = asked or able_backend(context, format=format)
     if found is None:
         raise LingoLiteError(f"no backend runs format {format}", hint="`lingolite plugins list` shows the backends")
     return found
 
 
-def able_backend(state: State, *, format: str) -> str | None:
+def able_backend(context: JobContext, *, format: str) -> str | None:
     """The project's backend if it runs `format`, or the first that does; None where none does.
 
     Raises:
         LingoLiteError: the project's backend is not usable.
     """
-    preferred = state.project.settings.defaults.get("evaluate", {}).get("backend")
+    preferred = context.project.settings.defaults.get("evaluate", {}).get("backend")
     if preferred is not None:
-        state.registry.resolve("backend", str(preferred))
+        context.registry.resolve("backend", str(preferred))
     preferred = preferred or "cached"
     able = [
         entry.name
-        for entry in state.registry.of_kind("backend")
+        for entry in context.registry.of_kind("backend")
         if entry.health is Health.OK and format in _spec(entry).accepts
     ]
     if preferred in able:
@@ -278,9 +280,9 @@ def format_of(path: Path) -> str:
     return read_manifest(path).format
 
 
-def project_metrics(state: State) -> list[str]:
+def project_metrics(context: JobContext) -> list[str]:
     """The metrics that a project scores by where none are named."""
-    return list(state.project.settings.defaults.get("evaluate", {}).get("metrics", DEFAULT_METRICS))
+    return list(context.project.settings.defaults.get("evaluate", {}).get("metrics", DEFAULT_METRICS))
 
 
 def plugin_options(

@@ -7,11 +7,11 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.commands.state import State
 from lingolite_cli.console import Console
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs.adhoc import backend_for, converted
+from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.recipe.decoding import resolve_decoding
 from lingolite_cli.settings import SETTINGS_NAME, Project
 
@@ -61,7 +61,7 @@ class Engine:
 
 @contextmanager
 def open_engine(
-    state: State,
+    context: JobContext,
     artifact: Artifact,
     console: Console,
     *,
@@ -73,7 +73,7 @@ def open_engine(
     """Open `artifact` with a backend; it is closed with the block. Another format is made in the cache if it needs one.
 
     Args:
-        state: the invocation.
+        context: project and plugins.
         artifact: what to run.
         console: told of a conversion.
         backend: its name; None is the one that fits.
@@ -84,21 +84,21 @@ def open_engine(
     Raises:
         LingoLiteError: the backend cannot be used, or no plugin leads from this format to one that it runs.
     """
-    threads = state.project.threads if threads is None else threads
+    threads = context.project.threads if threads is None else threads
     if threads < 1:
         raise LingoLiteError(f"threads must be at least 1, not {threads}")
-    name = backend_for(state, format=artifact.manifest.format, asked=backend)
-    loaded = state.registry.resolve("backend", name)
+    name = backend_for(context, format=artifact.manifest.format, asked=backend)
+    loaded = context.registry.resolve("backend", name)
     loaded.options(options)  # what is wrong in them is refused before a conversion
-    artifact = converted(state, artifact, console, backend=name, threads=threads)
+    artifact = converted(context, artifact, console, backend=name, threads=threads)
     from lingolite_cli.workers.pool import open_backend
 
-    blocked = tuple(sorted(state.registry.host.blocked))
+    blocked = tuple(sorted(context.registry.host.blocked))
     made, capabilities = open_backend(
         loaded, artifact, options=options, threads=threads, workers=workers, blocked=blocked
     )
     with closing(made):
-        yield Engine(artifact, made, capabilities=capabilities, project=state.project)
+        yield Engine(artifact, made, capabilities=capabilities, project=context.project)
 
 
 def asked_decoding(artifact: Artifact, asked: Mapping[str, Any], *, project: Project) -> DecodingOptions:

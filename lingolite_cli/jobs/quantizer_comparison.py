@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli.commands.state import State
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.intervals import spelled
 from lingolite_cli.jobs import adhoc
+from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.texts import Texts
 from lingolite_cli.plugins.registry import Health
 from lingolite_cli.runs.record import BenchmarkResult, RunManifest, VerifyResult
@@ -55,7 +55,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 def comparison_job(
-    state: State, texts: Texts, *, inputs: dict[str, Any], format: str, max_samples: int | None
+    context: JobContext, texts: Texts, *, inputs: dict[str, Any], format: str, max_samples: int | None
 ) -> Comparison:
     """Each method that reads `format` and has the text that it needs, through each backend that runs what it made.
 
@@ -64,8 +64,8 @@ def comparison_job(
     left_out: dict[str, str] = {}
     needs: frozenset[str] = frozenset()
     steps: list[dict[str, Any]] = []
-    candidates = _candidates_of(state, steps, method=_BASELINE, model=adhoc.MODEL, format=format)
-    for entry in state.registry.of_kind("quantizer"):
+    candidates = _candidates_of(context, steps, method=_BASELINE, model=adhoc.MODEL, format=format)
+    for entry in context.registry.of_kind("quantizer"):
         spec: Any = entry.spec
         if entry.health is not Health.OK or format not in spec.accepts or spec.precisions:
             continue
@@ -76,7 +76,7 @@ def comparison_job(
             continue
         needs |= spec.needs
         steps.append(texts.quantize_step(entry.name, entry.name, needs=spec.needs))
-        candidates += _candidates_of(state, steps, method=entry.name, model=entry.name, format=spec.produces)
+        candidates += _candidates_of(context, steps, method=entry.name, model=entry.name, format=spec.produces)
     if len(candidates) < 2:
         raise LingoLiteError(
             f"there is nothing to compare: no quantizer that can be used here reads format {format}",
@@ -95,17 +95,17 @@ def comparison_job(
 
 
 def _candidates_of(
-    state: State, steps: list[dict[str, Any]], *, method: str, model: str, format: str
+    context: JobContext, steps: list[dict[str, Any]], *, method: str, model: str, format: str
 ) -> list[Candidate]:
     """An artifact as it is and exported, each through the backend that runs it, where one does."""
     ways = [(model, format)]
-    for entry in state.registry.of_kind("exporter"):
+    for entry in context.registry.of_kind("exporter"):
         spec: Any = entry.spec
         if entry.health is Health.OK and format in spec.accepts:
             step = f"{method}-{entry.name}-files"
             steps.append({"id": step, "uses": "export", "format": entry.name, "model": model})
             ways.append((step, spec.produces))
-    backends = [(reference, adhoc.able_backend(state, format=format)) for reference, format in ways]
+    backends = [(reference, adhoc.able_backend(context, format=format)) for reference, format in ways]
     found = [Candidate(f"{method}-{backend}", method, reference, backend) for reference, backend in backends if backend]
     if not found:
         raise LingoLiteError(

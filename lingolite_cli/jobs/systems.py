@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from lingolite_cli.artifact import SHORTLIST_NAME, read_manifest
-from lingolite_cli.commands.options import parse_options
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.plugins.registry import Health, Registry
+from lingolite_cli.schema import parse_options
 
 FORM = "BACKEND[@METHOD|@DIR][,KEY=VALUE…]"
 _WITH_SHORTLIST = "shortlist=true"

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli.commands.state import State
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs import adhoc
+from lingolite_cli.jobs.context import JobContext
 
 CALIBRATION = "calibration"
 TRAINING = "training"
@@ -69,13 +69,13 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True):
             console.note(self.notes[need])
 
 
-def needs_of(state: State, method: str) -> frozenset[str]:
+def needs_of(context: JobContext, method: str) -> frozenset[str]:
     """What the quantizer called `method` needs besides a model.
 
     Raises:
         LingoLiteError: there is no such quantizer, or it is not healthy.
     """
-    needs: frozenset[str] = state.registry.resolve("quantizer", method).spec.needs
+    needs: frozenset[str] = context.registry.resolve("quantizer", method).spec.needs
     return needs
 
 
@@ -92,42 +92,42 @@ def refuse_needless(named: Named, needs: frozenset[str], *, method: str) -> None
             raise LingoLiteError(f"`{method}` trains nothing", hint=f"leave out {flag}")
 
 
-def find_texts(state: State, named: Named) -> Texts:
+def find_texts(context: JobContext, named: Named) -> Texts:
     """The texts that were named, and the project's in the place of those that were not."""
     texts = Texts()
-    _find_calibration(texts, state, named.calibration)
-    _find_training(texts, state, named)
+    _find_calibration(texts, context, named.calibration)
+    _find_training(texts, context, named)
     return texts
 
 
-def _find_calibration(texts: Texts, state: State, named: Path | None) -> None:
-    dev = state.project.settings.dev
+def _find_calibration(texts: Texts, context: JobContext, named: Path | None) -> None:
+    dev = context.project.settings.dev
     if named is None and dev is None:
         hint = "name it as [dev] in lingolite.toml, or for `lingolite quantize` with --calibration FILE"
         texts.missing[CALIBRATION] = ("text to run the model on", hint)
         return
     if named is not None:
-        text = _text(state, named, is_tsv=adhoc.is_tsv(named))
+        text = _text(context, named, is_tsv=adhoc.is_tsv(named))
         origin = ""
     else:
         assert dev is not None
-        text, origin = adhoc.project_corpus(state, dev), f", [dev] of {state.project.settings_path}"
+        text, origin = adhoc.project_corpus(context, dev), f", [dev] of {context.project.settings_path}"
     texts.inputs[CALIBRATION] = text
     texts.keys[CALIBRATION] = {CALIBRATION: f"inputs.{CALIBRATION}"}
     texts.notes[CALIBRATION] = f"calibrating on {text.get('tsv') or text['source']}{origin}"
 
 
-def _find_training(texts: Texts, state: State, named: Named) -> None:
-    data = _training_data(state, named.data)
+def _find_training(texts: Texts, context: JobContext, named: Named) -> None:
+    data = _training_data(context, named.data)
     if not data:
         hint = "name it as [[train]] in lingolite.toml, or for `lingolite quantize` with --data FILE"
         texts.missing[TRAINING] = ("parallel text to train on", hint)
         return
-    settings = state.project.settings
+    settings = context.project.settings
     if named.dev is not None:
-        dev = _text(state, named.dev, is_tsv=True)
+        dev = _text(context, named.dev, is_tsv=True)
     elif settings.dev is not None and (settings.dev.tsv or settings.dev.references):
-        dev = adhoc.project_corpus(state, settings.dev)
+        dev = adhoc.project_corpus(context, settings.dev)
     else:
         hint = "name it as [dev] in lingolite.toml, or for `lingolite quantize` with --dev FILE"
         texts.missing[TRAINING] = ("text with references to choose its weights by", hint)
@@ -139,22 +139,22 @@ def _find_training(texts: Texts, state: State, named: Named) -> None:
     texts.notes[TRAINING] = f"training on {files}; choosing weights by {dev.get('tsv') or dev['source']}"
 
 
-def _training_data(state: State, named: Sequence[Path]) -> dict[str, dict[str, Any]]:
+def _training_data(context: JobContext, named: Sequence[Path]) -> dict[str, dict[str, Any]]:
     """`train`, `train-2`, …"""
     if named:
         found: list[dict[str, Any]] = [{"pairs": str(path.resolve())} for path in named]
     else:
-        root = state.project.root
+        root = context.project.root
         found = []
-        for spec in state.project.settings.train:
+        for spec in context.project.settings.train:
             paths = [str(path) for path in spec.paths(root)]
             pairs = paths[0] if len(paths) == 1 else paths
             found.append({"pairs": pairs, "short_share": spec.short_share})
     return {f"train-{number}" if number > 1 else "train": text for number, text in enumerate(found, start=1)}
 
 
-def _text(state: State, path: Path, *, is_tsv: bool) -> dict[str, Any]:
-    languages = state.project.settings.languages
+def _text(context: JobContext, path: Path, *, is_tsv: bool) -> dict[str, Any]:
+    languages = context.project.settings.languages
     text: dict[str, Any] = {"tsv" if is_tsv else "source": str(path.resolve())}
     return {**text, "languages": list(languages)} if languages else text
 

@@ -70,7 +70,7 @@ def test_a_bug_exits_1_with_its_traceback(lingolite: Callable[..., Outcome], mon
     def find_project() -> None:
         raise IndexError("nobody thought of this")
 
-    monkeypatch.setattr("lingolite_cli.commands.state.find_project", find_project)
+    monkeypatch.setattr("lingolite_cli.jobs.context.find_project", find_project)
     outcome = lingolite("plugins", "list")
     assert outcome.code == 1
     assert outcome.out == ""
@@ -87,7 +87,7 @@ def test_the_exit_code_of_an_error_is_the_commands(
     def find_project() -> None:
         raise LingoLiteError("an engine is gone", exit_code=ExitCode.PLUGIN)
 
-    monkeypatch.setattr("lingolite_cli.commands.state.find_project", find_project)
+    monkeypatch.setattr("lingolite_cli.jobs.context.find_project", find_project)
     assert lingolite("plugins", "list") == Outcome(4, "", "error: an engine is gone\n")
 
 

@@ -14,7 +14,7 @@ from command_line import Outcome, contents, read_run, run_command, runs
 from safetensors.numpy import load_file
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.commands.state import State
+from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.quantizer_comparison import Comparison, comparison_job
 from lingolite_cli.jobs.texts import Named, find_texts
 from lingolite_cli.runs.record import EvaluateResult, QuantizeResult, TrainingRecord, VerifyResult
@@ -287,12 +287,12 @@ def test_keys_that_are_missing_or_would_be_ignored_are_refused(lingolite: Comman
 
 def test_compared_where_there_is_text_to_train_on(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
-    state = State(is_verbose=False, is_quiet=True, no_plugin=())
+    context = JobContext(is_quiet=True)
     named = Named(data=(project / "train.tsv",), dev=project / "dev.tsv")
 
     def compared(named: Named) -> Comparison:
-        texts = find_texts(state, named)
-        return comparison_job(state, texts, inputs={}, format="bundle", max_samples=None)
+        texts = find_texts(context, named)
+        return comparison_job(context, texts, inputs={}, format="bundle", max_samples=None)
 
     left_out = compared(Named())
     assert "qat-int8" not in [step["id"] for step in left_out.job.steps]

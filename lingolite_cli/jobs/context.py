@@ -1,30 +1,30 @@
-"""What all commands share: the options before the command, the project, and the plugins, each found on first use."""
+"""What every job starts from: the project, its plugins, its cache and its history, each found on first use.
+
+Owns how they are found. What is asked for before the command (`--quiet`, `--no-plugin`) comes in as plain values; the
+command line reads it, and this module knows no command line.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 
-import typer
-
 from lingolite_cli.console import Console
-from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.history.store import HistoryStore
 from lingolite_cli.plugins.registry import Health, Registry, load_registry
 from lingolite_cli.recipe.cache import StepCache
 from lingolite_cli.settings import Project, find_project
 
 
-class State:
-    """The context of one invocation.
+class JobContext:
+    """The context of one command, or of one call of the Python API.
 
     Args:
         is_verbose: show tracebacks.
         is_quiet: no progress and no remarks.
-        no_plugin: names that `--no-plugin` blocked.
+        no_plugin: names of plugins or distributions that are not loaded.
     """
 
-    def __init__(self, *, is_verbose: bool, is_quiet: bool, no_plugin: tuple[str, ...]) -> None:
+    def __init__(self, *, is_verbose: bool = False, is_quiet: bool = False, no_plugin: tuple[str, ...] = ()) -> None:
         self.is_verbose = is_verbose
         self.is_quiet = is_quiet
         self._no_plugin = no_plugin
@@ -36,7 +36,7 @@ class State:
 
     @cached_property
     def registry(self) -> Registry:
-        """All plugins; broken ones are remarked on once."""
+        """All plugins. A warning tells of each that is broken, once."""
         blocked = (*self.project.settings.plugins.blocked, *self._no_plugin)
         console = Console(quiet=self.is_quiet)
         registry = load_registry(blocked=blocked, warn=console.warn)
@@ -53,36 +53,9 @@ class State:
         return StepCache(self.project.cache_directory)
 
     def history(self, console: Console) -> HistoryStore:
-        """The project's history; remarks on a damaged file go to `console`."""
+        """The project's history; warnings about a damaged file go to `console`."""
         return HistoryStore(self.project.history_path, warn=console.warn)
 
     def console(self, *, json: bool = False) -> Console:
-        """Where the command prints."""
+        """Where the job prints."""
         return Console(json=json, quiet=self.is_quiet)
-
-
-def state_of(context: typer.Context) -> State:
-    """The state that the root callback made."""
-    state = context.obj
-    assert isinstance(state, State)
-    return state
-
-
-_EXAMPLES = {"--budget": "bleu_drop_max=0.5", "--set": "baseline.batch_size=8"}
-
-
-def parse_pairs(pairs: Sequence[str] | None, *, flag: str) -> dict[str, str]:
-    """`KEY=VALUE` arguments of a repeatable flag.
-
-    Raises:
-        LingoLiteError: one has no `=`.
-    """
-    found = {}
-    for pair in pairs or ():
-        key, sign, value = pair.partition("=")
-        if not sign or not key:
-            raise LingoLiteError(
-                f"{flag} {pair}: expected KEY=VALUE", hint=f"for example `{flag} {_EXAMPLES.get(flag, 'seed=3')}`"
-            )
-        found[key] = value
-    return found
