@@ -23,6 +23,7 @@ from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.disk import explained, full_disk
+from lingolite_cli.tokenization.description import LINGOLITE, TokenizerDescription
 
 MANIFEST_NAME = "lingolite.json"
 TOKENIZER_NAME = "tokenizer.model"
@@ -78,17 +79,39 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`lingolite.json`: what an artifact is, how it was made, and the digest of each of its files."""
+    """`lingolite.json`: what an artifact is, how it was made, and the digest of each of its files.
+
+    `tokenizer` is left out where it would say what it says of LingoLite's own format; read `tokenizer_description`.
+    """
 
     schema: int = 1
     format: str
     model: ModelConfig
     languages: tuple[str, ...]
+    # UNSET is not encoded: manifests without the entry keep their bytes, and so the digests of their artifacts.
+    tokenizer: TokenizerDescription | msgspec.UnsetType = msgspec.UNSET
     decoding: DecodingOptions = DecodingOptions()
     made_by: Provenance
     quantization: Quantization | None = None
     details: dict[str, Any] = {}
     files: dict[str, FileEntry] = {}
+
+    def __post_init__(self) -> None:
+        if isinstance(self.tokenizer, msgspec.UnsetType):
+            return
+        ids = msgspec.structs.asdict(self.tokenizer.ids)
+        beyond = [f"{name} {id}" for name, id in ids.items() if id >= self.model.vocab_size]
+        if beyond:
+            raise ValueError(f"special ids lie outside the vocabulary of {self.model.vocab_size}: {', '.join(beyond)}")
+        if self.tokenizer.ids.pad != self.model.pad_token_id:
+            raise ValueError(
+                f"the tokenizer pads with {self.tokenizer.ids.pad}, and the model with {self.model.pad_token_id}"
+            )
+
+    @property
+    def tokenizer_description(self) -> TokenizerDescription:
+        """Kind, special ids and frame of the tokenizer."""
+        return LINGOLITE if isinstance(self.tokenizer, msgspec.UnsetType) else self.tokenizer
 
 
 def canonical_json(value: Any) -> bytes:
@@ -153,7 +176,7 @@ class Artifact:
 
     @property
     def tokenizer_path(self) -> Path:
-        """The SentencePiece model."""
+        """The tokenizer's file; `lingolite_cli.tokenization.opening` reads it."""
         return self.path / TOKENIZER_NAME
 
     @property
@@ -361,6 +384,7 @@ def derive_artifact(
         format=product.format,
         model=msgspec.structs.replace(model, max_seq_len=product.max_seq_len or model.max_seq_len),
         languages=source.manifest.languages,
+        tokenizer=source.manifest.tokenizer,
         decoding=source.manifest.decoding,
         made_by=provenance,
         quantization=product.quantization or source.manifest.quantization,

@@ -30,11 +30,11 @@ class Worker:
 
         loaded = load_registry(blocked=request.blocked).resolve("backend", request.backend)
         started = time.perf_counter()
-        from lingolite_cli.tokenization.tokenizer import Tokenizer
+        from lingolite_cli.tokenization.opening import open_tokenizer
         from lingolite_cli.workers.pool import open_backend
 
         self._artifact = Artifact.open(request.artifact, verify=False)
-        self._tokenizer = Tokenizer(self._artifact.tokenizer_path)
+        self._tokenizer = open_tokenizer(self._artifact)
         self._backend, self._capabilities = open_backend(
             loaded,
             self._artifact,

@@ -52,9 +52,9 @@ def shortlist(
     pair = _languages(context, artifact, parse_languages(languages))
 
     from lingolite_cli.shortlist.learning import LearningOptions, learn_shortlist, measure_coverage
-    from lingolite_cli.tokenization.tokenizer import Tokenizer
+    from lingolite_cli.tokenization.opening import open_tokenizer
 
-    tokenizer = Tokenizer(artifact.tokenizer_path)
+    tokenizer = open_tokenizer(artifact)
     dev_pairs = _dev(context, dev, console)
     pairs = _pairs(text, console)
     console.note(f"learning from {min(len(pairs), max_pairs):,} of {len(pairs):,} pairs")

@@ -42,7 +42,7 @@ class Engine:
             LingoLiteError: the languages are not given and the model has fewer than two, or does not know them.
         """
         from lingolite_cli.decoding.translator import Translator
-        from lingolite_cli.tokenization.tokenizer import Tokenizer
+        from lingolite_cli.tokenization.opening import open_tokenizer
 
         known = self._artifact.manifest.languages
         languages = languages or self._project_languages
@@ -50,7 +50,7 @@ class Engine:
             raise LingoLiteError("the model does not say its languages", hint="pass --languages SRC-TGT")
         return Translator(
             self._backend,
-            Tokenizer(self._artifact.tokenizer_path),
+            open_tokenizer(self._artifact),
             self._artifact.manifest.model,
             languages or (known[0], known[1]),
             options=decoding,

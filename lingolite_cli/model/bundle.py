@@ -38,7 +38,7 @@ from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.model.checkpoint import read_checkpoint
 from lingolite_cli.model.parameters import dequantized_groups, model_from_tensors, stored_tensors
 from lingolite_cli.model.translation_model import MobileTranslationModel
-from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.tokenization.opening import read_tokenizer
 from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX
 
 FORMATS = (BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8, BUNDLE_STATIC_INT8, BUNDLE_INT4)
@@ -182,7 +182,7 @@ def _write_bundle(
     overwrite: bool,
     quantization: Quantization | None = None,
 ) -> Artifact:
-    known = Tokenizer(tokenizer)
+    known = read_tokenizer(tokenizer)
     if known.vocab_size != config.vocab_size:
         raise LingoLiteError(
             f"the tokenizer {tokenizer} has {known.vocab_size} pieces, the model {config.vocab_size}",

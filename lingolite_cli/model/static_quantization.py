@@ -22,6 +22,7 @@ from lingolite_cli.model.parameters import bundle_tensors, check_float, model_fr
 from lingolite_cli.model.translation_model import MobileTranslationModel
 from lingolite_cli.plugins.interfaces import Tracker, untracked
 from lingolite_cli.schema import convert
+from lingolite_cli.tokenization.opening import read_tokenizer
 from lingolite_cli.tokenization.tokenizer import Tokenizer
 from lingolite_cli.weights.options import StaticInt8Options
 from lingolite_cli.weights.ranges import Histogram, InputRange, choose_range, range_tensors, shared_inputs
@@ -57,7 +58,7 @@ def apply_static_quantization(
             weight or an activation is infinite or not a number.
     """
     chosen = convert(dict(options), StaticInt8Options, where="apply_static_quantization")
-    read = Tokenizer(tokenizer)
+    read = read_tokenizer(tokenizer)
     if languages is None and len(read.languages) != 2:
         raise LingoLiteError(
             f"the tokenizer knows {len(read.languages)} languages", hint='say which: languages=("en", "da")'

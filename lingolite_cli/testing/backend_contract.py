@@ -21,7 +21,8 @@ from lingolite_cli.testing.contract import ArtifactContract, artifacts_root, sha
 from lingolite_cli.testing.forward import all_logits, arbitrary_targets, framed_sources, plain_greedy, step_all
 from lingolite_cli.testing.routes import Route, contents, converter, follow, registry
 from lingolite_cli.testing.tiny import LANGUAGES, SENTENCES
-from lingolite_cli.tokenization.tokenizer import EOS_ID, Tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer
+from lingolite_cli.tokenization.tokenizer import EOS_ID
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import FloatArray
@@ -360,7 +361,7 @@ class BackendContract(ArtifactContract):
     def _translator(self, backend: Any, artifact: Artifact, decoding: DecodingOptions) -> Translator:
         return Translator(
             backend,
-            Tokenizer(artifact.tokenizer_path),
+            open_tokenizer(artifact),
             artifact.manifest.model,
             LANGUAGES,
             options=decoding,

@@ -12,7 +12,8 @@ import numpy as np
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.decoding.batching import pad
 from lingolite_cli.testing.tiny import LANGUAGES, SENTENCES
-from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, UNK_ID, Tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer
+from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, UNK_ID
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def framed_sources(artifact: Artifact) -> list[list[int]]:
     """`SENTENCES` as ids, framed for a model of the tiny bundle's languages."""
-    tokenizer, model = Tokenizer(artifact.tokenizer_path), artifact.manifest.model
+    tokenizer, model = open_tokenizer(artifact), artifact.manifest.model
     return [tokenizer.encode_source(text, LANGUAGES, max_length=model.max_seq_len).ids for text in SENTENCES]
 
 

@@ -26,7 +26,8 @@ from lingolite_cli.artifact import (
     write_manifest,
 )
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
+from lingolite_cli.tokenization.opening import read_tokenizer
+from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import FloatArray
@@ -102,7 +103,7 @@ def tiny_bundle(path: Path, *, seed: int = 17, tie_embeddings: bool = True) -> A
         tokenizer = directory / TOKENIZER_NAME
         tokenizer.write_bytes(tiny_tokenizer())
         model = msgspec.structs.replace(
-            _SHAPE, vocab_size=Tokenizer(tokenizer).vocab_size, tie_embeddings=tie_embeddings
+            _SHAPE, vocab_size=read_tokenizer(tokenizer).vocab_size, tie_embeddings=tie_embeddings
         )
         save_file(random_weights(model, seed=seed), directory / WEIGHTS_NAME)
         manifest = Manifest(

@@ -21,12 +21,12 @@ def tiny_training(source: Artifact) -> Training:
 
     def train(*, prepare: ModelFunction, convert: ModelFunction) -> MobileTranslationModel:
         from lingolite_cli.model import load_model
-        from lingolite_cli.tokenization.tokenizer import Tokenizer
+        from lingolite_cli.tokenization.opening import open_tokenizer
         from lingolite_cli.training.examples import examples_of
         from lingolite_cli.training.trainer import Trainer
 
         model = prepare(load_model(source))
-        tokenizer = Tokenizer(source.tokenizer_path)
+        tokenizer = open_tokenizer(source)
         positions = source.manifest.model.max_seq_len
         examples = examples_of(SENTENCES, TRANSLATIONS, tokenizer, languages=LANGUAGES, positions=positions)
         options = TrainingOptions(learning_rate=1e-3, warmup_steps=1, max_steps=2, checkpoint_every=1)

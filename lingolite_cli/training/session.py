@@ -15,7 +15,7 @@ from lingolite_cli.artifact import Artifact, Provenance, write_manifest
 from lingolite_cli.corpora.pairs import Text, TextReport
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.model import MobileTranslationModel, load_model, save_bundle
-from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.tokenization.opening import read_tokenizer
 from lingolite_cli.training.examples import examples_of, read_examples
 from lingolite_cli.training.options import TextOptions, TrainingOptions
 from lingolite_cli.training.processes import Processes, joined
@@ -98,7 +98,7 @@ def _fit(session: Session, processes: Processes) -> Fitted:
     model = session.prepare(_model(session))
     examples, reports = read_examples(
         session.texts,
-        Tokenizer(tokenizer),
+        read_tokenizer(tokenizer),
         languages=session.languages,
         positions=session.config.max_seq_len,
         options=session.text,
@@ -158,7 +158,7 @@ def _score(session: Session, tokenizer: Path) -> Callable[[MobileTranslationMode
         dev = examples_of(
             session.score.sources,
             session.score.references,
-            Tokenizer(tokenizer),
+            read_tokenizer(tokenizer),
             languages=session.languages,
             positions=session.config.max_seq_len,
         )

@@ -14,7 +14,8 @@ from lingolite_cli.artifact import Artifact
 from lingolite_cli.decoding.hypothesis import Hypothesis, scored
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import ExitCode, LingoLiteError
-from lingolite_cli.tokenization.tokenizer import EOS_ID, Tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer
+from lingolite_cli.tokenization.tokenizer import EOS_ID
 from lingolite_ctranslate2.options import CTranslate2Options
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class CTranslate2Backend:
                 f"inter_threads {options.inter_threads} is more than the {threads} threads to share",
                 hint=f"pass --threads {options.inter_threads}, or a smaller inter_threads",
             )
-        self._pieces = Tokenizer(artifact.tokenizer_path).pieces
+        self._pieces = open_tokenizer(artifact).pieces
         self._ids = {piece: id for id, piece in enumerate(self._pieces)}
         self._num_parts = options.inter_threads
         try:

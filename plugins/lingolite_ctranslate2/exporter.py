@@ -13,7 +13,7 @@ import msgspec
 
 from lingolite_cli.artifact import Artifact, Product
 from lingolite_cli.plugins.specs import NoOptions
-from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_ctranslate2.options import FORMAT
 from lingolite_ctranslate2.specification import transformer_spec
 from lingolite_ctranslate2.weights import Kind, Weights
@@ -52,7 +52,7 @@ class CTranslate2Exporter:
             LingoLiteError: CTranslate2 cannot carry the bundle.
         """
         weights = Weights.read(source)
-        spec = transformer_spec(weights, source.manifest.model, Tokenizer(source.tokenizer_path).pieces)
+        spec = transformer_spec(weights, source.manifest.model, open_tokenizer(source).pieces)
         spec.save(str(directory))
         details = ExportDetails(
             weights=weights.kind,

@@ -11,7 +11,7 @@ from lingolite_cli.artifact import SHORTLIST_NAME, Artifact
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.shortlist.candidates import DirectedChooser
 from lingolite_cli.shortlist.shortlist import read_shortlist
-from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.options import OnnxBackendOptions
 from lingolite_onnx.ort.runner import OrtRunner
@@ -156,7 +156,7 @@ def _chooser(artifact: Artifact, details: OnnxExportDetails) -> DirectedChooser:
     if details.shortlist is None:
         raise _no_shortlist(artifact)
     shortlist = read_shortlist(artifact.path / SHORTLIST_NAME)
-    return DirectedChooser(shortlist, Tokenizer(artifact.tokenizer_path))
+    return DirectedChooser(shortlist, open_tokenizer(artifact))
 
 
 def _no_shortlist(artifact: Artifact) -> LingoLiteError:

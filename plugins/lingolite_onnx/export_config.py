@@ -8,7 +8,8 @@ import msgspec
 
 from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.artifact import MANIFEST_NAME, SHORTLIST_NAME, TOKENIZER_NAME, Artifact
-from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, UNK_ID, Tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer
+from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, UNK_ID
 from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.graph import Value
 from lingolite_onnx.ort import description
@@ -72,7 +73,7 @@ def source_frame(source: Artifact, max_seq_len: int) -> SourceFrame:
     return SourceFrame(
         pieces=["<src>", "<SOURCE LANGUAGE>", "… text …", "</s>", "<tgt>", "<TARGET LANGUAGE>"],
         example=f"an empty text from {pair[0]} to {pair[1]}",
-        example_ids=Tokenizer(source.tokenizer_path).encode_source("", pair, max_length=max_seq_len).ids,
+        example_ids=open_tokenizer(source).encode_source("", pair, max_length=max_seq_len).ids,
         too_long=f"cut the text so that the frame and the text together have at most {max_seq_len} ids",
         control_tokens="encode only the text with SentencePiece and put the frame's ids around it; ids of control "
         "tokens that come out of the text itself must not be fed: spell such a piece in characters",
@@ -86,7 +87,7 @@ def write_export_config(source: Artifact, details: OnnxExportDetails, frame: Sou
 
 
 def _config(source: Artifact, details: OnnxExportDetails, frame: SourceFrame, directory: Path) -> ExportConfig:
-    tokenizer = Tokenizer(source.tokenizer_path)
+    tokenizer = open_tokenizer(source)
     model = source.manifest.model
     languages = source.manifest.languages
     described = (

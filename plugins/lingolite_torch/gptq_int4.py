@@ -30,7 +30,7 @@ from lingolite_cli.model import MobileTranslationModel, load_model
 from lingolite_cli.model.calibration import CalibrationRun
 from lingolite_cli.model.parameters import bundle_tensors
 from lingolite_cli.plugins.interfaces import Calibration
-from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_cli.weights.groups import GROUP_SIZES, GroupedMatrix, quantize_groups
 from lingolite_cli.weights.ranges import shared_inputs
 from lingolite_torch.gptq import gptq_groups
@@ -92,7 +92,7 @@ class GptqInt4:
         run = CalibrationRun(
             model,
             calibration.sources[: self.options.max_samples],
-            tokenizer=Tokenizer(source.tokenizer_path),
+            tokenizer=open_tokenizer(source),
             languages=calibration.languages,
             track=calibration.track,
         )

@@ -24,7 +24,7 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import load_model
 from lingolite_cli.model.static_quantization import SCHEME, static_tensors
 from lingolite_cli.plugins.interfaces import Calibration
-from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_cli.weights.options import StaticInt8Options
 
 _ACCEPTS = (BUNDLE, BUNDLE_FP16, BUNDLE_BF16)
@@ -51,7 +51,7 @@ class StaticInt8:
         tensors = static_tensors(
             load_model(source),
             calibration.sources,
-            tokenizer=Tokenizer(source.tokenizer_path),
+            tokenizer=open_tokenizer(source),
             languages=calibration.languages,
             options=self.options,
             track=calibration.track,

@@ -27,7 +27,7 @@ from lingolite_cli.decoding.translator import Translator
 from lingolite_cli.plugins.registry import Loaded, load_registry
 from lingolite_cli.runs.record import effort
 from lingolite_cli.schema import parse_value
-from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_cli.views.benchmark_plot import figure
 from lingolite_cli.views.charts import check_plot_target
 
@@ -142,7 +142,7 @@ def measure(
     with closing(loaded.create(artifact, options=options, threads=threads)) as backend:
         translator = Translator(
             backend,
-            Tokenizer(artifact.tokenizer_path),
+            open_tokenizer(artifact),
             artifact.manifest.model,
             LANGUAGES,
             options=decoding,

@@ -34,7 +34,7 @@ from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing import LANGUAGES, SENTENCES, tiny_bundle
 from lingolite_cli.testing.forward import framed_sources
 from lingolite_cli.testing.routes import convert
-from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer
 
 ctranslate2 = pytest.importorskip("ctranslate2", reason='CTranslate2 is not installed: pip install -e ".[ctranslate2]"')
 
@@ -179,7 +179,7 @@ def test_the_directory_is_a_model_without_lingolite(tiny: Artifact, tmp_path: Pa
     framed = ["<src>", "<en>", *processor.EncodeAsPieces(SENTENCES[0]), "</s>", "<tgt>", "<da>"]
     (result,) = translator.translate_batch([framed], beam_size=1, max_decoding_length=20)
     expected = translations(tiny, "cached")[0]
-    assert Tokenizer(tiny.tokenizer_path).decode(expected) == processor.DecodePieces(result.hypotheses[0])
+    assert open_tokenizer(tiny).decode(expected) == processor.DecodePieces(result.hypotheses[0])
 
 
 def keep_in_float(tensors: dict[str, Any]) -> None:

@@ -36,7 +36,8 @@ from lingolite_cli.artifact import (
 from lingolite_cli.shortlist.shortlist import NO_TOKEN, Details, Shortlist
 from lingolite_cli.testing import tiny_tokenizer
 from lingolite_cli.testing.tiny import random_weights
-from lingolite_cli.tokenization.tokenizer import EOS_ID, Tokenizer
+from lingolite_cli.tokenization.opening import read_tokenizer
+from lingolite_cli.tokenization.tokenizer import EOS_ID
 from lingolite_cli.weights.groups import quantize_groups
 
 Tensors: TypeAlias = dict[str, npt.NDArray[Any]]
@@ -120,7 +121,7 @@ def wide_headed_bundle(path: Path) -> Artifact:
         tokenizer = directory / TOKENIZER_NAME
         tokenizer.write_bytes(tiny_tokenizer())
         model = ModelConfig(
-            vocab_size=Tokenizer(tokenizer).vocab_size,
+            vocab_size=read_tokenizer(tokenizer).vocab_size,
             d_model=64,
             n_encoder_layers=3,
             n_decoder_layers=2,

@@ -20,7 +20,7 @@ from lingolite_cli.decoding.translator import Translation, Translator
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing import SENTENCES
 from lingolite_cli.testing.routes import convert
-from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer
 from tests.lingolite_onnx.onnx_bundles import export_to
 
 TEXTS = [f"{sentence} {number}" for number in range(3) for sentence in SENTENCES]
@@ -53,7 +53,7 @@ def translators(artifacts: dict[str, tuple[str, Artifact]]) -> Iterator[dict[str
             backends.append(loaded.create(artifact, threads=1))
             translators[f"{name} {number}"] = Translator(
                 backends[-1],
-                Tokenizer(artifact.tokenizer_path),
+                open_tokenizer(artifact),
                 artifact.manifest.model,
                 ("en", "da"),
                 options=DecodingOptions(max_length=20),

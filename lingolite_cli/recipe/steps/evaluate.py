@@ -154,13 +154,13 @@ def _translate(
     served: Served, planned: PlannedEvaluation, workspace: Workspace, corpus: Corpus, num_samples: int
 ) -> Iterator[TranslationRecord]:
     from lingolite_cli.decoding.translator import Translator
-    from lingolite_cli.tokenization.tokenizer import Tokenizer
+    from lingolite_cli.tokenization.opening import open_tokenizer
 
     step = planned.step
     artifact = workspace.artifact(step.model)
     translator = Translator(
         served.backend,
-        Tokenizer(artifact.tokenizer_path),
+        open_tokenizer(artifact),
         artifact.manifest.model,
         planned.languages,
         options=planned.decoding,

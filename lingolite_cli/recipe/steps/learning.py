@@ -237,7 +237,7 @@ class Learning:
     def _score(self) -> Callable[[Artifact], float] | DevText | None:
         """How checkpoints are scored on the dev text: through the backend, as what is made in the end will be."""
         from lingolite_cli.decoding.translator import Translator
-        from lingolite_cli.tokenization.tokenizer import Tokenizer
+        from lingolite_cli.tokenization.opening import open_tokenizer
         from lingolite_cli.training.session import DevText
 
         step, workspace = self._step, self._workspace
@@ -254,7 +254,7 @@ class Learning:
             with closing(workspace.create(backend, bundle, threads=workspace.threads)) as engine:
                 translator = Translator(
                     engine,
-                    Tokenizer(bundle.tokenizer_path),
+                    open_tokenizer(bundle),
                     bundle.manifest.model,
                     self._languages,
                     options=DecodingOptions(),

@@ -72,9 +72,9 @@ def measure_step_parity(
 
 def _differ(reference: System, candidate: System) -> str:
     from lingolite_cli.evaluation.token_tables import describe_difference
-    from lingolite_cli.tokenization.tokenizer import Tokenizer
+    from lingolite_cli.tokenization.opening import open_tokenizer
 
-    return describe_difference(*(Tokenizer(side.artifact.tokenizer_path).pieces for side in (reference, candidate)))
+    return describe_difference(*(open_tokenizer(side.artifact).pieces for side in (reference, candidate)))
 
 
 def _by_logits(
@@ -124,9 +124,9 @@ def _isolate(system: System, workspace: Workspace) -> IsolatedBackend:
 
 def _text(reference: System, candidate: System, languages: tuple[str, str]) -> ParityText:
     from lingolite_cli.evaluation.parity_measurement import ParityText
-    from lingolite_cli.tokenization.tokenizer import Tokenizer
+    from lingolite_cli.tokenization.opening import open_tokenizer
 
-    tokenizer = Tokenizer(candidate.artifact.tokenizer_path)
+    tokenizer = open_tokenizer(candidate.artifact)
     positions, fewer = (side.artifact.manifest.model.max_seq_len for side in (reference, candidate))
     texts = [record.source for record in reference.records]
     return ParityText(

@@ -120,10 +120,10 @@ class Laboratory:
     def _run(self, artifact: Artifact, sentences: Sequence[int]) -> Measurement:
         from lingolite_cli.decoding.translator import Translator
         from lingolite_cli.evaluation.cross_entropy import token_cross_entropy
-        from lingolite_cli.tokenization.tokenizer import Tokenizer
+        from lingolite_cli.tokenization.opening import open_tokenizer
 
         step, languages = self._evaluation.step, self._evaluation.languages
-        tokenizer, model = Tokenizer(artifact.tokenizer_path), artifact.manifest.model
+        tokenizer, model = open_tokenizer(artifact), artifact.manifest.model
         capabilities = self._backend.loaded.spec.capabilities
         limits = {"batch_size": step.batch_size, "max_batch_tokens": step.max_batch_tokens}
         with closing(self._workspace.create(self._backend, artifact, threads=self._workspace.threads)) as engine:

@@ -24,7 +24,7 @@ from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.runs.record import BenchmarkResult
 from lingolite_cli.testing import SENTENCES
-from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer
 
 Command = Callable[..., Outcome]
 
@@ -71,7 +71,7 @@ def test_there_is_a_row_for_each_system_and_batch_size(tiny: Artifact) -> None:
     progress = Counting()
     measured, buckets = measure([system(tiny), system(tiny, "again", skip_every=2)], workload, progress=progress)
     assert progress.turns == 2 * workload.num_turns == 2 * 2 * (1 + 2 + 2)
-    tokenizer = Tokenizer(tiny.tokenizer_path)
+    tokenizer = open_tokenizer(tiny)
     lengths = [len(tokenizer.encode(sentence)) for sentence in SENTENCES]
     # `</s>` is a token that was made, too; the second system leaves out each second token.
     expected = [sum(length + 1 for length in lengths), sum((length + 1) // 2 + 1 for length in lengths)]

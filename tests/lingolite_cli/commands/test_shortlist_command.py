@@ -14,7 +14,7 @@ from lingolite_cli.shortlist.candidates import CandidateChooser
 from lingolite_cli.shortlist.shortlist import read_shortlist
 from lingolite_cli.testing import SENTENCES
 from lingolite_cli.testing.tiny import TRANSLATIONS
-from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.tokenization.opening import read_tokenizer
 from tests.lingolite_onnx.onnx_bundles import wide_headed_bundle
 
 Command = Callable[..., Outcome]
@@ -45,7 +45,7 @@ def test_a_shortlist_is_made_exported_and_decoded_with(lingolite: Command, wide:
     assert (wide / "fast" / SHORTLIST_NAME).read_bytes() == (wide / "words").read_bytes()
     provenance = Artifact.open(wide / "fast").manifest.made_by
     assert set(provenance.inputs) == {"source", "shortlist"}
-    tokenizer = Tokenizer(wide / "wide" / "tokenizer.model")
+    tokenizer = read_tokenizer(wide / "wide" / "tokenizer.model")
     ids = np.array([tokenizer.encode_source(SENTENCES[2], ("en", "da"), max_length=48).ids])
     chosen = CandidateChooser(read_shortlist(wide / "words")).choose(ids, np.ones(ids.shape, np.bool_))
     words = set(chosen.ids.tolist())

@@ -9,7 +9,7 @@ import pytest
 
 from lingolite_cli.corpora.pairs import Text, TextReport
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.tokenization.opening import read_tokenizer
 from lingolite_cli.training.examples import read_examples
 from lingolite_cli.training.options import TextOptions
 
@@ -29,7 +29,7 @@ BAD = {"empty source": 2, "empty target": 1, "wrong columns": 1, "invalid UTF-8"
 def read(*paths: Path, tokenizer: Path, **options) -> tuple[list[int], TextReport]:
     """The numbers of tokens of the sources, and the report."""
     examples, (report,) = read_examples(
-        [Text(paths)], Tokenizer(tokenizer), languages=("en", "da"), positions=64, options=TextOptions(**options)
+        [Text(paths)], read_tokenizer(tokenizer), languages=("en", "da"), positions=64, options=TextOptions(**options)
     )
     return examples.source_lengths.tolist(), report
 
@@ -37,7 +37,7 @@ def read(*paths: Path, tokenizer: Path, **options) -> tuple[list[int], TextRepor
 @pytest.fixture
 def longest(small_tokenizer: Path) -> int:
     """Tokens of the longest source that shall pass."""
-    tokenizer = Tokenizer(small_tokenizer)
+    tokenizer = read_tokenizer(small_tokenizer)
     return len(tokenizer.encode_source("the cat sat on a mat", ("en", "da"), max_length=64).ids)
 
 
@@ -91,7 +91,7 @@ def test_text_without_a_good_pair_is_refused(tmp_path: Path, small_tokenizer: Pa
 def test_text_named_twice_counts_twice_and_is_reported_once(parallel_text: Path, small_tokenizer: Path) -> None:
     examples, reports = read_examples(
         [Text((parallel_text,)), Text((parallel_text,))],
-        Tokenizer(small_tokenizer),
+        read_tokenizer(small_tokenizer),
         languages=("en", "da"),
         positions=64,
         options=TextOptions(),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lingolite_cli.testing import tiny_tokenizer
+from lingolite_cli.tokenization.opening import read_tokenizer
 from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, Tokenizer
 
 VOCAB_SIZE = 7
@@ -150,4 +151,4 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     """The tokenizer of the contracts' tiny bundle."""
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.model"
     path.write_bytes(tiny_tokenizer())
-    return Tokenizer(path)
+    return read_tokenizer(path)

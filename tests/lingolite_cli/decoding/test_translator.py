@@ -18,6 +18,7 @@ from lingolite_cli.decoding.search import search
 from lingolite_cli.decoding.translator import WINDOW_BATCHES, Translation, Translator
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.testing import SENTENCES
+from lingolite_cli.tokenization.opening import read_tokenizer
 from lingolite_cli.tokenization.tokenizer import EOS_ID, Tokenizer
 
 LANGUAGES = ("en", "da")
@@ -167,7 +168,7 @@ def test_white_space_that_has_pieces_is_no_text_either(echo, tmp_path: Path) -> 
         minloglevel=2,
     )
     (tmp_path / "tokenizer.model").write_bytes(model.getvalue())
-    keeps_space = Tokenizer(tmp_path / "tokenizer.model")
+    keeps_space = read_tokenizer(tmp_path / "tokenizer.model")
     assert keeps_space.encode("   ")
     translator = Translator(echo, keeps_space, ModelConfig(), LANGUAGES, options=DecodingOptions())
     assert [translation.tokens for translation in translator.translate(["   "])] == [()]

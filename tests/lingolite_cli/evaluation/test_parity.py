@@ -19,6 +19,7 @@ from lingolite_cli.evaluation.parity_measurement import ParitySettings, ParityTe
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing import LANGUAGES, SENTENCES
 from lingolite_cli.testing.routes import follow
+from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_cli.tokenization.tokenizer import BOS_ID, Tokenizer
 
 TEXTS = [*SENTENCES[:3], "", *SENTENCES[3:]]
@@ -33,7 +34,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
 
 @pytest.fixture(scope="module")
 def tokenizer(bundles: dict[str, Artifact]) -> Tokenizer:
-    return Tokenizer(bundles["cached"].tokenizer_path)
+    return open_tokenizer(bundles["cached"])
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from lingolite_cli.evaluation.parity_measurement import ParitySettings, ParityTe
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.runs.record import RunManifest, VerifyResult
 from lingolite_cli.testing.routes import convert, converter
-from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer
 from tests.lingolite_cli.evaluation import planted_faults as faults
 
 ROOT = Path(__file__).parents[3]
@@ -141,7 +141,7 @@ class Judge:
 
     def __init__(self, num_sentences: int) -> None:
         self.model = Artifact.open(STARTER / "model")
-        self.tokenizer = Tokenizer(self.model.tokenizer_path)
+        self.tokenizer = open_tokenizer(self.model)
         self.texts = [source for source, _ in sentences(num_sentences)]
         self.reference = load_registry().resolve("backend", "cached").create(self.model, threads=1)
         self.expected = self.translate(self.reference, self.model)

@@ -18,7 +18,8 @@ from lingolite_cli.model.int8 import StaticInt8Linear
 from lingolite_cli.model.static_quantization import smooth_feed_forward
 from lingolite_cli.testing import LANGUAGES, SENTENCES
 from lingolite_cli.testing.forward import framed_sources
-from lingolite_cli.tokenization.tokenizer import BOS_ID, Tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer
+from lingolite_cli.tokenization.tokenizer import BOS_ID
 from lingolite_cli.weights.ranges import shared_inputs
 
 
@@ -67,7 +68,7 @@ def test_only_real_tokens_of_living_sentences_are_observed(tiny: Artifact, model
 
         return add
 
-    tokenizer = Tokenizer(tiny.tokenizer_path)
+    tokenizer = open_tokenizer(tiny)
     observers = {name: count(name) for name in seen}
     translations = list(observed_translations(model, SENTENCES, observers, tokenizer=tokenizer, languages=LANGUAGES))
     source_tokens = sum(len(source) for source in framed_sources(tiny))

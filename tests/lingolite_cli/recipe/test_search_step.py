@@ -17,7 +17,7 @@ from lingolite_cli.decoding.translator import Translator
 from lingolite_cli.precision_search.figures import Sensitivity
 from lingolite_cli.runs.record import SearchResult
 from lingolite_cli.testing import SENTENCES
-from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer
 
 Command = Callable[..., Outcome]
 
@@ -55,7 +55,7 @@ def mixing(project: Path, tiny: Artifact) -> Path:
     backend = CachedBackend(tiny, options=TorchOptions(), threads=1)
     translator = Translator(
         backend,
-        Tokenizer(tiny.tokenizer_path),
+        open_tokenizer(tiny),
         tiny.manifest.model,
         ("en", "da"),
         options=DecodingOptions(max_length=48),

@@ -14,6 +14,7 @@ from lingolite_cli.shortlist.learning import LearningOptions, learn_shortlist, m
 from lingolite_cli.shortlist.shortlist import NO_TOKEN, Details, Shortlist, read_shortlist
 from lingolite_cli.testing import tiny_tokenizer
 from lingolite_cli.testing.tiny import SENTENCES, TRANSLATIONS
+from lingolite_cli.tokenization.opening import read_tokenizer
 from lingolite_cli.tokenization.tokenizer import EOS_ID, Tokenizer
 
 PAIRS = list(zip(SENTENCES, TRANSLATIONS, strict=True))
@@ -24,7 +25,7 @@ DETAILS = Details(languages=("en", "da"), tokenizer="ab" * 32, method="by hand",
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     path = tmp_path_factory.mktemp("tokenizer") / "tiny.model"
     path.write_bytes(tiny_tokenizer())
-    return Tokenizer(path)
+    return read_tokenizer(path)
 
 
 def learned(tokenizer: Tokenizer, pairs: list[tuple[str, str]] = PAIRS, **options: int) -> Shortlist:

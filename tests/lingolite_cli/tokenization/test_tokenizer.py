@@ -10,6 +10,7 @@ import sentencepiece
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.testing import SENTENCES, tiny_tokenizer
+from lingolite_cli.tokenization.opening import read_tokenizer
 from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
 
 LINES = ["A small boat < ten > big & so on, no/yes.", "En lille båd og en stor."]
@@ -42,19 +43,19 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     """With byte fallback."""
     path = tmp_path_factory.mktemp("tiny") / "tokenizer.model"
     path.write_bytes(tiny_tokenizer())
-    return Tokenizer(path)
+    return read_tokenizer(path)
 
 
 @pytest.fixture(scope="module")
 def without_bytes(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     """Without byte fallback."""
-    return Tokenizer(train(tmp_path_factory.mktemp("without-bytes") / "tokenizer.model"))
+    return read_tokenizer(train(tmp_path_factory.mktemp("without-bytes") / "tokenizer.model"))
 
 
 @pytest.fixture(params=["tiny", "without_bytes", "starter"])
 def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     """Each kind of tokenizer."""
-    return Tokenizer(STARTER) if request.param == "starter" else request.getfixturevalue(request.param)
+    return read_tokenizer(STARTER) if request.param == "starter" else request.getfixturevalue(request.param)
 
 
 def control_ids(tokenizer: Tokenizer) -> set[int]:
@@ -92,7 +93,7 @@ def test_a_character_that_was_never_seen_comes_back_through_its_bytes(tiny: Toke
 
 
 def test_text_of_the_starter_comes_back() -> None:
-    tokenizer = Tokenizer(STARTER)
+    tokenizer = read_tokenizer(STARTER)
     text = "Hvor går færgen til Ærø hen?"
     assert tokenizer.decode(tokenizer.encode(text)) == text
     assert set(tokenizer.languages) >= {"en", "da"}
@@ -111,7 +112,7 @@ def test_a_control_token_cannot_be_typed(tokenizer: Tokenizer, typed: str) -> No
 @pytest.mark.parametrize("typed", ["<tgt>", "<en> no", "so </s> on", "a <src><da> b"])
 def test_what_looks_like_a_control_token_comes_back_as_text(tiny: Tokenizer, typed: str) -> None:
     assert tiny.decode(tiny.encode(typed)) == typed
-    assert Tokenizer(STARTER).decode(Tokenizer(STARTER).encode(typed)) == typed
+    assert read_tokenizer(STARTER).decode(read_tokenizer(STARTER).encode(typed)) == typed
 
 
 def test_control_tokens_are_no_text(tiny: Tokenizer) -> None:
@@ -162,7 +163,7 @@ def test_languages_are_in_the_order_of_their_ids(tiny: Tokenizer) -> None:
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LingoLiteError, match="no tokenizer at"):
-        Tokenizer(tmp_path / "tokenizer.model")
+        read_tokenizer(tmp_path / "tokenizer.model")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x00" * 40])
@@ -170,7 +171,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> N
     path = tmp_path / "tokenizer.model"
     path.write_bytes(content)
     with pytest.raises(LingoLiteError, match=r"tokenizer\.model is not a (SentencePiece model|LingoLite tokenizer)"):
-        Tokenizer(path)
+        read_tokenizer(path)
 
 
 @pytest.mark.parametrize(
@@ -185,5 +186,5 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> N
 def test_a_tokenizer_of_another_kind_is_refused(tmp_path: Path, settings: dict, reason: str) -> None:
     path = train(tmp_path / "tokenizer.model", **settings)
     with pytest.raises(LingoLiteError, match=f"is not a LingoLite tokenizer: {reason}") as caught:
-        Tokenizer(path)
+        read_tokenizer(path)
     assert caught.value.hint

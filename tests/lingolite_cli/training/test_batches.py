@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.tokenization.opening import read_tokenizer
 from lingolite_cli.training.examples import Examples, epoch_batches, examples_of
 
 
@@ -18,7 +18,7 @@ def cut(examples: Examples, *, seed: int = 1, epoch: int = 0) -> list[list[int]]
 
 
 def test_frames_are_those_of_translation(small_tokenizer: Path) -> None:
-    tokenizer = Tokenizer(small_tokenizer)
+    tokenizer = read_tokenizer(small_tokenizer)
     examples = examples_of(
         ["the cat", "a dog ran"], ["katten", "hund på måtten"], tokenizer, languages=("en", "da"), positions=64
     )

@@ -19,7 +19,7 @@ from lingolite_cli.decoding.translator import WINDOW_BATCHES, Translation, Trans
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing import SENTENCES
-from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_cli.workers.pool import Served, WorkerPool, open_backend
 
 Command = Callable[..., Outcome]
@@ -40,7 +40,7 @@ def served(artifact: Artifact, *, workers: int, backend: str = "echo", **options
 
 
 def translator(artifact: Artifact, made: Served, **settings: int) -> Translator:
-    tokenizer, model = Tokenizer(artifact.tokenizer_path), artifact.manifest.model
+    tokenizer, model = open_tokenizer(artifact), artifact.manifest.model
     settings = {"batch_size": 2, **settings}
     options = DecodingOptions(max_length=30)
     return Translator(
@@ -141,7 +141,7 @@ def test_a_worker_has_its_next_batch_before_it_is_done(tiny: Artifact, pool: Wor
     """One worker stands still: of four batches it holds two, and the other does its own."""
     stopped, running = pool._children
     os.kill(stopped._process.pid, signal.SIGSTOP)
-    source = Tokenizer(tiny.tokenizer_path).encode_source(SENTENCES[0], ("en", "da"), max_length=30).ids
+    source = open_tokenizer(tiny).encode_source(SENTENCES[0], ("en", "da"), max_length=30).ids
     batch = np.array([source]), np.ones((1, len(source)), dtype=bool)
     first, second, third, fourth = [pool.submit(*batch, DecodingOptions(max_length=30)) for _ in range(4)]
     assert [len(future.result(timeout=60)) for future in (second, third)] == [1, 1]

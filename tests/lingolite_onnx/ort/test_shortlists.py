@@ -21,7 +21,7 @@ from lingolite_cli.decoding.search import search
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.shortlist.candidates import IMPOSSIBLE
 from lingolite_cli.testing import SENTENCES
-from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer
 from tests.lingolite_onnx.onnx_bundles import export_to, needs_exact_int8, shortlist_of
 
 Shortlisted = Callable[..., Artifact]
@@ -33,7 +33,7 @@ def opened(artifact: Artifact, *, shortlist: bool) -> OnnxBackend:
 
 
 def sources(artifact: Artifact, languages: tuple[str, str] = ("en", "da")) -> list[list[int]]:
-    tokenizer = Tokenizer(artifact.tokenizer_path)
+    tokenizer = open_tokenizer(artifact)
     return [tokenizer.encode_source(text, languages, max_length=40).ids for text in SENTENCES]
 
 

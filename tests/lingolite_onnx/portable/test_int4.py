@@ -21,7 +21,7 @@ from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translator
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.testing import tiny_bundle
-from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_cli.weights.bundle import Weights
 from lingolite_cli.weights.groups import GroupedMatrix
 from tests.lingolite_onnx.onnx_bundles import export_to, grouped, tensors_of, write_bundle
@@ -160,7 +160,7 @@ def test_the_starter_translates_alike_in_torch_and_in_onnx_runtime(starter: tupl
     ):
         translator = Translator(
             backend,
-            Tokenizer(bundle.tokenizer_path),
+            open_tokenizer(bundle),
             bundle.manifest.model,
             ("en", "da"),
             options=DecodingOptions(max_length=40),

@@ -1,0 +1,220 @@
+"""A SentencePiece model with LingoLite's control tokens.
+
+Owns which pieces are control tokens, and how one that is typed in a text is spelled. A control token can only be put
+into ids by this module: a `<tgt>` inside a text becomes ordinary pieces. Ids and frame come from the description.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import sentencepiece
+
+from lingolite_cli.errors import LingoLiteError, did_you_mean
+from lingolite_cli.tokenization.description import SOURCE_TAG, TARGET_TAG, DecodingIds, TokenizerDescription
+from lingolite_cli.tokenization.tokenizer import SourceIds
+
+UNKNOWN_PIECE = "<unk>"
+
+
+class LingoLiteTokenizer:
+    """See `lingolite_cli.tokenization.tokenizer.Tokenizer`.
+
+    Args:
+        path: the `.model` file.
+        description: its special ids and frame.
+        languages: languages of the model. They count where the frame names no source or no target language; the others
+            have tags among the control tokens.
+
+    Raises:
+        LingoLiteError: it cannot be read, or its control tokens are not where the description expects them.
+    """
+
+    def __init__(self, path: str | Path, description: TokenizerDescription, *, languages: Sequence[str] = ()) -> None:
+        if not Path(path).is_file():
+            raise LingoLiteError(f"no tokenizer at {path}")
+        self._processor = sentencepiece.SentencePieceProcessor()
+        try:
+            self._processor.Load(str(path))
+        except (RuntimeError, OSError) as error:
+            raise LingoLiteError(f"{path} is not a SentencePiece model: {error}") from None
+        self._description = description
+        self._check_control_tokens(Path(path))
+        controls = dict(sorted(self._control_pieces(languages)))
+        self._spelled_out = {id: self._spell(piece) for id, piece in controls.items()}
+        self._tags = self._language_tags(controls)
+        self._languages = tuple(dict.fromkeys([*self._tags, *self._untagged(languages)]))
+
+    @property
+    def description(self) -> TokenizerDescription:
+        """See `Tokenizer`."""
+        return self._description
+
+    @property
+    def vocab_size(self) -> int:
+        """See `Tokenizer`."""
+        return int(self._processor.GetPieceSize())
+
+    @property
+    def pieces(self) -> list[str]:
+        """See `Tokenizer`."""
+        return [str(self._processor.IdToPiece(id)) for id in range(self.vocab_size)]
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages with a tag, in the order of their ids, and those that the frame does not name."""
+        return self._languages
+
+    @property
+    def control_ids(self) -> frozenset[int]:
+        """See `Tokenizer`."""
+        return frozenset(self._spelled_out)
+
+    @property
+    def spelling_ids(self) -> frozenset[int]:
+        """See `Tokenizer`."""
+        pieces = enumerate(self.pieces)
+        return frozenset(id for id, piece in pieces if len(piece) == 1 or self._processor.IsByte(id))
+
+    def check_languages(self, languages: tuple[str, str]) -> None:
+        """See `Tokenizer`."""
+        for language, place in zip(languages, (SOURCE_TAG, TARGET_TAG), strict=True):
+            if self._names(place) or language not in self._languages:
+                self.language_id(language)
+
+    def language_id(self, language: str) -> int:
+        """See `Tokenizer`."""
+        if language not in self._tags:
+            raise LingoLiteError(
+                f"the model does not know the language `{language}`",
+                hint=did_you_mean(language, self.languages),
+            )
+        return self._tags[language]
+
+    def encode_source(self, text: str, languages: tuple[str, str], *, max_length: int) -> SourceIds:
+        """See `Tokenizer`. In LingoLite's own frame: `<src> <en> … </s> <tgt> <da>`."""
+        frame = self._description.frame
+        room = max_length - frame.num_source_tokens
+        if room < 1:
+            raise LingoLiteError(
+                f"a model with {max_length} positions cannot read a source: the frame alone takes "
+                f"{frame.num_source_tokens}",
+                hint="choose a model with more positions",
+            )
+        self.check_languages(languages)
+        prefix, suffix = self._ids(frame.source_prefix, languages), self._ids(frame.source_suffix, languages)
+        body = self.encode(text)
+        return SourceIds([*prefix, *body[:room], *suffix], len(body) + frame.num_source_tokens, len(body))
+
+    def framed_languages(self, ids: Sequence[int]) -> tuple[str | None, str | None]:
+        """See `Tokenizer`."""
+        frame = self._description.frame
+        num_text = len(ids) - frame.num_source_tokens
+        if num_text < 0:
+            return None, None
+        named = {id: language for language, id in self._tags.items()}
+        pieces = (*frame.source_prefix, *([""] * num_text), *frame.source_suffix)
+        places = {
+            piece: named.get(id) for piece, id in zip(pieces, ids, strict=True) if piece in (SOURCE_TAG, TARGET_TAG)
+        }
+        if None in places.values():
+            return None, None
+        return places.get(SOURCE_TAG), places.get(TARGET_TAG)
+
+    def encode(self, text: str) -> list[int]:
+        """See `Tokenizer`."""
+        ids: list[int] = []
+        for id in self._processor.EncodeAsIds(text):
+            ids.extend(self._spelled_out.get(id, (id,)))
+        return ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """See `Tokenizer`."""
+        plain = [int(id) for id in ids if id not in self._spelled_out]
+        return str(self._processor.DecodeIds(plain))
+
+    def decoding_ids(self, languages: tuple[str, str]) -> DecodingIds:
+        """See `Tokenizer`."""
+        self.check_languages(languages)
+        described = self._description
+        return DecodingIds(
+            pad=described.ids.pad,
+            start=described.ids.start,
+            end=described.ids.end,
+            prefix=tuple(self._ids(described.frame.target_prefix, languages)),
+            never_generated=described.never_generated,
+        )
+
+    def _ids(self, pieces: Iterable[str], languages: tuple[str, str]) -> list[int]:
+        """Ids of a part of the frame."""
+        tags = {SOURCE_TAG: languages[0], TARGET_TAG: languages[1]}
+        return [self.language_id(tags[piece]) if piece in tags else self._id(piece) for piece in pieces]
+
+    def _id(self, piece: str) -> int:
+        return int(self._processor.PieceToId(piece))
+
+    def _has(self, piece: str) -> bool:
+        """Whether `piece` is in the vocabulary: SentencePiece gives the unknown id for any other."""
+        return piece == UNKNOWN_PIECE or self._id(piece) != self._description.ids.unknown
+
+    def _names(self, place: str) -> bool:
+        """Whether the frame has a place for the tag of that language."""
+        frame = self._description.frame
+        return place in (*frame.source_prefix, *frame.source_suffix, *frame.target_prefix)
+
+    def _control_pieces(self, languages: Sequence[str]) -> Iterator[tuple[int, str]]:
+        """Ids and pieces of control tokens: special ones, those of the frame, tags, and those that stand first.
+
+        The last are all up to the first piece that is not written <…>, or is a byte <0x..>.
+        """
+        frame = self._description.frame
+        for piece in (*_special_pieces(self._description), *frame.pieces, *map(frame.tag, languages)):
+            if self._has(piece):
+                yield self._id(piece), piece
+        for id in range(self.vocab_size):
+            piece = str(self._processor.IdToPiece(id))
+            if not (piece.startswith("<") and piece.endswith(">")) or self._processor.IsByte(id):
+                break
+            yield id, piece
+
+    def _language_tags(self, controls: dict[int, str]) -> dict[str, int]:
+        """Ids of tags by language, in the order of ids."""
+        frame = self._description.frame
+        others = {*_special_pieces(self._description), *frame.pieces}
+        found = {frame.tagged_language(piece): id for id, piece in controls.items() if piece not in others}
+        return {language: id for language, id in found.items() if language is not None}
+
+    def _untagged(self, languages: Sequence[str]) -> Sequence[str]:
+        """Languages that need no tag, because the frame does not name the source or the target language."""
+        return () if self._names(SOURCE_TAG) and self._names(TARGET_TAG) else languages
+
+    def _spell(self, piece: str) -> tuple[int, ...]:
+        """`piece` in ordinary pieces: one a character, or its UTF-8 bytes where there is none."""
+        ids: list[int] = []
+        unknown = self._description.ids.unknown
+        for character in piece:
+            id = self._id(character)
+            ids.extend([id] if id != unknown else [self._id(f"<0x{byte:02X}>") for byte in character.encode()])
+        return tuple(ids)
+
+    def _check_control_tokens(self, path: Path) -> None:
+        special = _special_pieces(self._description)
+        others = dict.fromkeys(piece for piece in self._description.frame.pieces if piece not in special)
+        for piece, id in {**special, **others}.items():
+            seen = self._id(piece)
+            missing = not self._has(piece)
+            if missing or (id is not None and seen != id):
+                numbers = ", ".join(f"{piece} {id}" for piece, id in special.items())
+                raise LingoLiteError(
+                    f"{path} is not a LingoLite tokenizer: `{piece}` "
+                    + ("is missing" if missing else f"has id {seen}, not {id}"),
+                    hint=f"train it with {numbers} and <src>, <tgt> and language tags as user-defined symbols",
+                )
+
+
+def _special_pieces(description: TokenizerDescription) -> dict[str, int]:
+    """Pieces of the special ids. A start that is padding or the end as well has no piece of its own."""
+    ids = description.ids
+    start = {} if ids.start in (ids.pad, ids.end) else {"<s>": ids.start}
+    return {"<pad>": ids.pad, **start, "</s>": ids.end, UNKNOWN_PIECE: ids.unknown}
