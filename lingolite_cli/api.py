@@ -17,7 +17,7 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs import adhoc
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.engine import asked_decoding, open_engine
-from lingolite_cli.runs.record import EvaluateResult
+from lingolite_cli.runs.results import EvaluateResult
 
 if TYPE_CHECKING:
     from lingolite_cli.model import MobileTranslationModel

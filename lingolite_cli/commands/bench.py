@@ -14,7 +14,7 @@ from lingolite_cli.jobs import adhoc
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.systems import FORM, AskedSystem, add_shortlisted, default_systems, parse_systems
 from lingolite_cli.jobs.texts import Named, Texts, find_texts, needs_of
-from lingolite_cli.runs.record import BenchmarkResult
+from lingolite_cli.runs.results import BenchmarkResult
 from lingolite_cli.views.benchmark import show_benchmark
 from lingolite_cli.views.benchmark_plot import plot_benchmark
 from lingolite_cli.views.charts import check_plot_target

@@ -28,7 +28,8 @@ from lingolite_cli.commands.options import (
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs import adhoc
 from lingolite_cli.jobs.context import JobContext
-from lingolite_cli.runs.record import EvaluateResult, StepRecord
+from lingolite_cli.runs.record import StepRecord
+from lingolite_cli.runs.results import EvaluateResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME
 from lingolite_cli.schema import parse_options
 from lingolite_cli.views.runs import show_evaluations

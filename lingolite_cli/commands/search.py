@@ -22,7 +22,8 @@ from lingolite_cli.jobs import adhoc
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.plugins.registry import Health
 from lingolite_cli.plugins.specs import QuantizerSpec
-from lingolite_cli.runs.record import RunManifest, SearchResult, VerifyResult
+from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.runs.results import SearchResult, VerifyResult
 from lingolite_cli.schema import parse_options
 from lingolite_cli.views.precision_search import recipe_fragment, show_search
 from lingolite_cli.views.runs import show_verdicts, show_verification

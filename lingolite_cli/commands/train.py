@@ -23,7 +23,7 @@ from lingolite_cli.recipe.plan import make_plan, read_recipe
 from lingolite_cli.recipe.scope import Plan
 from lingolite_cli.recipe.steps.learning import state_directory
 from lingolite_cli.recipe.workspace import Workspace
-from lingolite_cli.runs.record import QuantizeResult, TrainResult
+from lingolite_cli.runs.results import QuantizeResult, TrainResult
 from lingolite_cli.schema import parse_pairs
 from lingolite_cli.training.launch import rank
 from lingolite_cli.views.runs import show_training

@@ -35,7 +35,8 @@ from lingolite_cli.recipe.steps.report import PlannedReport
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.directory import add_report, artifact_place, fill, with_places
 from lingolite_cli.runs.finished import new_run_name, place_of
-from lingolite_cli.runs.record import EvaluateResult, PluginUse, RunManifest, StepRecord, StepResult, Stop
+from lingolite_cli.runs.record import PluginUse, RunManifest, StepRecord, Stop
+from lingolite_cli.runs.results import StepResult
 
 
 class StepForecast(msgspec.Struct, frozen=True, kw_only=True):
@@ -387,7 +388,6 @@ def describe_record(record: StepRecord) -> str:
 
 def describe_result(result: StepResult) -> str:
     """The figures of a result, for the line on its step."""
-    if isinstance(result, EvaluateResult):
-        return "".join(f", {name} {score.value:.2f}" for name, score in result.metrics.items())
-    artifact = getattr(result, "artifact", None)
-    return f", {artifact.format}, {artifact.size_bytes / 1e6:.2f} MB" if artifact is not None else ""
+    if result.made is not None:
+        return f", {result.made.format}, {result.made.size_bytes / 1e6:.2f} MB"
+    return "".join(f", {name} {score.value:.2f}" for name, score in result.scores.items())

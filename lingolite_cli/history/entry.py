@@ -13,16 +13,8 @@ import msgspec
 from msgspec import Meta
 
 from lingolite_cli.benchmark.figures import BenchmarkRow
-from lingolite_cli.runs.record import (
-    ArtifactSummary,
-    BenchmarkResult,
-    BenchmarkSystem,
-    EvaluateResult,
-    RunManifest,
-    RunStatus,
-    StepRecord,
-    VerifyResult,
-)
+from lingolite_cli.runs.record import RunManifest, RunStatus, StepRecord
+from lingolite_cli.runs.results import ArtifactSummary, BenchmarkResult, BenchmarkSystem, EvaluateResult, VerifyResult
 
 RunId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
 RecipeName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=200)]
@@ -135,8 +127,7 @@ def _systems(steps: list[StepRecord]) -> dict[str, SystemFigures]:
         return {name: _scored(name, result, measured, intervals.get(name, {})) for name, result in scored.items()}
     if measured:
         return {system.name: _with_speed(_summary(system.name, system.artifact), system) for system in measured}
-    made = {step.id: getattr(step.result, "artifact", None) for step in steps}
-    return {name: _summary(name, artifact) for name, artifact in made.items() if artifact is not None}
+    return {step.id: _summary(step.id, made) for step in steps if (made := step.result.made) is not None}
 
 
 def _summary(name: str, artifact: ArtifactSummary) -> SystemFigures:

@@ -18,7 +18,8 @@ from lingolite_cli.jobs import adhoc
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.texts import Texts
 from lingolite_cli.plugins.registry import Health
-from lingolite_cli.runs.record import BenchmarkResult, RunManifest, VerifyResult
+from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.runs.results import BenchmarkResult, VerifyResult
 
 RESULTS_NAME = "quantization_results.json"
 _BASELINE = "none"

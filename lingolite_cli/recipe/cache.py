@@ -27,7 +27,7 @@ from lingolite_cli.artifact import (
 )
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.lock import exclusive
-from lingolite_cli.runs.record import StepResult
+from lingolite_cli.runs.results import StepResult
 
 ENTRY_NAME = "entry.json"
 ARTIFACT_NAME = "artifact"

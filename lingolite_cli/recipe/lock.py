@@ -21,14 +21,9 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.recipe.file_digests import digests_by_name, option_files
 from lingolite_cli.recipe.scope import Plan, PlannedStep
 from lingolite_cli.runs.drift import Drift, compare, compare_tables, feature_drift
-from lingolite_cli.runs.record import (
-    EvaluateResult,
-    ExportResult,
-    QuantizeResult,
-    RunManifest,
-    SearchResult,
+from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.runs.results import (
     StepResult,
-    TrainResult,
 )
 from lingolite_cli.schema import convert, read_toml
 
@@ -136,17 +131,11 @@ def with_outcomes(lock: Lock, manifest: RunManifest) -> Lock:
 
 
 def _with_outcome(step: LockedStep, result: StepResult) -> LockedStep:
-    match result:
-        case QuantizeResult() | ExportResult() | TrainResult() | SearchResult():
-            return msgspec.structs.replace(step, artifact=result.artifact.digest)
-        case EvaluateResult():
-            metrics = {
-                name: LockedMetric(value=score.value, tolerance=METRIC_TOLERANCE, signature=score.signature)
-                for name, score in result.metrics.items()
-            }
-            return msgspec.structs.replace(step, metrics=metrics)
-        case _:
-            return step
+    metrics = {
+        name: LockedMetric(value=score.value, tolerance=METRIC_TOLERANCE, signature=score.signature)
+        for name, score in result.scores.items()
+    }
+    return msgspec.structs.replace(step, artifact=result.made.digest if result.made else "", metrics=metrics)
 
 
 def _engines(plan: Plan) -> Iterator[str]:

@@ -11,7 +11,7 @@ from lingolite_cli.console import Console
 from lingolite_cli.corpora.corpus import Corpus, read_corpus
 from lingolite_cli.recipe.cache import CachedStep
 from lingolite_cli.recipe.scope import Plan, PluginChoice
-from lingolite_cli.runs.record import ArtifactSummary, CorpusSummary
+from lingolite_cli.runs.results import ArtifactSummary, CorpusSummary
 
 
 class Workspace:

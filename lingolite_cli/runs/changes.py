@@ -74,8 +74,7 @@ def _plugins(manifest: RunManifest) -> dict[str, str]:
 
 def _artifacts(manifest: RunManifest) -> dict[str, str]:
     """Digest of what each step made."""
-    made = {step.id: getattr(step.result, "artifact", None) for step in manifest.steps if step.uses != "evaluate"}
-    return {step: artifact.digest for step, artifact in made.items() if artifact is not None}
+    return {step.id: made.digest for step in manifest.steps if (made := step.result.made) is not None}
 
 
 def _kind(step: Mapping[str, Any] | None) -> str | None:

@@ -9,14 +9,14 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from lingolite_cli.artifact import canonical_json, write_atomic
-from lingolite_cli.recipe.cache import CachedStep
 from lingolite_cli.runs.finished import MANIFEST_NAME
-from lingolite_cli.runs.record import EvaluateResult, QuantizeResult, RunManifest, StepResult, TrainResult
+from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.runs.results import StepResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME
 from lingolite_cli.training.metrics import EVENTS_NAME, METRICS_NAME
 
@@ -24,7 +24,19 @@ Report = Callable[[RunManifest, Path], object]
 """What a reporter does with a run and its directory."""
 
 
-def fill(directory: Path, manifest: RunManifest, finished: Mapping[str, CachedStep]) -> None:
+class StepFiles(Protocol):
+    """Where a finished step has its files: they are linked from there, so nothing may write to them afterwards."""
+
+    @property
+    def directory(self) -> Path:
+        """Its own."""
+
+    @property
+    def artifact_path(self) -> Path | None:
+        """The artifact that it made, if it made one."""
+
+
+def fill(directory: Path, manifest: RunManifest, finished: Mapping[str, StepFiles]) -> None:
     """Put the manifest and what each finished step made into `directory`, by hard links where the disk has them."""
     for step, cached in finished.items():
         if cached.artifact_path is not None:
@@ -54,14 +66,8 @@ def with_places(step: str, result: StepResult, artifact_paths: Mapping[str, str]
         artifact_paths: by digest.
     """
     plain = _with_paths(msgspec.to_builtins(result), artifact_paths)
-    if isinstance(result, EvaluateResult):
-        plain["translations"] = _text_place("translations", step)
-    if isinstance(result, TrainResult):
-        plain["metrics"] = _text_place("training", step)
-    elif isinstance(result, QuantizeResult) and result.training is not None:
-        plain["training"]["metrics"] = _text_place("training", step)
     placed: StepResult = msgspec.convert(plain, StepResult)
-    return placed
+    return placed.with_texts(lambda folder: _text_place(folder, step))
 
 
 def artifact_place(step: str) -> str:

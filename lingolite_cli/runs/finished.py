@@ -11,7 +11,8 @@ from typing import NamedTuple
 import msgspec
 
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.runs.record import EvaluateResult, RunManifest
+from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.runs.results import EvaluateResult
 from lingolite_cli.runs.translations import TranslationRecord, read_translations
 
 MANIFEST_NAME = "manifest.json"

@@ -18,7 +18,8 @@ from lingolite_cli.environment import Environment
 from lingolite_cli.evaluation.degeneration import Degeneration
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.plugins.interfaces import Score
-from lingolite_cli.runs.record import (
+from lingolite_cli.runs.record import RunManifest, StepRecord, Stop
+from lingolite_cli.runs.results import (
     ArtifactSummary,
     BenchmarkResult,
     BenchmarkSystem,
@@ -26,11 +27,8 @@ from lingolite_cli.runs.record import (
     EvaluateResult,
     QuantizeResult,
     ReportResult,
-    RunManifest,
     SentencePair,
-    StepRecord,
     StepResult,
-    Stop,
     VerifyResult,
 )
 from lingolite_cli.runs.translations import TranslationRecord, write_translations

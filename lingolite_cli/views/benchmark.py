@@ -5,7 +5,7 @@ from __future__ import annotations
 from lingolite_cli.benchmark.figures import NOISY_WIDTH, BenchmarkRow, LengthBucket
 from lingolite_cli.console import Console
 from lingolite_cli.evaluation.intervals import spelled
-from lingolite_cli.runs.record import BenchmarkResult
+from lingolite_cli.runs.results import BenchmarkResult
 
 
 def show_benchmark(result: BenchmarkResult, console: Console) -> None:

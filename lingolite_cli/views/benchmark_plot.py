@@ -18,7 +18,7 @@ from lingolite_cli.views.charts import DAYLIGHT, scale_by_tens, style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from lingolite_cli.runs.record import BenchmarkResult
+    from lingolite_cli.runs.results import BenchmarkResult
 
 
 def plot_benchmark(result: BenchmarkResult, path: Path) -> None:

@@ -8,7 +8,7 @@ from lingolite_cli.console import Console, status_text
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.intervals import with_interval
 from lingolite_cli.precision_search.figures import Sensitivity, Trial
-from lingolite_cli.runs.record import SearchResult
+from lingolite_cli.runs.results import SearchResult
 
 
 def show_search(result: SearchResult, console: Console) -> None:

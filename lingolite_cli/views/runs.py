@@ -12,17 +12,16 @@ from lingolite_cli.console import Console, status_text
 from lingolite_cli.evaluation.differences import p_value_text
 from lingolite_cli.evaluation.intervals import SIGNIFICANT, bracketed, spelled
 from lingolite_cli.execution.runner import Outcome, StepForecast
-from lingolite_cli.runs.record import (
+from lingolite_cli.runs.record import StepRecord
+from lingolite_cli.runs.results import (
     BenchmarkResult,
     EvaluateResult,
     ExportResult,
     QuantizeResult,
     SearchResult,
-    StepRecord,
     StepResult,
     TrainingRecord,
     VerifyResult,
-    training_of,
 )
 from lingolite_cli.views.benchmark import show_benchmark
 from lingolite_cli.views.parity import show_parity
@@ -48,7 +47,7 @@ def show_run(outcome: Outcome, console: Console) -> None:
             show_verification(step.result, console)
         elif isinstance(step.result, BenchmarkResult):
             show_benchmark(step.result, console)
-        elif (training := training_of(step.result)) is not None:
+        elif (training := step.result.training) is not None:
             show_training(training, console)
         elif isinstance(step.result, SearchResult):
             show_search(step.result, console)
@@ -227,7 +226,7 @@ def show_training(result: TrainingRecord, console: Console) -> None:
 def show_conversion(result: StepResult, out: Path, console: Console) -> None:
     """The artifact that `quantize` or `export` made, against its source."""
     assert isinstance(result, QuantizeResult | ExportResult)
-    source, artifact, training = result.source, result.artifact, training_of(result)
+    source, artifact, training = result.source, result.artifact, result.training
     calibration = result.calibration if isinstance(result, QuantizeResult) else None
     texts = {"calibration": calibration, "training": training}
     read = {key: value for key, value in texts.items() if value is not None}

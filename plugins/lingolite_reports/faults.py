@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lingolite_cli.runs.record import VerifyResult
+from lingolite_cli.runs.results import VerifyResult
 from lingolite_reports import formats
 from lingolite_reports.tables import Column, Table
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from lingolite_cli.evaluation.differences import MetricDifference
-from lingolite_cli.runs.record import RunManifest, SearchResult
+from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.runs.results import SearchResult
 from lingolite_cli.views.charts import MUTED, SERIES, canvas, style, tip
 from lingolite_reports import formats
 from lingolite_reports.drawing import Figure, draw_bars, finish, label_rows

@@ -16,7 +16,8 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from lingolite_cli.artifact import write_atomic
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.plugins.specs import NoOptions
-from lingolite_cli.runs.record import BenchmarkResult, EvaluateResult, RunManifest, StepRecord, Stop, VerifyResult
+from lingolite_cli.runs.record import RunManifest, StepRecord, Stop
+from lingolite_cli.runs.results import BenchmarkResult, EvaluateResult, VerifyResult
 from lingolite_reports import formats
 
 FILE_NAME = "junit.xml"

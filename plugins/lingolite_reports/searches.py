@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lingolite_cli.runs.record import RunManifest, SearchResult
+from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.runs.results import SearchResult
 from lingolite_reports import formats
 from lingolite_reports.tables import Column, Table
 

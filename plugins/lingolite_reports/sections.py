@@ -13,7 +13,8 @@ import msgspec
 
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.evaluation.word_diff import Span, word_diff
-from lingolite_cli.runs.record import BenchmarkResult, RunManifest, SentencePair, Stop, VerifyResult
+from lingolite_cli.runs.record import RunManifest, Stop
+from lingolite_cli.runs.results import BenchmarkResult, SentencePair, VerifyResult
 from lingolite_reports import formats
 from lingolite_reports.faults import faults_table
 from lingolite_reports.lengths import lengths_table

@@ -6,7 +6,7 @@ from statistics import median
 
 from lingolite_cli.benchmark.figures import Timing
 from lingolite_cli.evaluation.intervals import spelled
-from lingolite_cli.runs.record import BenchmarkResult
+from lingolite_cli.runs.results import BenchmarkResult
 from lingolite_reports import formats
 from lingolite_reports.tables import Column, Table
 

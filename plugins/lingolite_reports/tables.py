@@ -13,15 +13,14 @@ import msgspec
 
 from lingolite_cli.evaluation.differences import p_value_text
 from lingolite_cli.plugins.interfaces import Score
-from lingolite_cli.runs.record import (
+from lingolite_cli.runs.record import RunManifest, StepRecord
+from lingolite_cli.runs.results import (
     ArtifactSummary,
     BenchmarkResult,
     EvaluateResult,
     ExportResult,
     QuantizeResult,
-    RunManifest,
     SearchResult,
-    StepRecord,
     TrainResult,
     VerifyResult,
 )

@@ -24,7 +24,7 @@ from models import MODELS
 
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
-from lingolite_cli.runs.record import effort
+from lingolite_cli.runs.results import effort
 from lingolite_cli.views.benchmark_plot import figure
 from lingolite_cli.views.charts import check_plot_target
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lingolite_cli.benchmark.figures import Ratio
-from lingolite_cli.runs.record import BenchmarkResult, BenchmarkSystem, RunManifest
+from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.runs.results import BenchmarkResult, BenchmarkSystem
 
 
 def render(runs: Mapping[str, RunManifest], *, notes: Sequence[str]) -> str:

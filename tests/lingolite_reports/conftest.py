@@ -28,21 +28,18 @@ from lingolite_cli.evaluation.parity import (
     ParitySentence,
 )
 from lingolite_cli.plugins.interfaces import Score
-from lingolite_cli.runs.record import (
+from lingolite_cli.runs.record import PluginUse, RunManifest, StepRecord, Stop
+from lingolite_cli.runs.results import (
     ArtifactSummary,
     BenchmarkResult,
     BenchmarkSystem,
     CorpusSummary,
     EvaluateResult,
     ExportResult,
-    PluginUse,
     QuantizeResult,
     ReportResult,
-    RunManifest,
     SentencePair,
-    StepRecord,
     StepResult,
-    Stop,
     VerifyResult,
 )
 from lingolite_cli.runs.translations import TranslationRecord, write_translations

@@ -16,7 +16,8 @@ from lingolite_cli.budgets.verdicts import judge_drop
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.precision_search.figures import Sensitivity, Trial
-from lingolite_cli.runs.record import ArtifactSummary, RunManifest, SearchResult, StepRecord
+from lingolite_cli.runs.record import RunManifest, StepRecord
+from lingolite_cli.runs.results import ArtifactSummary, SearchResult
 
 FOUND = ArtifactSummary(path="artifacts/mix", format="bundle-int4", digest="9c" * 32, size_bytes=6_409_250)
 SOURCE = ArtifactSummary(path="model", format="bundle", digest="1a" * 32, size_bytes=28_934_112)

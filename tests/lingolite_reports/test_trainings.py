@@ -9,7 +9,8 @@ from lingolite_reports.html import render
 from lingolite_reports.markdown import render as render_markdown
 
 from lingolite_cli.corpora.pairs import TextReport
-from lingolite_cli.runs.record import ArtifactSummary, RunManifest, StepRecord, TrainResult
+from lingolite_cli.runs.record import RunManifest, StepRecord
+from lingolite_cli.runs.results import ArtifactSummary, TrainResult
 from lingolite_cli.training.metrics import CurvePoint
 
 RESULT = TrainResult(

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from lingolite_cli.recipe.scope import PlannedStep, Scope
 from lingolite_cli.recipe.steps import benchmark, evaluate, export, judgement, quantize, report, search, train, verify
 from lingolite_cli.recipe.workspace import Workspace
-from lingolite_cli.runs.record import StepResult
+from lingolite_cli.runs.results import StepResult
 
 
 class StepKind(Protocol):

@@ -23,7 +23,7 @@ from lingolite_cli.recipe.steps.timing import (
     needs_reference,
 )
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
-from lingolite_cli.runs.record import BenchmarkResult, BenchmarkSystem, effort
+from lingolite_cli.runs.results import BenchmarkResult, BenchmarkSystem, effort
 
 
 class PlannedBenchmark(PlannedStep, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from lingolite_cli.recipe.decoding import resolve_decoding
 from lingolite_cli.recipe.model import EvaluateStep, Step
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact, summarize_corpus
-from lingolite_cli.runs.record import EvaluateResult
+from lingolite_cli.runs.results import EvaluateResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord, as_translations, write_translations
 from lingolite_cli.schema import convert
 from lingolite_cli.workers.pool import Served, open_backend

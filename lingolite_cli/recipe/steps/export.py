@@ -9,7 +9,7 @@ from lingolite_cli.recipe.model import ExportStep
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.steps.derive import choose_converter, convert_artifact
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
-from lingolite_cli.runs.record import ExportResult
+from lingolite_cli.runs.results import ExportResult
 
 
 class PlannedExport(PlannedStep, frozen=True, kw_only=True):

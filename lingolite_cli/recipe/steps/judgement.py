@@ -32,7 +32,7 @@ from lingolite_cli.recipe.steps.timing import (
     timed_budget,
 )
 from lingolite_cli.recipe.workspace import Workspace
-from lingolite_cli.runs.record import StepResult, VerifyResult
+from lingolite_cli.runs.results import StepResult, VerifyResult
 
 _NEW_FAULTS = {f"new_{kind}_max": kind for kind in FAULT_KINDS}
 FIXED_BUDGETS = (*SIZE_BUDGETS, *TIMED_BUDGETS, *PARITY_BUDGETS, *_NEW_FAULTS)

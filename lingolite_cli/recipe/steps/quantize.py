@@ -25,7 +25,7 @@ from lingolite_cli.recipe.steps.learning import (
     learning_settings,
 )
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact, summarize_corpus
-from lingolite_cli.runs.record import QuantizeResult, TrainingRecord
+from lingolite_cli.runs.results import QuantizeResult, TrainingRecord
 from lingolite_cli.training.options import TrainingOptions
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 from lingolite_cli.recipe.model import ReportStep
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.workspace import Workspace
-from lingolite_cli.runs.record import ReportResult
+from lingolite_cli.runs.results import ReportResult
 
 
 class PlannedReport(PlannedStep, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ from lingolite_cli.recipe.scope import PluginChoice, Scope
 from lingolite_cli.recipe.steps.evaluate import PlannedEvaluation, find_evaluation
 from lingolite_cli.recipe.steps.trials import Laboratory, Measurement, PlannedSearch
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
-from lingolite_cli.runs.record import ArtifactSummary, EvaluateResult, SearchResult
+from lingolite_cli.runs.results import ArtifactSummary, EvaluateResult, SearchResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME, as_translations, read_translations
 
 _DROP = "_drop_max"

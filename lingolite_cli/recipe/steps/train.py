@@ -20,7 +20,7 @@ from lingolite_cli.recipe.steps.learning import (
     learning_settings,
 )
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
-from lingolite_cli.runs.record import TrainResult
+from lingolite_cli.runs.results import TrainResult
 from lingolite_cli.schema import convert
 
 

@@ -24,7 +24,7 @@ from lingolite_cli.recipe.steps.judgement import FIXED_BUDGETS, PlannedVerificat
 from lingolite_cli.recipe.steps.parity import System, measure_step_parity
 from lingolite_cli.recipe.steps.timing import timed_budget
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
-from lingolite_cli.runs.record import EvaluateResult, SentencePair, VerifyResult
+from lingolite_cli.runs.results import EvaluateResult, SentencePair, VerifyResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord, as_translations, read_translations
 
 _MB = 1e6

@@ -10,7 +10,8 @@ import pytest
 from command_line import RECIPE, Outcome, contents, read_run, runs
 
 from lingolite_cli.artifact import Artifact, sha256_file
-from lingolite_cli.runs.record import EvaluateResult, QuantizeResult, RunManifest, StepRecord, VerifyResult
+from lingolite_cli.runs.record import RunManifest, StepRecord
+from lingolite_cli.runs.results import EvaluateResult, QuantizeResult, VerifyResult
 from lingolite_cli.runs.translations import read_translations
 
 Command = Callable[..., Outcome]

@@ -13,7 +13,8 @@ import pytest
 from command_line import Outcome, command, environment, read_run, run_command, runs
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.runs.record import EvaluateResult, ExportResult, RunManifest, VerifyResult
+from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.runs.results import EvaluateResult, ExportResult, VerifyResult
 from lingolite_cli.runs.translations import read_translations
 
 REPOSITORY = Path(__file__).parents[3]

@@ -15,7 +15,7 @@ from lingolite_cli.artifact import Artifact
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translator
 from lingolite_cli.precision_search.figures import Sensitivity
-from lingolite_cli.runs.record import SearchResult
+from lingolite_cli.runs.results import SearchResult
 from lingolite_cli.testing import SENTENCES
 from lingolite_cli.tokenization.opening import open_tokenizer
 

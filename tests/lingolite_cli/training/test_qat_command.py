@@ -17,7 +17,7 @@ from lingolite_cli.artifact import Artifact
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.quantizer_comparison import Comparison, comparison_job
 from lingolite_cli.jobs.texts import Named, find_texts
-from lingolite_cli.runs.record import EvaluateResult, QuantizeResult, TrainingRecord, VerifyResult
+from lingolite_cli.runs.results import EvaluateResult, QuantizeResult, TrainingRecord, VerifyResult
 from lingolite_cli.testing import SENTENCES
 
 Command = Callable[..., Outcome]

@@ -14,7 +14,7 @@ import pytest
 from command_line import Outcome, command, environment, read_run, runs
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.runs.record import EvaluateResult, TrainResult
+from lingolite_cli.runs.results import EvaluateResult, TrainResult
 
 ROOT = Path(__file__).resolve().parents[3]
 
