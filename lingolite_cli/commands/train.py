@@ -21,7 +21,7 @@ from lingolite_cli.recipe.cache import FollowerCache
 from lingolite_cli.recipe.model import QuantizeStep, Recipe, Step, TrainStep
 from lingolite_cli.recipe.plan import make_plan, read_recipe
 from lingolite_cli.recipe.scope import Plan
-from lingolite_cli.recipe.steps.learning import state_directory
+from lingolite_cli.recipe.work.learning import state_directory
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.results import QuantizeResult, TrainResult
 from lingolite_cli.schema import parse_pairs

@@ -24,7 +24,7 @@ from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.jobs import adhoc
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.plugins.specs import MetricSpec
-from lingolite_cli.recipe.steps.judgement import metric_budget_names
+from lingolite_cli.recipe.work.judgement import metric_budget_names
 from lingolite_cli.runs.results import VerifyResult
 from lingolite_cli.schema import parse_options
 from lingolite_cli.views.runs import show_evaluations, show_verdicts, show_verification, verdict_line

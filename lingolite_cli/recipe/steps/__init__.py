@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lingolite_cli.recipe.scope import PlannedStep, Scope
-from lingolite_cli.recipe.steps import benchmark, evaluate, export, judgement, quantize, report, search, train, verify
+from lingolite_cli.recipe.steps import benchmark, evaluate, export, quantize, report, search, train, verify
+from lingolite_cli.recipe.work import judgement
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.results import StepResult
 

@@ -14,7 +14,7 @@ from lingolite_cli.budgets.timed import TIMED_BUDGETS
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.recipe.model import BenchmarkStep, BenchmarkSystemTable
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
-from lingolite_cli.recipe.steps.timing import (
+from lingolite_cli.recipe.work.timing import (
     Contender,
     TimingRule,
     draw_sentences,

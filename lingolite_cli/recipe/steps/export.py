@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lingolite_cli.recipe.model import ExportStep
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
-from lingolite_cli.recipe.steps.derive import choose_converter, convert_artifact
+from lingolite_cli.recipe.work.conversion import choose_converter, convert_artifact
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.results import ExportResult
 

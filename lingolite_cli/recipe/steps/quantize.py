@@ -15,8 +15,8 @@ from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.plugins.interfaces import Calibration
 from lingolite_cli.recipe.model import QuantizeStep
 from lingolite_cli.recipe.scope import PluginChoice, Scope
-from lingolite_cli.recipe.steps.derive import choose_converter, convert_artifact
-from lingolite_cli.recipe.steps.learning import (
+from lingolite_cli.recipe.work.conversion import choose_converter, convert_artifact
+from lingolite_cli.recipe.work.learning import (
     Learning,
     PlannedTraining,
     check_learning,

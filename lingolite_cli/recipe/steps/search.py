@@ -28,7 +28,7 @@ from lingolite_cli.recipe.keys import describe_work
 from lingolite_cli.recipe.model import EvaluateStep, SearchStep
 from lingolite_cli.recipe.scope import PluginChoice, Scope
 from lingolite_cli.recipe.steps.evaluate import PlannedEvaluation, find_evaluation
-from lingolite_cli.recipe.steps.trials import Laboratory, Measurement, PlannedSearch
+from lingolite_cli.recipe.work.trials import Laboratory, Measurement, PlannedSearch
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.results import ArtifactSummary, EvaluateResult, SearchResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME, as_translations, read_translations

@@ -11,7 +11,7 @@ from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, Manifest, P
 from lingolite_cli.recipe.cache import ARTIFACT_NAME
 from lingolite_cli.recipe.model import TrainStep
 from lingolite_cli.recipe.scope import PluginChoice, Scope
-from lingolite_cli.recipe.steps.learning import (
+from lingolite_cli.recipe.work.learning import (
     Learning,
     PlannedTraining,
     check_learning,

@@ -20,9 +20,9 @@ from lingolite_cli.files.download import CODEC, download_bytes
 from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
 from lingolite_cli.recipe.scope import PluginChoice, Scope
 from lingolite_cli.recipe.steps.evaluate import find_evaluation
-from lingolite_cli.recipe.steps.judgement import FIXED_BUDGETS, PlannedVerification, metric_budgets
-from lingolite_cli.recipe.steps.parity import System, measure_step_parity
-from lingolite_cli.recipe.steps.timing import timed_budget
+from lingolite_cli.recipe.work.judgement import FIXED_BUDGETS, PlannedVerification, metric_budgets
+from lingolite_cli.recipe.work.parity import System, measure_step_parity
+from lingolite_cli.recipe.work.timing import timed_budget
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.results import EvaluateResult, SentencePair, VerifyResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord, as_translations, read_translations

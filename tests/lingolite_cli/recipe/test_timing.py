@@ -20,7 +20,7 @@ from lingolite_cli.budgets.timed import TIMED_BUDGETS
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.console import Console
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.recipe.steps.timing import Contender, TimingRule, judge_timed, needs_reference
+from lingolite_cli.recipe.work.timing import Contender, TimingRule, judge_timed, needs_reference
 
 PLAIN = Round(
     load_seconds=1.0,

@@ -14,7 +14,7 @@ import msgspec
 from lingolite_cli.artifact import TOKENIZER_NAME, Artifact
 from lingolite_cli.evaluation.parity import Parity, Tokens, compare_hypotheses
 from lingolite_cli.recipe.scope import PluginChoice
-from lingolite_cli.recipe.steps.judgement import PlannedVerification
+from lingolite_cli.recipe.work.judgement import PlannedVerification
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.translations import TranslationRecord
 

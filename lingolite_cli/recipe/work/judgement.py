@@ -22,7 +22,7 @@ from lingolite_cli.plugins.specs import MetricSpec
 from lingolite_cli.recipe.model import VerifyStep
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
 from lingolite_cli.recipe.steps.evaluate import PlannedEvaluation
-from lingolite_cli.recipe.steps.timing import (
+from lingolite_cli.recipe.work.timing import (
     Contender,
     TimingRule,
     draw_sentences,

@@ -19,8 +19,8 @@ from lingolite_cli.artifact import Artifact, canonical_json, write_atomic
 from lingolite_cli.precision_search.units import Assignment
 from lingolite_cli.recipe.model import SearchStep
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
-from lingolite_cli.recipe.steps.derive import convert_artifact
 from lingolite_cli.recipe.steps.evaluate import PlannedEvaluation
+from lingolite_cli.recipe.work.conversion import convert_artifact
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.translations import TranslationRecord
 
