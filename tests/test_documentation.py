@@ -11,11 +11,11 @@ import msgspec
 import pytest
 import torch
 import typer
+from lingolite_cli.budgets.timed import TIMED_BUDGETS
 from lingolite_torch.options import GptqInt4Options
 
 from lingolite_cli.app import app
 from lingolite_cli.artifact import Artifact, Quantization
-from lingolite_cli.budgets.timed import TIMED_BUDGETS
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.recipe import model as recipe_model
 from lingolite_cli.recipe.steps.verify import FIXED_BUDGETS

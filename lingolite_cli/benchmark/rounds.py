@@ -19,7 +19,7 @@ _WARM_UP = 4
 """Sentences that are translated before any is timed."""
 
 
-class Trial(msgspec.Struct, frozen=True, kw_only=True):
+class RoundWorkload(msgspec.Struct, frozen=True, kw_only=True):
     """What a system does in a round.
 
     Attributes:
@@ -35,7 +35,14 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int
 
 
-def take_round(system: System, trial: Trial) -> Round:
+class SystemWorkload(msgspec.Struct, frozen=True):
+    """A system, and what it does in a round."""
+
+    system: System
+    workload: RoundWorkload
+
+
+def take_round(system: System, workload: RoundWorkload) -> Round:
     """Start the system, load it, let it translate, and end it.
 
     Raises:
@@ -44,13 +51,13 @@ def take_round(system: System, trial: Trial) -> Round:
     with start_worker(system) as worker:
         loaded = worker.ask(system.load)
         assert isinstance(loaded, Loaded)
-        _translate(worker, trial, trial.sources[:1])
+        _translate(worker, workload, workload.sources[:1])
         cold_start_seconds = worker.age_seconds
-        _translate(worker, trial, trial.sources[:_WARM_UP])
-        first_tokens = _translate(worker, trial, trial.sources, most_tokens=1)
-        alone = last = _translate(worker, trial, trial.sources)
-        if trial.batch_size > 1:
-            last = _translate(worker, trial, trial.sources, batch_size=trial.batch_size)
+        _translate(worker, workload, workload.sources[:_WARM_UP])
+        first_tokens = _translate(worker, workload, workload.sources, most_tokens=1)
+        alone = last = _translate(worker, workload, workload.sources)
+        if workload.batch_size > 1:
+            last = _translate(worker, workload, workload.sources, batch_size=workload.batch_size)
     latencies = sorted(alone.latencies_ms)
     p50, p95, p99 = (percentile(latencies, share) for share in (0.50, 0.95, 0.99))
     assert p50 is not None
@@ -69,11 +76,18 @@ def take_round(system: System, trial: Trial) -> Round:
 
 
 def _translate(
-    worker: WorkerProcess, trial: Trial, sources: list[str], *, batch_size: int = 1, most_tokens: int | None = None
+    worker: WorkerProcess,
+    workload: RoundWorkload,
+    sources: list[str],
+    *,
+    batch_size: int = 1,
+    most_tokens: int | None = None,
 ) -> Timed:
-    decoding = trial.decoding
+    decoding = workload.decoding
     if most_tokens is not None:
         decoding = msgspec.structs.replace(decoding, min_length=0, max_length=most_tokens)
-    timed = worker.ask(Translate(sources=sources, languages=trial.languages, decoding=decoding, batch_size=batch_size))
+    timed = worker.ask(
+        Translate(sources=sources, languages=workload.languages, decoding=decoding, batch_size=batch_size)
+    )
     assert isinstance(timed, Timed)
     return timed

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lingolite_cli.benchmark.noise import MIN_ROUNDS
-from lingolite_cli.budgets.timed import TIMED_BUDGETS
+from lingolite_cli.budgets.table import BUDGETS, by_name, metric_budgets
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import (
     JsonFlag,
@@ -24,7 +24,6 @@ from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.jobs import adhoc
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.plugins.specs import MetricSpec
-from lingolite_cli.recipe.work.judgement import metric_budget_names
 from lingolite_cli.runs.results import VerifyResult
 from lingolite_cli.schema import parse_options
 from lingolite_cli.views.runs import show_evaluations, show_verdicts, show_verification, verdict_line
@@ -144,7 +143,7 @@ def _metrics(context: JobContext, asked: Sequence[str] | None, budgets: set[str]
     budgeted = [
         entry.name
         for entry in context.registry.of_kind("metric")
-        if isinstance(entry.spec, MetricSpec) and budgets.intersection(metric_budget_names(entry.spec))
+        if isinstance(entry.spec, MetricSpec) and budgets & by_name(metric_budgets(entry.name, entry.spec.goal)).keys()
     ]
     return list(dict.fromkeys([*(asked or adhoc.project_metrics(context)), *budgeted]))
 
@@ -156,7 +155,7 @@ def _timing(asked: Mapping[str, int | None], budgets: set[str]) -> dict[str, int
         LingoLiteError: none does.
     """
     given = {key: value for key, value in asked.items() if value is not None}
-    if given and not any(name in TIMED_BUDGETS for name in budgets):
+    if given and not any(name in BUDGETS and BUDGETS[name].is_timed for name in budgets):
         flag = f"--{next(iter(given)).replace('_', '-')}"
         raise LingoLiteError(f"{flag} without a budget on time", hint="add one: --budget latency_p95_ms_max=50")
     return given

@@ -113,9 +113,8 @@ class TimingTable(_Table, frozen=True, kw_only=True):
 class VerifyStep(_Step, tag="verify", frozen=True, kw_only=True):
     """Judge one `evaluate` step against another on the same corpus.
 
-    Budgets: `METRIC_drop_max` and `METRIC_min` for each metric of both steps, `parity_min` (teacher-forced top-1
-    agreement), `exact_match_min`, `new_KIND_max` for each kind of fault, and those of
-    `lingolite_cli.budgets.timed`. Logits are compared on `parity_samples` sentences.
+    Budgets are those of `lingolite_cli.budgets.table`, with a family for each metric that both steps have. Logits are
+    compared on `parity_samples` sentences.
     """
 
     reference: str
@@ -145,9 +144,9 @@ class BenchmarkSystemTable(_Table, frozen=True, kw_only=True):
 class BenchmarkStep(_Step, tag="benchmark", frozen=True, kw_only=True):
     """Measure systems in turn, each alone in a fresh process.
 
-    Ratios are to the first system. Budgets judge the last, by the `TIMED_BUDGETS` of
-    `lingolite_cli.budgets.timed`, on rounds of their own: as many as `rounds`, six at least, and up to
-    `max_rounds` where these leave a verdict unsure; tokens a second are those of the first batch size.
+    Ratios are to the first system. Budgets judge the last system: those of `lingolite_cli.budgets.table` on timed
+    rounds. They have rounds of their own: as many as `rounds`, six at least, and up to `max_rounds` where these leave a
+    verdict unsure; tokens a second are those of the first batch size.
     `lengths` adds runs of exactly that many target tokens a sentence, in batches of `length_batch_sizes`. Each system
     has `cold_starts` starts, each in a fresh process.
     """

@@ -15,8 +15,8 @@ from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket, Timing
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.corpora.pairs import TextReport
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.evaluation.degeneration import Degeneration
 from lingolite_cli.evaluation.differences import MetricDifference
+from lingolite_cli.evaluation.faults import FaultCounts
 from lingolite_cli.evaluation.parity import Parity
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.precision_search.figures import Sensitivity, Trial
@@ -200,7 +200,7 @@ class VerifyResult(_StepResult, frozen=True, kw_only=True, tag="verify"):
     verdicts: list[Verdict]
     worst: list[SentencePair]
     cpu_features: list[str]
-    faults: list[Degeneration] = []
+    faults: list[FaultCounts] = []
     faulty: list[SentencePair] = []
     warnings: list[str] = []
 

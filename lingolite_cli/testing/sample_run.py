@@ -15,8 +15,8 @@ from lingolite_cli.benchmark.figures import BenchmarkRow, Ratio
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.environment import Environment
-from lingolite_cli.evaluation.degeneration import Degeneration
 from lingolite_cli.evaluation.differences import MetricDifference
+from lingolite_cli.evaluation.faults import FaultCounts
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.runs.record import RunManifest, StepRecord, Stop
 from lingolite_cli.runs.results import (
@@ -164,7 +164,7 @@ def _verification() -> VerifyResult:
             )
         ],
         cpu_features=["avx2", "fma"],
-        faults=[Degeneration(kind="empty", reference=0, candidate=1, new=[len(_SOURCES) - 1])],
+        faults=[FaultCounts(kind="empty", reference=0, candidate=1, new=[len(_SOURCES) - 1])],
     )
 
 

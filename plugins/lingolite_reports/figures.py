@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
+from lingolite_cli.budgets.table import drop_budget
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import SearchResult
@@ -172,7 +173,7 @@ def _quality(manifest: RunManifest) -> list[Figure]:
         caption = "The dot is the score."
         if verifications(manifest):
             caption += " A bar is the interval of the difference from the reference."
-        if any(verdict.budget == f"{metric}_drop_max" for _, verdict in manifest.verdicts):
+        if any(verdict.budget == drop_budget(metric).name for _, verdict in manifest.verdicts):
             caption += " A dashed line is its budget."
         figures.append(finish(drawing, f"quality-{metric}", title=metric, caption=caption))
     return figures
@@ -229,7 +230,7 @@ def _draw_budgets(axes: Axes, metric: str, manifest: RunManifest) -> None:
     for _, verified in verifications(manifest):
         for difference in verified.differences:
             for verdict in verified.verdicts:
-                if difference.metric == metric and verdict.budget == f"{metric}_drop_max":
+                if difference.metric == metric and verdict.budget == drop_budget(metric).name:
                     for bound in drop_bounds(difference, verdict.limit):
                         axes.axvline(bound, color=SERIES[1], linestyle="--", linewidth=1.2)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from matplotlib.figure import Figure as Canvas
 
+from lingolite_cli.budgets.table import find_budget
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.views.charts import INK, SERIES
@@ -79,5 +80,5 @@ def _label(*, axes_text: str, at: float, up: bool, drawing: Canvas) -> None:
 
 def _reading(verdict: Verdict) -> _Reading:
     assert verdict.seen is not None
-    is_floor = verdict.budget.endswith("_min")
+    is_floor = find_budget(verdict.budget).is_floor
     return _Reading(verdict.limit, verdict.seen, verdict.low, verdict.high, is_floor=is_floor)

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from lingolite_cli.budgets.table import find_budget
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.evaluation.word_diff import Span, word_diff
 from lingolite_cli.runs.record import RunManifest, Stop
@@ -182,7 +183,7 @@ def _room(verdict: Verdict) -> float:
     """How much of what the limit allows is left: of a floor on a share what is missing to 1, or else of the limit."""
     if verdict.seen is None or not verdict.limit:
         return 0.0
-    if verdict.budget.endswith("_min"):
+    if find_budget(verdict.budget).is_floor:
         worst = verdict.seen if verdict.low is None else verdict.low
         if 0 < verdict.limit < 1:
             return 1 - (1 - worst) / (1 - verdict.limit)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli.evaluation.degeneration import Translation, fault_tests
+from lingolite_cli.evaluation.faults import TranslatedSentence, fault_tests
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.translations import TranslationRecord, read_translations
 from lingolite_reports.tables import evaluations, verifications
@@ -80,14 +80,14 @@ def _text(systems: dict[str, list[TranslationRecord]], languages: tuple[str, str
     )
 
 
-def _judged(record: TranslationRecord) -> Translation:
-    return Translation(record.source, record.references, record.hypothesis, record.is_finished)
+def _judged(record: TranslationRecord) -> TranslatedSentence:
+    return TranslatedSentence(record.source, record.references, record.hypothesis, record.is_finished)
 
 
 def _system(
     records: Sequence[TranslationRecord],
     known: dict[tuple[str, ...], float],
-    tests: Mapping[str, Callable[[Translation], bool]],
+    tests: Mapping[str, Callable[[TranslatedSentence], bool]],
 ) -> System:
     """`known` has the scores of what other systems have said already: most sentences come out alike."""
     from sacrebleu.metrics import CHRF

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median
 
-from lingolite_cli.benchmark.figures import Timing
+from lingolite_cli.benchmark.figures import Round, Timing
+from lingolite_cli.budgets.budget import TimedRounds
+from lingolite_cli.budgets.table import BUDGETS
 from lingolite_cli.evaluation.intervals import spelled
 from lingolite_cli.runs.results import BenchmarkResult
 from lingolite_reports import formats
@@ -99,37 +102,20 @@ def buckets_table(result: BenchmarkResult, *, step: str) -> Table | None:
 
 
 def rounds_table(timing: Timing, *, step: str) -> Table:
-    """Medians over the rounds that budgets on time and memory were judged on."""
-    columns = [
-        Column("System", "code"),
-        Column("Rounds", "number"),
-        Column("Load, s", "number"),
-        Column("Cold start, s", "number"),
-        Column("First token, ms", "number"),
-        Column("p50, ms", "number"),
-        Column("p95, ms", "number"),
-        Column("p99, ms", "number"),
-        Column("Tokens/s", "number"),
-        Column("Peak, MB", "number"),
+    """Medians over the rounds that budgets on time and memory were judged on: a column for each figure of the table."""
+    figures = [(budget.heading, budget.rule) for budget in BUDGETS.values() if not budget.is_ratio]
+    timed = {heading: rule for heading, rule in figures if isinstance(rule, TimedRounds)}
+    columns = [Column("System", "code"), Column("Rounds", "number"), *(Column(name, "number") for name in timed)]
+    rows = [
+        [system.name, str(len(system.rounds)), *(_median(rule, system.rounds) for rule in timed.values())]
+        for system in timing.systems
     ]
-    rows = []
-    for system in timing.systems:
-        taken = system.rounds
-        peaks = [own.peak_memory_mb for own in taken if own.peak_memory_mb is not None]
-        rows.append(
-            [
-                system.name,
-                str(len(taken)),
-                formats.significant(median(own.load_seconds for own in taken)),
-                formats.significant(median(own.cold_start_seconds for own in taken)),
-                formats.significant(median(own.first_token_ms for own in taken)),
-                formats.significant(median(own.latency_p50_ms for own in taken)),
-                formats.significant(median(own.latency_p95_ms for own in taken)),
-                formats.significant(median(own.latency_p99_ms for own in taken)),
-                formats.significant(median(own.tokens_per_second for own in taken)),
-                formats.optional(median(peaks) if peaks else None),
-            ]
-        )
     threads = "1 thread" if timing.threads == 1 else f"{timing.threads} threads"
     caption = f"Rounds that budgets were judged on ({step}: medians, {timing.num_sentences} sentences, {threads})"
     return Table(caption, columns, rows)
+
+
+def _median(rule: TimedRounds, rounds: Sequence[Round]) -> str:
+    """Over the rounds in which it was measured."""
+    values = [value for value in map(rule.read, rounds) if value is not None]
+    return formats.optional(median(values) if values else None)

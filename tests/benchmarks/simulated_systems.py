@@ -14,7 +14,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lingolite_cli.budgets.verdicts import judge_drop
+from lingolite_cli.budgets.judging import judge
+from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.table import drop_budget
 from lingolite_cli.evaluation.differences import Loss, MetricDifference
 from lingolite_cli.evaluation.failures import lost_sentences
 from lingolite_cli.evaluation.scorer import Scorer, Translations
@@ -137,4 +139,4 @@ def measured(population: Population, drawn: Any, *, resamples: int, seed: int) -
 
 def judged(difference: MetricDifference, limit: float) -> Any:
     """The verdict on a budget."""
-    return judge_drop(difference, limit=limit, budget="simulated_drop_max", allow_inconclusive=False)
+    return judge(drop_budget(difference.metric), Measurements(differences=[difference]), limit=limit)

@@ -12,7 +12,9 @@ from lingolite_reports import html, markdown
 from lingolite_reports.figures import draw
 from lingolite_reports.svg import SvgReporter
 
-from lingolite_cli.budgets.verdicts import judge_drop
+from lingolite_cli.budgets.judging import judge
+from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.table import drop_budget
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.precision_search.figures import Sensitivity, Trial
@@ -45,7 +47,7 @@ def trial(name: str, size_mb: float, delta: float, half: float, **layers: str) -
         size_bytes=round(size_mb * 1e6),
         cross_entropy_delta=0.0161,
         difference=seen,
-        verdict=judge_drop(seen, limit=0.3, budget="chrf_drop_max", allow_inconclusive=False),
+        verdict=judge(drop_budget("chrf"), Measurements(differences=[seen]), limit=0.3),
     )
 
 

@@ -9,18 +9,20 @@ from lingolite_cli.benchmark.figures import Timing
 from lingolite_cli.benchmark.measure import Measured, Workload, measure
 from lingolite_cli.benchmark.noise import MIN_ROUNDS
 from lingolite_cli.benchmark.process import System
-from lingolite_cli.benchmark.rounds import Trial
-from lingolite_cli.budgets.timed import TIMED_BUDGETS
+from lingolite_cli.benchmark.rounds import RoundWorkload, SystemWorkload
+from lingolite_cli.budgets.judging import judge_all
+from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.table import BUDGETS
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.recipe.model import BenchmarkStep, BenchmarkSystemTable
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.work.timing import (
-    Contender,
     TimingRule,
     draw_sentences,
-    judge_timed,
     make_system,
     needs_reference,
+    take_rounds,
+    with_rounds,
 )
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.results import BenchmarkResult, BenchmarkSystem, effort
@@ -55,7 +57,7 @@ def check(step: BenchmarkStep, scope: Scope) -> PlannedBenchmark:
         raise scope.error(step, "systems", "there is nothing to measure", hint="name a model and a backend")
     if not step.batch_sizes:
         raise scope.error(step, "batch_sizes", "there is nothing to measure", hint="name one at least, such as 1")
-    scope.check_budget(step, list(TIMED_BUDGETS))
+    scope.check_budget(step, [name for name, budget in BUDGETS.items() if budget.is_timed])
     if step.budget and max(system.workers or step.workers for system in step.systems) > 1:
         raise scope.error(
             step,
@@ -174,20 +176,22 @@ def _judge(
     """Budgets on the last system, in rounds of their own with the first one where that is the measure."""
     if not step.budget:
         return None, []
-    trial = Trial(
+    rounds = RoundWorkload(
         sources=workload.sources,
         languages=workload.languages,
         decoding=step.decoding,
         batch_size=step.batch_sizes[0],
     )
     chosen = [systems[0], systems[-1]] if needs_reference(step.budget) else [systems[-1]]
-    rule = TimingRule(
-        rounds=max(step.rounds, MIN_ROUNDS), max_rounds=step.max_rounds, allow_inconclusive=step.allow_inconclusive
-    )
-    timed, verdicts = judge_timed(
-        step.budget, [Contender(system, trial) for system in chosen], rule, console=workspace.console, label=step.id
+    timed = take_rounds(
+        step.budget,
+        [SystemWorkload(system, rounds) for system in chosen],
+        TimingRule(rounds=max(step.rounds, MIN_ROUNDS), max_rounds=step.max_rounds),
+        console=workspace.console,
+        label=step.id,
     )
     timing = Timing(
-        num_sentences=len(trial.sources), batch_size=trial.batch_size, threads=systems[-1].load.threads, systems=timed
+        num_sentences=len(rounds.sources), batch_size=rounds.batch_size, threads=systems[-1].load.threads, systems=timed
     )
-    return timing, [verdicts[name] for name in step.budget]
+    measured = with_rounds(Measurements(), timed)
+    return timing, judge_all(step.budget, BUDGETS, measured, allow_inconclusive=step.allow_inconclusive)

@@ -14,7 +14,9 @@ from pathlib import Path
 import msgspec
 
 from lingolite_cli.artifact import canonical_json
-from lingolite_cli.budgets.verdicts import judge_drop
+from lingolite_cli.budgets.judging import judge
+from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.table import drop_budget
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
 from lingolite_cli.evaluation.comparison import measure_difference
 from lingolite_cli.evaluation.differences import MetricDifference
@@ -32,8 +34,6 @@ from lingolite_cli.recipe.work.trials import Laboratory, Measurement, PlannedSea
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.results import ArtifactSummary, EvaluateResult, SearchResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME, as_translations, read_translations
-
-_DROP = "_drop_max"
 
 
 def check(step: SearchStep, scope: Scope) -> PlannedSearch:
@@ -129,7 +129,7 @@ def _precisions(step: SearchStep, scope: Scope, quantizer: PluginChoice) -> list
 def _metric(step: SearchStep, scope: Scope, evaluation: PlannedEvaluation) -> PluginChoice:
     """The metric of the one budget."""
     ranking = [choice for choice in evaluation.metrics if choice.loaded.spec.ranks]
-    metrics = {f"{choice.loaded.spec.name}{_DROP}": choice for choice in ranking}
+    metrics = {drop_budget(choice.loaded.spec.name).name: choice for choice in ranking}
     if not metrics:
         raise scope.error(step, "reference", f"`{step.reference}` has no metric that tells the better mix")
     if len(step.budget) != 1:
@@ -289,7 +289,7 @@ class _Search:
         """A mix on all sentences, judged."""
         everything = range(len(self._records))
         seen = self._measure(mix, everything)
-        ((budget, limit),) = self._step.budget.items()
+        (limit,) = self._step.budget.values()
         difference = self._difference(seen, everything)
         written = assignment(self.units, mix)
         spec = self._metric.loaded.spec
@@ -301,10 +301,10 @@ class _Search:
             size_bytes=seen.size_bytes,
             cross_entropy_delta=seen.cross_entropy - self._before.cross_entropy,
             difference=difference,
-            verdict=judge_drop(
-                difference,
+            verdict=judge(
+                drop_budget(spec.name),
+                Measurements(differences=[difference]),
                 limit=limit,
-                budget=budget,
                 allow_inconclusive=self._step.allow_inconclusive,
             ),
         )

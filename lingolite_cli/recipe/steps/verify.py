@@ -5,24 +5,24 @@ Owns the checks and the measurement, which is cached. What each budget says of i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from lingolite_cli.budgets.parity import PARITY_BUDGETS
+from lingolite_cli.budgets.budget import Budget, Need
 from lingolite_cli.environment import cpu_features
 from lingolite_cli.evaluation.comparison import measure_difference
-from lingolite_cli.evaluation.degeneration import Degeneration, Translation, compare_faults
 from lingolite_cli.evaluation.differences import MetricDifference
+from lingolite_cli.evaluation.faults import FaultCounts, TranslatedSentence, compare_faults
 from lingolite_cli.evaluation.scorer import Scorer
 from lingolite_cli.files.download import CODEC, download_bytes
 from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
 from lingolite_cli.recipe.scope import PluginChoice, Scope
 from lingolite_cli.recipe.steps.evaluate import find_evaluation
-from lingolite_cli.recipe.work.judgement import FIXED_BUDGETS, PlannedVerification, metric_budgets
+from lingolite_cli.recipe.work.judgement import PlannedVerification, verify_budgets
 from lingolite_cli.recipe.work.parity import System, measure_step_parity
-from lingolite_cli.recipe.work.timing import timed_budget
+from lingolite_cli.recipe.work.timing import timed_limits
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.results import EvaluateResult, SentencePair, VerifyResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord, as_translations, read_translations
@@ -44,11 +44,12 @@ def check(step: VerifyStep, scope: Scope) -> PlannedVerification:
         )
     metrics = {choice.loaded.spec.name: choice for choice in reference.metrics}
     shared = [choice for choice in candidate.metrics if _same_metric(metrics.get(choice.loaded.spec.name), choice)]
-    scope.check_budget(step, [*FIXED_BUDGETS, *(budget for choice in shared for budget in metric_budgets(choice))])
-    _check_parity_budgets(step, scope, (reference.backend, candidate.backend))
+    budgets = verify_budgets(shared)
+    scope.check_budget(step, list(budgets))
+    _check_logits(step, scope, (reference.backend, candidate.backend), budgets)
     if step.timing.max_rounds < step.timing.rounds:
         raise scope.error(step, "timing.max_rounds", f"{step.timing.max_rounds} is less than the rounds to begin with")
-    is_timed = bool(timed_budget(step.budget))
+    is_timed = bool(timed_limits(step.budget))
     return PlannedVerification(
         step=step,
         reference=reference,
@@ -70,11 +71,13 @@ def check(step: VerifyStep, scope: Scope) -> PlannedVerification:
     )
 
 
-def _check_parity_budgets(step: VerifyStep, scope: Scope, backends: tuple[PluginChoice, PluginChoice]) -> None:
+def _check_logits(
+    step: VerifyStep, scope: Scope, backends: tuple[PluginChoice, PluginChoice], budgets: Mapping[str, Budget]
+) -> None:
     """Refuse budgets on logits that a backend does not give."""
-    needed: dict[str, Sequence[PluginChoice]] = {"tokens": (), "candidate": backends[1:], "both": backends}
-    for name in step.budget.keys() & PARITY_BUDGETS.keys():
-        for backend in needed[PARITY_BUDGETS[name].needs]:
+    needed: dict[Need, Sequence[PluginChoice]] = {"candidate logits": backends[1:], "logits of both": backends}
+    for name in step.budget:
+        for backend in needed.get(budgets[name].needs, ()):
             if not backend.loaded.spec.gives_logits:
                 raise scope.error(
                     step,
@@ -158,12 +161,12 @@ def _difference(
     )
 
 
-def _translation(record: TranslationRecord) -> Translation:
-    return Translation(record.source, record.references, record.hypothesis, record.is_finished)
+def _translation(record: TranslationRecord) -> TranslatedSentence:
+    return TranslatedSentence(record.source, record.references, record.hypothesis, record.is_finished)
 
 
 def _faulty(
-    faults: Sequence[Degeneration],
+    faults: Sequence[FaultCounts],
     reference_records: Sequence[TranslationRecord],
     candidate_records: Sequence[TranslationRecord],
     count: int,

@@ -1,42 +1,35 @@
-"""What the budgets of a `verify` step say of its measurement.
+"""The verdicts of a `verify` step on its measurement.
 
-Owns the names of these budgets, and which figure each one limits. The measurement is cached and knows no budget:
-another limit is judged anew on the same figures.
+Owns what such a step uses, which budgets it may have, and what of its measurement they limit. The measurement is cached
+and knows no budget: another limit is judged anew on the same figures. Timed rounds are never cached and are taken here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterable
 
 import msgspec
 
 from lingolite_cli.benchmark.figures import Timing
-from lingolite_cli.benchmark.rounds import Trial
-from lingolite_cli.budgets.parity import PARITY_BUDGETS, judge_parity
-from lingolite_cli.budgets.timed import SIZE_BUDGETS, TIMED_BUDGETS
-from lingolite_cli.budgets.verdicts import Verdict, judge_drop, judge_max, judge_min
-from lingolite_cli.evaluation.degeneration import FAULT_KINDS
-from lingolite_cli.evaluation.differences import MetricDifference
-from lingolite_cli.plugins.specs import MetricSpec
+from lingolite_cli.benchmark.rounds import RoundWorkload, SystemWorkload
+from lingolite_cli.budgets.budget import Budget
+from lingolite_cli.budgets.judging import judge_all
+from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.table import BUDGETS, by_name, metric_budgets
 from lingolite_cli.recipe.model import VerifyStep
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
 from lingolite_cli.recipe.steps.evaluate import PlannedEvaluation
 from lingolite_cli.recipe.work.timing import (
-    Contender,
     TimingRule,
     draw_sentences,
-    judge_timed,
     make_system,
     needs_reference,
-    timed_budget,
+    take_rounds,
+    timed_limits,
+    with_rounds,
 )
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.results import StepResult, VerifyResult
-
-_NEW_FAULTS = {f"new_{kind}_max": kind for kind in FAULT_KINDS}
-FIXED_BUDGETS = (*SIZE_BUDGETS, *TIMED_BUDGETS, *PARITY_BUDGETS, *_NEW_FAULTS)
-"""Budgets that every `verify` step may have, whatever its metrics."""
 
 
 class PlannedVerification(PlannedStep, frozen=True, kw_only=True):
@@ -59,51 +52,60 @@ class PlannedVerification(PlannedStep, frozen=True, kw_only=True):
         return self.reference.backend, self.candidate.backend, *self.metrics
 
 
-def metric_budgets(choice: PluginChoice) -> tuple[str, ...]:
-    """The budgets on a metric: its loss, and its value, from below, from above for error rates, or from both sides."""
-    return metric_budget_names(choice.loaded.spec)
-
-
-def metric_budget_names(spec: MetricSpec) -> tuple[str, ...]:
-    """As `metric_budgets`, of a metric that may not be usable here."""
-    ends = ["min"] if spec.goal == "higher" else ["max"] if spec.goal == "lower" else ["min", "max"]
-    return tuple(f"{spec.name}_{end}" for end in ("drop_max", *ends))
+def verify_budgets(metrics: Iterable[PluginChoice]) -> dict[str, Budget]:
+    """The budgets that a `verify` step with these metrics may have, by name."""
+    specs = [choice.loaded.spec for choice in metrics]
+    return {**BUDGETS, **by_name(budget for spec in specs for budget in metric_budgets(spec.name, spec.goal))}
 
 
 def judge(planned: PlannedVerification, workspace: Workspace, measured: StepResult) -> VerifyResult:
     """The measurement of a `verify` step with a verdict for each of its budgets; those on time are measured now."""
     step = planned.step
     assert isinstance(measured, VerifyResult)
-    judges = _judges(step, planned, measured)
-    timing, timed = _judge_timed(planned, workspace)
-    verdicts = [timed[budget] if budget in timed else judges[budget](limit) for budget, limit in step.budget.items()]
+    timing = _take_timing(planned, workspace)
+    verdicts = judge_all(
+        step.budget,
+        verify_budgets(planned.metrics),
+        with_rounds(_measurements(measured), [] if timing is None else timing.systems),
+        allow_inconclusive=step.allow_inconclusive,
+    )
     return msgspec.structs.replace(measured, verdicts=verdicts, timing=timing)
 
 
-def _judge_timed(planned: PlannedVerification, workspace: Workspace) -> tuple[Timing | None, dict[str, Verdict]]:
-    step = planned.step
-    budget = timed_budget(step.budget)
-    if not budget:
-        return None, {}
-    sides = (planned.reference, planned.candidate) if needs_reference(budget) else (planned.candidate,)
-    contenders = [_contender(evaluated, step, workspace) for evaluated in sides]
-    rule = TimingRule(
-        rounds=step.timing.rounds, max_rounds=step.timing.max_rounds, allow_inconclusive=step.allow_inconclusive
+def _measurements(measured: VerifyResult) -> Measurements:
+    """What budgets limit of a result."""
+    return Measurements(
+        differences=measured.differences,
+        parity=measured.parity,
+        faults=measured.faults,
+        size_mb=measured.size_mb,
+        size_ratio=measured.size_ratio,
+        download_mb=measured.download_mb,
+        download_ratio=measured.download_ratio,
     )
-    systems, verdicts = judge_timed(budget, contenders, rule, console=workspace.console, label=step.id)
-    timing = Timing(
-        num_sentences=len(contenders[-1].trial.sources),
+
+
+def _take_timing(planned: PlannedVerification, workspace: Workspace) -> Timing | None:
+    """Rounds of the candidate, with the reference where a limit is relative to it; None where no budget needs any."""
+    step = planned.step
+    limits = timed_limits(step.budget)
+    if not limits:
+        return None
+    sides = (planned.reference, planned.candidate) if needs_reference(limits) else (planned.candidate,)
+    systems = [_system(evaluated, step, workspace) for evaluated in sides]
+    rule = TimingRule(rounds=step.timing.rounds, max_rounds=step.timing.max_rounds)
+    return Timing(
+        num_sentences=len(systems[-1].workload.sources),
         batch_size=step.timing.batch_size,
         threads=workspace.threads,
-        systems=systems,
+        systems=take_rounds(limits, systems, rule, console=workspace.console, label=step.id),
     )
-    return timing, verdicts
 
 
-def _contender(evaluated: PlannedEvaluation, step: VerifyStep, workspace: Workspace) -> Contender:
+def _system(evaluated: PlannedEvaluation, step: VerifyStep, workspace: Workspace) -> SystemWorkload:
     """A system that was evaluated, on a sample of what it was evaluated on."""
     sources = workspace.corpus(evaluated.step.corpus).sources[: evaluated.step.max_samples]
-    trial = Trial(
+    workload = RoundWorkload(
         sources=draw_sentences(sources, step.timing.num_sentences, seed=workspace.seed),
         languages=evaluated.languages,
         decoding=evaluated.decoding,
@@ -112,39 +114,4 @@ def _contender(evaluated: PlannedEvaluation, step: VerifyStep, workspace: Worksp
     system = make_system(
         evaluated.step.id, evaluated.backend, evaluated.step.model, threads=workspace.threads, workspace=workspace
     )
-    return Contender(system, trial)
-
-
-def _judges(
-    step: VerifyStep, planned: PlannedVerification, measured: VerifyResult
-) -> dict[str, Callable[[float], Verdict]]:
-    """For each budget, what makes a verdict of its limit."""
-    found: dict[str, Callable[[float], Verdict]] = {
-        "size_mb_max": partial(_at_most, measured.size_mb, "size_mb_max", unit="MB"),
-        "size_ratio_max": partial(_at_most, measured.size_ratio, "size_ratio_max"),
-        "download_mb_max": partial(_at_most, measured.download_mb, "download_mb_max", unit="MB"),
-        "download_ratio_max": partial(_at_most, measured.download_ratio, "download_ratio_max"),
-        **{budget: partial(judge_parity, budget, measured.parity) for budget in PARITY_BUDGETS},
-    }
-    new = {fault.kind: len(fault.new) for fault in measured.faults}
-    for budget, kind in _NEW_FAULTS.items():
-        found[budget] = partial(_at_most, new[kind], budget, unit="sentences")
-    for choice, difference in zip(planned.metrics, measured.differences, strict=True):
-        drop, *limits = metric_budgets(choice)
-        found[drop] = partial(_drop, step, difference, drop)
-        for limit in limits:
-            judge = _at_least if limit.endswith("_min") else _at_most
-            found[limit] = partial(judge, difference.candidate, limit)
-    return found
-
-
-def _at_most(value: float | None, budget: str, limit: float, *, unit: str = "") -> Verdict:
-    return judge_max(value, limit=limit, budget=budget, unit=unit)
-
-
-def _at_least(value: float | None, budget: str, limit: float) -> Verdict:
-    return judge_min(value, limit=limit, budget=budget)
-
-
-def _drop(step: VerifyStep, difference: MetricDifference, budget: str, limit: float) -> Verdict:
-    return judge_drop(difference, limit=limit, budget=budget, allow_inconclusive=step.allow_inconclusive)
+    return SystemWorkload(system, workload)

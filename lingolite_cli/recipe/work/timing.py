@@ -11,54 +11,47 @@ from lingolite_cli.benchmark.figures import Round, TimedSystem
 from lingolite_cli.benchmark.noise import MIN_ROUNDS, settle
 from lingolite_cli.benchmark.process import System
 from lingolite_cli.benchmark.protocol import Load
-from lingolite_cli.benchmark.rounds import Trial, take_round
-from lingolite_cli.budgets.timed import TIMED_BUDGETS, TimedBudget
-from lingolite_cli.budgets.verdicts import Verdict, judge_rounds
+from lingolite_cli.benchmark.rounds import RoundWorkload, SystemWorkload, take_round
+from lingolite_cli.budgets.judging import judge_all
+from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.table import BUDGETS
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.recipe.scope import PluginChoice
 from lingolite_cli.recipe.workspace import Workspace
 
 
-class Contender(msgspec.Struct, frozen=True):
-    """A system and what it does in a round."""
-
-    system: System
-    trial: Trial
-
-
 class TimingRule(msgspec.Struct, frozen=True, kw_only=True):
-    """How long it is measured, and what an unsure verdict means; see `lingolite_cli.benchmark.noise.settle`."""
+    """How many rounds are taken before the first look at the verdicts, and at most; see `settle`."""
 
     rounds: int = MIN_ROUNDS
     max_rounds: int
-    allow_inconclusive: bool
 
 
-def timed_budget(budget: Mapping[str, float]) -> dict[str, float]:
-    """The limits of `budget` that are on time or memory."""
-    return {name: limit for name, limit in budget.items() if name in TIMED_BUDGETS}
+def timed_limits(limits: Mapping[str, float]) -> dict[str, float]:
+    """Those of `limits` that are on time or memory."""
+    return {name: limit for name, limit in limits.items() if name in BUDGETS and BUDGETS[name].is_timed}
 
 
-def needs_reference(budget: Mapping[str, float]) -> bool:
-    """Whether a limit is a multiple of the reference's figure."""
-    return any(TIMED_BUDGETS[name].is_ratio for name in budget)
+def needs_reference(limits: Mapping[str, float]) -> bool:
+    """Whether one of these limits on time or memory is relative to the reference."""
+    return any(BUDGETS[name].is_ratio for name in limits)
 
 
-def judge_timed(
-    budget: Mapping[str, float],
-    contenders: Sequence[Contender],
+def take_rounds(
+    limits: Mapping[str, float],
+    systems: Sequence[SystemWorkload],
     rule: TimingRule,
     *,
     console: Console,
     label: str,
-    take: Callable[[System, Trial], Round] = take_round,
-) -> tuple[list[TimedSystem], dict[str, Verdict]]:
-    """Take rounds until each limit is sure, and judge.
+    take: Callable[[System, RoundWorkload], Round] = take_round,
+) -> list[TimedSystem]:
+    """Take rounds until each limit is settled.
 
     Args:
-        budget: limits on time and memory.
-        contenders: the one that is judged last, before it the one that ratios are to. They take turns, every other time
+        limits: on time and memory.
+        systems: the one that is judged last, before it the one that ratios are to. They take turns, every other time
             in reverse order, so that a machine whose speed drifts does so for both.
         rule: how many rounds there are.
         console: for progress, and for a remark where more rounds are needed.
@@ -66,7 +59,7 @@ def judge_timed(
         take: measures one round of one system.
 
     Returns:
-        The systems with their rounds, and a verdict for each limit.
+        The systems with their rounds.
     """
     turns = 0
 
@@ -74,48 +67,40 @@ def judge_timed(
         nonlocal turns
         forwards = turns % 2 == 0
         turns += 1
-        order = contenders if forwards else contenders[::-1]
+        order = systems if forwards else systems[::-1]
         seen = []
-        for contender in order:
-            seen.append(take(contender.system, contender.trial))
+        for each in order:
+            seen.append(take(each.system, each.workload))
             progress.advance()
         return seen if forwards else seen[::-1]
 
     def is_sure(rounds: Sequence[list[Round]]) -> bool:
-        unsure = [name for name, verdict in judge(rounds).items() if verdict.status == "inconclusive"]
+        measured = with_rounds(Measurements(), _by_system(systems, rounds))
+        verdicts = judge_all(limits, BUDGETS, measured, allow_inconclusive=False)
+        unsure = [verdict.budget for verdict in verdicts if verdict.status == "inconclusive"]
         if unsure and len(rounds) < rule.max_rounds:
             console.note(f"{label}: not sure after {len(rounds)} rounds, measured again: {', '.join(unsure)}")
         return not unsure
 
-    def judge(rounds: Sequence[list[Round]]) -> dict[str, Verdict]:
-        return {
-            name: judge_rounds(
-                _series(TIMED_BUDGETS[name], rounds),
-                limit=limit,
-                budget=TIMED_BUDGETS[name],
-                allow_inconclusive=rule.allow_inconclusive,
-            )
-            for name, limit in budget.items()
-        }
-
-    with console.progress(f"{label}: rounds of {len(contenders)} processes", total=None) as progress:
+    with console.progress(f"{label}: rounds of {len(systems)} processes", total=None) as progress:
         taken = settle(take_turns, is_sure, rounds=rule.rounds, max_rounds=rule.max_rounds)
-    systems = [
-        TimedSystem(name=contender.system.name, rounds=[turn[place] for turn in taken])
-        for place, contender in enumerate(contenders)
-    ]
-    return systems, judge(taken)
+    return _by_system(systems, taken)
 
 
-def _series(budget: TimedBudget, rounds: Sequence[Sequence[Round]]) -> list[float | None]:
-    """What is limited, one value a round; ratios are taken within a round."""
-    own = [getattr(turn[-1], budget.figure) for turn in rounds]
-    if not budget.is_ratio:
-        return own
-    reference = [getattr(turn[0], budget.figure) for turn in rounds]
+def _by_system(systems: Sequence[SystemWorkload], rounds: Sequence[Sequence[Round]]) -> list[TimedSystem]:
     return [
-        None if mine is None or theirs is None else mine / theirs for mine, theirs in zip(own, reference, strict=True)
+        TimedSystem(name=each.system.name, rounds=[turn[place] for turn in rounds])
+        for place, each in enumerate(systems)
     ]
+
+
+def with_rounds(measured: Measurements, systems: Sequence[TimedSystem]) -> Measurements:
+    """`measured` with the rounds of the candidate, which is last, and of the reference, if there are two systems."""
+    return msgspec.structs.replace(
+        measured,
+        rounds=systems[-1].rounds if systems else [],
+        reference_rounds=systems[0].rounds if len(systems) > 1 else [],
+    )
 
 
 def make_system(

@@ -20,7 +20,7 @@ from benchmarks.simulated_systems import (
     measured,
 )
 
-from lingolite_cli.budgets.verdicts import POWER, settling_factor
+from lingolite_cli.budgets.non_inferiority import POWER, settling_factor
 from lingolite_cli.evaluation.differences import Loss
 from lingolite_cli.evaluation.scorer import Scorer
 from lingolite_cli.plugins.registry import load_registry

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 import pytest
 
 from lingolite_cli.artifact import Quantization
-from lingolite_cli.budgets.parity import PARITY_BUDGETS, judge_parity
 from lingolite_cli.evaluation.causes import (
     FLOAT_NOISE,
     HALF_NOISE,
@@ -209,38 +206,3 @@ def test_a_precision_excuses_noise_of_its_own(scheme: str | None, noise: float) 
     quantization = Quantization(scheme) if scheme else None
     assert expected_noise(quantization) == expected_noise(quantization, Quantization("another")) == noise
     assert expected_noise(quantization, quantization) == (ROUNDING_NOISE if quantization else FLOAT_NOISE)
-
-
-@pytest.mark.parametrize(
-    ("budget", "limit"),
-    {
-        "parity_min": 0.99,
-        "exact_match_min": 0.9,
-        "logit_difference_max": 0.5,
-        "logit_difference_mean_max": 0.04,
-        "kl_mean_max": QUIET,
-        "kl_p95_max": QUIET,
-        "token_kl_max": 0.007,
-        "padding_difference_max": 0.0,
-        "select_difference_max": 0.0,
-    }.items(),
-)
-def test_each_budget_limits_its_figure(budget: str, limit: float) -> None:
-    assert judge_parity(budget, WELL, limit + (0 if budget.endswith("_min") else 1e-9)).status == "pass"
-    tighter = limit + 0.001 if budget.endswith("_min") else limit - 1e-6
-    assert judge_parity(budget, WELL, tighter).status == "fail"
-    assert judge_parity(budget, None, limit).status == "not measured"
-
-
-def test_every_budget_is_tested() -> None:
-    limits = test_each_budget_limits_its_figure.pytestmark[0].args[1]
-    assert {name for name, _ in limits} == set(PARITY_BUDGETS)
-
-
-def test_a_failed_budget_names_the_cause() -> None:
-    parity = msgspec.structs.replace(WELL, **probed(padding=0.2, reorder=1.0))
-    parity = msgspec.structs.replace(parity, causes=name_causes(parity, noise=NOISE))
-    verdict = judge_parity("padding_difference_max", parity, 0.01)
-    assert verdict.why == "1.6 is outside the limit of 0.01; likely cause: source-mask, stale-cache"
-    assert math.isclose(judge_parity("select_difference_max", parity, 0.01).seen, 8.0)
-    assert "cause" not in judge_parity("parity_min", parity, 0.5).why

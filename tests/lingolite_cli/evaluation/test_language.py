@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lingolite_cli.evaluation.degeneration import Translation, compare_faults
+from lingolite_cli.evaluation.faults import TranslatedSentence, compare_faults
 from lingolite_cli.evaluation.language import LanguagePair
 
 STARTER = Path(__file__).parents[3] / "recipes" / "starter-en-da"
@@ -109,10 +109,10 @@ def test_one_language_on_both_sides_shows_nothing() -> None:
 
 def test_untranslated_sentences_are_new_faults_of_the_candidate() -> None:
     rows = [pair for pair in pairs("test") if pair[0] != pair[1]][:120]
-    reference = [Translation(source, [danish], danish, is_finished=True) for source, danish in rows]
+    reference = [TranslatedSentence(source, [danish], danish, is_finished=True) for source, danish in rows]
     other = "Choose whether these settings should be remembered"
     candidate = [
-        Translation(one.source, one.references, other, is_finished=True) if index in (7, 41) else one
+        TranslatedSentence(one.source, one.references, other, is_finished=True) if index in (7, 41) else one
         for index, one in enumerate(reference)
     ]
     found = {fault.kind: fault for fault in compare_faults(reference, candidate)}["languages"]

@@ -21,7 +21,9 @@ import pytest
 from command_line import command
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.budgets.parity import judge_parity
+from lingolite_cli.budgets import judging
+from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.table import BUDGETS
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translator
 from lingolite_cli.evaluation.causes import expected_noise, name_causes
@@ -184,7 +186,8 @@ def wide_judge() -> Judge:
 
 def broken(parity: Parity, budgets: dict[str, float]) -> set[str]:
     """The budgets that fail the run."""
-    return {name for name, limit in budgets.items() if judge_parity(name, parity, limit).breaks_run}
+    verdicts = judging.judge_all(budgets, BUDGETS, Measurements(parity=parity), allow_inconclusive=False)
+    return {verdict.budget for verdict in verdicts if verdict.breaks_run}
 
 
 @pytest.fixture
@@ -209,8 +212,9 @@ def test_a_fault_in_the_int8_file_breaks_budgets_under_its_name(
     assert [cause.name for cause in parity.causes] == [case.cause]
     failed = broken(parity, INT8_BUDGETS)
     assert failed
-    why = judge_parity(min(failed), parity, INT8_BUDGETS[min(failed)]).why
-    assert why.endswith(f"likely cause: {case.cause}")
+    name = min(failed)
+    verdict = judging.judge(BUDGETS[name], Measurements(parity=parity), limit=INT8_BUDGETS[name])
+    assert verdict.why.endswith(f"likely cause: {case.cause}")
 
 
 @pytest.mark.parametrize("seed", range(3))

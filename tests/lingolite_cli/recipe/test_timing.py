@@ -15,12 +15,14 @@ import pytest
 from lingolite_cli.benchmark.figures import Round, TimedSystem
 from lingolite_cli.benchmark.process import System
 from lingolite_cli.benchmark.protocol import Load
-from lingolite_cli.benchmark.rounds import Trial
-from lingolite_cli.budgets.timed import TIMED_BUDGETS
+from lingolite_cli.benchmark.rounds import RoundWorkload, SystemWorkload
+from lingolite_cli.budgets.judging import judge_all
+from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.table import BUDGETS
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.console import Console
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.recipe.work.timing import Contender, TimingRule, judge_timed, needs_reference
+from lingolite_cli.recipe.work.timing import TimingRule, needs_reference, take_rounds, with_rounds
 
 PLAIN = Round(
     load_seconds=1.0,
@@ -32,7 +34,7 @@ PLAIN = Round(
     tokens_per_second=700.0,
     peak_memory_mb=80.0,
 )
-TRIAL = Trial(sources=["She reads."], languages=("en", "da"), decoding=DecodingOptions(), batch_size=1)
+WORKLOAD = RoundWorkload(sources=["She reads."], languages=("en", "da"), decoding=DecodingOptions(), batch_size=1)
 
 
 class Recording:
@@ -44,8 +46,8 @@ class Recording:
         self.turns: list[str] = []
         self._count: dict[str, int] = defaultdict(int)
 
-    def __call__(self, system: System, trial: Trial) -> Round:
-        assert trial is TRIAL
+    def __call__(self, system: System, workload: RoundWorkload) -> Round:
+        assert workload is WORKLOAD
         self.turns.append(system.name)
         place = self._count[system.name]
         self._count[system.name] += 1
@@ -56,25 +58,48 @@ def play(
     budget: Mapping[str, float], recording: Recording, *names: str, max_rounds: int = 24, allow: bool = False
 ) -> tuple[list[TimedSystem], dict[str, Verdict]]:
     load = Load(artifact="a", backend="b", options={}, threads=1, blocked=[])
-    contenders = [Contender(System(name=name, load=load), TRIAL) for name in names]
-    rule = TimingRule(max_rounds=max_rounds, allow_inconclusive=allow)
-    return judge_timed(budget, contenders, rule, console=Console(), label="verify", take=recording)
+    systems = [SystemWorkload(System(name=name, load=load), WORKLOAD) for name in names]
+    rule = TimingRule(max_rounds=max_rounds)
+    taken = take_rounds(budget, systems, rule, console=Console(), label="verify", take=recording)
+    verdicts = judge_all(budget, BUDGETS, with_rounds(Measurements(), taken), allow_inconclusive=allow)
+    return taken, {verdict.budget: verdict for verdict in verdicts}
 
 
-@pytest.mark.parametrize("name", TIMED_BUDGETS)
-def test_each_budget_looks_at_its_own_figure(name: str) -> None:
-    """Kept just at the limit, and broken just beyond it."""
-    budget = TIMED_BUDGETS[name]
-    own = getattr(PLAIN, budget.figure)
-    recording: Any = lambda system, trial: msgspec.structs.replace(  # noqa: E731
-        PLAIN, **({budget.figure: 4 * own} if system.name == "after" else {})
+FIGURES = {
+    "load_seconds": ("load_seconds_max", "load_ratio_max"),
+    "cold_start_seconds": ("cold_start_seconds_max", "cold_start_ratio_max"),
+    "first_token_ms": ("first_token_ms_max", "first_token_ratio_max"),
+    "latency_p50_ms": ("latency_p50_ms_max", "latency_p50_ratio_max"),
+    "latency_p95_ms": ("latency_p95_ms_max", "latency_p95_ratio_max"),
+    "latency_p99_ms": ("latency_p99_ms_max", "latency_p99_ratio_max"),
+    "tokens_per_second": ("tokens_per_second_min", "tokens_per_second_ratio_min"),
+    "peak_memory_mb": ("peak_memory_mb_max", "peak_memory_ratio_max"),
+}
+"""Of a round, with the budgets that limit each."""
+
+
+def test_every_budget_on_rounds_is_tested() -> None:
+    assert {name for names in FIGURES.values() for name in names} == {
+        name for name, budget in BUDGETS.items() if budget.is_timed
+    }
+
+
+@pytest.mark.parametrize(
+    ("figure", "name", "is_ratio"),
+    [(figure, name, bool(place)) for figure, names in FIGURES.items() for place, name in enumerate(names)],
+)
+def test_each_budget_looks_at_its_own_figure(figure: str, name: str, is_ratio: bool) -> None:
+    """Met just at the limit, and broken just beyond it."""
+    own = getattr(PLAIN, figure)
+    recording: Any = lambda system, workload: msgspec.structs.replace(  # noqa: E731
+        PLAIN, **({figure: 4 * own} if system.name == "after" else {})
     )
-    edge = 4.0 if budget.is_ratio else 4 * own
-    beyond = edge * (1.01 if budget.is_floor else 0.99)
+    edge = 4.0 if is_ratio else 4 * own
+    beyond = edge * (1.01 if figure == "tokens_per_second" else 0.99)
     for limit, status in ((edge, "pass"), (beyond, "fail")):
         _, verdicts = play({name: limit}, recording, "before", "after")
         assert [(found.budget, found.status, found.seen) for found in verdicts.values()] == [(name, status, edge)]
-    assert needs_reference({name: 1.0}) is budget.is_ratio
+    assert needs_reference({name: 1.0}) is is_ratio
 
 
 def test_systems_take_turns_and_every_other_round_goes_backwards() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lingolite_cli.evaluation.degeneration import FAULT_KINDS, FAULTS, Translation, compare_faults
+from lingolite_cli.evaluation.faults import FAULT_KINDS, FAULTS, TranslatedSentence, compare_faults
 
 FAULTY = [
     ("loops", "The cat sat.", "Katten sad.", "den røde kat den røde kat den røde kat den røde kat"),
@@ -47,8 +47,8 @@ SOUND = [
 ]
 
 
-def translation(source: str, reference: str, hypothesis: str) -> Translation:
-    return Translation(source, [reference], hypothesis, is_finished=True)
+def translation(source: str, reference: str, hypothesis: str) -> TranslatedSentence:
+    return TranslatedSentence(source, [reference], hypothesis, is_finished=True)
 
 
 @pytest.mark.parametrize(("kind", "source", "reference", "hypothesis"), FAULTY)
@@ -65,8 +65,8 @@ def test_sound_translation_has_no_fault(kind: str, source: str, reference: str, 
 
 
 def test_unfinished_is_what_the_search_says() -> None:
-    assert FAULTS["unfinished"](Translation("a", ["b"], "b", is_finished=False))
-    assert not FAULTS["unfinished"](Translation("a", ["b"], "b", is_finished=True))
+    assert FAULTS["unfinished"](TranslatedSentence("a", ["b"], "b", is_finished=False))
+    assert not FAULTS["unfinished"](TranslatedSentence("a", ["b"], "b", is_finished=True))
 
 
 def test_new_faults_are_those_of_the_candidate_alone() -> None:

@@ -34,7 +34,7 @@ _PLACEHOLDER = re.compile(
 _TAG = re.compile(r"</?[A-Za-z][\w-]*(?:\s[^<>]*)?/?>")
 
 
-class Translation(msgspec.Struct, frozen=True):
+class TranslatedSentence(msgspec.Struct, frozen=True):
     """What is judged. `is_finished` is False where the search reached its longest output without an end."""
 
     source: str
@@ -43,7 +43,7 @@ class Translation(msgspec.Struct, frozen=True):
     is_finished: bool
 
 
-class Degeneration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FaultCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One kind of fault: in how many sentences of each system, and which of the candidate's are new, by index."""
 
     kind: str
@@ -52,7 +52,7 @@ class Degeneration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     new: list[int]
 
 
-def is_loop(translation: Translation) -> bool:
+def is_loop(translation: TranslatedSentence) -> bool:
     """Words come four times in a row or more, or characters eight times, and not so in the source."""
     return _has_loop(translation.hypothesis) and not _has_loop(translation.source)
 
@@ -74,7 +74,7 @@ def _repeats(items: Sequence[str], max_period: int, min_repeats: int) -> bool:
     return False
 
 
-def is_copy(translation: Translation) -> bool:
+def is_copy(translation: TranslatedSentence) -> bool:
     """The source itself, of several words, where no reference leaves it as it is."""
     source = _plain(translation.source)
     is_long = sum(any(map(str.isalpha, word)) for word in source.split()) >= MIN_COPIED_WORDS
@@ -85,17 +85,17 @@ def _plain(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def is_empty(translation: Translation) -> bool:
+def is_empty(translation: TranslatedSentence) -> bool:
     """No text at all."""
     return not translation.hypothesis.strip()
 
 
-def is_unfinished(translation: Translation) -> bool:
+def is_unfinished(translation: TranslatedSentence) -> bool:
     """The longest output allowed was reached."""
     return not translation.is_finished
 
 
-def has_odd_length(translation: Translation) -> bool:
+def has_odd_length(translation: TranslatedSentence) -> bool:
     """More than three times as long as the source and every reference, or less than a third of them all."""
     if len(translation.source) < MIN_LENGTH or is_empty(translation):
         return False
@@ -103,7 +103,7 @@ def has_odd_length(translation: Translation) -> bool:
     return length > MAX_RATIO * max(others) or length * MAX_RATIO < min(others)
 
 
-def has_foreign_script(translation: Translation) -> bool:
+def has_foreign_script(translation: TranslatedSentence) -> bool:
     """A letter of a script that neither source nor reference has."""
     known = set().union(*map(_scripts, (translation.source, *translation.references)))
     return bool(_scripts(translation.hypothesis) - known) and bool(known)
@@ -116,10 +116,10 @@ def _scripts(text: str) -> set[str]:
     }
 
 
-def _changes(find: Callable[[str], Counter[str]]) -> Callable[[Translation], bool]:
+def _changes(find: Callable[[str], Counter[str]]) -> Callable[[TranslatedSentence], bool]:
     """Whether what is found in the hypothesis is neither what the source has nor what a reference has."""
 
-    def is_changed(translation: Translation) -> bool:
+    def is_changed(translation: TranslatedSentence) -> bool:
         allowed = [find(text) for text in (translation.source, *translation.references)]
         return find(translation.hypothesis) not in allowed
 
@@ -143,7 +143,7 @@ def _tags(text: str) -> Counter[str]:
     return Counter(_TAG.findall(text))
 
 
-FAULTS: dict[str, Callable[[Translation], bool]] = {
+FAULTS: dict[str, Callable[[TranslatedSentence], bool]] = {
     "loops": is_loop,
     "copies": is_copy,
     "empty": is_empty,
@@ -160,7 +160,7 @@ FAULT_KINDS = (*FAULTS, "languages")
 """Every kind; `languages` are told apart by what the whole test set says of them."""
 
 
-def fault_tests(translations: Sequence[Translation]) -> dict[str, Callable[[Translation], bool]]:
+def fault_tests(translations: Sequence[TranslatedSentence]) -> dict[str, Callable[[TranslatedSentence], bool]]:
     """How one translation is tested for each kind of fault.
 
     Args:
@@ -176,7 +176,9 @@ def fault_tests(translations: Sequence[Translation]) -> dict[str, Callable[[Tran
     }
 
 
-def compare_faults(reference: Sequence[Translation], candidate: Sequence[Translation]) -> list[Degeneration]:
+def compare_faults(
+    reference: Sequence[TranslatedSentence], candidate: Sequence[TranslatedSentence]
+) -> list[FaultCounts]:
     """Count the faults of two systems on the same sentences, kind by kind.
 
     Args:
@@ -188,5 +190,5 @@ def compare_faults(reference: Sequence[Translation], candidate: Sequence[Transla
         before, after = (
             {index for index, one in enumerate(system) if has_fault(one)} for system in (reference, candidate)
         )
-        found.append(Degeneration(kind=kind, reference=len(before), candidate=len(after), new=sorted(after - before)))
+        found.append(FaultCounts(kind=kind, reference=len(before), candidate=len(after), new=sorted(after - before)))
     return found

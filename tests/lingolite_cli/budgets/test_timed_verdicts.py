@@ -1,48 +1,41 @@
-"""Series of rounds: their interval, when more are taken, and how often a figure beyond its limit passes."""
+"""Verdicts on timed rounds: only what the whole interval says, and how often a figure beyond its limit passes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import product
+from collections.abc import Sequence
+from typing import Literal
 
+import msgspec
 import numpy as np
 import pytest
 
-from lingolite_cli.benchmark.noise import MIN_ROUNDS, median_interval, settle
-from lingolite_cli.budgets.timed import TIMED_BUDGETS
-from lingolite_cli.budgets.verdicts import Verdict, judge_rounds
+from lingolite_cli.benchmark.figures import Round
+from lingolite_cli.benchmark.noise import settle
+from lingolite_cli.budgets.judging import judge
+from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.table import BUDGETS
+from lingolite_cli.budgets.verdicts import Verdict
 
-LATENCY, SPEED = TIMED_BUDGETS["latency_p95_ms_max"], TIMED_BUDGETS["tokens_per_second_min"]
-
-
-@pytest.mark.parametrize(("count", "outside"), [(6, 0), (8, 0), (9, 1), (12, 2), (15, 3), (24, 6), (100, 39)])
-def test_interval_is_that_of_published_tables(count: int, outside: int) -> None:
-    """Ranks of 95 % intervals of the median, as in Conover's tables; 100 values are those of Le Boudec."""
-    values = [float(value) for value in np.random.default_rng(count).permutation(count)]
-    found = median_interval(values)
-    assert (found.low, found.high) == (outside, count - 1 - outside)
-    assert found.median == np.median(values)
-
-
-@pytest.mark.parametrize("count", [6, 7, 9, 12])
-def test_interval_holds_the_median_as_often_as_it_says(count: int) -> None:
-    """Over all the ways in which values may fall to either side of the true median, each as likely."""
-    held = 0
-    for sides in product([-1.0, 1.0], repeat=count):
-        found = median_interval([side * (place + 1) for place, side in enumerate(sides)])
-        held += found.low < 0 < found.high
-    assert held / 2**count >= 0.95
-
-
-def test_too_few_rounds_have_no_interval() -> None:
-    with pytest.raises(ValueError, match="5 rounds are too few"):
-        median_interval([1.0] * (MIN_ROUNDS - 1))
+ROUND = Round(
+    load_seconds=1.0,
+    cold_start_seconds=2.0,
+    first_token_ms=3.0,
+    latency_p50_ms=4.0,
+    latency_p95_ms=5.0,
+    latency_p99_ms=6.0,
+    tokens_per_second=700.0,
+    peak_memory_mb=None,
+)
 
 
 def verdict(
     values: Sequence[float | None], limit: float = 20.0, *, allow: bool = False, floor: bool = False
 ) -> Verdict:
-    return judge_rounds(values, limit=limit, budget=SPEED if floor else LATENCY, allow_inconclusive=allow)
+    """Of latencies, or of memory that is budgeted from below: the one figure of a round that may not be measured."""
+    direction: Literal["max", "min"] = "min" if floor else "max"
+    budget = msgspec.structs.replace(BUDGETS["peak_memory_mb_max"], unit="ms", direction=direction)
+    rounds = [msgspec.structs.replace(ROUND, peak_memory_mb=value) for value in values]
+    return judge(budget, Measurements(rounds=rounds), limit=limit, allow_inconclusive=allow)
 
 
 @pytest.mark.parametrize(
@@ -82,24 +75,6 @@ def test_verdict_says_how_sure_it_is() -> None:
 def test_what_one_round_could_not_measure_fails() -> None:
     found = verdict([1.0, 1.0, None, 1.0, 1.0, 1.0])
     assert (found.status, found.seen, found.breaks_run) == ("not measured", None, True)
-
-
-@pytest.mark.parametrize(("sure_at", "expected"), [(6, 6), (7, 12), (12, 12), (20, 24), (25, 30), (99, 30)])
-def test_rounds_double_until_they_are_sure(sure_at: int, expected: int) -> None:
-    series: Iterator[int] = iter(range(100))
-    looks = []
-
-    def is_sure(seen: Sequence[int]) -> bool:
-        looks.append(len(seen))
-        return len(seen) >= sure_at
-
-    taken = settle(lambda: next(series), is_sure, rounds=6, max_rounds=30)
-    assert taken == list(range(expected)), "in order, none twice, none dropped"
-    assert looks == [6, 12, 24, 30][: looks.index(expected) + 1]
-
-
-def test_rounds_to_begin_with_are_taken_even_beyond_the_most() -> None:
-    assert len(settle(lambda: 0, lambda _: False, rounds=7, max_rounds=6)) == 7
 
 
 @pytest.mark.parametrize(("excess", "most"), [(1.0, 0.05), (1.05, 0.005), (0.9, 1.0)])

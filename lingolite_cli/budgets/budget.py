@@ -1,0 +1,91 @@
+"""What an entry of the table of budgets is: a figure, its unit and direction, and how it is judged.
+
+Owns the structs. The entries are `lingolite_cli.budgets.table`, the arithmetic of a verdict is
+`lingolite_cli.budgets.judging`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from lingolite_cli.benchmark.figures import Round
+from lingolite_cli.budgets.measurements import Measurements
+
+Direction = Literal["max", "min"]
+Group = Literal["quality", "parity", "faults", "size", "time", "memory"]
+Need = Literal[
+    "metric", "translations", "candidate logits", "logits of both", "files", "timed rounds", "timed rounds of both"
+]
+"""What must be measured for a figure."""
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """The figure is one number, judged as it is. A verdict that fails names the likely causes where `names_causes`."""
+
+    read: Callable[[Measurements], float | None]
+    names_causes: bool = False
+
+
+class PairedDrop(msgspec.Struct, frozen=True):
+    """The figure is the loss by a metric on the same sentences: its whole interval must be within the limit."""
+
+    metric: str
+
+
+class TimedRounds(msgspec.Struct, frozen=True):
+    """The figure is measured once a round: the whole interval of its median must be within the limit.
+
+    Where `is_paired`, the figure is divided by the reference's of the same round.
+    """
+
+    read: Callable[[Round], float | None]
+    is_paired: bool = False
+
+
+Rule: TypeAlias = Limit | PairedDrop | TimedRounds
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit that a recipe may set.
+
+    Attributes:
+        name: in a recipe, in records and in reports.
+        pattern: `name` with METRIC or KIND in it, where it is one of a family.
+        group: what it is about.
+        label: of the figure, for headings of tables.
+        summary: what the figure is, one line.
+        unit: as it is written behind numbers; empty for shares, scores and differences of logits.
+        direction: whether the limit is the largest value allowed, or the smallest.
+        needs: what must be measured.
+        rule: how the figure is read and judged.
+        is_ratio: whether the figure is a multiple of the reference's.
+    """
+
+    name: str
+    pattern: str = ""
+    group: Group
+    label: str
+    summary: str
+    unit: str = ""
+    direction: Direction = "max"
+    needs: Need
+    rule: Rule
+    is_ratio: bool = False
+
+    @property
+    def is_floor(self) -> bool:
+        """Whether the limit is the smallest value allowed."""
+        return self.direction == "min"
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether it is judged on timed rounds, which are never cached."""
+        return isinstance(self.rule, TimedRounds)
+
+    @property
+    def heading(self) -> str:
+        """The label with its unit, for a column of numbers."""
+        return self.label if self.unit in self.label.lower() else f"{self.label}, {self.unit}"

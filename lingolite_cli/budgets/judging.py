@@ -1,0 +1,139 @@
+"""The one way from what was measured to a verdict, for `verify`, `benchmark` and `search` alike.
+
+Owns the rules for single numbers and for timed rounds, and the reason in words. The rule for losses is
+`lingolite_cli.budgets.non_inferiority`. Pure functions of numbers: nothing is measured here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import msgspec
+
+from lingolite_cli.benchmark.noise import SeriesInterval, median_interval
+from lingolite_cli.budgets.budget import Budget, Limit, PairedDrop, TimedRounds
+from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.non_inferiority import judge_loss
+from lingolite_cli.budgets.verdicts import Verdict, VerdictStatus
+from lingolite_cli.evaluation.intervals import SIGNIFICANT, spelled
+
+
+def judge_all(
+    limits: Mapping[str, float],
+    budgets: Mapping[str, Budget],
+    measured: Measurements,
+    *,
+    allow_inconclusive: bool,
+) -> list[Verdict]:
+    """A verdict for each limit, in their order.
+
+    Args:
+        limits: by name of the budget, as a recipe has them.
+        budgets: what these names mean.
+        measured: what they limit.
+        allow_inconclusive: the recipe lets inconclusive verdicts pass; they stay marked as inconclusive.
+    """
+    return [
+        judge(budgets[name], measured, limit=limit, allow_inconclusive=allow_inconclusive)
+        for name, limit in limits.items()
+    ]
+
+
+def judge(budget: Budget, measured: Measurements, *, limit: float, allow_inconclusive: bool = False) -> Verdict:
+    """Hold one limit against what was measured. A figure that was not measured is `not measured`, which fails the run.
+
+    Args:
+        budget: what is limited, and how it is judged.
+        measured: the figures.
+        limit: the largest value allowed, or the smallest.
+        allow_inconclusive: as in `judge_all`.
+    """
+    match budget.rule:
+        case PairedDrop(metric=metric):
+            difference = measured.difference(metric)
+            verdict = _not_measured(budget, limit) if difference is None else judge_loss(budget.name, difference, limit)
+        case TimedRounds() as rule:
+            verdict = _judge_rounds(budget, rule, measured, limit)
+        case Limit() as rule:
+            verdict = _judge_limit(budget, rule, measured, limit)
+    is_allowed = allow_inconclusive and verdict.status == "inconclusive"
+    return msgspec.structs.replace(verdict, allowed=is_allowed)
+
+
+def _judge_limit(budget: Budget, rule: Limit, measured: Measurements, limit: float) -> Verdict:
+    value = rule.read(measured)
+    if value is None or math.isnan(value):
+        verdict = _not_measured(budget, limit)
+    else:
+        is_within = value >= limit if budget.is_floor else value <= limit
+        relation = "within" if is_within else "outside"
+        seen = f"{value:.4g}"
+        if float(seen) == limit != value:
+            seen = repr(value)  # never "12 is outside the limit of 12"
+        why = f"{_with_unit(seen, budget)} is {relation} the limit of {_with_unit(f'{limit:g}', budget)}"
+        status: VerdictStatus = "pass" if is_within else "fail"
+        verdict = Verdict(budget=budget.name, limit=limit, seen=value, status=status, why=why)
+    causes = measured.parity.causes if measured.parity and rule.names_causes else []
+    if verdict.status == "pass" or not causes:
+        return verdict
+    named = ", ".join(cause.name for cause in causes)
+    return msgspec.structs.replace(verdict, why=f"{verdict.why}; likely cause: {named}")
+
+
+def _judge_rounds(budget: Budget, rule: TimedRounds, measured: Measurements, limit: float) -> Verdict:
+    """Does the whole interval of the median lie within the limit? Between is inconclusive.
+
+    Raises:
+        ValueError: there are too few rounds for an interval.
+    """
+    values = _series(rule, measured)
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return _not_measured(budget, limit)
+    seen = median_interval(known)
+    inside, outside = (
+        (seen.low >= limit, seen.high < limit) if budget.is_floor else (seen.high <= limit, seen.low > limit)
+    )
+    status: VerdictStatus = "pass" if inside else "fail" if outside else "inconclusive"
+    return Verdict(
+        budget=budget.name,
+        limit=limit,
+        seen=seen.median,
+        status=status,
+        why=_describe_rounds(budget, seen, status, rounds=len(known), limit=limit),
+        low=seen.low,
+        high=seen.high,
+        rounds=len(known),
+    )
+
+
+def _series(rule: TimedRounds, measured: Measurements) -> list[float | None]:
+    """What is limited, one value a round; ratios are taken within a round, so that a slow machine cancels out."""
+    own = [rule.read(one) for one in measured.rounds]
+    if not rule.is_paired:
+        return own
+    reference = [rule.read(one) for one in measured.reference_rounds]
+    return [
+        None if mine is None or theirs is None else mine / theirs for mine, theirs in zip(own, reference, strict=True)
+    ]
+
+
+def _describe_rounds(budget: Budget, seen: SeriesInterval, status: VerdictStatus, *, rounds: int, limit: float) -> str:
+    bound = f"the limit of {_with_unit(f'{limit:g}', budget)}"
+    figure = _with_unit(f"{seen.median:.4g}", budget)
+    text = f"{figure} ({spelled(seen.low, seen.high, SIGNIFICANT)} at 95% confidence, {rounds} rounds)"
+    if status != "inconclusive":
+        return f"{text} is {'within' if status == 'pass' else 'outside'} {bound}"
+    return f"{text} lies on both sides of {bound}; take more rounds, or a quieter machine"
+
+
+def _not_measured(budget: Budget, limit: float) -> Verdict:
+    why = f"nothing was measured to hold against the limit of {_with_unit(f'{limit:g}', budget)}"
+    return Verdict(budget=budget.name, limit=limit, seen=None, status="not measured", why=why)
+
+
+def _with_unit(number: str, budget: Budget) -> str:
+    if not budget.unit:
+        return number
+    return f"{number}{budget.unit}" if budget.unit == "×" else f"{number} {budget.unit}"

@@ -1,0 +1,59 @@
+"""What a step measured, as far as a budget may limit it.
+
+Owns the typed set that the entries of `lingolite_cli.budgets.table` read. The steps of a recipe fill it in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from lingolite_cli.benchmark.figures import Round
+from lingolite_cli.evaluation.differences import MetricDifference
+from lingolite_cli.evaluation.faults import FaultCounts
+from lingolite_cli.evaluation.parity import Parity
+
+
+class Measurements(msgspec.Struct, frozen=True, kw_only=True):
+    """The candidate, compared with its reference where a figure needs one. What was not measured is None or empty.
+
+    Attributes:
+        differences: candidate minus reference, a metric each.
+        parity: how far the candidate follows the reference.
+        faults: of both systems, a kind each.
+        size_mb: the candidate's size in MB (10^6 bytes), tokenizer included.
+        size_ratio: that size as a share of the reference's.
+        download_mb: the candidate's size in MB when its files are compressed.
+        download_ratio: that size as a share of the reference's.
+        rounds: timed rounds of the candidate.
+        reference_rounds: rounds of the reference, each taken in turn with the candidate's of the same place.
+    """
+
+    differences: Sequence[MetricDifference] = ()
+    parity: Parity | None = None
+    faults: Sequence[FaultCounts] = ()
+    size_mb: float | None = None
+    size_ratio: float | None = None
+    download_mb: float | None = None
+    download_ratio: float | None = None
+    rounds: Sequence[Round] = ()
+    reference_rounds: Sequence[Round] = ()
+
+    def difference(self, metric: str) -> MetricDifference | None:
+        """The difference by that metric, if it was measured."""
+        return next((difference for difference in self.differences if difference.metric == metric), None)
+
+    def score(self, metric: str) -> float | None:
+        """The candidate's score by that metric, if it was measured."""
+        difference = self.difference(metric)
+        return None if difference is None else difference.candidate
+
+    def new_faults(self, kind: str) -> float | None:
+        """In how many sentences only the candidate has a fault of that kind, if they were counted."""
+        return next((len(fault.new) for fault in self.faults if fault.kind == kind), None)
+
+    def probed(self, *names: str) -> float | None:
+        """The largest difference of a logit in the probes of these names, if one was made."""
+        probes = self.parity.probes if self.parity else []
+        return max((probe.max_difference for probe in probes if probe.name in names), default=None)

@@ -1,0 +1,305 @@
+"""The table of budgets: every figure that a recipe may limit.
+
+Owns the names of budgets and what each one means. Steps, the command line, reports and the documentation read this
+table, so a budget on what is measured already is one entry here. What is measured is
+`lingolite_cli.budgets.measurements`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from lingolite_cli.benchmark.figures import Round
+from lingolite_cli.budgets.budget import Budget, Direction, Group, Limit, PairedDrop, TimedRounds
+from lingolite_cli.evaluation.faults import FAULT_KINDS
+from lingolite_cli.evaluation.parity import LogitParity
+from lingolite_cli.plugins.specs import Goal
+
+
+def _size(stem: str, mb: Limit, ratio: Limit, *, label: str, summary: str) -> tuple[Budget, Budget]:
+    """A budget on a size in MB, and one on the size as a share of the reference's."""
+    absolute = Budget(
+        name=f"{stem}_mb_max", group="size", label=label, summary=summary, unit="MB", needs="files", rule=mb
+    )
+    return absolute, _as_ratio(absolute, name=f"{stem}_ratio_max", rule=ratio)
+
+
+def _timed(
+    name: str,
+    ratio: str,
+    read: Callable[[Round], float | None],
+    *,
+    label: str,
+    unit: str,
+    summary: str,
+    group: Group = "time",
+    direction: Direction = "max",
+) -> tuple[Budget, Budget]:
+    """A budget on a figure of a round, and one on the figure as a multiple of the reference's."""
+    absolute = Budget(
+        name=name,
+        group=group,
+        label=label,
+        summary=summary,
+        unit=unit,
+        direction=direction,
+        needs="timed rounds",
+        rule=TimedRounds(read),
+    )
+    rule = TimedRounds(read, is_paired=True)
+    return absolute, _as_ratio(absolute, name=ratio, rule=rule, unit="×", needs="timed rounds of both")
+
+
+def _as_ratio(absolute: Budget, **changes: object) -> Budget:
+    summary = f"the same, relative to the reference: {absolute.summary}"
+    return msgspec.structs.replace(absolute, **{"summary": summary, "unit": "", "is_ratio": True, **changes})
+
+
+def _logits(read: Callable[[LogitParity], float]) -> Limit:
+    """A limit on a figure of both systems' logits."""
+    return Limit(
+        lambda seen: read(seen.parity.logits) if seen.parity and seen.parity.logits else None, names_causes=True
+    )
+
+
+def _new_faults(kind: str) -> Budget:
+    return Budget(
+        name=f"new_{kind}_max",
+        pattern="new_KIND_max",
+        group="faults",
+        label=f"New {kind}",
+        summary="sentences with a fault of this kind that the reference's translation does not have",
+        unit="sentences",
+        needs="translations",
+        rule=Limit(lambda seen: seen.new_faults(kind)),
+    )
+
+
+_ENTRIES: tuple[Budget, ...] = (
+    *_size(
+        "size",
+        Limit(lambda seen: seen.size_mb),
+        Limit(lambda seen: seen.size_ratio),
+        label="Size",
+        summary="the artifact, tokenizer included; 1 MB is 10^6 bytes",
+    ),
+    *_size(
+        "download",
+        Limit(lambda seen: seen.download_mb),
+        Limit(lambda seen: seen.download_ratio),
+        label="Download",
+        summary="the artifact's files, each compressed as in a zip archive",
+    ),
+    *_timed(
+        "load_seconds_max",
+        "load_ratio_max",
+        lambda one: one.load_seconds,
+        label="Load",
+        unit="s",
+        summary="from before the engine's import to a backend that is ready",
+    ),
+    *_timed(
+        "cold_start_seconds_max",
+        "cold_start_ratio_max",
+        lambda one: one.cold_start_seconds,
+        label="Cold start",
+        unit="s",
+        summary="from starting the process to its first translation",
+    ),
+    *_timed(
+        "first_token_ms_max",
+        "first_token_ratio_max",
+        lambda one: one.first_token_ms,
+        label="First token",
+        unit="ms",
+        summary="a translation stopped after one token, median over sentences",
+    ),
+    *_timed(
+        "latency_p50_ms_max",
+        "latency_p50_ratio_max",
+        lambda one: one.latency_p50_ms,
+        label="p50",
+        unit="ms",
+        summary="one sentence at a time, median over sentences",
+    ),
+    *_timed(
+        "latency_p95_ms_max",
+        "latency_p95_ratio_max",
+        lambda one: one.latency_p95_ms,
+        label="p95",
+        unit="ms",
+        summary="one sentence at a time, 95th percentile over sentences",
+    ),
+    *_timed(
+        "latency_p99_ms_max",
+        "latency_p99_ratio_max",
+        lambda one: one.latency_p99_ms,
+        label="p99",
+        unit="ms",
+        summary="one sentence at a time, 99th percentile over sentences",
+    ),
+    *_timed(
+        "tokens_per_second_min",
+        "tokens_per_second_ratio_min",
+        lambda one: one.tokens_per_second,
+        label="Tokens/s",
+        unit="tokens/s",
+        summary="target tokens, translated in batches",
+        direction="min",
+    ),
+    *_timed(
+        "peak_memory_mb_max",
+        "peak_memory_ratio_max",
+        lambda one: one.peak_memory_mb,
+        label="Peak",
+        unit="MB",
+        summary="memory of the process at its largest",
+        group="memory",
+    ),
+    Budget(
+        name="parity_min",
+        group="parity",
+        label="Same best token",
+        summary="share of the reference's target tokens that the candidate ranks first (teacher forcing)",
+        direction="min",
+        needs="candidate logits",
+        rule=Limit(lambda seen: seen.parity.top1_agreement if seen.parity else None, names_causes=True),
+    ),
+    Budget(
+        name="exact_match_min",
+        group="parity",
+        label="Same sentence",
+        summary="share of sentences that both systems translate into the same tokens",
+        direction="min",
+        needs="translations",
+        rule=Limit(lambda seen: seen.parity.exact_match if seen.parity else None, names_causes=True),
+    ),
+    Budget(
+        name="logit_difference_max",
+        group="parity",
+        label="Largest difference",
+        summary="largest absolute difference of a logit",
+        needs="logits of both",
+        rule=_logits(lambda logits: logits.max_difference),
+    ),
+    Budget(
+        name="logit_difference_mean_max",
+        group="parity",
+        label="Mean difference",
+        summary="mean absolute difference of the logits",
+        needs="logits of both",
+        rule=_logits(lambda logits: logits.mean_difference),
+    ),
+    Budget(
+        name="kl_mean_max",
+        group="parity",
+        label="KL, mean",
+        summary="KL divergence of a target token, mean",
+        unit="nats",
+        needs="logits of both",
+        rule=_logits(lambda logits: logits.kl_mean),
+    ),
+    Budget(
+        name="kl_p95_max",
+        group="parity",
+        label="KL, p95",
+        summary="KL divergence of a target token, 95th percentile",
+        unit="nats",
+        needs="logits of both",
+        rule=_logits(lambda logits: logits.kl_p95),
+    ),
+    Budget(
+        name="token_kl_max",
+        group="parity",
+        label="KL of a vocabulary entry",
+        summary="KL divergence of a vocabulary entry read by itself, largest",
+        unit="nats",
+        needs="logits of both",
+        rule=Limit(
+            lambda seen: seen.parity.vocabulary.kl_max if seen.parity and seen.parity.vocabulary else None,
+            names_causes=True,
+        ),
+    ),
+    Budget(
+        name="padding_difference_max",
+        group="parity",
+        label="Difference by padding",
+        summary="largest difference of a logit between a sentence alone and in a padded batch",
+        needs="candidate logits",
+        rule=Limit(lambda seen: seen.probed("padding"), names_causes=True),
+    ),
+    Budget(
+        name="select_difference_max",
+        group="parity",
+        label="Difference by reordering",
+        summary="largest difference of a logit when beams are reordered or rows are moved",
+        needs="candidate logits",
+        rule=Limit(lambda seen: seen.probed("reorder", "rows"), names_causes=True),
+    ),
+    *map(_new_faults, FAULT_KINDS),
+)
+
+BUDGETS = {budget.name: budget for budget in _ENTRIES}
+"""By name: those that do not depend on a metric."""
+
+
+def drop_budget(metric: str) -> Budget:
+    """The budget on the loss by a metric, which is how much worse the candidate scores, in points."""
+    return Budget(
+        name=f"{metric}{_DROP}",
+        pattern=f"METRIC{_DROP}",
+        group="quality",
+        label=f"Loss of {metric}",
+        summary="how much worse the candidate scores than the reference, in points of the metric",
+        needs="metric",
+        rule=PairedDrop(metric),
+    )
+
+
+def _score_budget(metric: str, direction: Direction) -> Budget:
+    better = "higher" if direction == "min" else "lower"
+    return Budget(
+        name=f"{metric}_{direction}",
+        pattern=f"METRIC_{direction}",
+        group="quality",
+        label=metric,
+        summary=f"score of the candidate; for metrics where {better} is better, and those with a target",
+        direction=direction,
+        needs="metric",
+        rule=Limit(lambda seen: seen.score(metric)),
+    )
+
+
+_DROP = "_drop_max"
+_SCORE_LIMITS: dict[str, tuple[Direction, ...]] = {"higher": ("min",), "lower": ("max",)}
+
+
+def metric_budgets(metric: str, goal: Goal) -> tuple[Budget, ...]:
+    """The budgets on a metric: its loss, and its score from below, from above for error rates, or from both sides.
+
+    Args:
+        metric: its name.
+        goal: which way is better, as in `lingolite_cli.plugins.specs.MetricSpec`.
+    """
+    limits = ("min", "max") if isinstance(goal, float) else _SCORE_LIMITS[goal]
+    return drop_budget(metric), *(_score_budget(metric, direction) for direction in limits)
+
+
+def find_budget(name: str) -> Budget:
+    """The entry of a budget that a record names, whichever metrics are installed here.
+
+    What is not in the table is a budget on a metric, which may be that of a plugin of another machine.
+    """
+    if name in BUDGETS:
+        return BUDGETS[name]
+    if name.endswith(_DROP):
+        return drop_budget(name.removesuffix(_DROP))
+    metric, _, direction = name.rpartition("_")
+    return _score_budget(metric, "min" if direction == "min" else "max")
+
+
+def by_name(budgets: Iterable[Budget]) -> dict[str, Budget]:
+    """Budgets by their names, the last of those of one name."""
+    return {budget.name: budget for budget in budgets}
