@@ -39,6 +39,7 @@ from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.files.disk import full_disk
 from lingolite_cli.jobs.context import JobContext
+from lingolite_cli.views.budgets import budgets_help
 
 app = typer.Typer(
     name="lingolite",
@@ -58,7 +59,7 @@ app.command("export", cls=Command)(export.export)
 app.command("shortlist", cls=Command, short_help="Make a vocabulary shortlist for faster decoding.")(
     shortlist.shortlist
 )
-app.command("verify", cls=Command)(verify.verify)
+app.command("verify", cls=Command, epilog=budgets_help())(verify.verify)
 app.command("verify-lock", cls=Command)(verify_lock.verify_lock)
 app.command("compare", cls=Command, short_help="Compare two systems on the same sentences.")(compare.compare)
 app.add_typer(history.app, name="history")

@@ -16,10 +16,12 @@ from lingolite_torch.options import GptqInt4Options
 
 from lingolite_cli.app import app
 from lingolite_cli.artifact import Artifact, Quantization
+from lingolite_cli.budgets.table import BUDGETS
+from lingolite_cli.evaluation.faults import FAULT_KINDS
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.recipe import model as recipe_model
-from lingolite_cli.recipe.steps.verify import FIXED_BUDGETS
 from lingolite_cli.training.options import PairsSpec, ScratchOptions, TextOptions, TrainingOptions
+from lingolite_cli.views.budgets import budgets_table
 from lingolite_cli.weights.options import StaticInt8Options
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,10 +89,9 @@ def test_every_key_of_a_step_is_documented(struct: Any) -> None:
 
 def test_every_budget_is_in_the_help_of_verify() -> None:
     command: Any = typer.main.get_command(app)
-    text = command.commands["verify"].help
-    absolute = [name for name in FIXED_BUDGETS if "_ratio_" not in name]
-    words = [name.removeprefix("new_").removesuffix("_max") if name.startswith("new_") else name for name in absolute]
-    assert [word for word in words if word not in text] == []
+    words = re.findall(r"[\w-]+", command.commands["verify"].epilog)
+    assert [name for name, budget in BUDGETS.items() if (budget.pattern or name) not in words] == []
+    assert [kind for kind in FAULT_KINDS if kind not in words] == []
 
 
 @pytest.mark.parametrize("struct", [TrainingOptions, TextOptions, ScratchOptions, PairsSpec])
@@ -107,9 +108,10 @@ def test_every_option_of_a_calibrated_quantizer_is_documented(struct: Any) -> No
     assert [field.encode_name for field in fields if f"\n| `{field.encode_name}` |" not in text] == []
 
 
-def test_every_budget_is_documented() -> None:
+def test_the_table_of_budgets_is_that_of_the_code() -> None:
     text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
-    assert [name for name in (*FIXED_BUDGETS, *TIMED_BUDGETS) if f"`{name}`" not in text] == []
+    assert budgets_table() in text, f"put this table into docs/recipes.md:\n{budgets_table()}"
+    assert [kind for kind in FAULT_KINDS if f"`new_{kind}_max`" not in text] == []
 
 
 def test_plugin_of_the_readme_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: in a recipe, in records and in reports.
-        pattern: `name` with METRIC or KIND in it, where it is one of a family.
+        pattern: the name as help and documentation have it: with METRIC or KIND where the budget is one of a family.
         group: what it is about.
         label: of the figure, for headings of tables.
         summary: what the figure is, one line.
@@ -61,7 +61,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         direction: whether the limit is the largest value allowed, or the smallest.
         needs: what must be measured.
         rule: how the figure is read and judged.
-        is_ratio: whether the figure is a multiple of the reference's.
+        ratio_of: the budget on the figure itself, where this one is on the figure relative to the reference's.
     """
 
     name: str
@@ -73,7 +73,12 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     direction: Direction = "max"
     needs: Need
     rule: Rule
-    is_ratio: bool = False
+    ratio_of: str | None = None
+
+    @property
+    def is_ratio(self) -> bool:
+        """Whether the figure is relative to the reference's."""
+        return self.ratio_of is not None
 
     @property
     def is_floor(self) -> bool:

@@ -53,8 +53,8 @@ def _timed(
 
 
 def _as_ratio(absolute: Budget, **changes: object) -> Budget:
-    summary = f"the same, relative to the reference: {absolute.summary}"
-    return msgspec.structs.replace(absolute, **{"summary": summary, "unit": "", "is_ratio": True, **changes})
+    summary = f"the same, relative to the reference's: {absolute.summary}"
+    return msgspec.structs.replace(absolute, **{"summary": summary, "unit": "", "ratio_of": absolute.name, **changes})
 
 
 def _logits(read: Callable[[LogitParity], float]) -> Limit:
@@ -83,14 +83,14 @@ _ENTRIES: tuple[Budget, ...] = (
         Limit(lambda seen: seen.size_mb),
         Limit(lambda seen: seen.size_ratio),
         label="Size",
-        summary="the artifact, tokenizer included; 1 MB is 10^6 bytes",
+        summary="size of the artifact with its tokenizer; 1 MB is 10^6 bytes",
     ),
     *_size(
         "download",
         Limit(lambda seen: seen.download_mb),
         Limit(lambda seen: seen.download_ratio),
         label="Download",
-        summary="the artifact's files, each compressed as in a zip archive",
+        summary="compressed size: each file deflated at level 9, as in a zip archive",
     ),
     *_timed(
         "load_seconds_max",
@@ -98,7 +98,7 @@ _ENTRIES: tuple[Budget, ...] = (
         lambda one: one.load_seconds,
         label="Load",
         unit="s",
-        summary="from before the engine's import to a backend that is ready",
+        summary="time from before the engine's import until the backend is ready",
     ),
     *_timed(
         "cold_start_seconds_max",
@@ -106,7 +106,7 @@ _ENTRIES: tuple[Budget, ...] = (
         lambda one: one.cold_start_seconds,
         label="Cold start",
         unit="s",
-        summary="from starting the process to its first translation",
+        summary="time from process creation to the first translation",
     ),
     *_timed(
         "first_token_ms_max",
@@ -114,7 +114,7 @@ _ENTRIES: tuple[Budget, ...] = (
         lambda one: one.first_token_ms,
         label="First token",
         unit="ms",
-        summary="a translation stopped after one token, median over sentences",
+        summary="time of a translation stopped after one token, median over the sentences",
     ),
     *_timed(
         "latency_p50_ms_max",
@@ -122,7 +122,7 @@ _ENTRIES: tuple[Budget, ...] = (
         lambda one: one.latency_p50_ms,
         label="p50",
         unit="ms",
-        summary="one sentence at a time, median over sentences",
+        summary="latency of one sentence at a time, median over the sentences",
     ),
     *_timed(
         "latency_p95_ms_max",
@@ -130,7 +130,7 @@ _ENTRIES: tuple[Budget, ...] = (
         lambda one: one.latency_p95_ms,
         label="p95",
         unit="ms",
-        summary="one sentence at a time, 95th percentile over sentences",
+        summary="latency of one sentence at a time, 95th percentile",
     ),
     *_timed(
         "latency_p99_ms_max",
@@ -138,7 +138,7 @@ _ENTRIES: tuple[Budget, ...] = (
         lambda one: one.latency_p99_ms,
         label="p99",
         unit="ms",
-        summary="one sentence at a time, 99th percentile over sentences",
+        summary="latency of one sentence at a time, 99th percentile; the slowest of fewer than 100 sentences",
     ),
     *_timed(
         "tokens_per_second_min",
@@ -146,7 +146,7 @@ _ENTRIES: tuple[Budget, ...] = (
         lambda one: one.tokens_per_second,
         label="Tokens/s",
         unit="tokens/s",
-        summary="target tokens, translated in batches",
+        summary="target tokens per second, in batches of `batch_size`",
         direction="min",
     ),
     *_timed(
@@ -155,7 +155,7 @@ _ENTRIES: tuple[Budget, ...] = (
         lambda one: one.peak_memory_mb,
         label="Peak",
         unit="MB",
-        summary="memory of the process at its largest",
+        summary="peak memory of the process",
         group="memory",
     ),
     Budget(
@@ -196,7 +196,7 @@ _ENTRIES: tuple[Budget, ...] = (
         name="kl_mean_max",
         group="parity",
         label="KL, mean",
-        summary="KL divergence of a target token, mean",
+        summary="KL(reference ‖ candidate) of a target token, mean",
         unit="nats",
         needs="logits of both",
         rule=_logits(lambda logits: logits.kl_mean),
@@ -205,7 +205,7 @@ _ENTRIES: tuple[Budget, ...] = (
         name="kl_p95_max",
         group="parity",
         label="KL, p95",
-        summary="KL divergence of a target token, 95th percentile",
+        summary="KL(reference ‖ candidate) of a target token, 95th percentile",
         unit="nats",
         needs="logits of both",
         rule=_logits(lambda logits: logits.kl_p95),
@@ -214,7 +214,7 @@ _ENTRIES: tuple[Budget, ...] = (
         name="token_kl_max",
         group="parity",
         label="KL of a vocabulary entry",
-        summary="KL divergence of a vocabulary entry read by itself, largest",
+        summary="KL(reference ‖ candidate) of a vocabulary entry as the only input, largest",
         unit="nats",
         needs="logits of both",
         rule=Limit(

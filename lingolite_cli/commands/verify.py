@@ -47,7 +47,10 @@ def verify(
     reference_backend: Annotated[str | None, typer.Option(metavar="NAME", help="The backend of the model.")] = None,
     candidate_backend: Annotated[str | None, typer.Option(metavar="NAME", help="The backend of the candidate.")] = None,
     budget: Annotated[
-        list[str] | None, typer.Option("--budget", metavar="NAME=LIMIT", help="Such as bleu_drop_max=0.5; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--budget", metavar="NAME=LIMIT", help="Such as bleu_drop_max=0.5, repeatable; all are listed below."
+        ),
     ] = None,
     allow_inconclusive: Annotated[
         bool, typer.Option("--allow-inconclusive", help="Let pass what too few data or a noisy machine leave unsure.")
@@ -76,24 +79,7 @@ def verify(
     threads: Threads = None,
     json: JsonFlag = False,
 ) -> None:
-    """Judge a candidate against the model. Exits 3 when a budget is broken.
-
-    \b
-    Budgets, each a limit:
-      quality  METRIC_drop_max, METRIC_min, METRIC_max
-      parity   parity_min, exact_match_min, logit_difference_max,
-               logit_difference_mean_max, kl_mean_max, kl_p95_max,
-               token_kl_max, padding_difference_max, select_difference_max
-      faults   new_KIND_max, KIND being loops, copies, empty, unfinished,
-               lengths, languages, scripts, numbers, urls, placeholders, tags
-      size     size_mb_max, download_mb_max
-      time     latency_p50_ms_max, latency_p95_ms_max, latency_p99_ms_max,
-               first_token_ms_max, load_seconds_max, cold_start_seconds_max,
-               tokens_per_second_min
-      memory   peak_memory_mb_max
-
-    Those on size, time and memory also as ratios to the model: size_ratio_max, tokens_per_second_ratio_min.
-    """
+    """Judge a candidate against the model. Exits 3 when a budget is broken."""
     context = context_of(typer_context)
     console = context.console(json=json)
     reference = adhoc.model_path(context, model)
