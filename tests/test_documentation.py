@@ -11,7 +11,6 @@ import msgspec
 import pytest
 import torch
 import typer
-from lingolite_cli.budgets.timed import TIMED_BUDGETS
 from lingolite_torch.options import GptqInt4Options
 
 from lingolite_cli.app import app
