@@ -1,39 +1,27 @@
-"""The backend `onnx`: exported graphs in ONNX Runtime."""
+"""The backend `onnx`: exported graphs in ONNX Runtime.
+
+Owns what is the same for every profile: the probe of the processor, threads and pages. The graphs are run by the
+runner of their profile.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lingolite_cli.artifact import SHORTLIST_NAME, Artifact
-from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.shortlist.candidates import DirectedChooser
-from lingolite_cli.shortlist.shortlist import read_shortlist
-from lingolite_cli.tokenization.opening import open_tokenizer
+from lingolite_cli.artifact import Artifact
 from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.options import OnnxBackendOptions
-from lingolite_onnx.ort.runner import OrtRunner
-from lingolite_onnx.portable.runner import GRAPHS, PortableRunner
+from lingolite_onnx.profiles import PROFILES
 from lingolite_onnx.session.affinity import PinnedThread, check_cores, pool_entries
 from lingolite_onnx.session.huge_pages import HugePages
 from lingolite_onnx.session.saturation import int8_is_exact
-from lingolite_onnx.session.sessions import CPU, execution_providers
+from lingolite_onnx.session.sessions import execution_providers
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
     from lingolite_cli.plugins.interfaces import State
-
-
-class _Runner(Protocol):
-    """What runs the graphs of a profile. A state is its own."""
-
-    def encode(self, source_ids: IntArray, source_mask: BoolArray) -> State: ...
-    def step(self, state: State, tokens: IntArray) -> FloatArray: ...
-    def step_top_k(self, state: State, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]: ...
-    def select(self, state: State, rows: IntArray) -> State: ...
-    def close(self) -> None: ...
 
 
 class OnnxBackend:
@@ -54,8 +42,9 @@ class OnnxBackend:
     """
 
     def __init__(self, artifact: Artifact, *, options: OnnxBackendOptions, threads: int) -> None:
+        # Pages of what the process had before are left alone, so this comes before any graph is opened.
         self._huge_pages = HugePages() if options.huge_pages else None
-        providers = execution_providers(options.provider)
+        execution_providers(options.provider)  # an unknown one is refused before anything is computed
         details = OnnxExportDetails.of(artifact)
         self.max_seq_len = details.max_seq_len
         if options.cores:
@@ -63,31 +52,8 @@ class OnnxBackend:
         probe = int8_is_exact(threads) if details.weights == "int8" else None
         self.warnings = [probe.warning] if probe and probe.warning else []
         entries = {**(probe.entries if probe else {}), **pool_entries(options.cores)}
-        self._runner: _Runner
-        if details.profile == "optimized":
-            _require_cpu(providers, options)
-            _require_files(artifact, details.graphs, hint="export again")
-            self._runner = OrtRunner(
-                artifact.path,
-                artifact.manifest.model,
-                max_seq_len=details.max_seq_len,
-                threads=threads,
-                entries=entries,
-                chooser=_chooser(artifact, details) if options.shortlist else None,
-            )
-        else:
-            if options.shortlist:
-                raise _no_shortlist(artifact)
-            graph = options.graph or "portable"
-            _require_graphs(artifact, graph)
-            self._runner = PortableRunner(
-                artifact.path,
-                graph,
-                max_seq_len=details.max_seq_len,
-                threads=threads,
-                provider=options.provider,
-                entries=entries,
-            )
+        open_runner = PROFILES[details.profile].open_runner
+        self._runner = open_runner(artifact, details, options, threads=threads, entries=entries)
         self._pinned = PinnedThread(options.cores[0]) if options.cores else None
 
     @staticmethod
@@ -137,41 +103,3 @@ class OnnxBackend:
     def _count(self, tokens: IntArray) -> None:
         if self._huge_pages is not None:
             self._huge_pages.count(len(tokens))
-
-
-def _require_cpu(providers: list[str], options: OnnxBackendOptions) -> None:
-    if providers != [CPU]:
-        raise LingoLiteError(
-            f"the optimized profile runs on the CPU only, not on {providers[0]}",
-            hint='export with profile = "portable" for other providers',
-        )
-    if options.graph is not None:
-        raise LingoLiteError(
-            f'this artifact has the graphs of the optimized profile only, and no choice of graph = "{options.graph}"',
-            hint='leave the option out, or export with profile = "portable"',
-        )
-
-
-def _chooser(artifact: Artifact, details: OnnxExportDetails) -> DirectedChooser:
-    if details.shortlist is None:
-        raise _no_shortlist(artifact)
-    shortlist = read_shortlist(artifact.path / SHORTLIST_NAME)
-    return DirectedChooser(shortlist, open_tokenizer(artifact))
-
-
-def _no_shortlist(artifact: Artifact) -> LingoLiteError:
-    return LingoLiteError(
-        f"{artifact.path} has no vocabulary shortlist",
-        hint="make one with `lingolite shortlist`, and export with `--option profile=optimized --shortlist FILE`",
-    )
-
-
-def _require_graphs(artifact: Artifact, graph: str) -> None:
-    again = 'export with the option optimize = "onnxruntime"' if graph == "optimized" else "export again"
-    _require_files(artifact, GRAPHS[graph], hint=again)
-
-
-def _require_files(artifact: Artifact, names: Sequence[str], *, hint: str) -> None:
-    missing = [name for name in names if not (artifact.path / name).is_file()]
-    if missing:
-        raise LingoLiteError(f"{artifact.path} has no {missing[0]}", hint=hint)

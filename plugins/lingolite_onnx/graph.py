@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from lingolite_cli import __version__
 from lingolite_cli.arrays import Array
+from lingolite_onnx.interface import Interface, Value
 
 WEIGHTS_FILE = "weights.bin"
 RUNTIME_DOMAIN = "com.microsoft"
@@ -25,21 +25,6 @@ RUNTIME_DOMAIN = "com.microsoft"
 
 EXTERNAL_FROM_BYTES = 1024
 _ALIGNMENT = 64
-
-
-class Value(msgspec.Struct, frozen=True):
-    """An input or output of a graph. `shape` holds numbers and the names of symbolic dimensions."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | str, ...]
-    meaning: str
-
-    @property
-    def proto(self) -> onnx.ValueInfoProto:
-        """The same for ONNX."""
-        element = helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
-        return helper.make_tensor_value_info(self.name, element, list(self.shape))
 
 
 class WeightFile:
@@ -140,7 +125,7 @@ class GraphBuilder:
         """A float32 initializer without dimensions."""
         return self.constant(np.float32(value))
 
-    def model(self, inputs: Sequence[Value], outputs: Sequence[Value], *, opset_version: int) -> onnx.ModelProto:
+    def model(self, interface: Interface, *, opset_version: int) -> onnx.ModelProto:
         """The finished model; its weights stay in their file."""
         opset = helper.make_opsetid("", opset_version)
         uses_runtime = any(node.domain == RUNTIME_DOMAIN for node in self._nodes)
@@ -148,8 +133,8 @@ class GraphBuilder:
         graph = helper.make_graph(
             self._nodes,
             self._name,
-            [value.proto for value in inputs],
-            [value.proto for value in outputs],
+            [_value_info(value) for value in interface.inputs],
+            [_value_info(value) for value in interface.outputs],
             self._initializers,
         )
         return helper.make_model(
@@ -164,6 +149,11 @@ class GraphBuilder:
         if array.nbytes >= EXTERNAL_FROM_BYTES:
             return self._weight_file.tensor(name, array)
         return numpy_helper.from_array(array, name)
+
+
+def _value_info(value: Value) -> onnx.ValueInfoProto:
+    element = helper.np_dtype_to_tensor_dtype(np.dtype(value.dtype))
+    return helper.make_tensor_value_info(value.name, element, list(value.shape))
 
 
 def write_model(model: onnx.ModelProto, path: Path) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from lingolite_onnx.profiles import PROFILES
+
 OPSET_VERSIONS = (18, 19, 20)
 
 
@@ -36,9 +38,10 @@ class OnnxExportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     test: bool = True
 
     def __post_init__(self) -> None:
-        if self.profile == "optimized" and self.exact:
-            raise ValueError('exact = true needs profile = "portable": the optimized profile computes in float32')
-        if self.profile == "optimized" and self.optimize != "none":
+        profile = PROFILES[self.profile]
+        if self.exact and not profile.has_exact:
+            raise ValueError(f'exact = true needs profile = "portable": the {profile.title} computes in float32')
+        if self.optimize != "none" and not profile.has_offline_optimization:
             raise ValueError(f'optimize = "{self.optimize}" needs profile = "portable": it optimizes those graphs')
 
 

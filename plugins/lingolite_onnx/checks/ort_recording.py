@@ -1,4 +1,4 @@
-"""Runs the optimized graphs on a sample and records what their activations were rounded to.
+"""Runs the graphs of the ORT profile on a sample and records what their activations were rounded to.
 
 `MatMulNBits` rounds inside its kernel. What it is fed is recorded, and rounded here as the kernel says it rounds.
 """
@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION
 from lingolite_cli.arrays import Array
-from lingolite_onnx.checks.portable_recording import Recording, Sample
-from lingolite_onnx.ort.products import INTEGERS, ROUNDED_BY_BLOCK
-from lingolite_onnx.portable.layers import JOINT, LOGITS, PRODUCT
+from lingolite_onnx.checks.samples import Recording, Sample
+from lingolite_onnx.interface import LOGITS
+from lingolite_onnx.naming import INTEGERS, PRODUCT, matrices_of
+from lingolite_onnx.ort.products import ROUNDED_BY_BLOCK
 from lingolite_onnx.session.saturation import int8_is_exact
 from lingolite_onnx.session.sessions import open_session
 
@@ -96,15 +96,10 @@ def _probes(model: onnx.ModelProto) -> list[_Probe]:
     for node in model.graph.node:
         attributes = {attribute.name: attribute.i for attribute in node.attribute}
         if node.op_type == "MatMulNBits" and attributes["accuracy_level"] == ROUNDED_BY_BLOCK:
-            probes.append(_Probe(node.input[0], _matrices(node.output[0], PRODUCT), attributes["block_size"]))
+            probes.append(_Probe(node.input[0], matrices_of(node.output[0], PRODUCT), attributes["block_size"]))
         elif node.op_type == "QuantizeLinear":
-            probes.append(_Probe(node.input[0], _matrices(node.output[0], INTEGERS), None))
+            probes.append(_Probe(node.input[0], matrices_of(node.output[0], INTEGERS), None))
     return probes
-
-
-def _matrices(output: str, suffix: str) -> tuple[str, ...]:
-    """The matrices of a product, from the name of an output."""
-    return (OUTPUT_PROJECTION,) if output == LOGITS else tuple(output.removesuffix(suffix).split(JOINT))
 
 
 def _rounded(x: Array, block: int) -> Array:

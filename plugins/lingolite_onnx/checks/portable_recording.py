@@ -1,8 +1,6 @@
-"""Runs graphs on a sample and records the integers that their activations were rounded to.
+"""Runs the graphs of the portable profile on a sample and records the integers that activations were rounded to.
 
-Two right computations of an int8 model need not agree: another order of float sums may move an activation by one of
-255 levels, and later layers make more of it. Owns the way around that: record the graphs' own integers, hold each
-to its quotient, and let the reference go on from them. Then logits must agree as closely as in float.
+These graphs round in nodes of their own, so their integers are tensors that can be made outputs.
 """
 
 from __future__ import annotations
@@ -10,70 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION
 from lingolite_cli.arrays import Array
-from lingolite_onnx.portable.layers import JOINT, LOGITS, PRODUCT, SUMS
+from lingolite_onnx.checks.samples import Recording, Sample
+from lingolite_onnx.interface import LOGITS
+from lingolite_onnx.naming import PRODUCT, SUMS, matrices_of
 from lingolite_onnx.portable.runner import empty_cache
 from lingolite_onnx.session.saturation import int8_is_exact
 from lingolite_onnx.session.sessions import open_session
 
 _ZERO_POINT = 128
-
-
-class Sample(msgspec.Struct, frozen=True):
-    """Source ids and mask, [B, S], and target ids [B, T]."""
-
-    source_ids: Array
-    source_mask: Array
-    target_ids: Array
-
-    @classmethod
-    def random(cls, vocab_size: int, *, max_length: int) -> Sample:
-        """Two short rows with padding in the last; the same for equal arguments."""
-        generator = np.random.default_rng(0)
-        source = generator.integers(0, vocab_size, (2, min(7, max_length)))
-        target = generator.integers(0, vocab_size, (2, min(5, max_length)))
-        mask = np.ones(source.shape, dtype=np.bool_)
-        mask[-1, (source.shape[1] + 1) // 2 :] = False
-        return cls(np.where(mask, source, 0), mask, target)
-
-
-class Recording(msgspec.Struct, frozen=True):
-    """What graphs computed on a sample.
-
-    Attributes:
-        logits: [B, T, V] float32.
-        integers: by matrix, the rounded activations that it met: [B·S, in] in the encoder, [B, T, in] in the
-            decoder. Empty for float matrices.
-        blocks: by matrix, how many neighbours in a row were rounded with one scale, where that is not the whole row.
-    """
-
-    logits: Array
-    integers: dict[str, Array]
-    blocks: dict[str, int] = {}
-
-
-class Replay:
-    """A rounding for `lingolite_cli.architecture.reference.Reference` that gives recorded integers.
-
-    Attributes:
-        largest_error: largest distance of a recorded integer from its quotient; 0.5 is what rounding may do.
-    """
-
-    def __init__(self, recording: Recording) -> None:
-        self._integers = recording.integers
-        self.largest_error = 0.0
-
-    def __call__(self, name: str, quotients: Array) -> Array:
-        """The integers recorded for the matrix `name`, in the shape of `quotients`."""
-        integers = self._integers[name].reshape(quotients.shape)
-        self.largest_error = max(self.largest_error, float(np.abs(integers - quotients).max()))
-        return integers
 
 
 def record_portable(encoder: Path, decoder: Path, sample: Sample) -> Recording:
@@ -86,7 +33,7 @@ def record_portable(encoder: Path, decoder: Path, sample: Sample) -> Recording:
     steps: list[dict[str, Array]] = []
     for tokens in np.ascontiguousarray(sample.target_ids.T):
         outputs, step = decoding.run({"tokens": tokens, **fed, **past})
-        logits.append(outputs.pop("logits"))
+        logits.append(outputs.pop(LOGITS))
         past = {name.replace("present", "past"): array for name, array in outputs.items()}
         steps.append(step)
     decoded = {name: np.stack([step[name] for step in steps], axis=1) for name in steps[0]}
@@ -126,20 +73,19 @@ class _RecordingSession:
         return {value.name: empty_cache(value, rows) for value in inputs if value.name.startswith("past_")}
 
 
-def _products(model: onnx.ModelProto) -> Iterator[tuple[str, list[str], int]]:
+def _products(model: onnx.ModelProto) -> Iterator[tuple[str, tuple[str, ...], int]]:
     """For each integer product, the name of its quantized activations, its matrices, and the integer of zero."""
     producers = {output: node for node in model.graph.node for output in node.output}
     for node in model.graph.node:
         name: str = node.output[0]
         if node.op_type == "MatMulInteger":
-            yield node.input[0], name.removesuffix(SUMS).split(JOINT), _ZERO_POINT
+            yield node.input[0], matrices_of(name, SUMS), _ZERO_POINT
         elif name.endswith(PRODUCT) or name == LOGITS:
-            matrices = [OUTPUT_PROJECTION] if name == LOGITS else name.removesuffix(PRODUCT).split(JOINT)
             rows = producers.get(node.input[0])
             if rows is not None and rows.op_type == "DequantizeLinear":
-                yield rows.input[0], matrices, _constant(model, rows.input[2])
+                yield rows.input[0], matrices_of(name, PRODUCT), _constant(model, rows.input[2])
             elif node.op_type == "MatMulIntegerToFloat":
-                yield node.input[0], matrices, _constant(model, node.input[4])
+                yield node.input[0], matrices_of(name, PRODUCT), _constant(model, node.input[4])
 
 
 def _constant(model: onnx.ModelProto, name: str) -> int:

@@ -1,4 +1,5 @@
-"""Checking the decoders over words: with all words of the vocabulary they compute what the other decoders do.
+"""Checks of the decoders over candidate tokens: with the whole vocabulary as candidates they compute what the other
+decoders do.
 
 B batch, T target, V vocabulary.
 """
@@ -17,26 +18,28 @@ from lingolite_cli.shortlist.candidates import CandidateChooser
 from lingolite_cli.shortlist.shortlist import NO_TOKEN, Shortlist, read_shortlist
 from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.checks.comparison import TOLERANCE, require_finite_logits
-from lingolite_onnx.checks.portable_recording import Sample
+from lingolite_onnx.checks.samples import Sample
 from lingolite_onnx.details import GraphCheck
-from lingolite_onnx.ort.runner import MANY_WIDE_ROWS, SHORTLIST_BATCH_DECODER, SHORTLIST_DECODER, OrtRunner
+from lingolite_onnx.ort.interface import DECODER, SHORTLIST_BATCH_DECODER, SHORTLIST_DECODER
+from lingolite_onnx.ort.runner import MANY_WIDE_ROWS, OrtRunner
 from lingolite_onnx.session.saturation import int8_is_exact
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import FloatArray
+    from lingolite_onnx.profiles import GraphSettings
 
 _ROUNDED_TOLERANCE = 0.1
 """As `TOLERANCE` where the other decoder rounds activations before the projection, and this one does not."""
 
 
-def check_words(
-    weights: Weights, directory: Path, sample: Sample, *, max_seq_len: int, test: bool
+def check_shortlist_graphs(
+    weights: Weights, directory: Path, sample: Sample, settings: GraphSettings
 ) -> tuple[GraphCheck, ...]:
-    """Run the decoders over words on a few rows, and on many where there is one for these.
+    """Run the decoders over candidate tokens on a few rows, and on many where there is one for these.
 
     Raises:
         LingoLiteError: logits are not finite, or differ from those of the decoder without a shortlist by more than
-            rounding explains, when `test` asks for that.
+            rounding explains, when `settings.test` asks for that.
     """
     everything = _everything(read_shortlist(directory / SHORTLIST_NAME))
     rows = {"optimized shortlist": 1}
@@ -44,14 +47,16 @@ def check_words(
         rows["optimized shortlist batch"] = MANY_WIDE_ROWS
     checks = []
     for graph, copies in rows.items():
-        expected = run_decoder(weights, directory, sample, max_seq_len=max_seq_len, copies=copies)
-        found = run_decoder(weights, directory, sample, max_seq_len=max_seq_len, copies=copies, shortlist=everything)
+        expected = run_ort_decoder(weights, directory, sample, max_seq_len=settings.max_seq_len, copies=copies)
+        found = run_ort_decoder(
+            weights, directory, sample, max_seq_len=settings.max_seq_len, copies=copies, shortlist=everything
+        )
         check = msgspec.convert({"graph": graph, "checked_by": ("onnxruntime",)}, GraphCheck)
-        checks.append(_compare(weights, check, found, expected) if test else check)
+        checks.append(_compare(weights, check, found, expected) if settings.test else check)
     return tuple(checks)
 
 
-def run_decoder(
+def run_ort_decoder(
     weights: Weights,
     directory: Path,
     sample: Sample,
@@ -77,7 +82,7 @@ def run_decoder(
     targets = np.tile(sample.target_ids, (copies, 1))
     logits = np.stack([runner.step(state, tokens).copy() for tokens in np.ascontiguousarray(targets.T)], axis=1)
     runner.close()
-    require_finite_logits(logits, SHORTLIST_DECODER if shortlist else "decoder_optimized.onnx")
+    require_finite_logits(logits, SHORTLIST_DECODER if shortlist else DECODER)
     return logits
 
 

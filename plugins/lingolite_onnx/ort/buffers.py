@@ -49,10 +49,10 @@ class Buffers(msgspec.Struct):
         return int(self.past.shape[3])
 
     @property
-    def is_in_order(self) -> bool:
-        """Whether row i lies in slot i, for all rows."""
+    def moved(self) -> IntArray | None:
+        """The slot of each row; None when row i lies in slot i, which saves an indexing at each step."""
         slots: list[int] = self.slots.tolist()
-        return slots == list(range(self.num_rows))
+        return None if slots == list(range(self.num_rows)) else self.slots
 
     def grow(self, limit: int) -> None:
         """Make room for twice as many target tokens, but for no more than `limit`."""

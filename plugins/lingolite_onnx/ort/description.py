@@ -1,26 +1,81 @@
-"""What an app's developer must know to run the optimized graphs: the part of `export_config.json` that is theirs."""
+"""What an app's developer must know to run the graphs of the ORT profile: their part of `export_config.json`.
+
+Owns the sentences, which are bytes of every export: they say `words` for candidate tokens, as the graphs do.
+"""
 
 from __future__ import annotations
 
-from lingolite_onnx.details import OnnxExportDetails
-from lingolite_onnx.ort.runner import BATCH_DECODER, DECODER, ENCODER, SHORTLIST_BATCH_DECODER, SHORTLIST_DECODER, WORDS
+from pathlib import Path
 
-FILES = {
+from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_onnx.arithmetic import ANY_CPU, FLOAT_ARITHMETIC
+from lingolite_onnx.details import OnnxExportDetails
+from lingolite_onnx.export_config import GraphFile, ProfileDescription
+from lingolite_onnx.interface import Interface
+from lingolite_onnx.ort.interface import (
+    BATCH_DECODER,
+    CANDIDATE_LOOKUP,
+    DECODER,
+    ENCODER,
+    SHORTLIST_BATCH_DECODER,
+    SHORTLIST_DECODER,
+    candidate_rows_interface,
+    ort_decoder_interface,
+    ort_encoder_interface,
+    shortlist_interface,
+)
+
+
+def describe_ort_graphs(details: OnnxExportDetails, model: ModelConfig, directory: Path) -> ProfileDescription:
+    """See `lingolite_onnx.profiles.DescribeGraphs`."""
+    graphs = {
+        "encoder": _graph(ENCODER, None, ort_encoder_interface(model), directory),
+        "decoder": _graph(DECODER, BATCH_DECODER, ort_decoder_interface(model), directory),
+    }
+    if details.shortlist:
+        graphs = {
+            "words": _graph(CANDIDATE_LOOKUP, None, candidate_rows_interface(model), directory),
+            "shortlist_decoder": _graph(
+                SHORTLIST_DECODER, SHORTLIST_BATCH_DECODER, shortlist_interface(model), directory
+            ),
+            **graphs,
+        }
+    return ProfileDescription(
+        graph_files=_FILES,
+        graphs=graphs,
+        dimensions=_dimensions(details),
+        decoding_steps=_decoding_steps(details),
+        arithmetic=_ARITHMETIC[details.weights],
+        cpu_note=_INT8_CPU_NOTE if details.weights == "int8" else ANY_CPU,
+    )
+
+
+def _graph(file: str, batch_file: str | None, interface: Interface, directory: Path) -> GraphFile:
+    """`batch_file` is named where it was written."""
+    return GraphFile(
+        file=file,
+        batch_file=batch_file if batch_file is not None and (directory / batch_file).is_file() else None,
+        inputs=interface.inputs,
+        outputs=interface.outputs,
+    )
+
+
+_FILES = {
     ENCODER: "graph of ONNX Runtime's own operators, run once a sentence",
     DECODER: "graph of ONNX Runtime's own operators, run once a target token, for a few rows",
     BATCH_DECODER: "the same computation for many rows; open it when there are some",
-    WORDS: "looks up what the decoders over words multiply by, run once a batch, with a shortlist only",
+    CANDIDATE_LOOKUP: "looks up what the decoders over words multiply by, run once a batch, with a shortlist only",
     SHORTLIST_DECODER: "decoder over the words of a batch, for a few rows",
     SHORTLIST_BATCH_DECODER: "the same computation for many rows",
 }
 
-CPU_NOTE = (
+_INT8_CPU_NOTE = (
     "products of decoder_optimized.onnx are right on every CPU; those of the encoder and of "
     "decoder_optimized_batch.onnx are exact on ARM and on x86 with VNNI, and saturate in 16 bits on x86 without it "
     "(onnxruntime#14642): use the float export there"
 )
 
-INT8_ARITHMETIC = [
+_INT8_ARITHMETIC = [
     "each quantized matrix is int8 with one float32 scale s_w for each output, symmetric, -127 to 127; stored as uint8 "
     "with zero point 128, or as int8 [in, out] in the encoder",
     "activations are quantized as they come, by row in the encoder and by 256 neighbours of a row in the decoders: "
@@ -30,7 +85,7 @@ INT8_ARITHMETIC = [
     "norms, attention and SwiGLU are float32",
 ]
 
-GROUPS_ARITHMETIC = [
+_GROUPS_ARITHMETIC = [
     "each quantized matrix is unsigned integers of 4 bits, or of 8 where the quantizer was told so, in groups along "
     "its inputs; each group has a float32 scale s_w and may have an integer zero point, otherwise 8 or 128",
     "activations are quantized as they come, by group: s_x = max(max|x|, 1e-30) / 127, q_x = round_half_even(x / s_x) "
@@ -41,8 +96,10 @@ GROUPS_ARITHMETIC = [
     "norms, attention and SwiGLU are float32",
 ]
 
+_ARITHMETIC = {**FLOAT_ARITHMETIC, "int8": _INT8_ARITHMETIC, "int4": _GROUPS_ARITHMETIC}
 
-def dimensions(details: OnnxExportDetails) -> dict[str, str]:
+
+def _dimensions(details: OnnxExportDetails) -> dict[str, str]:
     """The symbolic dimensions of the graphs."""
     words = {"words": "words of a batch: those on the shortlist of any of its sentences"} if details.shortlist else {}
     return {
@@ -54,7 +111,7 @@ def dimensions(details: OnnxExportDetails) -> dict[str, str]:
     }
 
 
-def decoding_steps(details: OnnxExportDetails) -> list[str]:
+def _decoding_steps(details: OnnxExportDetails) -> list[str]:
     """The decoding loop in words."""
     return [
         "encode the text with SentencePiece and frame it as in source_frame",

@@ -1,17 +1,15 @@
-"""Products with a weight matrix in ONNX Runtime's own operators: a few rows of activations, or many.
+"""Products with a weight matrix in ONNX Runtime's own operators: what all graphs share, and those for a few rows.
 
-Owns how a matrix is stored for each. N rows, K columns of the matrix, P the power of two that K is padded to.
+Owns how float and grouped matrices are multiplied, SwiGLU, and `MatMulNBits` for int8. N rows, K columns of the matrix.
 
-Both ways round activations and sum integers exactly: `MatMulNBits` with one block a row, whose kernel reads each
-weight once and is bound by memory, and `MatMulIntegerToFloat`, whose kernel is bound by arithmetic. The bytes of a
-matrix are the same for both: int8 is uint8 less 128, that is, with its highest bit turned.
+There are two kinds of int8 product, because no kernel is good at both ends (docs/performance.md): `MatMulNBits` reads
+each weight once and is bound by memory, which is best for up to 5 rows or so; `MatMulIntegerToFloat` is bound by
+arithmetic, which is best for more. Both round activations and sum integers exactly.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import TypeGuard
 
 import msgspec
 import numpy as np
@@ -21,42 +19,11 @@ from lingolite_cli.arrays import Array
 from lingolite_cli.weights.bundle import Matrix, can_join, concatenate
 from lingolite_cli.weights.groups import GroupedMatrix
 from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder
-from lingolite_onnx.portable.layers import JOINT, PRODUCT
-
-INTEGERS = ".integers"
-"""Ends the name of rounded activations; before it stand the names of the matrices that they meet."""
+from lingolite_onnx.naming import PRODUCT, joined
+from lingolite_onnx.ort.blocks import blocks
 
 ROUNDED_BY_BLOCK = 4
 """`accuracy_level` of MatMulNBits: activations are rounded to int8, one scale a block."""
-
-LARGEST_BLOCK = 256
-"""Asked for larger blocks, onnxruntime 1.32 still rounds 256 activations together, and less exactly."""
-
-_SMALLEST_BLOCK = 16
-_ZERO_POINT = 128
-_MOST_PARTS = 2
-
-
-def blocks(matrix: Matrix) -> tuple[Array, Array]:
-    """An int8 matrix as bytes with zero point 128, [out, blocks, columns of a block], and scales [out, blocks].
-
-    What pads a row stands for 0.
-    """
-    assert matrix.scale is not None
-    rows, columns = matrix.values.shape
-    size = block_size(columns)
-    count = -(-columns // size)
-    padded = np.full((rows, count * size), _ZERO_POINT, np.uint8)
-    padded[:, :columns] = matrix.values.view(np.uint8) ^ np.uint8(_ZERO_POINT)
-    return padded.reshape(rows, count, size), np.repeat(matrix.scale[:, None], count, axis=1)
-
-
-def block_size(columns: int) -> int:
-    """Columns that `MatMulNBits` rounds together: a power of two that divides the matrix's, if one from 16 on does."""
-    fitting = columns & -columns
-    if fitting < _SMALLEST_BLOCK:
-        fitting = 1 << (columns - 1).bit_length()
-    return min(max(fitting, _SMALLEST_BLOCK), LARGEST_BLOCK)
 
 
 class Gated(msgspec.Struct, frozen=True):
@@ -98,7 +65,7 @@ class Products(ABC):
         down."""
         graph, (gate, up) = self.graph, names[:2]
         if can_join((parts.gate, parts.up)):
-            both = self.product(x, concatenate((parts.gate, parts.up)), name=JOINT.join(names[:2]))
+            both = self.product(x, concatenate((parts.gate, parts.up)), name=joined(names[:2]))
             gated, scaled = graph.ops("Split", both, names=[None, None], axis=-1, num_outputs=2)
         else:
             gated, scaled = self.product(x, parts.gate, name=gate), self.product(x, parts.up, name=up)
@@ -162,168 +129,3 @@ class FewRows(Products):
             accuracy_level=ROUNDED_BY_BLOCK,
         )
         return self._added(product, plus)
-
-
-class Rounded(msgspec.Struct, frozen=True):
-    """Activations as uint8 integers and float32 scales, part by part along their columns."""
-
-    integers: tuple[str, ...]
-    scales: tuple[str, ...]
-
-
-class ManyRows(Products):
-    """For many rows: activations as uint8 with zero point 128, weights as int8 [K, out]."""
-
-    def __init__(self, graph: GraphBuilder) -> None:
-        super().__init__(graph)
-        self._zero_points: dict[int, str] = {}
-
-    def columns(self, matrices: Sequence[Matrix], names: Sequence[str]) -> list[str]:
-        """Matrices over the same activations, each as int8 [K, out]."""
-        return [
-            self.graph.constant(np.ascontiguousarray(matrix.values.T), name)
-            for matrix, name in zip(matrices, names, strict=True)
-        ]
-
-    def rounded_together(self, columns: int) -> int:
-        """How many neighbours of a row of activations share a scale."""
-        return columns
-
-    def gated(self, x: str, parts: Gated, *, names: tuple[str, str, str], plus: str) -> str:
-        """As in any graph, but gate and up are products of their own, so that nothing is cut apart. Where a row of
-        activations has one scale, what `up` gives is left without it: the next rounding does not mind, so the scale is
-        put back after `down`, on fewer columns."""
-        gate, up = parts.gate, parts.up
-        if not (is_int8(gate) and is_int8(up) and self._has_columns(gate)):
-            return super().gated(x, parts, names=names, plus=plus)
-        rounded = self._round(x, gate.values.shape[1], JOINT.join(names[:2]))
-        gate_columns, up_columns = self.columns((gate, up), names[:2])
-        gated = self._sum(rounded, gate_columns, gate, name=names[0])
-        if len(rounded.scales) > 1:
-            hidden = self._activate(gated, self._sum(rounded, up_columns, up, name=names[1]))
-            return self.product(hidden, parts.down, name=names[2], plus=plus)
-        hidden = self._activate(gated, self._multiply(rounded.integers[0], up_columns, up, names[1]))
-        down = self.product(hidden, parts.down, name=names[2])
-        return self._scaled(down, rounded.scales[0], plus=plus)
-
-    def _has_columns(self, matrix: Matrix) -> bool:
-        """Whether a matrix is multiplied by columns."""
-        return True
-
-    def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None, plus: str | None) -> str:
-        rounded = self._round(x, matrix.values.shape[1], name)
-        (stored,) = self.columns((matrix,), (name,))
-        return self._sum(rounded, stored, matrix, name=name, output=output, plus=plus)
-
-    def _sum(
-        self,
-        rounded: Rounded,
-        columns: str,
-        matrix: Matrix,
-        *,
-        name: str,
-        output: str | None = None,
-        plus: str | None = None,
-    ) -> str:
-        """The sum of the products of all parts, and of `plus`: no pass over the results but one a part."""
-        graph, size = self.graph, matrix.values.shape[1] // len(rounded.integers)
-        total, last = plus, len(rounded.integers) - 1
-        for index, (integers, row_scale) in enumerate(zip(rounded.integers, rounded.scales, strict=True)):
-            part = columns
-            if last > 0:
-                bounds = graph.integers(index * size), graph.integers((index + 1) * size)
-                part = graph.op("Slice", columns, *bounds, graph.integers(0))
-            product = self._multiply(integers, part, matrix, name)
-            total = self._scaled(product, row_scale, plus=total, output=output if index == last else None)
-        assert total is not None
-        return total
-
-    def _scaled(self, x: str, row_scale: str, *, plus: str | None, output: str | None = None) -> str:
-        """x [..., columns] times row_scale [..., 1], and `plus` added in the same pass."""
-        if plus is None:
-            return self.graph.op("Mul", x, row_scale, name=output)
-        return self.graph.op("GatedAdd", plus, x, row_scale, name=output, domain=RUNTIME_DOMAIN)
-
-    def _multiply(self, integers: str, columns: str, matrix: Matrix, name: str) -> str:
-        """[..., out] float32: all of a product but the scale of the row of activations."""
-        assert matrix.scale is not None
-        graph = self.graph
-        return graph.op(
-            "MatMulIntegerToFloat",
-            integers,
-            columns,
-            graph.scalar(1.0),
-            graph.constant(matrix.scale, f"{name}.scale"),
-            graph.constant(np.uint8(_ZERO_POINT)),
-            domain=RUNTIME_DOMAIN,
-        )
-
-    def _round(self, x: str, columns: int, name: str) -> Rounded:
-        """x [..., columns] as integers, for the matrices `name`."""
-        graph, size = self.graph, self.rounded_together(columns)
-        count = columns // size
-        if count > 1:
-            x = graph.op("Reshape", x, graph.integers(-1, size))
-        largest = graph.op("ReduceMax", graph.op("Abs", x), graph.integers(-1), keepdims=1)
-        scale = graph.op("Div", largest, graph.scalar(127.0))  # 0 for a row of zeros, and so is whatever it multiplies
-        flat = graph.op("Reshape", scale, graph.integers(-1))
-        if count not in self._zero_points:
-            self._zero_points[count] = graph.op(
-                "Expand", graph.constant(np.uint8(_ZERO_POINT)), graph.op("Shape", flat)
-            )
-        integers = graph.op("QuantizeLinear", x, flat, self._zero_points[count], name=f"{name}{INTEGERS}", axis=0)
-        if count == 1:
-            return Rounded((integers,), (scale,))
-        return Rounded(tuple(self._split(integers, count, columns)), tuple(self._split(scale, count, count)))
-
-    def _split(self, x: str, count: int, width: int) -> list[str]:
-        by_row = self.graph.op("Reshape", x, self.graph.integers(-1, 1, width))
-        return self.graph.ops("Split", by_row, names=[None] * count, axis=-1, num_outputs=count)
-
-
-class ManyRowsOfBlocks(ManyRows):
-    """The same over the bytes that `FewRows` stores; ONNX Runtime turns them into columns when it loads the graph.
-
-    Where a row of activations has more than two scales, the products of its parts cost more than `MatMulNBits` does.
-    """
-
-    def __init__(self, graph: GraphBuilder) -> None:
-        super().__init__(graph)
-        self._by_blocks = FewRows(graph)
-
-    def columns(self, matrices: Sequence[Matrix], names: Sequence[str]) -> list[str]:
-        """Matrices as int8 [K, out], from the blocks of all of them together."""
-        graph = self.graph
-        matrix = concatenate(tuple(matrices))
-        assert isinstance(matrix, Matrix)
-        stored, _ = blocks(matrix)
-        flat = graph.constant(stored.reshape(len(stored), -1).view(np.int8), f"{JOINT.join(names)}.blocks")
-        signed = graph.op("BitwiseXor", flat, graph.constant(np.int8(-_ZERO_POINT)))
-        if stored[0].size > matrix.values.shape[1]:
-            signed = graph.op(
-                "Slice", signed, graph.integers(0), graph.integers(matrix.values.shape[1]), graph.integers(1)
-            )
-        turned = graph.op("Transpose", signed, perm=[1, 0])
-        if len(matrices) == 1:
-            return [turned]
-        sizes = graph.integers(*(len(matrix.values) for matrix in matrices))
-        return graph.ops("Split", turned, sizes, names=[None] * len(matrices), axis=1)
-
-    def rounded_together(self, columns: int) -> int:
-        """As `MatMulNBits` does, so that a sentence alone and in a batch is rounded alike."""
-        size = block_size(columns)
-        return columns if columns % size else size
-
-    def _has_columns(self, matrix: Matrix) -> bool:
-        columns: int = matrix.values.shape[1]
-        return columns <= _MOST_PARTS * self.rounded_together(columns)
-
-    def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None, plus: str | None) -> str:
-        if not self._has_columns(matrix):
-            return self._by_blocks.product(x, matrix, name=name, output=output, plus=plus)
-        return super()._int8(x, matrix, scale, name=name, output=output, plus=plus)
-
-
-def is_int8(matrix: Matrix | GroupedMatrix) -> TypeGuard[Matrix]:
-    """Whether products with a matrix are integer products by row."""
-    return isinstance(matrix, Matrix) and matrix.is_int8

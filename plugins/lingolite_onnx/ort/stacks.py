@@ -1,111 +1,37 @@
-"""The graphs of the optimized profile: an encoder, and a decoder that reads one token a call, for few rows or many.
+"""The graphs of the ORT profile: an encoder, and a decoder that reads one token a call, for few rows or many.
 
-Owns the graphs' inputs and outputs. B batch, S source, H heads, K key/value heads, D head_dim, V vocabulary, k
-candidates.
+Owns the order of layers in each graph; what a layer computes is in `lingolite_onnx.ort.layers`. B batch, S source,
+H heads, K key/value heads, D head_dim, V vocabulary, N candidate tokens.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import onnx
 from onnx import TensorProto
 
-from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.architecture.tensors import AttentionNames
-from lingolite_cli.shortlist.candidates import IMPOSSIBLE
 from lingolite_cli.weights.bundle import Weights
-from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder, Value, WeightFile
+from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder, WeightFile
+from lingolite_onnx.interface import LOGITS, MASKED
+from lingolite_onnx.ort.interface import (
+    CANDIDATE_BIAS,
+    CANDIDATE_ROWS,
+    candidate_rows_interface,
+    ort_decoder_interface,
+    ort_encoder_interface,
+    shortlist_interface,
+)
 from lingolite_onnx.ort.layers import Lengths, OrtLayers
-from lingolite_onnx.ort.products import FewRows, ManyRows, ManyRowsOfBlocks, Products
-from lingolite_onnx.ort.runner import WORD_BIAS, WORD_ROWS
-from lingolite_onnx.ort.top_k import best, best_by_blocks
-from lingolite_onnx.portable.layers import LOGITS, MASKED
-from lingolite_onnx.portable.stacks import Interface
+from lingolite_onnx.ort.many_rows import ManyRows, ManyRowsOfBlocks
+from lingolite_onnx.ort.products import FewRows, Products
+from lingolite_onnx.ort.top_k import add_top_k, add_top_k_by_blocks
 
-
-def ort_encoder_interface(config: ModelConfig) -> Interface:
-    """Inputs and outputs of the encoder."""
-    return Interface(
-        (
-            Value("source_ids", "int64", ("batch", "source"), "framed source, padded on the right"),
-            Value("source_mask", "bool", ("batch", "source"), "true on real tokens, false on padding"),
-        ),
-        _source(config),
-    )
-
-
-def ort_decoder_interface(config: ModelConfig) -> Interface:
-    """Inputs and outputs of both decoders."""
-    return Interface(
-        (
-            Value("tokens", "int64", ("batch", 1), "last token of each row; at first `<s>`"),
-            Value("past_lengths", "int32", ("batch",), "target tokens read before this call, in each row"),
-            Value("total_length", "int32", (), "past length + 1"),
-            Value("k", "int64", (1,), "candidates wanted for the next token, at most the vocabulary"),
-            *_source(config),
-            *_buffers("past", config, "buffers of self-attention; rows up to past length are read"),
-        ),
-        (
-            Value(LOGITS, "float32", ("batch", 1, config.vocab_size), "of the next token"),
-            Value("top_ids", "int64", ("batch", 1, "k"), "the k best next tokens, best first, the smaller id on a tie"),
-            Value("top_log_probabilities", "float32", ("batch", 1, "k"), "natural logarithms of their probabilities"),
-            *_buffers("present", config, "past with one row more; bind it to the memory of past"),
-        ),
-    )
-
-
-def candidate_rows_interface(config: ModelConfig) -> Interface:
-    """Inputs and outputs of the graph that looks up what the decoders over words multiply by."""
-    return Interface(
-        (Value("words", "int64", ("words",), "ids of the words of all rows, ascending"),),
-        (Value(WORD_ROWS, "float32", ("words", config.d_model), "their rows of the output projection"),),
-    )
-
-
-def shortlist_interface(config: ModelConfig) -> Interface:
-    """As `ort_decoder_interface`, for the decoders over the words of a batch."""
-    whole = ort_decoder_interface(config)
-    logits, ids, log_probabilities, *present = whole.outputs
-    return Interface(
-        (
-            *whole.inputs,
-            Value(WORD_ROWS, "float32", ("words", config.d_model), "output of the graph of words"),
-            Value(
-                WORD_BIAS,
-                "float32",
-                ("batch", 1, "words"),
-                f"0 for the words of a row's source, {IMPOSSIBLE} elsewhere",
-            ),
-        ),
-        (
-            Value(logits.name, logits.dtype, ("batch", 1, "words"), logits.meaning),
-            Value(ids.name, ids.dtype, ids.shape, "places in `words` of the k best next tokens, best first"),
-            log_probabilities,
-            *present,
-        ),
-    )
-
-
-def _source(config: ModelConfig) -> tuple[Value, ...]:
-    heads, width = config.n_kv_heads, config.head_dim
-    cross = tuple(
-        Value(f"cross_{kind}_{layer}", "float32", shape, f"cross-attention over the source, decoder layer {layer}")
-        for layer in range(config.n_decoder_layers)
-        for kind, shape in (
-            ("key", ("batch", heads, width, "source")),
-            ("value", ("batch", heads, "source", width)),
-        )
-    )
-    return (Value("source_bias", "float32", ("batch", 1, 1, "source"), f"0 on real tokens, {MASKED} elsewhere"), *cross)
-
-
-def _buffers(prefix: str, config: ModelConfig, meaning: str) -> tuple[Value, ...]:
-    shape = ("batch", config.n_kv_heads, "capacity", config.head_dim)
-    return tuple(
-        Value(f"{prefix}_{kind}_{layer}", "float32", shape, f"{meaning}, decoder layer {layer}")
-        for layer in range(config.n_decoder_layers)
-        for kind in ("key", "value")
-    )
+ChooseTokens: TypeAlias = Callable[[GraphBuilder, str], None]
 
 
 def build_ort_encoder(
@@ -114,29 +40,26 @@ def build_ort_encoder(
     """The graph of `ort_encoder_interface`, for at most `num_positions` source tokens."""
     graph = GraphBuilder("encoder", weight_file)
     _Encoder(OrtLayers(weights, ManyRows(graph), num_positions=num_positions)).build()
-    interface = ort_encoder_interface(weights.config)
-    return graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
+    return graph.model(ort_encoder_interface(weights.config), opset_version=opset_version)
 
 
 def build_ort_decoder(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
 ) -> onnx.ModelProto:
     """The graph of `ort_decoder_interface`, for at most `num_positions` target tokens and a few rows."""
-    return _decoder(weights, FewRows(GraphBuilder("decoder", weight_file)), num_positions, opset_version)
+    layers = OrtLayers(weights, FewRows(GraphBuilder("decoder", weight_file)), num_positions=num_positions)
+    _Decoder(layers, add_top_k).build()
+    return layers.graph.model(ort_decoder_interface(weights.config), opset_version=opset_version)
 
 
 def build_batch_decoder(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
 ) -> onnx.ModelProto:
     """The same for many rows, over the same bytes in `weight_file`."""
-    return _decoder(weights, ManyRowsOfBlocks(GraphBuilder("decoder", weight_file)), num_positions, opset_version)
-
-
-def _decoder(weights: Weights, products: Products, num_positions: int, opset_version: int) -> onnx.ModelProto:
+    products = ManyRowsOfBlocks(GraphBuilder("decoder", weight_file))
     layers = OrtLayers(weights, products, num_positions=num_positions)
-    _Decoder(layers, is_for_many=isinstance(products, ManyRows)).build()
-    interface = ort_decoder_interface(weights.config)
-    return products.graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
+    _Decoder(layers, partial(add_top_k_by_blocks, vocab_size=weights.config.vocab_size)).build()
+    return layers.graph.model(ort_decoder_interface(weights.config), opset_version=opset_version)
 
 
 def build_candidate_rows(
@@ -144,9 +67,8 @@ def build_candidate_rows(
 ) -> onnx.ModelProto:
     """The graph of `candidate_rows_interface`, over the same bytes in `weight_file`."""
     graph = GraphBuilder("words", weight_file)
-    OrtLayers(weights, FewRows(graph), num_positions=num_positions).projection_rows("words", output=WORD_ROWS)
-    interface = candidate_rows_interface(weights.config)
-    return graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
+    OrtLayers(weights, FewRows(graph), num_positions=num_positions).projection_rows("words", output=CANDIDATE_ROWS)
+    return graph.model(candidate_rows_interface(weights.config), opset_version=opset_version)
 
 
 def build_shortlist_decoder(
@@ -165,9 +87,8 @@ def build_shortlist_batch_decoder(
 
 
 def _shortlist_decoder(weights: Weights, products: Products, num_positions: int, opset_version: int) -> onnx.ModelProto:
-    _ShortlistDecoder(OrtLayers(weights, products, num_positions=num_positions), is_for_many=False).build()
-    interface = shortlist_interface(weights.config)
-    return products.graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
+    _ShortlistDecoder(OrtLayers(weights, products, num_positions=num_positions), add_top_k).build()
+    return products.graph.model(shortlist_interface(weights.config), opset_version=opset_version)
 
 
 class _Encoder:
@@ -229,10 +150,14 @@ class _Encoder:
 
 
 class _Decoder:
-    """Nodes of a decoder. Hidden states are [B, 1, d_model]."""
+    """Nodes of a decoder. Hidden states are [B, 1, d_model].
 
-    def __init__(self, layers: OrtLayers, *, is_for_many: bool) -> None:
-        self._is_for_many = is_for_many
+    Args:
+        choose: adds the outputs `top_ids` and `top_log_probabilities` for the logits.
+    """
+
+    def __init__(self, layers: OrtLayers, choose: ChooseTokens) -> None:
+        self._choose = choose
         self._layers = layers
         self._graph = layers.graph
         self._config = layers.config
@@ -250,11 +175,7 @@ class _Decoder:
         self._predict(layers.norm(x, names.final_norm))
 
     def _predict(self, normed: str) -> None:
-        logits = self._layers.projection(normed, output=LOGITS)
-        if self._is_for_many:
-            best_by_blocks(self._graph, logits, vocab_size=self._config.vocab_size)
-        else:
-            best(self._graph, logits)
+        self._choose(self._graph, self._layers.projection(normed, output=LOGITS))
 
     def _self_attention(self, x: str, names: AttentionNames, *, index: int, residual: str) -> str:
         fused = self._layers.linear(x, *names.query_key_value)
@@ -274,11 +195,12 @@ class _Decoder:
 
 
 class _ShortlistDecoder(_Decoder):
-    """A decoder whose logits are those of the words of a batch, in float32: there are too few to be worth rounding for.
+    """A decoder whose logits are those of the candidate tokens of a batch, in float32: they are too few to be worth
+    rounding for.
 
-    A word that is none of a row's own has the logit of nothing, so that no row knows what its batch-mates need.
+    A candidate of another row only has the logit of an impossible token, so that no row depends on its batch-mates.
     """
 
     def _predict(self, normed: str) -> None:
-        product = self._graph.op("FusedMatMul", normed, WORD_ROWS, domain=RUNTIME_DOMAIN, transB=1)
-        best(self._graph, self._graph.op("Add", product, WORD_BIAS, name=LOGITS))
+        product = self._graph.op("FusedMatMul", normed, CANDIDATE_ROWS, domain=RUNTIME_DOMAIN, transB=1)
+        self._choose(self._graph, self._graph.op("Add", product, CANDIDATE_BIAS, name=LOGITS))

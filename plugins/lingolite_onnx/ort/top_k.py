@@ -1,6 +1,6 @@
-"""The best next tokens, chosen in the graph.
+"""The k best next tokens, chosen in the graph.
 
-Owns the choice for a few rows and for many. R rows, V vocabulary, k candidates.
+Owns the choice for a few rows and for many. R rows, V vocabulary, k best tokens.
 """
 
 from __future__ import annotations
@@ -8,20 +8,23 @@ from __future__ import annotations
 from lingolite_onnx.graph import GraphBuilder
 
 _BLOCK_SIZES = range(256, 31, -1)
-"""Sizes of a block of the vocabulary, best first."""
+"""Sizes of a block of the vocabulary, best first. A size must divide the vocabulary, because blocks are a reshape."""
+
 _FEWEST_BLOCKS = 4
+"""With fewer, the blocks of the largest maxima are most of the vocabulary, and nothing is saved."""
 
 
-def best(graph: GraphBuilder, logits: str) -> None:
+def add_top_k(graph: GraphBuilder, logits: str) -> None:
     """Outputs `top_ids` and `top_log_probabilities`, [R, 1, k], from logits [R, 1, V].
 
     Candidates are chosen by logits: log-probabilities may tie where logits do not. Ties go to the smaller id.
     """
+    # TopK with k = 1 is as fast as ArgMax, so greedy search needs no graph of its own.
     graph.ops("TopK", logits, "k", names=["top_values", "top_ids"], axis=-1)
     _log_probabilities(graph, logits)
 
 
-def best_by_blocks(graph: GraphBuilder, logits: str, *, vocab_size: int) -> None:
+def add_top_k_by_blocks(graph: GraphBuilder, logits: str, *, vocab_size: int) -> None:
     """The same, several times as fast for many rows.
 
     The k best are within the k blocks whose largest logits are largest, for each block before one of these holds a
@@ -33,7 +36,7 @@ def best_by_blocks(graph: GraphBuilder, logits: str, *, vocab_size: int) -> None
         (size for size in _BLOCK_SIZES if vocab_size % size == 0 and vocab_size // size >= _FEWEST_BLOCKS), None
     )
     if size is None:
-        best(graph, logits)
+        add_top_k(graph, logits)
         return
     count = vocab_size // size
     by_block = graph.op("Reshape", logits, graph.integers(-1, count, size))
@@ -56,5 +59,6 @@ def best_by_blocks(graph: GraphBuilder, logits: str, *, vocab_size: int) -> None
 
 
 def _log_probabilities(graph: GraphBuilder, logits: str) -> None:
+    # ReduceLogSumExp, whose result is one number a row, takes five times as long.
     log_probabilities = graph.op("LogSoftmax", logits, axis=-1)
     graph.op("GatherElements", log_probabilities, "top_ids", axis=-1, name="top_log_probabilities")

@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_onnx.graph import EXTERNAL_FROM_BYTES, WEIGHTS_FILE, WeightFile, external_tensor, write_model
-from lingolite_onnx.portable.runner import GRAPHS
+from lingolite_onnx.portable.interface import GRAPHS
 from lingolite_onnx.session.sessions import CPU, session_options
 
 OPTIMIZED_WEIGHTS_FILE = "weights_optimized.bin"

@@ -14,16 +14,15 @@ import numpy as np
 import onnxruntime as ort
 
 from lingolite_cli.decoding.continuations import top_k
-from lingolite_cli.errors import LingoLiteError
+from lingolite_onnx.portable.interface import GRAPHS
+from lingolite_onnx.runner import position_error, require_files, shortlist_error
 from lingolite_onnx.session.sessions import open_session
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
-
-GRAPHS = {
-    "portable": ("encoder.onnx", "decoder.onnx"),
-    "optimized": ("encoder_optimized.onnx", "decoder_optimized.onnx"),
-}
+    from lingolite_cli.artifact import Artifact
+    from lingolite_onnx.details import OnnxExportDetails
+    from lingolite_onnx.options import OnnxBackendOptions
 
 
 class PortableState(msgspec.Struct):
@@ -116,11 +115,32 @@ class PortableRunner:
         del self._encoder, self._decoder
 
 
-def position_error(what: str, max_seq_len: int) -> LingoLiteError:
-    """For `what` lies beyond the rows of the rotary tables in the graphs."""
-    return LingoLiteError(
-        f"{what} lies beyond the {max_seq_len} positions of these graphs",
-        hint="export with a larger --max-seq-len, at most that of the model, or lower --max-length",
+def open_portable_runner(
+    artifact: Artifact,
+    details: OnnxExportDetails,
+    options: OnnxBackendOptions,
+    *,
+    threads: int,
+    entries: Mapping[str, str],
+) -> PortableRunner:
+    """The runner of an artifact of this profile; see `lingolite_onnx.profiles.OpenRunner`.
+
+    Raises:
+        LingoLiteError: it lacks the graphs that were asked for, or a shortlist was.
+    """
+    if options.shortlist:
+        raise shortlist_error(artifact)
+    graph = options.graph or "portable"
+    is_offline = graph == "optimized"
+    remedy = 'export with the option optimize = "onnxruntime"' if is_offline else "export again"
+    require_files(artifact, GRAPHS[graph], hint=remedy)
+    return PortableRunner(
+        artifact.path,
+        graph,
+        max_seq_len=details.max_seq_len,
+        threads=threads,
+        provider=options.provider,
+        entries=entries,
     )
 
 

@@ -1,67 +1,19 @@
 """The two graphs: an encoder that also prepares cross-attention, and a decoder that reads one token a call.
 
-Owns the graphs' inputs and outputs. B batch, S source, P past, H heads, K key/value heads, G = H / K, D head_dim.
+Owns the order of layers in each graph; what a layer computes is in `lingolite_onnx.portable.layers`. B batch, S source,
+P past, H heads, K key/value heads, G = H / K, D head_dim.
 """
 
 from __future__ import annotations
 
-import msgspec
 import onnx
 
-from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.architecture.rotary import rotary_tables
 from lingolite_cli.architecture.tensors import AttentionNames
 from lingolite_cli.weights.bundle import Weights
-from lingolite_onnx.graph import GraphBuilder, Value, WeightFile
-from lingolite_onnx.portable.layers import Layers, Rotation
-
-
-class Interface(msgspec.Struct, frozen=True):
-    """Inputs and outputs of a graph, in order."""
-
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
-
-
-def _caches(prefix: str, config: ModelConfig, length: str, meaning: str) -> tuple[Value, ...]:
-    """Keys [B, K, D, length] and values [B, K, length, D] of each decoder layer."""
-    heads, width = config.n_kv_heads, config.head_dim
-    return tuple(
-        Value(f"{prefix}_{kind}_{layer}", "float32", shape, f"{meaning}, decoder layer {layer}")
-        for layer in range(config.n_decoder_layers)
-        for kind, shape in (
-            ("key", ("batch", heads, width, length)),
-            ("value", ("batch", heads, length, width)),
-        )
-    )
-
-
-def portable_encoder_interface(config: ModelConfig) -> Interface:
-    """Inputs and outputs of `encoder.onnx`."""
-    cross = _caches("cross", config, "source", "cross-attention over the source; computed once a sentence")
-    return Interface(
-        (
-            Value("source_ids", "int64", ("batch", "source"), "framed source, padded on the right"),
-            Value("source_mask", "bool", ("batch", "source"), "true on real tokens, false on padding"),
-        ),
-        cross,
-    )
-
-
-def portable_decoder_interface(config: ModelConfig) -> Interface:
-    """Inputs and outputs of `decoder.onnx`."""
-    return Interface(
-        (
-            Value("tokens", "int64", ("batch",), "last token of each row; at first `<s>`"),
-            Value("source_mask", "bool", ("batch", "source"), "the encoder's input"),
-            *_caches("cross", config, "source", "the encoder's output"),
-            *_caches("past", config, "past", "self-attention so far; its length is the position, at first 0"),
-        ),
-        (
-            Value("logits", "float32", ("batch", config.vocab_size), "of the next token"),
-            *_caches("present", config, "past + 1", "the next call's past"),
-        ),
-    )
+from lingolite_onnx.graph import GraphBuilder, WeightFile
+from lingolite_onnx.portable.interface import portable_decoder_interface, portable_encoder_interface
+from lingolite_onnx.portable.layers import PortableLayers, Rotation
 
 
 def build_portable_encoder(
@@ -69,9 +21,8 @@ def build_portable_encoder(
 ) -> onnx.ModelProto:
     """The graph of `portable_encoder_interface`, for at most `num_positions` source tokens."""
     graph = GraphBuilder("encoder", weight_file)
-    _Encoder(Layers(graph, weights, is_exact=is_exact), num_positions).build()
-    interface = portable_encoder_interface(weights.config)
-    return graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
+    _Encoder(PortableLayers(graph, weights, is_exact=is_exact), num_positions).build()
+    return graph.model(portable_encoder_interface(weights.config), opset_version=opset_version)
 
 
 def build_portable_decoder(
@@ -79,15 +30,14 @@ def build_portable_decoder(
 ) -> onnx.ModelProto:
     """The graph of `portable_decoder_interface`, for at most `num_positions` target tokens."""
     graph = GraphBuilder("decoder", weight_file)
-    _Decoder(Layers(graph, weights, is_exact=is_exact), num_positions).build()
-    interface = portable_decoder_interface(weights.config)
-    return graph.model(interface.inputs, interface.outputs, opset_version=opset_version)
+    _Decoder(PortableLayers(graph, weights, is_exact=is_exact), num_positions).build()
+    return graph.model(portable_decoder_interface(weights.config), opset_version=opset_version)
 
 
 class _Encoder:
     """Nodes of the encoder."""
 
-    def __init__(self, layers: Layers, num_positions: int) -> None:
+    def __init__(self, layers: PortableLayers, num_positions: int) -> None:
         self._layers = layers
         self._graph = layers.graph
         self._config = layers.config
@@ -161,7 +111,7 @@ class _Encoder:
 class _Decoder:
     """Nodes of the decoder."""
 
-    def __init__(self, layers: Layers, num_positions: int) -> None:
+    def __init__(self, layers: PortableLayers, num_positions: int) -> None:
         self._layers = layers
         self._graph = layers.graph
         self._config = layers.config

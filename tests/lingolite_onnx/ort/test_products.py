@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from lingolite_onnx.graph import GraphBuilder, Value, WeightFile, write_model
-from lingolite_onnx.ort.products import FewRows, Gated, ManyRows, ManyRowsOfBlocks, Products, block_size, blocks
+from lingolite_onnx.graph import GraphBuilder, WeightFile, write_model
+from lingolite_onnx.interface import Interface, Value
+from lingolite_onnx.ort.blocks import block_size, blocks
+from lingolite_onnx.ort.many_rows import ManyRows, ManyRowsOfBlocks
+from lingolite_onnx.ort.products import FewRows, Gated, Products
 from lingolite_onnx.session.sessions import open_session
 
 from lingolite_cli.weights.bundle import Matrix
@@ -35,8 +38,11 @@ def product(directory: Path, kind: type[Products], weights: Matrix | GroupedMatr
 
 def run(directory: Path, graph: GraphBuilder, num_outputs: int, inputs: dict[str, Array]) -> Array:
     """`y` [rows, 1, num_outputs]."""
-    values = [Value(name, "float32", ("rows", 1, array.shape[2]), "") for name, array in inputs.items()]
-    model = graph.model(values, [Value("y", "float32", ("rows", 1, num_outputs), "")], opset_version=18)
+    interface = Interface(
+        tuple(Value(name, "float32", ("rows", 1, array.shape[2]), "") for name, array in inputs.items()),
+        (Value("y", "float32", ("rows", 1, num_outputs), ""),),
+    )
+    model = graph.model(interface, opset_version=18)
     write_model(model, directory / "product.onnx")
     (y,) = open_session(directory / "product.onnx", threads=1).run(None, inputs)
     found: Array = y

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lingolite_onnx.graph import GraphBuilder, Value, WeightFile
-from lingolite_onnx.ort.top_k import best, best_by_blocks
+from lingolite_onnx.graph import GraphBuilder, WeightFile
+from lingolite_onnx.interface import Interface, Value
+from lingolite_onnx.ort.top_k import add_top_k, add_top_k_by_blocks
 from lingolite_onnx.session.sessions import open_session
 
 from lingolite_cli.decoding.continuations import top_k
@@ -17,15 +18,15 @@ def chosen(directory: Path, logits: np.ndarray, k: int, *, by_blocks: bool) -> t
     graph = GraphBuilder("candidates", WeightFile(directory / "none.bin"))
     vocab_size = logits.shape[1]
     if by_blocks:
-        best_by_blocks(graph, "logits", vocab_size=vocab_size)
+        add_top_k_by_blocks(graph, "logits", vocab_size=vocab_size)
     else:
-        best(graph, "logits")
+        add_top_k(graph, "logits")
     inputs = [Value("logits", "float32", ("rows", 1, vocab_size), ""), Value("k", "int64", (1,), "")]
     outputs = [
         Value("top_ids", "int64", ("rows", 1, "k"), ""),
         Value("top_log_probabilities", "float32", ("rows", 1, "k"), ""),
     ]
-    model = graph.model(inputs, outputs, opset_version=18)
+    model = graph.model(Interface(inputs, outputs), opset_version=18)
     session = open_session(model.SerializeToString(), threads=1)
     ids, log_probabilities = session.run(None, {"logits": logits[:, None], "k": np.array([k])})
     return ids[:, 0], log_probabilities[:, 0]

@@ -9,9 +9,10 @@ import numpy.typing as npt
 import onnxruntime as ort
 import pytest
 from lingolite_onnx.backend import OnnxBackend
-from lingolite_onnx.graph import GraphBuilder, Value, WeightFile, write_model
+from lingolite_onnx.graph import GraphBuilder, WeightFile, write_model
+from lingolite_onnx.interface import Interface, Value
 from lingolite_onnx.options import OnnxBackendOptions
-from lingolite_onnx.portable.layers import Layers
+from lingolite_onnx.portable.layers import PortableLayers
 
 from lingolite_cli.architecture.reference import Reference
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8, Artifact
@@ -102,10 +103,11 @@ def test_an_int8_product_is_the_one_of_plain_integers(
     weights = Weights.read(fixture_bundles[BUNDLE_INT8])
     name = "encoder.layers.1.ffn.gate_proj"
     graph = GraphBuilder("one product", WeightFile(tmp_path / "weights.bin"))
-    output = Layers(graph, weights, is_exact=True).linear("x", name)
+    output = PortableLayers(graph, weights, is_exact=True).linear("x", name)
     graph.op("Identity", output, name="y")
     values = (Value("x", "float32", ("rows", 32), ""), Value("y", "float32", ("rows", 48), ""))
-    write_model(graph.model(values[:1], values[1:], opset_version=18), tmp_path / "product.onnx")
+    model = graph.model(Interface(values[:1], values[1:]), opset_version=18)
+    write_model(model, tmp_path / "product.onnx")
     x = np.random.default_rng(4).standard_normal((rows, 32)).astype(np.float32)
     x[0, :3] = 127.0, 0.5, 1.5  # a scale of 1 exactly, and two ties: to 0 and to 2
     (found,) = ort.InferenceSession(tmp_path / "product.onnx").run(None, {"x": x})

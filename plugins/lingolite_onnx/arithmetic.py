@@ -1,0 +1,17 @@
+"""How exported graphs compute, in sentences: the part of `export_config.json` that an app's developer can check by.
+
+Owns what both profiles say. How a profile multiplies int8 or grouped matrices is in its own description. The sentences
+are bytes of every export, so they change only with the arithmetic.
+"""
+
+from __future__ import annotations
+
+FLOAT_ARITHMETIC = {
+    "float32": ["float32 throughout"],
+    "float16": ["weights are stored as float16 and cast to float32 in the graph; computation is float32"],
+    "bfloat16": ["weights are stored as bfloat16 and cast to float32 in the graph; computation is float32"],
+}
+"""By the dtype of weights that are stored in float."""
+
+ANY_CPU = "the graphs compute in float32 and are right on every CPU"
+"""The note on CPUs for graphs without integer products."""

@@ -1,0 +1,190 @@
+"""Products of int8 matrices with many rows of activations: rounded in the graph, multiplied by `MatMulIntegerToFloat`.
+
+Owns the rounding, and where its scales are put back. K columns of the matrix.
+
+ONNX Runtime has no product that takes a scale for each row of activations. So each product is followed by a
+multiplication, and the order of operators here is chosen to make few passes over wide arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeGuard
+
+import msgspec
+import numpy as np
+
+from lingolite_cli.arrays import Array
+from lingolite_cli.weights.bundle import Matrix, concatenate
+from lingolite_cli.weights.groups import GroupedMatrix
+from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder
+from lingolite_onnx.naming import INTEGERS, joined
+from lingolite_onnx.ort.blocks import ZERO_POINT, block_size, blocks
+from lingolite_onnx.ort.products import FewRows, Gated, Products
+
+_MOST_PARTS = 2
+"""Scales that a row of activations may have. With more, the products of its parts and their sum cost more than
+`MatMulNBits` does."""
+
+
+class Rounded(msgspec.Struct, frozen=True):
+    """Activations as uint8 integers and float32 scales, part by part along their columns."""
+
+    integers: tuple[str, ...]
+    scales: tuple[str, ...]
+
+
+class ManyRows(Products):
+    """For many rows: activations as uint8 with zero point 128, weights as int8 [K, out]."""
+
+    def __init__(self, graph: GraphBuilder) -> None:
+        super().__init__(graph)
+        self._zero_points: dict[int, str] = {}
+
+    def columns(self, matrices: Sequence[Matrix], names: Sequence[str]) -> list[str]:
+        """Matrices over the same activations, each as int8 [K, out]."""
+        return [
+            self.graph.constant(np.ascontiguousarray(matrix.values.T), name)
+            for matrix, name in zip(matrices, names, strict=True)
+        ]
+
+    def rounded_together(self, columns: int) -> int:
+        """How many neighbours of a row of activations share a scale."""
+        return columns
+
+    def gated(self, x: str, parts: Gated, *, names: tuple[str, str, str], plus: str) -> str:
+        """As in any graph, but gate and up are products of their own, so that nothing is cut apart. Where a row of
+        activations has one scale, what `up` gives is left without it: the next rounding does not mind, so the scale is
+        put back after `down`, on fewer columns."""
+        gate, up = parts.gate, parts.up
+        if not (_is_int8(gate) and _is_int8(up) and self._has_columns(gate)):
+            return super().gated(x, parts, names=names, plus=plus)
+        rounded = self._round(x, gate.values.shape[1], joined(names[:2]))
+        gate_columns, up_columns = self.columns((gate, up), names[:2])
+        gated = self._sum(rounded, gate_columns, gate, name=names[0])
+        if len(rounded.scales) > 1:
+            hidden = self._activate(gated, self._sum(rounded, up_columns, up, name=names[1]))
+            return self.product(hidden, parts.down, name=names[2], plus=plus)
+        hidden = self._activate(gated, self._multiply(rounded.integers[0], up_columns, up, names[1]))
+        down = self.product(hidden, parts.down, name=names[2])
+        return self._scaled(down, rounded.scales[0], plus=plus)
+
+    def _has_columns(self, matrix: Matrix) -> bool:
+        """Whether a matrix is multiplied by columns."""
+        return True
+
+    def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None, plus: str | None) -> str:
+        rounded = self._round(x, matrix.values.shape[1], name)
+        (stored,) = self.columns((matrix,), (name,))
+        return self._sum(rounded, stored, matrix, name=name, output=output, plus=plus)
+
+    def _sum(
+        self,
+        rounded: Rounded,
+        columns: str,
+        matrix: Matrix,
+        *,
+        name: str,
+        output: str | None = None,
+        plus: str | None = None,
+    ) -> str:
+        """The sum of the products of all parts, and of `plus`: no pass over the results but one a part."""
+        graph, size = self.graph, matrix.values.shape[1] // len(rounded.integers)
+        total, last = plus, len(rounded.integers) - 1
+        for index, (integers, row_scale) in enumerate(zip(rounded.integers, rounded.scales, strict=True)):
+            part = columns
+            if last > 0:
+                bounds = graph.integers(index * size), graph.integers((index + 1) * size)
+                part = graph.op("Slice", columns, *bounds, graph.integers(0))
+            product = self._multiply(integers, part, matrix, name)
+            total = self._scaled(product, row_scale, plus=total, output=output if index == last else None)
+        assert total is not None
+        return total
+
+    def _scaled(self, x: str, row_scale: str, *, plus: str | None, output: str | None = None) -> str:
+        """x [..., columns] times row_scale [..., 1], and `plus` added in the same pass."""
+        if plus is None:
+            return self.graph.op("Mul", x, row_scale, name=output)
+        return self.graph.op("GatedAdd", plus, x, row_scale, name=output, domain=RUNTIME_DOMAIN)
+
+    def _multiply(self, integers: str, columns: str, matrix: Matrix, name: str) -> str:
+        """[..., out] float32: all of a product but the scale of the row of activations."""
+        assert matrix.scale is not None
+        graph = self.graph
+        return graph.op(
+            "MatMulIntegerToFloat",
+            integers,
+            columns,
+            graph.scalar(1.0),
+            graph.constant(matrix.scale, f"{name}.scale"),
+            graph.constant(np.uint8(ZERO_POINT)),
+            domain=RUNTIME_DOMAIN,
+        )
+
+    def _round(self, x: str, columns: int, name: str) -> Rounded:
+        """x [..., columns] as integers, for the matrices `name`."""
+        graph, size = self.graph, self.rounded_together(columns)
+        count = columns // size
+        if count > 1:
+            x = graph.op("Reshape", x, graph.integers(-1, size))
+        largest = graph.op("ReduceMax", graph.op("Abs", x), graph.integers(-1), keepdims=1)
+        scale = graph.op("Div", largest, graph.scalar(127.0))  # 0 for a row of zeros, and so is whatever it multiplies
+        flat = graph.op("Reshape", scale, graph.integers(-1))
+        if count not in self._zero_points:
+            self._zero_points[count] = graph.op("Expand", graph.constant(np.uint8(ZERO_POINT)), graph.op("Shape", flat))
+        integers = graph.op("QuantizeLinear", x, flat, self._zero_points[count], name=f"{name}{INTEGERS}", axis=0)
+        if count == 1:
+            return Rounded((integers,), (scale,))
+        return Rounded(tuple(self._split(integers, count, columns)), tuple(self._split(scale, count, count)))
+
+    def _split(self, x: str, count: int, width: int) -> list[str]:
+        by_row = self.graph.op("Reshape", x, self.graph.integers(-1, 1, width))
+        return self.graph.ops("Split", by_row, names=[None] * count, axis=-1, num_outputs=count)
+
+
+class ManyRowsOfBlocks(ManyRows):
+    """The same over the bytes that `FewRows` stores; ONNX Runtime turns them into columns when it loads the graph.
+
+    Where a row of activations has more than two scales, the products of its parts cost more than `MatMulNBits` does.
+    """
+
+    def __init__(self, graph: GraphBuilder) -> None:
+        super().__init__(graph)
+        self._by_blocks = FewRows(graph)
+
+    def columns(self, matrices: Sequence[Matrix], names: Sequence[str]) -> list[str]:
+        """Matrices as int8 [K, out], from the blocks of all of them together."""
+        graph = self.graph
+        matrix = concatenate(tuple(matrices))
+        assert isinstance(matrix, Matrix)
+        stored, _ = blocks(matrix)
+        flat = graph.constant(stored.reshape(len(stored), -1).view(np.int8), f"{joined(names)}.blocks")
+        signed = graph.op("BitwiseXor", flat, graph.constant(np.int8(-ZERO_POINT)))
+        if stored[0].size > matrix.values.shape[1]:
+            signed = graph.op(
+                "Slice", signed, graph.integers(0), graph.integers(matrix.values.shape[1]), graph.integers(1)
+            )
+        turned = graph.op("Transpose", signed, perm=[1, 0])
+        if len(matrices) == 1:
+            return [turned]
+        sizes = graph.integers(*(len(matrix.values) for matrix in matrices))
+        return graph.ops("Split", turned, sizes, names=[None] * len(matrices), axis=1)
+
+    def rounded_together(self, columns: int) -> int:
+        """As `MatMulNBits` does, so that a sentence alone and in a batch is rounded alike."""
+        size = block_size(columns)
+        return columns if columns % size else size
+
+    def _has_columns(self, matrix: Matrix) -> bool:
+        columns: int = matrix.values.shape[1]
+        return columns <= _MOST_PARTS * self.rounded_together(columns)
+
+    def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None, plus: str | None) -> str:
+        if not self._has_columns(matrix):
+            return self._by_blocks.product(x, matrix, name=name, output=output, plus=plus)
+        return super()._int8(x, matrix, scale, name=name, output=output, plus=plus)
+
+
+def _is_int8(matrix: Matrix | GroupedMatrix) -> TypeGuard[Matrix]:
+    """Whether products with a matrix are integer products by row."""
+    return isinstance(matrix, Matrix) and matrix.is_int8
