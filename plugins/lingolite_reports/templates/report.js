@@ -28,7 +28,7 @@
     show();
   }
 
-  /** A table is a stop of the Tab key only where it scrolls. */
+  /** A table can be focused with the Tab key only while it scrolls. */
   function startTables() {
     const watch = new ResizeObserver((changes) => {
       for (const { target } of changes) {
@@ -39,7 +39,7 @@
     for (const table of document.querySelectorAll(".table")) watch.observe(table);
   }
 
-  /** On paper nothing is folded. */
+  /** Expand all details for printing. */
   function startPrinting() {
     let opened = [];
     addEventListener("beforeprint", () => {
@@ -50,10 +50,10 @@
   }
 
   const PAGE = 15;
-  const MOST_CELLS = 250000;  // of the table that finds the words in common; longer texts are not compared
+  const MOST_CELLS = 250000;  // of the LCS table; longer texts are not compared
   const words = (text) => text.split(/\s+/u).filter(Boolean);
 
-  /** For each word whether it is in the longest common subsequence: [of `first`, of `second`]. */
+  /** For each word, whether it is in the longest common subsequence: [of `first`, of `second`]. */
   function common(first, second) {
     const rows = first.length, columns = second.length;
     if (rows * columns > MOST_CELLS) return [first.map(() => true), second.map(() => true)];
@@ -80,7 +80,7 @@
     return made;
   }
 
-  /** A text with the words that `kept` has not in elements of `tag`; neighbours share one. */
+  /** The text, with words not in `kept` wrapped in elements of `tag`; adjacent words share one element. */
   function marked(text, kept, tag) {
     const parts = words(text), nodes = [];
     for (let start = 0; start < parts.length;) {
@@ -94,7 +94,7 @@
     return nodes;
   }
 
-  /** Every sentence of one pair of systems, with what it is filtered and sorted by. */
+  /** All sentences of a pair of systems, with the values for filters and sorting. */
   function sentences(data, [place, referenceName, candidateName]) {
     const text = data.texts[place];
     const first = Object.values(text.systems)[0].hypotheses;
