@@ -338,7 +338,7 @@ def _sentences(manifest: RunManifest, found: Sequence[Pairing]) -> Section:
         if result.worst
     ]
     note = "Worst first, by sentence chrF of candidate minus reference. Marked words stand in only one of the two."
-    heading = "Sentences" if found else "Sentences that lost most"
+    heading = "Sentences" if found else "Sentences with the largest losses"
     return Section("sentences", heading, [note], comparisons=comparisons)
 
 

@@ -96,7 +96,7 @@ def test_long_report_leaves_out_details_and_says_so(manifest: RunManifest) -> No
     assert "latency\\_p95\\_ms\\_max: 25.21 ms is outside the limit" in text
     assert text.count("| `bleu_drop_max` |") == 33
     assert "Press" not in text
-    assert "left out here" not in render(manifest)
+    assert "are omitted because" not in render(manifest)
 
 
 def test_every_table_has_rows_as_wide_as_its_heading(manifest: RunManifest) -> None:
@@ -128,5 +128,5 @@ def test_sentences_bring_no_markup_of_their_own(manifest: RunManifest) -> None:
 def test_sections_without_content_vanish(small_manifest: RunManifest) -> None:
     text = render(small_manifest)
     assert "The run is done; its recipe sets no budget" in text
-    for heading in ("Budgets", "Speed", "Sentences that lost most"):
+    for heading in ("Budgets", "Speed", "Sentences with the largest losses"):
         assert heading not in text

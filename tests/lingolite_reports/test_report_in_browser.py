@@ -224,7 +224,7 @@ def test_paper_has_the_worst_sentences_whole_tables_and_no_controls(browser: Any
         for hidden in ("#browser", "#results", "nav", "#theme", ".skip"):
             assert not opened.page.locator(hidden).first.is_visible(), hidden
         assert opened.page.locator(".without-browser").is_visible()
-        assert opened.page.get_by_text("Recipe as it was resolved").locator("xpath=../pre").is_visible()
+        assert opened.page.get_by_text("Resolved recipe").locator("xpath=../pre").is_visible()
         assert opened.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         assert opened.page.evaluate("document.documentElement.scrollWidth") == 660
         assert opened.page.evaluate("getComputedStyle(document.querySelector('td')).display") == "table-cell"

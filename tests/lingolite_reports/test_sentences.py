@@ -90,9 +90,9 @@ def test_of_a_large_text_those_that_differ_most_are_kept(pairing: Pairing) -> No
 def test_page_says_that_it_holds_a_part_of_the_text(
     manifest: RunManifest, run_directory: Path, whole_source: str
 ) -> None:
-    assert "sentences this page holds" not in whole_source
+    assert "sentences whose scores differ most" not in whole_source
     cut = render(manifest, read_texts(manifest, run_directory), most_bytes=2000)
-    assert "Of 7 sentences this page holds 6" in cut
+    assert "This page includes the 6 of 7 sentences" in cut
 
 
 def test_quality_by_length_is_the_mean_of_the_bucket(pairing: Pairing) -> None:
