@@ -20,7 +20,7 @@ from lingolite_cli.evaluation.faults import FAULT_KINDS
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.recipe import model as recipe_model
 from lingolite_cli.training.options import PairsSpec, ScratchOptions, TextOptions, TrainingOptions
-from lingolite_cli.views.budgets import budgets_table
+from lingolite_cli.views.budgets import budgets_markdown
 from lingolite_cli.weights.options import StaticInt8Options
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,7 +109,7 @@ def test_every_option_of_a_calibrated_quantizer_is_documented(struct: Any) -> No
 
 def test_the_table_of_budgets_is_that_of_the_code() -> None:
     text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
-    assert budgets_table() in text, f"put this table into docs/recipes.md:\n{budgets_table()}"
+    assert budgets_markdown() in text, f"put this table into docs/recipes.md:\n{budgets_markdown()}"
     assert [kind for kind in FAULT_KINDS if f"`new_{kind}_max`" not in text] == []
 
 

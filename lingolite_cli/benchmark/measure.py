@@ -15,7 +15,7 @@ import msgspec
 
 from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket, paired_ratio, percentile, quantiles, spread
 from lingolite_cli.benchmark.process import System, WorkerProcess, start_worker
-from lingolite_cli.benchmark.protocol import Loaded, Timed, Translate
+from lingolite_cli.benchmark.protocol import BackendLoaded, Timed, Translate
 from lingolite_cli.console import Progress
 from lingolite_cli.decoding.options import DecodingOptions
 
@@ -146,7 +146,7 @@ def _start_and_end(system: System, workload: Workload) -> _Start:
 def _start(worker: WorkerProcess, workload: Workload) -> _Start:
     """Load, and translate one sentence."""
     loaded = worker.ask(worker.system.load)
-    assert isinstance(loaded, Loaded)
+    assert isinstance(loaded, BackendLoaded)
     _ask(worker, _request(workload, workload.sources[:1], batch_size=1))
     return _Start(loaded.seconds, worker.age_seconds)
 

@@ -37,7 +37,7 @@ class Translate(_Message, tag="translate", frozen=True, kw_only=True):
 Request = Load | Translate
 
 
-class Loaded(_Message, tag="loaded", frozen=True, kw_only=True):
+class BackendLoaded(_Message, tag="loaded", frozen=True, kw_only=True):
     """`seconds` from before the engine's import to a backend that is ready."""
 
     seconds: float
@@ -52,4 +52,4 @@ class Timed(_Message, tag="timed", frozen=True, kw_only=True):
     peak_memory_mb: float | None
 
 
-Response = Loaded | Timed | Failed
+Response = BackendLoaded | Timed | Failed

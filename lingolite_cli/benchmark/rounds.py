@@ -12,7 +12,7 @@ import msgspec
 
 from lingolite_cli.benchmark.figures import Round, percentile
 from lingolite_cli.benchmark.process import System, WorkerProcess, start_worker
-from lingolite_cli.benchmark.protocol import Loaded, Timed, Translate
+from lingolite_cli.benchmark.protocol import BackendLoaded, Timed, Translate
 from lingolite_cli.decoding.options import DecodingOptions
 
 _WARM_UP = 4
@@ -50,7 +50,7 @@ def take_round(system: System, workload: RoundWorkload) -> Round:
     """
     with start_worker(system) as worker:
         loaded = worker.ask(system.load)
-        assert isinstance(loaded, Loaded)
+        assert isinstance(loaded, BackendLoaded)
         _translate(worker, workload, workload.sources[:1])
         cold_start_seconds = worker.age_seconds
         _translate(worker, workload, workload.sources[:_WARM_UP])

@@ -6,12 +6,12 @@ import time
 from typing import Any
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.benchmark.protocol import Load, Loaded, Request, Timed, Translate
+from lingolite_cli.benchmark.protocol import BackendLoaded, Load, Request, Timed, Translate
 from lingolite_cli.workers.channel import serve
 from lingolite_cli.workers.memory import peak_memory_mb
 
 
-class Worker:
+class BenchmarkWorker:
     """Holds the one backend of this process."""
 
     def __init__(self) -> None:
@@ -21,11 +21,11 @@ class Worker:
         self._capabilities: frozenset[str] = frozenset()
         self._num_workers = 1
 
-    def answer(self, request: Request) -> Loaded | Timed:
+    def answer(self, request: Request) -> BackendLoaded | Timed:
         """Do what is asked."""
         return self._load(request) if isinstance(request, Load) else self._translate(request)
 
-    def _load(self, request: Load) -> Loaded:
+    def _load(self, request: Load) -> BackendLoaded:
         from lingolite_cli.plugins.registry import load_registry
 
         loaded = load_registry(blocked=request.blocked).resolve("backend", request.backend)
@@ -44,7 +44,7 @@ class Worker:
             blocked=tuple(request.blocked),
         )
         self._num_workers = request.workers
-        return Loaded(seconds=time.perf_counter() - started)
+        return BackendLoaded(seconds=time.perf_counter() - started)
 
     def _translate(self, request: Translate) -> Timed:
         from lingolite_cli.decoding.translator import Translator
@@ -75,10 +75,5 @@ class Worker:
         )
 
 
-def main() -> None:
-    """Serve until stdin ends."""
-    serve(Worker().answer, Request)
-
-
 if __name__ == "__main__":
-    main()
+    serve(BenchmarkWorker().answer, Request)

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from lingolite_cli.benchmark.figures import Round
-from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.measurements import MeasuredFigures
 
 Direction = Literal["max", "min"]
 Group = Literal["quality", "parity", "faults", "size", "time", "memory"]
@@ -25,7 +25,7 @@ Need = Literal[
 class Limit(msgspec.Struct, frozen=True):
     """The figure is one number, judged as it is. A verdict that fails names the likely causes where `names_causes`."""
 
-    read: Callable[[Measurements], float | None]
+    read: Callable[[MeasuredFigures], float | None]
     names_causes: bool = False
 
 

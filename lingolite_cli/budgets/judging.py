@@ -13,7 +13,7 @@ import msgspec
 
 from lingolite_cli.benchmark.noise import SeriesInterval, median_interval
 from lingolite_cli.budgets.budget import Budget, Limit, PairedDrop, TimedRounds
-from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.non_inferiority import judge_loss
 from lingolite_cli.budgets.verdicts import Verdict, VerdictStatus
 from lingolite_cli.evaluation.intervals import SIGNIFICANT, spelled
@@ -22,7 +22,7 @@ from lingolite_cli.evaluation.intervals import SIGNIFICANT, spelled
 def judge_all(
     limits: Mapping[str, float],
     budgets: Mapping[str, Budget],
-    measured: Measurements,
+    measured: MeasuredFigures,
     *,
     allow_inconclusive: bool,
 ) -> list[Verdict]:
@@ -40,7 +40,7 @@ def judge_all(
     ]
 
 
-def judge(budget: Budget, measured: Measurements, *, limit: float, allow_inconclusive: bool = False) -> Verdict:
+def judge(budget: Budget, measured: MeasuredFigures, *, limit: float, allow_inconclusive: bool = False) -> Verdict:
     """Hold one limit against what was measured. A figure that was not measured is `not measured`, which fails the run.
 
     Args:
@@ -61,7 +61,7 @@ def judge(budget: Budget, measured: Measurements, *, limit: float, allow_inconcl
     return msgspec.structs.replace(verdict, allowed=is_allowed)
 
 
-def _judge_limit(budget: Budget, rule: Limit, measured: Measurements, limit: float) -> Verdict:
+def _judge_limit(budget: Budget, rule: Limit, measured: MeasuredFigures, limit: float) -> Verdict:
     value = rule.read(measured)
     if value is None or math.isnan(value):
         verdict = _not_measured(budget, limit)
@@ -81,7 +81,7 @@ def _judge_limit(budget: Budget, rule: Limit, measured: Measurements, limit: flo
     return msgspec.structs.replace(verdict, why=f"{verdict.why}; likely cause: {named}")
 
 
-def _judge_rounds(budget: Budget, rule: TimedRounds, measured: Measurements, limit: float) -> Verdict:
+def _judge_rounds(budget: Budget, rule: TimedRounds, measured: MeasuredFigures, limit: float) -> Verdict:
     """Does the whole interval of the median lie within the limit? Between is inconclusive.
 
     Raises:
@@ -108,7 +108,7 @@ def _judge_rounds(budget: Budget, rule: TimedRounds, measured: Measurements, lim
     )
 
 
-def _series(rule: TimedRounds, measured: Measurements) -> list[float | None]:
+def _series(rule: TimedRounds, measured: MeasuredFigures) -> list[float | None]:
     """What is limited, one value a round; ratios are taken within a round, so that a slow machine cancels out."""
     own = [rule.read(one) for one in measured.rounds]
     if not rule.is_paired:

@@ -15,7 +15,7 @@ from lingolite_cli.evaluation.faults import FaultCounts
 from lingolite_cli.evaluation.parity import Parity
 
 
-class Measurements(msgspec.Struct, frozen=True, kw_only=True):
+class MeasuredFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The candidate, compared with its reference where a figure needs one. What was not measured is None or empty.
 
     Attributes:

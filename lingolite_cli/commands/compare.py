@@ -13,7 +13,7 @@ from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag, Metrics, Threads, parse_metrics
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError
-from lingolite_cli.evaluation.comparison import Comparison, compare_translations
+from lingolite_cli.evaluation.comparison import SystemComparison, compare_translations
 from lingolite_cli.evaluation.scorer import Scorer, Translations
 from lingolite_cli.jobs import adhoc
 from lingolite_cli.jobs.context import JobContext
@@ -52,7 +52,7 @@ def compare(
     seed: Annotated[int, typer.Option(metavar="N", help="Of the paired bootstrap and the randomization.")] = 17,
     fail_on_regression: Annotated[
         bool,
-        typer.Option("--fail-on-regression", help="Exit 3 if a score is surely worse, or a budget newly broken."),
+        typer.Option("--fail-on-regression", help="Exit 3 on a significant regression or a newly broken budget."),
     ] = False,
     threads: Threads = None,
     json: JsonFlag = False,
@@ -84,7 +84,7 @@ def compare(
 
 
 def _show(
-    comparisons: list[Comparison],
+    comparisons: list[SystemComparison],
     changes: Changes | None,
     worse: list[str],
     *,
@@ -99,7 +99,7 @@ def _show(
     for line in worse:
         console.print(f"worse: {line}")
     if not worse:
-        console.print("nothing is surely worse")
+        console.print("no significant regression")
 
 
 def _sides(context: JobContext, paths: tuple[Path, Path], threads: int | None, console: Console) -> tuple[Side, Side]:

@@ -34,7 +34,7 @@ class ComparedSentence(msgspec.Struct, frozen=True, kw_only=True):
     delta: float
 
 
-class LengthBucket(msgspec.Struct, frozen=True, kw_only=True):
+class SourceLengthBucket(msgspec.Struct, frozen=True, kw_only=True):
     """The sentences whose source has `low` to `high` words; None for no end."""
 
     low: int
@@ -43,7 +43,7 @@ class LengthBucket(msgspec.Struct, frozen=True, kw_only=True):
     differences: list[MetricDifference]
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+class SystemComparison(msgspec.Struct, frozen=True, kw_only=True):
     """The second system against the first.
 
     `wins`, `losses` and `ties` count sentences by sentence chrF; `same` of the ties are the same text. `best` and
@@ -57,7 +57,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     losses: int
     ties: int
     same: int
-    buckets: list[LengthBucket]
+    buckets: list[SourceLengthBucket]
     best: list[ComparedSentence]
     worst: list[ComparedSentence]
 
@@ -71,7 +71,7 @@ def compare_translations(
     seed: int = 17,
     resamples: int = 1000,
     listed: int = 5,
-) -> Comparison:
+) -> SystemComparison:
     """Compare two systems.
 
     Args:
@@ -94,9 +94,9 @@ def compare_translations(
                 measure_difference(key, scorer, first.pick(inside), second.pick(inside), seed=seed, resamples=resamples)
                 for key, scorer in metrics.items()
             ]
-            buckets.append(LengthBucket(low=low, high=high, num_sentences=len(inside), differences=scores))
+            buckets.append(SourceLengthBucket(low=low, high=high, num_sentences=len(inside), differences=scores))
     wins, losses = sum(delta > 0 for delta in deltas), sum(delta < 0 for delta in deltas)
-    return Comparison(
+    return SystemComparison(
         name=name,
         num_sentences=len(deltas),
         differences=[

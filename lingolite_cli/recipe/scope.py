@@ -231,7 +231,9 @@ class Scope:
                 message = "there is no such budget here"
                 raise self.error(step, f"budget.{name}", message, hint=did_you_mean(name, known))
             if not math.isfinite(limit):
-                raise self.error(step, f"budget.{name}", f"{limit} is no limit", hint="give a finite number")
+                raise self.error(
+                    step, f"budget.{name}", f"must be finite, not {limit}", hint=f"for example {name} = 0.5"
+                )
 
     def accepted(self, step: Step, choice: PluginChoice, *, format: str, reference: str) -> None:
         """Refuse an artifact format that the plugin does not read."""

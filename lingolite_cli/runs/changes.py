@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from lingolite_cli.budgets.verdicts import Verdict
-from lingolite_cli.evaluation.comparison import Comparison
+from lingolite_cli.evaluation.comparison import SystemComparison
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.intervals import SIGNED, spelled
 from lingolite_cli.runs.drift import Drift, compare, compare_tables, feature_drift
@@ -103,7 +103,7 @@ def _budgets(first: RunManifest, second: RunManifest) -> list[BudgetChange]:
     return [BudgetChange(name, before.get(name), after.get(name)) for name in names]
 
 
-def regressions(comparisons: Sequence[Comparison], changes: Changes | None) -> list[str]:
+def regressions(comparisons: Sequence[SystemComparison], changes: Changes | None) -> list[str]:
     """What is worse beyond doubt, a line each: scores whose whole interval is on the worse side, budgets newly broken.
 
     A metric without intervals counts as worse when its score is.

@@ -50,7 +50,7 @@ def _wrapped(head: str, names: list[str]) -> list[str]:
     return textwrap.wrap(", ".join(names), _WIDTH, initial_indent=first, subsequent_indent=" " * _INDENT)
 
 
-def budgets_table() -> str:
+def budgets_markdown() -> str:
     """All budgets as a table in Markdown: a row for each figure, with the budget on its ratio beside it."""
     entries = every_budget()
     ratios = {budget.ratio_of: budget.name for budget in entries}

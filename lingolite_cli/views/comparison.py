@@ -7,7 +7,7 @@ import sys
 
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.console import Console, status_text
-from lingolite_cli.evaluation.comparison import ComparedSentence, Comparison, LengthBucket
+from lingolite_cli.evaluation.comparison import ComparedSentence, SourceLengthBucket, SystemComparison
 from lingolite_cli.evaluation.differences import MetricDifference, p_value_text
 from lingolite_cli.evaluation.intervals import SIGNED, bracketed
 from lingolite_cli.evaluation.word_diff import Span, word_diff
@@ -16,7 +16,7 @@ from lingolite_cli.runs.changes import Changes
 _NONE = "–"
 
 
-def show_comparison(comparison: Comparison, *, first: str, second: str, console: Console) -> None:
+def show_comparison(comparison: SystemComparison, *, first: str, second: str, console: Console) -> None:
     """Scores, wins and losses, lengths, and the sentences that differ most."""
     console.print(f"{comparison.name}: {comparison.num_sentences:,} sentences\n  A  {first}\n  B  {second}")
     console.table(
@@ -46,7 +46,7 @@ def _difference(difference: MetricDifference) -> list[str]:
     return [SIGNED(difference.delta), interval, p_value_text(difference.p_value)]
 
 
-def _bucket(bucket: LengthBucket) -> tuple[str, str]:
+def _bucket(bucket: SourceLengthBucket) -> tuple[str, str]:
     words = f"{bucket.low} and more" if bucket.high is None else f"{bucket.low} to {bucket.high}"
     return words, f"{bucket.num_sentences:,}"
 

@@ -81,7 +81,7 @@ def show_entry(entry: RunEntry, before: RunEntry | None, *, root: Path, console:
 
 
 def verdict_of(entry: RunEntry) -> str:
-    """How a run ended, in a word; `done` where it had no budgets to keep."""
+    """How a run ended, in a word; `done` where it had no budgets."""
     return "pass" if entry.status == "done" and entry.num_budgets else entry.status
 
 

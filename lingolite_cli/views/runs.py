@@ -73,12 +73,12 @@ def verdict_line(verdicts: Sequence[tuple[str, Verdict]]) -> str:
         return f"{status_text('fail')}: {len(broken)} of {len(verdicts)} budgets broken: {', '.join(broken)}"
     allowed = [_budget_name(step, verdict) for step, verdict in verdicts if verdict.allowed]
     if allowed:
-        kept = f"{len(verdicts) - len(allowed)} of {len(verdicts)} budgets kept"
-        return f"{status_text('pass')}: {kept}, inconclusive but allowed: {', '.join(allowed)}"
+        met = f"{len(verdicts) - len(allowed)} of {len(verdicts)} budgets met"
+        return f"{status_text('pass')}: {met}, inconclusive but allowed: {', '.join(allowed)}"
     if not verdicts:
         return "no budgets were set"
-    kept = "1 budget kept" if len(verdicts) == 1 else f"all {len(verdicts)} budgets kept"
-    return f"{status_text('pass')}: {kept}"
+    met = "1 budget met" if len(verdicts) == 1 else f"all {len(verdicts)} budgets met"
+    return f"{status_text('pass')}: {met}"
 
 
 def show_evaluations(steps: Sequence[StepRecord], console: Console) -> None:
@@ -153,7 +153,7 @@ def _download(result: VerifyResult) -> str:
 def _show_faults(result: VerifyResult, console: Console) -> None:
     found = [fault for fault in result.faults if fault.reference or fault.candidate]
     if not found:
-        console.print("faults: none in either")
+        console.print("no faults in either system")
         return
     console.table(
         ["sentences with", result.reference, result.candidate, "new"],

@@ -18,7 +18,7 @@ from lingolite_cli.runs.record import RunManifest
 from lingolite_reports.figures import draw
 from lingolite_reports.lengths import words
 from lingolite_reports.sections import compose
-from lingolite_reports.sentences import MOST_BYTES, Text, pack, pairings, read_texts
+from lingolite_reports.sentences import MOST_BYTES, TranslatedText, pack_texts, pairings, read_texts
 
 FILE_NAME = "report.html"
 
@@ -32,11 +32,11 @@ class HtmlReporter:
     def report(self, manifest: RunManifest, directory: Path) -> list[Path]:
         """Write the page into `directory` and return its path."""
         path = directory / FILE_NAME
-        write_atomic(path, render(manifest, read_texts(manifest, directory)).encode())
+        write_atomic(path, render_html(manifest, read_texts(manifest, directory)).encode())
         return [path]
 
 
-def render(manifest: RunManifest, texts: Sequence[Text] = (), *, most_bytes: int = MOST_BYTES) -> str:
+def render_html(manifest: RunManifest, texts: Sequence[TranslatedText] = (), *, most_bytes: int = MOST_BYTES) -> str:
     """The page. Every text of the manifest is escaped; only our own SVG, style sheet and script are not.
 
     Args:
@@ -53,7 +53,7 @@ def render(manifest: RunManifest, texts: Sequence[Text] = (), *, most_bytes: int
         keep_trailing_newline=True,
     )
     found = pairings(manifest, texts)
-    packed = pack(found, most_bytes=most_bytes)
+    packed = pack_texts(found, most_bytes=most_bytes)
     script = templates.get_template("report.js").render()
     page = templates.get_template("report.html.jinja").render(
         report=compose(manifest, found),

@@ -35,11 +35,11 @@ class JUnitReporter:
     def report(self, manifest: RunManifest, directory: Path) -> list[Path]:
         """Write the cases into `directory` and return their path."""
         path = directory / FILE_NAME
-        write_atomic(path, render(manifest))
+        write_atomic(path, render_junit(manifest))
         return [path]
 
 
-def render(manifest: RunManifest) -> bytes:
+def render_junit(manifest: RunManifest) -> bytes:
     """The document, UTF-8. It keeps to what both the schema of Ant and that of Jenkins allow."""
     root = Element("testsuites")
     suites = [_suite(step, manifest) for step in manifest.steps]

@@ -30,11 +30,11 @@ class MarkdownReporter:
     def report(self, manifest: RunManifest, directory: Path) -> list[Path]:
         """Write the text into `directory` and return its path."""
         path = directory / FILE_NAME
-        write_atomic(path, render(manifest).encode())
+        write_atomic(path, render_markdown(manifest).encode())
         return [path]
 
 
-def render(manifest: RunManifest) -> str:
+def render_markdown(manifest: RunManifest) -> str:
     """The text. What a sentence says is never taken for Markdown, HTML, a mention or an issue number.
 
     Where it would be too long for a comment, tables of details and sentences are left out, and it says so.

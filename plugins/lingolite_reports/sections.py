@@ -49,7 +49,7 @@ Key = Literal[
 ]
 
 
-class Pair(msgspec.Struct, frozen=True):
+class DiffedSentence(msgspec.Struct, frozen=True):
     """One sentence by both systems, with the words that differ."""
 
     number: int
@@ -60,22 +60,22 @@ class Pair(msgspec.Struct, frozen=True):
     candidate_hypothesis: list[Span]
 
 
-class Comparison(msgspec.Struct, frozen=True):
+class SentenceList(msgspec.Struct, frozen=True):
     """The worst sentences of one candidate against its reference."""
 
     reference: str
     candidate: str
-    pairs: list[Pair]
+    pairs: list[DiffedSentence]
 
 
-class Section(msgspec.Struct, frozen=True):
+class ReportSection(msgspec.Struct, frozen=True):
     """A heading and what stands below it."""
 
     key: Key
     heading: str
     notes: list[str] = []
     tables: list[Table] = []
-    comparisons: list[Comparison] = []
+    comparisons: list[SentenceList] = []
 
 
 class Fact(msgspec.Struct, frozen=True):
@@ -100,7 +100,7 @@ class Report(msgspec.Struct, frozen=True):
     facts: list[Fact]
     findings: list[str]
     warnings: list[str]
-    sections: list[Section]
+    sections: list[ReportSection]
     recipe: str
 
 
@@ -155,7 +155,7 @@ def _verdict(manifest: RunManifest) -> tuple[Status, str]:
     if allowed:
         return "inconclusive", f"No budget is broken; {len(allowed)} inconclusive, which the recipe allows"
     if verdicts:
-        return "pass", "The budget was held" if len(verdicts) == 1 else f"All {len(verdicts)} budgets were held"
+        return "pass", "The budget was met" if len(verdicts) == 1 else f"All {len(verdicts)} budgets were met"
     return "done", "The run is done; its recipe sets no budget"
 
 
@@ -273,19 +273,19 @@ def _warnings(manifest: RunManifest) -> list[str]:
     return list(dict.fromkeys(said))
 
 
-def _section(key: Key, heading: str, tables: list[Table | None], *, notes: list[str] | None = None) -> Section:
-    return Section(key, heading, notes or [], [table for table in tables if table is not None])
+def _section(key: Key, heading: str, tables: list[Table | None], *, notes: list[str] | None = None) -> ReportSection:
+    return ReportSection(key, heading, notes or [], [table for table in tables if table is not None])
 
 
-def _budgets(manifest: RunManifest) -> Section:
+def _budgets(manifest: RunManifest) -> ReportSection:
     return _section("budgets", "Budgets", [budgets_table(manifest)])
 
 
-def _training(manifest: RunManifest) -> Section:
+def _training(manifest: RunManifest) -> ReportSection:
     return _section("training", "Training", [trainings_table(manifest), texts_table(manifest)])
 
 
-def _search(manifest: RunManifest) -> Section:
+def _search(manifest: RunManifest) -> ReportSection:
     note = (
         "Each configuration was made and translated with. Units alone say where to look: what they cost need not add "
         "up. Cross-entropies are differences in nats a reference token."
@@ -293,21 +293,21 @@ def _search(manifest: RunManifest) -> Section:
     return _section("search", "Search", [*search_tables(manifest)], notes=[note])
 
 
-def _quality(manifest: RunManifest, found: Sequence[Pairing]) -> Section:
+def _quality(manifest: RunManifest, found: Sequence[Pairing]) -> ReportSection:
     tables = [systems_table(manifest), differences_table(manifest)]
     return _section("quality", "Quality", [*tables, lengths_table(found), scores_table(manifest)])
 
 
-def _parity(manifest: RunManifest) -> Section:
+def _parity(manifest: RunManifest) -> ReportSection:
     notes = [f"{pair}: not measured: {line}." for _, pair, parity in parities(manifest) for line in parity.not_measured]
     return _section("parity", "Parity", parity_tables(manifest), notes=notes)
 
 
-def _size(manifest: RunManifest) -> Section:
+def _size(manifest: RunManifest) -> ReportSection:
     return _section("size", "Size", [sizes_table(manifest)])
 
 
-def _speed(manifest: RunManifest) -> Section:
+def _speed(manifest: RunManifest) -> ReportSection:
     tables: list[Table | None] = []
     for step, result in benchmarks(manifest):
         if result.systems:
@@ -319,32 +319,32 @@ def _speed(manifest: RunManifest) -> Section:
     return _section("speed", "Speed", tables, notes=[note])
 
 
-def _faults(manifest: RunManifest) -> Section:
+def _faults(manifest: RunManifest) -> ReportSection:
     tables = [faults_table(result) for _, result in verifications(manifest)]
     comparisons = [
-        Comparison(result.reference, result.candidate, [_pair(pair) for pair in result.faulty])
+        SentenceList(result.reference, result.candidate, [_pair(pair) for pair in result.faulty])
         for _, result in verifications(manifest)
         if result.faulty
     ]
     note = "New faults are the candidate's where the reference has none; these sentences have some."
     found = [table for table in tables if table is not None]
-    return Section("faults", "Faults", [note] if comparisons else [], found, comparisons)
+    return ReportSection("faults", "Faults", [note] if comparisons else [], found, comparisons)
 
 
-def _sentences(manifest: RunManifest, found: Sequence[Pairing]) -> Section:
+def _sentences(manifest: RunManifest, found: Sequence[Pairing]) -> ReportSection:
     comparisons = [
-        Comparison(result.reference, result.candidate, [_pair(pair) for pair in result.worst])
+        SentenceList(result.reference, result.candidate, [_pair(pair) for pair in result.worst])
         for _, result in verifications(manifest)
         if result.worst
     ]
     note = "Worst first, by sentence chrF of candidate minus reference. Marked words stand in only one of the two."
     heading = "Sentences" if found else "Sentences with the largest losses"
-    return Section("sentences", heading, [note], comparisons=comparisons)
+    return ReportSection("sentences", heading, [note], comparisons=comparisons)
 
 
-def _pair(pair: SentencePair) -> Pair:
+def _pair(pair: SentencePair) -> DiffedSentence:
     reference, candidate = word_diff(pair.reference_hypothesis, pair.candidate_hypothesis)
-    return Pair(
+    return DiffedSentence(
         number=pair.index + 1,
         delta=formats.signed(pair.delta),
         source=pair.source,
@@ -354,11 +354,11 @@ def _pair(pair: SentencePair) -> Pair:
     )
 
 
-def _steps(manifest: RunManifest) -> Section:
+def _steps(manifest: RunManifest) -> ReportSection:
     return _section("steps", "Steps", [steps_table(manifest)])
 
 
-def _provenance(manifest: RunManifest) -> Section:
+def _provenance(manifest: RunManifest) -> ReportSection:
     by_features: dict[str, list[str]] = {}
     for step, result in verifications(manifest):
         if result.cpu_features == manifest.environment.cpu_features:

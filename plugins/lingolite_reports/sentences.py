@@ -21,7 +21,7 @@ MOST_BYTES = 2_000_000
 """Of sentences in a page: with more, it would be slow to open on a phone."""
 
 
-class System(msgspec.Struct, frozen=True):
+class SystemTranslations(msgspec.Struct, frozen=True):
     """What one `evaluate` step made of N sentences.
 
     `scores` are sentence chrF, 0 to 100; `faults` has the kinds of faults of each sentence that has some, by index.
@@ -32,19 +32,19 @@ class System(msgspec.Struct, frozen=True):
     faults: dict[int, list[str]]
 
 
-class Text(msgspec.Struct, frozen=True):
+class TranslatedText(msgspec.Struct, frozen=True):
     """N sentences that one or more systems translated, by step. Each has one reference or more."""
 
     languages: tuple[str, str]
     sources: list[str]
     references: list[list[str]]
-    systems: dict[str, System]
+    systems: dict[str, SystemTranslations]
 
 
 class Pairing(msgspec.Struct, frozen=True):
     """Two systems of one text that are held against one another, by step."""
 
-    text: Text
+    text: TranslatedText
     reference: str
     candidate: str
 
@@ -55,7 +55,7 @@ class Pairing(msgspec.Struct, frozen=True):
         return [own - other for own, other in zip(after, before, strict=True)]
 
 
-def read_texts(manifest: RunManifest, directory: Path) -> list[Text]:
+def read_texts(manifest: RunManifest, directory: Path) -> list[TranslatedText]:
     """The texts of a run with at least two systems, from its directory."""
     found: dict[tuple[str, int], dict[str, list[TranslationRecord]]] = {}
     languages: dict[tuple[str, int], tuple[str, str]] = {}
@@ -68,11 +68,11 @@ def read_texts(manifest: RunManifest, directory: Path) -> list[Text]:
     return [_text(systems, languages[key]) for key, systems in found.items() if len(systems) > 1]
 
 
-def _text(systems: dict[str, list[TranslationRecord]], languages: tuple[str, str]) -> Text:
+def _text(systems: dict[str, list[TranslationRecord]], languages: tuple[str, str]) -> TranslatedText:
     records = next(iter(systems.values()))
     known: dict[tuple[str, ...], float] = {}
     tests = fault_tests(list(map(_judged, records)))
-    return Text(
+    return TranslatedText(
         languages,
         [record.source for record in records],
         [record.references for record in records],
@@ -88,7 +88,7 @@ def _system(
     records: Sequence[TranslationRecord],
     known: dict[tuple[str, ...], float],
     tests: Mapping[str, Callable[[TranslatedSentence], bool]],
-) -> System:
+) -> SystemTranslations:
     """`known` has the scores of what other systems have said already: most sentences come out alike."""
     from sacrebleu.metrics import CHRF
 
@@ -101,10 +101,10 @@ def _system(
         scores.append(known[key])
         if kinds := [kind for kind, has_fault in tests.items() if has_fault(_judged(record))]:
             faults[index] = kinds
-    return System([record.hypothesis for record in records], scores, faults)
+    return SystemTranslations([record.hypothesis for record in records], scores, faults)
 
 
-def pairings(manifest: RunManifest, texts: Sequence[Text]) -> list[Pairing]:
+def pairings(manifest: RunManifest, texts: Sequence[TranslatedText]) -> list[Pairing]:
     """What was verified, or else every system against the first of its text."""
     verified = [(result.reference, result.candidate) for _, result in verifications(manifest)]
     found = [
@@ -118,7 +118,7 @@ def pairings(manifest: RunManifest, texts: Sequence[Text]) -> list[Pairing]:
     ]
 
 
-def pack(found: Sequence[Pairing], *, most_bytes: int = MOST_BYTES) -> dict[str, Any] | None:
+def pack_texts(found: Sequence[Pairing], *, most_bytes: int = MOST_BYTES) -> dict[str, Any] | None:
     """What the page's browser reads, as plain values.
 
     Of a text too large for the page, the sentences that differ most are kept.
@@ -134,7 +134,7 @@ def pack(found: Sequence[Pairing], *, most_bytes: int = MOST_BYTES) -> dict[str,
     """
     if not found:
         return None
-    texts: list[Text] = []
+    texts: list[TranslatedText] = []
     for pairing in found:
         if all(pairing.text is not text for text in texts):
             texts.append(pairing.text)
@@ -144,7 +144,7 @@ def pack(found: Sequence[Pairing], *, most_bytes: int = MOST_BYTES) -> dict[str,
     return {"texts": packed, "pairs": [[places[id(p.text)], p.reference, p.candidate] for p in found]}
 
 
-def _pack(text: Text, found: Sequence[Pairing], most_bytes: int) -> dict[str, Any]:
+def _pack(text: TranslatedText, found: Sequence[Pairing], most_bytes: int) -> dict[str, Any]:
     kept = _kept(text, found, most_bytes)
     names = list(dict.fromkeys(name for p in found for name in (p.reference, p.candidate)))
     first = text.systems[names[0]].hypotheses
@@ -176,7 +176,7 @@ def _picked(values: Sequence[Any], kept: Iterable[int]) -> list[tuple[int, Any]]
     return [(index, values[index]) for index in kept]
 
 
-def _kept(text: Text, found: Sequence[Pairing], most_bytes: int) -> list[int]:
+def _kept(text: TranslatedText, found: Sequence[Pairing], most_bytes: int) -> list[int]:
     """Indices of the sentences that fit, in the order of the text: those whose scores differ most, then the others."""
     deltas = [pairing.deltas for pairing in found]
     largest = [max(abs(own[index]) for own in deltas) for index in range(len(text.sources))]

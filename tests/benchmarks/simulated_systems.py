@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from lingolite_cli.budgets.judging import judge
-from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import drop_budget
 from lingolite_cli.evaluation.differences import Loss, MetricDifference
 from lingolite_cli.evaluation.failures import lost_sentences
@@ -139,4 +139,4 @@ def measured(population: Population, drawn: Any, *, resamples: int, seed: int) -
 
 def judged(difference: MetricDifference, limit: float) -> Any:
     """The verdict on a budget."""
-    return judge(drop_budget(difference.metric), Measurements(differences=[difference]), limit=limit)
+    return judge(drop_budget(difference.metric), MeasuredFigures(differences=[difference]), limit=limit)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from lingolite_reports.drawing import Figure
 from lingolite_reports.figures import draw
-from lingolite_reports.html import render
+from lingolite_reports.html import render_html
 from lingolite_reports.sections import Key
 from lingolite_reports.sentences import read_texts
 
@@ -372,13 +372,13 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def source(manifest: RunManifest) -> str:
     """The page of a manifest alone: drawing takes a while, so once for all."""
-    return render(manifest)
+    return render_html(manifest)
 
 
 @pytest.fixture(scope="session")
 def whole_source(manifest: RunManifest, run_directory: Path) -> str:
     """The page of a run, every sentence included."""
-    return render(manifest, read_texts(manifest, run_directory))
+    return render_html(manifest, read_texts(manifest, run_directory))
 
 
 @pytest.fixture(scope="session")

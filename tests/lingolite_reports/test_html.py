@@ -17,7 +17,7 @@ import pytest
 from lingolite_reports import lingolite_reporters
 from lingolite_reports.drawing import Figure
 from lingolite_reports.figures import drop_bounds
-from lingolite_reports.html import HtmlReporter, render
+from lingolite_reports.html import HtmlReporter, render_html
 from lingolite_reports.sections import compose
 
 from lingolite_cli.benchmark.figures import Round, TimedSystem, Timing
@@ -173,17 +173,17 @@ def test_closest_budget_is_that_with_the_least_room(manifest: RunManifest) -> No
 
 
 def test_sections_without_content_vanish(small_manifest: RunManifest) -> None:
-    page = Page(render(small_manifest))
+    page = Page(render_html(small_manifest))
     assert "The run is done; its recipe sets no budget" in page.text
     assert {"quality", "size", "steps", "provenance"} <= set(page.ids)
     assert not {"budgets", "speed", "sentences"} & set(page.ids)
     nothing = msgspec.structs.replace(small_manifest, steps=[])
-    assert {"quality", "size"}.isdisjoint(Page(render(nothing)).ids)
+    assert {"quality", "size"}.isdisjoint(Page(render_html(nothing)).ids)
 
 
 def test_verification_alone_can_be_reported(manifest: RunManifest) -> None:
     alone = [step for step in manifest.steps if isinstance(step.result, VerifyResult)]
-    page = Page(render(msgspec.structs.replace(manifest, steps=alone)))
+    page = Page(render_html(msgspec.structs.replace(manifest, steps=alone)))
     assert "−0.61 to +0.09" in page.text
 
 
@@ -191,7 +191,7 @@ def test_allowed_inconclusive_is_not_a_plain_pass(manifest: RunManifest) -> None
     source = msgspec.json.encode(manifest).replace(b'"allowed":false', b'"allowed":true')
     changed = msgspec.json.decode(source, type=RunManifest)
     steps = [step for step in changed.steps if step.uses != "benchmark"]
-    text = Page(render(msgspec.structs.replace(changed, status="done", steps=steps))).text
+    text = Page(render_html(msgspec.structs.replace(changed, status="done", steps=steps))).text
     assert "Passed, but inconclusive" in text
     assert "inconclusive (allowed)" in text
 
@@ -228,10 +228,10 @@ def test_budget_of_a_drop_is_drawn_where_the_candidate_would_have_lost_it(goal: 
 def test_one_manifest_gives_one_page_in_every_process(manifest: RunManifest, source: str, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_bytes(msgspec.json.encode(manifest))
     program = (
-        "import sys, msgspec; from lingolite_reports.html import render;"
+        "import sys, msgspec; from lingolite_reports.html import render_html;"
         "from lingolite_cli.runs.record import RunManifest;"
         "data = open('manifest.json', 'rb').read();"
-        "sys.stdout.buffer.write(render(msgspec.json.decode(data, type=RunManifest)).encode())"
+        "sys.stdout.buffer.write(render_html(msgspec.json.decode(data, type=RunManifest)).encode())"
     )
     command = [sys.executable, "-c", program]
     other = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout
@@ -292,7 +292,7 @@ def test_page_is_small(whole_source: str) -> None:
 
 @pytest.mark.parametrize("num_finished", [0, 2])
 def test_run_that_stopped_says_so_before_all_else(stopped_manifest: RunManifest, num_finished: int) -> None:
-    page = render(msgspec.structs.replace(stopped_manifest, steps=stopped_manifest.steps[:num_finished]))
+    page = render_html(msgspec.structs.replace(stopped_manifest, steps=stopped_manifest.steps[:num_finished]))
     text = Page(page).text
     banner = text.index("✗ Stopped by an error An error at `onnx` ended the run")
     assert banner < text.index("cannot write <script>alert('x')") < text.index("Hint: choose 17")

@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import msgspec
-from lingolite_reports.junit import JUnitReporter, render
+from lingolite_reports.junit import JUnitReporter, render_junit
 
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.runs.record import RunManifest
@@ -16,7 +16,7 @@ ORDER = ["properties", "testcase", "system-out", "system-err"]
 
 
 def suites(manifest: RunManifest) -> dict[str, ElementTree.Element]:
-    return {suite.attrib["name"]: suite for suite in ElementTree.fromstring(render(manifest))}
+    return {suite.attrib["name"]: suite for suite in ElementTree.fromstring(render_junit(manifest))}
 
 
 def cases(suite: ElementTree.Element) -> dict[str, str]:
@@ -89,7 +89,7 @@ def test_counts_and_times_add_up(manifest: RunManifest) -> None:
 
 
 def test_what_readers_need_is_there_in_the_order_that_schemas_want(manifest: RunManifest) -> None:
-    root = ElementTree.fromstring(render(manifest))
+    root = ElementTree.fromstring(render_junit(manifest))
     assert root.attrib == {}
     for number, suite in enumerate(root):
         assert suite.attrib.keys() == {
@@ -114,7 +114,7 @@ def test_warnings_and_the_cache_are_told(manifest: RunManifest) -> None:
 
 def test_characters_that_xml_has_not_are_replaced(manifest: RunManifest) -> None:
     hostile = msgspec.structs.replace(manifest, recipe_path="a\x00b\x1b[31m<&>\ud800\ufffe")
-    document = ElementTree.fromstring(render(hostile))
+    document = ElementTree.fromstring(render_junit(hostile))
     assert document.find(".//property[@name='recipe']").attrib["value"] == (  # type: ignore[union-attr]
         "a\ufffdb\ufffd[31m<&>\ufffd\ufffd"
     )
@@ -123,7 +123,7 @@ def test_characters_that_xml_has_not_are_replaced(manifest: RunManifest) -> None
 def test_reporter_writes_one_file_and_the_same_again(manifest: RunManifest, tmp_path: Path) -> None:
     assert JUnitReporter(options=NoOptions()).report(manifest, tmp_path) == [tmp_path / "junit.xml"]
     assert [path.name for path in tmp_path.iterdir()] == ["junit.xml"]
-    assert (tmp_path / "junit.xml").read_bytes() == render(manifest)
+    assert (tmp_path / "junit.xml").read_bytes() == render_junit(manifest)
 
 
 def test_step_that_stopped_is_an_error_and_what_it_kept_from_running_is_skipped(stopped_manifest: RunManifest) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from lingolite_reports.markdown import MOST_CHARACTERS, MarkdownReporter, code, escape, fence, render
+from lingolite_reports.markdown import MOST_CHARACTERS, MarkdownReporter, code, escape, fence, render_markdown
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
@@ -90,17 +90,17 @@ def test_report_is_that_of_the_snapshot(manifest: RunManifest, tmp_path: Path) -
 def test_long_report_leaves_out_details_and_says_so(manifest: RunManifest) -> None:
     verified = next(step for step in manifest.steps if isinstance(step.result, VerifyResult))
     more = [msgspec.structs.replace(verified, id=f"verify-{number}") for number in range(32)]
-    text = render(msgspec.structs.replace(manifest, steps=[*manifest.steps, *more]))
+    text = render_markdown(msgspec.structs.replace(manifest, steps=[*manifest.steps, *more]))
     assert len(text) < MOST_CHARACTERS
     assert "The run's `report.html` has them." in text
     assert "latency\\_p95\\_ms\\_max: 25.21 ms is outside the limit" in text
     assert text.count("| `bleu_drop_max` |") == 33
     assert "Press" not in text
-    assert "are omitted because" not in render(manifest)
+    assert "are omitted because" not in render_markdown(manifest)
 
 
 def test_every_table_has_rows_as_wide_as_its_heading(manifest: RunManifest) -> None:
-    tokens = PARSER.parse(render(manifest))
+    tokens = PARSER.parse(render_markdown(manifest))
     widths: list[int] = []
     headings = 0
     for token in tokens:
@@ -118,7 +118,7 @@ def test_every_table_has_rows_as_wide_as_its_heading(manifest: RunManifest) -> N
 
 
 def test_sentences_bring_no_markup_of_their_own(manifest: RunManifest) -> None:
-    tokens = PARSER.parse(render(manifest))
+    tokens = PARSER.parse(render_markdown(manifest))
     html = [token.content for token in tokens if token.type == "html_block"]
     html += [child.content for child in inline(tokens) if child.type == "html_inline"]
     assert html
@@ -126,7 +126,7 @@ def test_sentences_bring_no_markup_of_their_own(manifest: RunManifest) -> None:
 
 
 def test_sections_without_content_vanish(small_manifest: RunManifest) -> None:
-    text = render(small_manifest)
+    text = render_markdown(small_manifest)
     assert "The run is done; its recipe sets no budget" in text
     for heading in ("Budgets", "Speed", "Sentences with the largest losses"):
         assert heading not in text

@@ -13,7 +13,7 @@ from lingolite_reports.figures import draw
 from lingolite_reports.svg import SvgReporter
 
 from lingolite_cli.budgets.judging import judge
-from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import drop_budget
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.plugins.specs import NoOptions
@@ -47,7 +47,7 @@ def trial(name: str, size_mb: float, delta: float, half: float, **layers: str) -
         size_bytes=round(size_mb * 1e6),
         cross_entropy_delta=0.0161,
         difference=seen,
-        verdict=judge(drop_budget("chrf"), Measurements(differences=[seen]), limit=0.3),
+        verdict=judge(drop_budget("chrf"), MeasuredFigures(differences=[seen]), limit=0.3),
     )
 
 
@@ -88,7 +88,7 @@ def searched(manifest: RunManifest) -> RunManifest:
 
 
 def test_configurations_stand_by_size_with_their_verdicts(searched: RunManifest) -> None:
-    text = markdown.render(searched)
+    text = markdown.render_markdown(searched)
     rows = [line for line in text.splitlines() if re.match(r"\| (uniform|mix 1)", line)]
     assert [row.split("|")[1].strip() for row in rows] == ["uniform int4", "mix 1 (chosen)", "uniform int8"]
     cells = [cell.strip() for cell in rows[1].split("|")[1:-1]]
@@ -99,14 +99,14 @@ def test_configurations_stand_by_size_with_their_verdicts(searched: RunManifest)
 
 
 def test_the_artifact_is_named_after_its_step(searched: RunManifest) -> None:
-    assert re.search(r"\| `mix` \| bundle-int4 \| 6\.41 \|", markdown.render(searched))
+    assert re.search(r"\| `mix` \| bundle-int4 \| 6\.41 \|", markdown.render_markdown(searched))
 
 
 def test_the_plot_names_uniform_precisions_and_what_was_chosen(searched: RunManifest) -> None:
     (figure,) = draw(searched)["search"]
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", figure.svg)
     assert {"int4", "int8", "chosen", "MB", "chrf"} <= set(texts)
-    assert figure.svg in html.render(searched)
+    assert figure.svg in html.render_html(searched)
 
 
 def test_figures_as_files_are_whole_documents_in_colours_of_their_own(searched: RunManifest, tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from statistics import fmean
 
 import msgspec
 import pytest
-from lingolite_reports.html import render
+from lingolite_reports.html import render_html
 from lingolite_reports.lengths import buckets, lengths_table
-from lingolite_reports.sentences import Pairing, pack, pairings, read_texts
+from lingolite_reports.sentences import Pairing, pack_texts, pairings, read_texts
 from sacrebleu.metrics import CHRF
 
 from lingolite_cli.runs.record import RunManifest
@@ -64,11 +64,11 @@ def test_without_a_verification_systems_are_held_against_the_first(manifest: Run
 def test_one_system_or_none_gives_no_text(small_manifest: RunManifest, run_directory: Path, tmp_path: Path) -> None:
     assert read_texts(small_manifest, run_directory) == []
     assert read_texts(small_manifest, tmp_path / "elsewhere") == []
-    assert pack([]) is None
+    assert pack_texts([]) is None
 
 
 def test_packed_sentences_are_all_there(pairing: Pairing) -> None:
-    packed = pack([pairing])
+    packed = pack_texts([pairing])
     assert packed is not None
     assert packed["pairs"] == [[0, "baseline", "shipped"]]
     assert packed["texts"][0]["numbers"] == list(range(1, 8))
@@ -77,7 +77,7 @@ def test_packed_sentences_are_all_there(pairing: Pairing) -> None:
 
 
 def test_of_a_large_text_those_that_differ_most_are_kept(pairing: Pairing) -> None:
-    packed = pack([pairing], most_bytes=2000)
+    packed = pack_texts([pairing], most_bytes=2000)
     assert packed is not None
     (text,) = packed["texts"]
     assert text["total"] == 7
@@ -91,7 +91,7 @@ def test_page_says_that_it_holds_a_part_of_the_text(
     manifest: RunManifest, run_directory: Path, whole_source: str
 ) -> None:
     assert "sentences whose scores differ most" not in whole_source
-    cut = render(manifest, read_texts(manifest, run_directory), most_bytes=2000)
+    cut = render_html(manifest, read_texts(manifest, run_directory), most_bytes=2000)
     assert "This page includes the 6 of 7 sentences" in cut
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 from lingolite_reports.figures import draw
-from lingolite_reports.html import render
-from lingolite_reports.markdown import render as render_markdown
+from lingolite_reports.html import render_html
+from lingolite_reports.markdown import render_markdown
 
 from lingolite_cli.corpora.pairs import TextReport
 from lingolite_cli.runs.record import RunManifest, StepRecord
@@ -55,7 +55,7 @@ def trained(manifest: RunManifest) -> RunManifest:
 
 
 def test_cost_text_and_outcome_are_told(trained: RunManifest) -> None:
-    for page in (render(trained), render_markdown(trained)):
+    for page in (render_html(trained), render_markdown(trained)):
         for said in ("4,711,000", "chrf 58.25", "mean of 5", "1,198", "5 over-long"):
             assert said in page
 
@@ -63,7 +63,7 @@ def test_cost_text_and_outcome_are_told(trained: RunManifest) -> None:
 def test_loss_and_dev_score_have_a_curve_each(trained: RunManifest) -> None:
     titles = [figure.title for figure in draw(trained)["training"]]
     assert titles == ["train: loss", "train: dev chrf"]
-    assert 'id="training"' in render(trained)
+    assert 'id="training"' in render_html(trained)
 
 
 def test_without_a_dev_text_there_is_the_loss_alone(trained: RunManifest) -> None:
@@ -75,4 +75,4 @@ def test_without_a_dev_text_there_is_the_loss_alone(trained: RunManifest) -> Non
 
 def test_without_a_training_nothing_is_said(manifest: RunManifest) -> None:
     assert "training" not in draw(manifest)
-    assert 'id="training"' not in render(manifest)
+    assert 'id="training"' not in render_html(manifest)

@@ -34,5 +34,5 @@ KINDS: Mapping[str, StepKind] = {
     "report": report,
 }
 
-JUDGES: Mapping[str, Callable[[Any, Workspace, StepResult], StepResult]] = {"verify": judgement.judge}
+JUDGES: Mapping[str, Callable[[Any, Workspace, StepResult], StepResult]] = {"verify": judgement.judge_verification}
 """What is made of a kind's result each time, whether that was measured now or comes from the cache."""

@@ -11,7 +11,7 @@ from lingolite_cli.benchmark.noise import MIN_ROUNDS
 from lingolite_cli.benchmark.process import System
 from lingolite_cli.benchmark.rounds import RoundWorkload, SystemWorkload
 from lingolite_cli.budgets.judging import judge_all
-from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import BUDGETS
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.recipe.model import BenchmarkStep, BenchmarkSystemTable
@@ -193,5 +193,5 @@ def _judge(
     timing = Timing(
         num_sentences=len(rounds.sources), batch_size=rounds.batch_size, threads=systems[-1].load.threads, systems=timed
     )
-    measured = with_rounds(Measurements(), timed)
+    measured = with_rounds(MeasuredFigures(), timed)
     return timing, judge_all(step.budget, BUDGETS, measured, allow_inconclusive=step.allow_inconclusive)

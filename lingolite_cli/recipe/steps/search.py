@@ -15,7 +15,7 @@ import msgspec
 
 from lingolite_cli.artifact import canonical_json
 from lingolite_cli.budgets.judging import judge
-from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import drop_budget
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
 from lingolite_cli.evaluation.comparison import measure_difference
@@ -30,7 +30,7 @@ from lingolite_cli.recipe.keys import describe_work
 from lingolite_cli.recipe.model import EvaluateStep, SearchStep
 from lingolite_cli.recipe.scope import PluginChoice, Scope
 from lingolite_cli.recipe.steps.evaluate import PlannedEvaluation, find_evaluation
-from lingolite_cli.recipe.work.trials import Laboratory, Measurement, PlannedSearch
+from lingolite_cli.recipe.work.trials import MixMeasurement, PlannedSearch, Trials
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.results import ArtifactSummary, EvaluateResult, SearchResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME, as_translations, read_translations
@@ -152,7 +152,7 @@ def run(planned: PlannedSearch, workspace: Workspace, directory: Path) -> Search
     largest = search.try_uniform()
     sensitivities = search.rank(largest)
     chosen = search.try_mixes(largest, sensitivities)
-    artifact = search.laboratory.make(assignment(search.units, chosen), directory)
+    artifact = search.trials.make(assignment(search.units, chosen), directory)
     return search.result(sensitivities, chosen, summarize_artifact(artifact))
 
 
@@ -169,7 +169,7 @@ class _Search:
 
     Attributes:
         units: what gets a precision each.
-        laboratory: where mixes are measured.
+        trials: where mixes are measured.
     """
 
     def __init__(self, planned: PlannedSearch, workspace: Workspace) -> None:
@@ -185,15 +185,15 @@ class _Search:
         self._records = read_translations(evaluated.directory / TRANSLATIONS_NAME)
         self._sample = _spread(len(self._records), self._step.sample)
         self.units = units_of(matrix_sizes(workspace.artifact(planned.evaluation.step.model)), self._step.granularity)
-        self.laboratory = self._open(planned)
+        self.trials = self._open(planned)
         self._before = self._measure(self._uniform(self._lossless))
-        self._trials: dict[Mix, Trial] = {}
+        self._judged: dict[Mix, Trial] = {}
 
-    def _open(self, planned: PlannedSearch) -> Laboratory:
+    def _open(self, planned: PlannedSearch) -> Trials:
         state = state_directory(planned, self._workspace)
         if self._workspace.is_fresh:
             shutil.rmtree(state, ignore_errors=True)
-        return Laboratory(planned, self._workspace, records=self._records, sample=self._sample, state=state)
+        return Trials(planned, self._workspace, records=self._records, sample=self._sample, state=state)
 
     def try_uniform(self) -> str:
         """The lowest precision that fits for all units alike. The two lowest are tried in any case, to compare with.
@@ -204,10 +204,10 @@ class _Search:
         with self._workspace.console.progress(f"{self._step.id}: uniform", total=len(self._precisions)) as progress:
             for position, precision in enumerate(progress.track(self._precisions)):
                 self._try(self._uniform(precision), f"uniform {precision}")
-                if position and any(trial.fits for trial in self._trials.values()):
+                if position and any(trial.fits for trial in self._judged.values()):
                     break
         for precision in self._precisions:
-            trial = self._trials.get(self._uniform(precision))
+            trial = self._judged.get(self._uniform(precision))
             if trial is not None and trial.fits:
                 return precision
         raise self._none_fits()
@@ -225,7 +225,7 @@ class _Search:
 
     def try_mixes(self, largest: str, sensitivities: Sequence[Sensitivity]) -> Mix:
         """The smallest mix that fits, of all that were tried."""
-        spare = max(0, self._step.max_trials - len(self._trials))
+        spare = max(0, self._step.max_trials - len(self._judged))
         precisions = tuple(self._precisions[: self._precisions.index(largest) + 1])
         seen = {(row.unit, row.precision): row for row in sensitivities}
         rows = [[seen[unit.name, precision] for precision in precisions] for unit in self.units]
@@ -237,20 +237,20 @@ class _Search:
         with self._workspace.console.progress(f"{self._step.id}: mixes", total=spare) as progress:
 
             def fits(mix: Mix) -> bool:
-                known = self._trials.get(mix)  # a uniform one may lie on the way
+                known = self._judged.get(mix)  # a uniform one may lie on the way
                 trial = known or self._try(mix, f"mix {self._num_mixes() + 1}")
                 progress.advance()
                 return trial.fits
 
             find_smallest(space, fits, max_trials=spare)
-        fitting = [mix for mix, trial in self._trials.items() if trial.fits]
-        return min(fitting, key=lambda mix: self._trials[mix].size_bytes)
+        fitting = [mix for mix, trial in self._judged.items() if trial.fits]
+        return min(fitting, key=lambda mix: self._judged[mix].size_bytes)
 
     def result(self, sensitivities: list[Sensitivity], chosen: Mix, artifact: ArtifactSummary) -> SearchResult:
         """The record."""
         return SearchResult(
             method=self._step.method,
-            options=self.laboratory.options(assignment(self.units, chosen)),
+            options=self.trials.options(assignment(self.units, chosen)),
             source=self._evaluated.artifact,
             artifact=artifact,
             metric=self._metric.loaded.spec.name,
@@ -258,18 +258,18 @@ class _Search:
             sample_size=len(self._sample),
             cross_entropy=self._before.cross_entropy,
             sensitivities=sensitivities,
-            trials=list(self._trials.values()),
-            chosen=self._trials[chosen].name,
+            trials=list(self._judged.values()),
+            chosen=self._judged[chosen].name,
         )
 
     def _uniform(self, precision: str) -> Mix:
         return (precision,) * len(self.units)
 
     def _num_mixes(self) -> int:
-        return sum(not trial.is_uniform for trial in self._trials.values())
+        return sum(not trial.is_uniform for trial in self._judged.values())
 
-    def _measure(self, mix: Mix, sentences: Sequence[int] = ()) -> Measurement:
-        return self.laboratory.measure(assignment(self.units, mix), sentences)
+    def _measure(self, mix: Mix, sentences: Sequence[int] = ()) -> MixMeasurement:
+        return self.trials.measure(assignment(self.units, mix), sentences)
 
     def _alone(self, unit: Unit, precision: str) -> Sensitivity:
         """One unit at `precision`, all others without loss. Translations are made at the lowest precision only."""
@@ -303,16 +303,16 @@ class _Search:
             difference=difference,
             verdict=judge(
                 drop_budget(spec.name),
-                Measurements(differences=[difference]),
+                MeasuredFigures(differences=[difference]),
                 limit=limit,
                 allow_inconclusive=self._step.allow_inconclusive,
             ),
         )
-        self._trials[mix] = trial
+        self._judged[mix] = trial
         self._workspace.console.note(f"{self._step.id}: {describe_trial(trial)}")
         return trial
 
-    def _difference(self, seen: Measurement, sentences: Sequence[int]) -> MetricDifference:
+    def _difference(self, seen: MixMeasurement, sentences: Sequence[int]) -> MetricDifference:
         spec = self._metric.loaded.spec
         before = as_translations([self._records[index] for index in sentences])
         return measure_difference(
@@ -325,7 +325,7 @@ class _Search:
         )
 
     def _none_fits(self) -> LingoLiteError:
-        best = min(self._trials.values(), key=lambda trial: trial.verdict.seen or 0.0)
+        best = min(self._judged.values(), key=lambda trial: trial.verdict.seen or 0.0)
         hints = []
         higher = self._known[self._known.index(self._precisions[-1]) + 1 :]
         if higher:

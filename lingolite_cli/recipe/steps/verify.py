@@ -21,7 +21,7 @@ from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
 from lingolite_cli.recipe.scope import PluginChoice, Scope
 from lingolite_cli.recipe.steps.evaluate import find_evaluation
 from lingolite_cli.recipe.work.judgement import PlannedVerification, verify_budgets
-from lingolite_cli.recipe.work.parity import System, measure_step_parity
+from lingolite_cli.recipe.work.parity import EvaluatedSystem, measure_step_parity
 from lingolite_cli.recipe.work.timing import timed_limits
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.results import EvaluateResult, SentencePair, VerifyResult
@@ -108,8 +108,8 @@ def run(planned: PlannedVerification, workspace: Workspace, directory: Path) -> 
     parity, warnings = measure_step_parity(
         planned,
         workspace,
-        reference=System(planned.reference.backend, original, reference_records),
-        candidate=System(planned.candidate.backend, artifact, candidate_records),
+        reference=EvaluatedSystem(planned.reference.backend, original, reference_records),
+        candidate=EvaluatedSystem(planned.candidate.backend, artifact, candidate_records),
     )
     faults = compare_faults(*(list(map(_translation, records)) for records in (reference_records, candidate_records)))
     download = download_bytes(artifact)

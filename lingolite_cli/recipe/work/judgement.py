@@ -14,7 +14,7 @@ from lingolite_cli.benchmark.figures import Timing
 from lingolite_cli.benchmark.rounds import RoundWorkload, SystemWorkload
 from lingolite_cli.budgets.budget import Budget
 from lingolite_cli.budgets.judging import judge_all
-from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import BUDGETS, by_name, metric_budgets
 from lingolite_cli.recipe.model import VerifyStep
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
@@ -58,7 +58,7 @@ def verify_budgets(metrics: Iterable[PluginChoice]) -> dict[str, Budget]:
     return {**BUDGETS, **by_name(budget for spec in specs for budget in metric_budgets(spec.name, spec.goal))}
 
 
-def judge(planned: PlannedVerification, workspace: Workspace, measured: StepResult) -> VerifyResult:
+def judge_verification(planned: PlannedVerification, workspace: Workspace, measured: StepResult) -> VerifyResult:
     """The measurement of a `verify` step with a verdict for each of its budgets; those on time are measured now."""
     step = planned.step
     assert isinstance(measured, VerifyResult)
@@ -72,9 +72,9 @@ def judge(planned: PlannedVerification, workspace: Workspace, measured: StepResu
     return msgspec.structs.replace(measured, verdicts=verdicts, timing=timing)
 
 
-def _measurements(measured: VerifyResult) -> Measurements:
+def _measurements(measured: VerifyResult) -> MeasuredFigures:
     """What budgets limit of a result."""
-    return Measurements(
+    return MeasuredFigures(
         differences=measured.differences,
         parity=measured.parity,
         faults=measured.faults,

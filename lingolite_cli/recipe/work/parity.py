@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lingolite_cli.workers.isolation import IsolatedBackend
 
 
-class System(msgspec.Struct, frozen=True):
+class EvaluatedSystem(msgspec.Struct, frozen=True):
     """One side of a comparison: what ran, and what it translated."""
 
     backend: PluginChoice
@@ -43,7 +43,7 @@ class System(msgspec.Struct, frozen=True):
 
 
 def measure_step_parity(
-    planned: PlannedVerification, workspace: Workspace, *, reference: System, candidate: System
+    planned: PlannedVerification, workspace: Workspace, *, reference: EvaluatedSystem, candidate: EvaluatedSystem
 ) -> tuple[Parity | None, list[str]]:
     """Parity of the candidate, from its file alone, through its backend; None where the two spell text differently.
 
@@ -70,7 +70,7 @@ def measure_step_parity(
     return _by_logits(planned, workspace, reference, candidate)
 
 
-def _differ(reference: System, candidate: System) -> str:
+def _differ(reference: EvaluatedSystem, candidate: EvaluatedSystem) -> str:
     from lingolite_cli.evaluation.token_tables import describe_difference
     from lingolite_cli.tokenization.opening import open_tokenizer
 
@@ -78,7 +78,7 @@ def _differ(reference: System, candidate: System) -> str:
 
 
 def _by_logits(
-    planned: PlannedVerification, workspace: Workspace, reference: System, candidate: System
+    planned: PlannedVerification, workspace: Workspace, reference: EvaluatedSystem, candidate: EvaluatedSystem
 ) -> tuple[Parity, list[str]]:
     from lingolite_cli.evaluation.causes import expected_noise, name_causes
     from lingolite_cli.evaluation.parity_measurement import ParitySettings, measure_parity
@@ -101,12 +101,12 @@ def _by_logits(
         return msgspec.structs.replace(parity, causes=causes), judged.warnings
 
 
-def _open(system: System, workspace: Workspace) -> Backend:
+def _open(system: EvaluatedSystem, workspace: Workspace) -> Backend:
     backend: Backend = workspace.create(system.backend, system.artifact, threads=workspace.threads)
     return backend
 
 
-def _isolate(system: System, workspace: Workspace) -> IsolatedBackend:
+def _isolate(system: EvaluatedSystem, workspace: Workspace) -> IsolatedBackend:
     """The same in a fresh process, which sees the artifact's files alone."""
     from lingolite_cli.workers.isolation import IsolatedBackend
     from lingolite_cli.workers.protocol import Open
@@ -122,7 +122,7 @@ def _isolate(system: System, workspace: Workspace) -> IsolatedBackend:
     )
 
 
-def _text(reference: System, candidate: System, languages: tuple[str, str]) -> ParityText:
+def _text(reference: EvaluatedSystem, candidate: EvaluatedSystem, languages: tuple[str, str]) -> ParityText:
     from lingolite_cli.evaluation.parity_measurement import ParityText
     from lingolite_cli.tokenization.opening import open_tokenizer
 

@@ -13,7 +13,7 @@ from lingolite_cli.benchmark.process import System
 from lingolite_cli.benchmark.protocol import Load
 from lingolite_cli.benchmark.rounds import RoundWorkload, SystemWorkload, take_round
 from lingolite_cli.budgets.judging import judge_all
-from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import BUDGETS
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
@@ -75,7 +75,7 @@ def take_rounds(
         return seen if forwards else seen[::-1]
 
     def is_sure(rounds: Sequence[list[Round]]) -> bool:
-        measured = with_rounds(Measurements(), _by_system(systems, rounds))
+        measured = with_rounds(MeasuredFigures(), _by_system(systems, rounds))
         verdicts = judge_all(limits, BUDGETS, measured, allow_inconclusive=False)
         unsure = [verdict.budget for verdict in verdicts if verdict.status == "inconclusive"]
         if unsure and len(rounds) < rule.max_rounds:
@@ -94,7 +94,7 @@ def _by_system(systems: Sequence[SystemWorkload], rounds: Sequence[Sequence[Roun
     ]
 
 
-def with_rounds(measured: Measurements, systems: Sequence[TimedSystem]) -> Measurements:
+def with_rounds(measured: MeasuredFigures, systems: Sequence[TimedSystem]) -> MeasuredFigures:
     """`measured` with the rounds of the candidate, which is last, and of the reference, if there are two systems."""
     return msgspec.structs.replace(
         measured,

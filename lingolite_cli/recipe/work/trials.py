@@ -45,7 +45,7 @@ class PlannedSearch(PlannedStep, frozen=True, kw_only=True):
         return self.quantizer, self.backend, self.metric
 
 
-class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+class MixMeasurement(msgspec.Struct, frozen=True, kw_only=True):
     """What was seen of one mix.
 
     Attributes:
@@ -59,7 +59,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     hypotheses: list[str] = []
 
 
-class Laboratory:
+class Trials:
     """Measures mixes of one model on one text.
 
     Args:
@@ -101,7 +101,7 @@ class Laboratory:
         source = self._workspace.artifact(self._evaluation.step.model)
         return convert_artifact(source, quantizer.quantize, choice, directory)
 
-    def measure(self, mix: Assignment, sentences: Sequence[int] = ()) -> Measurement:
+    def measure(self, mix: Assignment, sentences: Sequence[int] = ()) -> MixMeasurement:
         """Size and cross-entropy of `mix`, and its translations of `sentences`; from an earlier search if it was seen.
 
         Args:
@@ -111,13 +111,13 @@ class Laboratory:
         description = {"options": self.options(mix), "sample": list(self._sample), "sentences": list(sentences)}
         path = self._state / f"{hashlib.sha256(canonical_json(description)).hexdigest()}.json"
         if path.is_file():
-            return msgspec.json.decode(path.read_bytes(), type=Measurement)
+            return msgspec.json.decode(path.read_bytes(), type=MixMeasurement)
         with TemporaryDirectory(prefix="lingolite-") as name:
             found = self._run(self.make(mix, Path(name)), sentences)
         write_atomic(path, msgspec.json.encode(found))
         return found
 
-    def _run(self, artifact: Artifact, sentences: Sequence[int]) -> Measurement:
+    def _run(self, artifact: Artifact, sentences: Sequence[int]) -> MixMeasurement:
         from lingolite_cli.decoding.translator import Translator
         from lingolite_cli.evaluation.cross_entropy import token_cross_entropy
         from lingolite_cli.tokenization.opening import open_tokenizer
@@ -136,7 +136,7 @@ class Laboratory:
                 capabilities=capabilities,
                 **limits,
             )
-            return Measurement(
+            return MixMeasurement(
                 size_bytes=artifact.size_bytes,
                 cross_entropy=token_cross_entropy(
                     engine,

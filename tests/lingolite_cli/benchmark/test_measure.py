@@ -18,7 +18,7 @@ from lingolite_cli.artifact import Artifact
 from lingolite_cli.benchmark.figures import paired_ratio, percentile
 from lingolite_cli.benchmark.measure import Workload, measure
 from lingolite_cli.benchmark.process import System, WorkerProcess, start_worker
-from lingolite_cli.benchmark.protocol import Load, Loaded, Timed, Translate
+from lingolite_cli.benchmark.protocol import BackendLoaded, Load, Timed, Translate
 from lingolite_cli.console import Progress
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import LingoLiteError
@@ -110,7 +110,7 @@ def test_there_is_a_row_for_each_system_and_batch_size(tiny: Artifact) -> None:
 @pytest.mark.usefixtures("workers")
 def test_a_forced_length_is_made_exactly(tiny: Artifact, backend: str) -> None:
     with start_worker(system(tiny, backend=backend)) as worker:
-        assert isinstance(worker.ask(worker.system.load), Loaded)
+        assert isinstance(worker.ask(worker.system.load), BackendLoaded)
         for length, batch_size in ((1, 1), (3, 1), (29, 1), (29, 4), (48, 7)):
             timed = worker.ask(forced(length, list(SENTENCES), batch_size=batch_size))
             assert isinstance(timed, Timed)

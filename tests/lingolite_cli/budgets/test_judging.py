@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from lingolite_cli.budgets.judging import judge
-from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import BUDGETS, drop_budget
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.evaluation.differences import Loss, MetricDifference
@@ -27,7 +27,7 @@ def difference(delta: float, low: float | None = None, high: float | None = None
 
 
 def loss_verdict(given: MetricDifference, *, limit: float = 0.5, allow: bool = False) -> Verdict:
-    return judge(drop_budget(given.metric), Measurements(differences=[given]), limit=limit, allow_inconclusive=allow)
+    return judge(drop_budget(given.metric), MeasuredFigures(differences=[given]), limit=limit, allow_inconclusive=allow)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_difference_that_is_no_number_is_not_measured(given: MetricDifference) -
     ],
 )
 def test_limits_include_themselves(name: str, value: float, status: str) -> None:
-    verdict = judge(SIZES[name], Measurements(size_mb=value), limit=12.0)
+    verdict = judge(SIZES[name], MeasuredFigures(size_mb=value), limit=12.0)
     assert (verdict.budget, verdict.status, verdict.seen, verdict.limit) == (name, status, value, 12.0)
     assert "limit of 12 MB" in verdict.why
 
@@ -180,15 +180,15 @@ def test_limits_include_themselves(name: str, value: float, status: str) -> None
 @pytest.mark.parametrize("name", SIZES)
 @pytest.mark.parametrize("value", [None, math.nan])
 def test_budget_that_was_not_measured_breaks_the_run(name: str, value: float | None) -> None:
-    verdict = judge(SIZES[name], Measurements(size_mb=value), limit=0.0)
+    verdict = judge(SIZES[name], MeasuredFigures(size_mb=value), limit=0.0)
     assert (verdict.status, verdict.seen, verdict.breaks_run) == ("not measured", None, True)
 
 
 def test_loss_by_a_metric_that_was_not_measured_breaks_the_run() -> None:
-    verdict = judge(drop_budget("chrf"), Measurements(differences=[difference(0.0)]), limit=1.0)
+    verdict = judge(drop_budget("chrf"), MeasuredFigures(differences=[difference(0.0)]), limit=1.0)
     assert (verdict.budget, verdict.status, verdict.seen) == ("chrf_drop_max", "not measured", None)
 
 
 def test_reason_never_rounds_a_broken_limit_away() -> None:
-    verdict = judge(SIZES["size_mb_max"], Measurements(size_mb=12.00004), limit=12.0)
+    verdict = judge(SIZES["size_mb_max"], MeasuredFigures(size_mb=12.00004), limit=12.0)
     assert verdict.why.startswith("12.00004 MB is outside")

@@ -9,7 +9,7 @@ import pytest
 
 from lingolite_cli.budgets.budget import PairedDrop
 from lingolite_cli.budgets.judging import judge
-from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import BUDGETS, by_name, drop_budget, find_budget, metric_budgets
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.faults import FaultCounts
@@ -69,7 +69,7 @@ KINDS = (
     "tags",
     "languages",
 )
-MEASURED = Measurements(
+MEASURED = MeasuredFigures(
     differences=[
         MetricDifference(metric="bleu", reference=40.0, candidate=38.5, delta=-1.5),
         MetricDifference(metric="ter", reference=50.0, candidate=53.0, delta=3.0, goal="lower"),
@@ -113,7 +113,7 @@ def test_each_budget_limits_its_figure_in_its_direction(name: str) -> None:
     tighter = seen - 1e-6 if direction == "max" else seen + 1e-6
     met, broken, nothing = (
         judge(BUDGETS[name], measured, limit=limit)
-        for measured, limit in ((MEASURED, seen), (MEASURED, tighter), (Measurements(), seen))
+        for measured, limit in ((MEASURED, seen), (MEASURED, tighter), (MeasuredFigures(), seen))
     )
     assert (met.budget, met.status, met.seen) == (name, "pass", seen)
     assert met.why.endswith(f"is within the limit of {seen:g}{f' {unit}' if unit else ''}")
@@ -159,7 +159,7 @@ def test_a_drop_is_found_by_its_name() -> None:
 
 def test_a_failed_budget_on_parity_names_the_causes() -> None:
     causes = [LikelyCause(name=name, summary="s", evidence="e") for name in ("source-mask", "stale-cache")]
-    seen = Measurements(parity=msgspec.structs.replace(PARITY, causes=causes), size_mb=2.0)
+    seen = MeasuredFigures(parity=msgspec.structs.replace(PARITY, causes=causes), size_mb=2.0)
     why = judge(BUDGETS["padding_difference_max"], seen, limit=0.01).why
     assert why == "5 is outside the limit of 0.01; likely cause: source-mask, stale-cache"
     assert "cause" not in judge(BUDGETS["parity_min"], seen, limit=0.5).why

@@ -12,7 +12,7 @@ import pytest
 from lingolite_cli.benchmark.figures import Round
 from lingolite_cli.benchmark.noise import settle
 from lingolite_cli.budgets.judging import judge
-from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import BUDGETS
 from lingolite_cli.budgets.verdicts import Verdict
 
@@ -35,7 +35,7 @@ def verdict(
     direction: Literal["max", "min"] = "min" if floor else "max"
     budget = msgspec.structs.replace(BUDGETS["peak_memory_mb_max"], unit="ms", direction=direction)
     rounds = [msgspec.structs.replace(ROUND, peak_memory_mb=value) for value in values]
-    return judge(budget, Measurements(rounds=rounds), limit=limit, allow_inconclusive=allow)
+    return judge(budget, MeasuredFigures(rounds=rounds), limit=limit, allow_inconclusive=allow)
 
 
 @pytest.mark.parametrize(

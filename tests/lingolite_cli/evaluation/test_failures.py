@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lingolite_cli.budgets.judging import judge
-from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import drop_budget
 from lingolite_cli.evaluation.comparison import measure_difference
 from lingolite_cli.evaluation.failures import lost_sentences
@@ -69,5 +69,5 @@ def test_budget_smaller_than_what_may_hide_never_passes(name: str) -> None:
     assert (difference.low, difference.high) == (0.0, 0.0)
     assert difference.loss.guarded_high == pytest.approx(3.69 / 300 * worth, rel=0.2)
     for limit, status in ((0.8 * difference.loss.guarded_high, "inconclusive"), (1.6, "pass")):
-        verdict = judge(drop_budget(name), Measurements(differences=[difference]), limit=limit)
+        verdict = judge(drop_budget(name), MeasuredFigures(differences=[difference]), limit=limit)
         assert verdict.status == status

@@ -22,7 +22,7 @@ from command_line import command
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.budgets import judging
-from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import BUDGETS
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translator
@@ -186,7 +186,7 @@ def wide_judge() -> Judge:
 
 def broken(parity: Parity, budgets: dict[str, float]) -> set[str]:
     """The budgets that fail the run."""
-    verdicts = judging.judge_all(budgets, BUDGETS, Measurements(parity=parity), allow_inconclusive=False)
+    verdicts = judging.judge_all(budgets, BUDGETS, MeasuredFigures(parity=parity), allow_inconclusive=False)
     return {verdict.budget for verdict in verdicts if verdict.breaks_run}
 
 
@@ -213,7 +213,7 @@ def test_a_fault_in_the_int8_file_breaks_budgets_under_its_name(
     failed = broken(parity, INT8_BUDGETS)
     assert failed
     name = min(failed)
-    verdict = judging.judge(BUDGETS[name], Measurements(parity=parity), limit=INT8_BUDGETS[name])
+    verdict = judging.judge(BUDGETS[name], MeasuredFigures(parity=parity), limit=INT8_BUDGETS[name])
     assert verdict.why.endswith(f"likely cause: {case.cause}")
 
 

@@ -87,7 +87,7 @@ def test_budgets_on_time_are_measured_each_time_and_the_rest_is_not(with_echo: C
 def test_kept_budgets_exit_0(with_echo: Command) -> None:
     outcome = with_echo("run", "recipes/small.toml")
     assert outcome.code == 0
-    assert outcome.out.splitlines()[-1] == "pass: all 2 budgets kept"
+    assert outcome.out.splitlines()[-1] == "pass: all 2 budgets met"
 
 
 def test_scores_stand_beside_their_steps_and_signatures_that_differ_too(with_echo: Command) -> None:
@@ -124,7 +124,7 @@ def test_an_inconclusive_verdict_fails_unless_it_is_allowed(with_echo: Command, 
     assert ("inconclusive (allowed)" in row) is allow
     assert "inconclusive" in row
     assert outcome.out.splitlines()[-1] == (
-        "pass: 1 of 2 budgets kept, inconclusive but allowed: verify.bleu_drop_max"
+        "pass: 1 of 2 budgets met, inconclusive but allowed: verify.bleu_drop_max"
         if allow
         else "fail: 1 of 2 budgets broken: verify.bleu_drop_max"
     )

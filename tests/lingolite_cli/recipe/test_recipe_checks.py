@@ -55,13 +55,13 @@ MISTAKES = {
     ),
     "limit that is none": (
         ("bleu_drop_max = 20", "bleu_drop_max = nan"),
-        "step `verify`, `budget.bleu_drop_max`: nan is no limit",
-        "give a finite number",
+        "step `verify`, `budget.bleu_drop_max`: must be finite, not nan",
+        "for example bleu_drop_max = 0.5",
     ),
     "limit that nothing breaks": (
         ("size_ratio_max = 0.9", "size_ratio_max = inf"),
-        "step `verify`, `budget.size_ratio_max`: inf is no limit",
-        "give a finite number",
+        "step `verify`, `budget.size_ratio_max`: must be finite, not inf",
+        "for example size_ratio_max = 0.5",
     ),
     "more translations than are scored": (
         ('uses = "evaluate"\nmetrics', 'uses = "evaluate"\ndecoding = { beam_size = 2, n_best = 2 }\nmetrics'),

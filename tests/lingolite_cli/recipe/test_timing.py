@@ -17,7 +17,7 @@ from lingolite_cli.benchmark.process import System
 from lingolite_cli.benchmark.protocol import Load
 from lingolite_cli.benchmark.rounds import RoundWorkload, SystemWorkload
 from lingolite_cli.budgets.judging import judge_all
-from lingolite_cli.budgets.measurements import Measurements
+from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import BUDGETS
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.console import Console
@@ -61,7 +61,7 @@ def play(
     systems = [SystemWorkload(System(name=name, load=load), WORKLOAD) for name in names]
     rule = TimingRule(max_rounds=max_rounds)
     taken = take_rounds(budget, systems, rule, console=Console(), label="verify", take=recording)
-    verdicts = judge_all(budget, BUDGETS, with_rounds(Measurements(), taken), allow_inconclusive=allow)
+    verdicts = judge_all(budget, BUDGETS, with_rounds(MeasuredFigures(), taken), allow_inconclusive=allow)
     return taken, {verdict.budget: verdict for verdict in verdicts}
 
 
