@@ -25,7 +25,7 @@ def export(
     ] = None,
     test: Annotated[bool | None, typer.Option("--test/--no-test", help="Compare with a reference.")] = None,
     optimize: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A graph optimizer to write optimized graphs with.")
+        str | None, typer.Option(metavar="NAME", help="Offline graph optimizer to write fused graphs with.")
     ] = None,
     shortlist: Annotated[
         Path | None,

@@ -17,7 +17,7 @@ def lingolite_exporters() -> list[ExporterSpec]:
     return [
         ExporterSpec(
             name="onnx",
-            summary="encoder and one-token decoder over one file of weights, portable or optimized",
+            summary="encoder and one-token decoder over one file of weights, portable or for ONNX Runtime only",
             factory="lingolite_onnx.exporter:OnnxExporter",
             options=OnnxExportOptions,
             accepts=frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8, BUNDLE_STATIC_INT8, BUNDLE_INT4}),

@@ -1,4 +1,7 @@
-"""What an exported artifact says of itself in its manifest's `details`."""
+"""What an exported artifact says of itself in its manifest's `details`.
+
+Owns that part of the manifest. Values are those that artifacts have had from the start: the ORT profile is `optimized`.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,9 @@ class GraphCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What was done with a pair of graphs before it was handed over.
 
     Attributes:
-        graph: `portable`, `optimized`, or `optimized batch` for the optimized decoder for many rows, and with
-            `shortlist` for those over the words of a batch.
+        graph: `portable`, or `optimized` for what offline graph optimization made of these. In the ORT profile
+            `optimized` is the decoder for few rows, `batch` the one for many rows, and `shortlist` a decoder over
+            candidate tokens.
         checked_by: what passed, in order.
         max_abs_difference: largest difference of a logit from the independent computation, to two digits; None
             when that test was not asked for.
@@ -33,9 +37,20 @@ class GraphCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class OnnxExportDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The exporter's part of the manifest; holds no time and no path.
 
-    `activations` says how they meet quantized matrices: quantized by row as they come, or by group where matrices are
-    stored so, or over calibrated ranges. `exact` says whether what lies between integer products is float64, `profile`
-    which kind of graphs these are, `shortlist` the languages of a vocabulary shortlist.
+    Attributes:
+        opset_version: of the default `ai.onnx` operators.
+        max_seq_len: positions that source and target may have.
+        weights: the smallest dtype that matrices are stored in.
+        activations: how activations meet quantized matrices: dynamically quantized per row, or per group where
+            matrices are stored in groups, or with calibrated ranges.
+        exact: everything between integer products is computed in float64.
+        optimize: method of offline graph optimization, or `none`.
+        graphs: names of the graphs' files.
+        checks: what was done with them before they were handed over.
+        onnx_version: of the package that wrote the graphs.
+        onnxruntime_version: of the package that checked them.
+        profile: name of a `lingolite_onnx.profiles.Profile`.
+        shortlist: source and target language of the vocabulary shortlist, if there is one.
     """
 
     opset_version: int

@@ -19,15 +19,15 @@ class OnnxExportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         opset_version: version of the default `ai.onnx` operators, 18 to 20; the lowest runs on the most devices.
         max_seq_len: positions that source and target may have; None for the model's own. A smaller number makes
             smaller rotary tables. A larger one is refused: the model has never seen such positions.
-        profile: `portable` for standard operators, which any runtime has; `optimized` for operators that only ONNX
-            Runtime has, and only for the CPU: several times as fast.
-        exact: in portable int8 graphs, compute what lies between integer products in float64, so that a sentence gets
-            the same tokens on every runtime and in every batch; so it is unless told otherwise. False computes it in
-            float32, which is faster in large batches and translates a few sentences in a hundred differently
-            elsewhere. No matter to float graphs.
-        optimize: also write portable graphs optimized for ONNX Runtime: `onnxruntime` by its own offline optimizer,
-            `onnxruntime-tools` by the package of that name, which is no longer maintained.
-        test: compare the graphs with an independent computation of the same weights, and fail beyond a tolerance.
+        profile: which operators the graphs are made of. `portable`: standard operators, which every runtime has.
+            `optimized`: the ORT profile, ONNX Runtime's own operators, for the CPU only; several times as fast.
+        exact: compute everything between the integer products of portable int8 graphs in float64, so that a sentence
+            gets the same tokens on every runtime and in every batch. Default: true. False computes it in float32,
+            which is faster in large batches, but another runtime then translates a few sentences in a hundred
+            differently. No effect on float graphs.
+        optimize: offline graph optimization: also write the portable graphs as fused for ONNX Runtime. `onnxruntime`
+            uses its own optimizer, `onnxruntime-tools` the package of that name, which is no longer maintained.
+        test: compare the graphs with an independent computation from the same weights, and fail beyond a tolerance.
     """
 
     opset_version: Annotated[int, Meta(ge=OPSET_VERSIONS[0], le=OPSET_VERSIONS[-1])] = 18
@@ -50,15 +50,16 @@ class OnnxBackendOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
     Attributes:
         provider: ONNX Runtime's execution provider: `cpu`, `cuda`, `coreml`, …, or its full name.
-        graph: of an artifact of the portable profile: `portable` for its standard operators, `optimized` for the graphs
-            that the export option `optimize` wrote beside them.
-        shortlist: let each sentence choose from the words of its vocabulary shortlist only, which is faster and may
-            cost quality; for artifacts that were exported with one.
-        cores: processors, counted from 0, one for each thread, that these stay on; the first is that of the thread that
-            opens the backend. Without them the system moves threads about as it likes.
-        huge_pages: on Linux 6.1 and later, move the memory that was taken since the backend was opened to huge pages
-            once 1,024 tokens were translated, unless the system has turned them off. Faster, for up to a sixteenth
-            more memory.
+        graph: which graphs of a portable artifact to run: `portable`, or `optimized` for those that offline graph
+            optimization (the export option `optimize`) wrote beside them. Default: `portable`. The ORT profile has no
+            such choice.
+        shortlist: let each sentence choose from the candidate tokens of its vocabulary shortlist only, which is faster
+            and may cost quality. The artifact must have been exported with a shortlist.
+        cores: processors to pin threads to, counted from 0, one per thread. The first is for the thread that opens the
+            backend. Default: the operating system schedules threads freely.
+        huge_pages: on Linux 6.1 and newer, move the memory that was allocated since the backend was opened to huge
+            pages after 1,024 target tokens, unless huge pages are disabled on the system. Faster, for up to 1/16 more
+            memory.
     """
 
     provider: str = "cpu"

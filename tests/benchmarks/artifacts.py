@@ -15,10 +15,10 @@ from models import make_bundle
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.plugins.registry import load_registry
 
-OPTIMIZED = "ONNX optimized int8"
+ORT = "ONNX ORT int8"
 CTRANSLATE2 = "CTranslate2 int8"
 _EXPORTS = {
-    OPTIMIZED: ("onnx", ("--format", "onnx", "--option", "profile=optimized")),
+    ORT: ("onnx", ("--format", "onnx", "--option", "profile=optimized")),
     CTRANSLATE2: ("ctranslate2", ("--format", "ctranslate2")),
 }
 

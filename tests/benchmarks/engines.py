@@ -66,14 +66,14 @@ ENGINES = (
     Engine(name="CTranslate2 int8", backend="ctranslate2", method="dynamic-int8", format="ctranslate2"),
     Engine(name="CTranslate2 float32", backend="ctranslate2", format="ctranslate2"),
     Engine(
-        name="ONNX optimized int8",
+        name="ONNX ORT int8",
         backend="onnx",
         method="dynamic-int8",
         format="onnx",
         export={"profile": "optimized"},
     ),
-    Engine(name="ONNX optimized int4", backend="onnx", method="int4", format="onnx", export={"profile": "optimized"}),
-    Engine(name="ONNX optimized float32", backend="onnx", format="onnx", export={"profile": "optimized"}),
+    Engine(name="ONNX ORT int4", backend="onnx", method="int4", format="onnx", export={"profile": "optimized"}),
+    Engine(name="ONNX ORT float32", backend="onnx", format="onnx", export={"profile": "optimized"}),
     Engine(name="ONNX portable int8", backend="onnx", method="dynamic-int8", format="onnx"),
     Engine(
         name="ONNX portable float32",
@@ -88,15 +88,15 @@ ENGINES = (
 )
 
 _BY_NAME = {engine.name: engine for engine in ENGINES}
-_CTRANSLATE2, _OPTIMIZED = _BY_NAME["CTranslate2 int8"], _BY_NAME["ONNX optimized int8"]
+_CTRANSLATE2, _ORT = _BY_NAME["CTranslate2 int8"], _BY_NAME["ONNX ORT int8"]
 TWO_CORES = (
     msgspec.structs.replace(_CTRANSLATE2, name="CTranslate2 int8, 2 threads", threads=2),
     msgspec.structs.replace(
         _CTRANSLATE2, name="CTranslate2 int8, 2 parts of a batch", threads=2, options={"inter_threads": 2}
     ),
     msgspec.structs.replace(_CTRANSLATE2, name="CTranslate2 int8, 2 workers", workers=2),
-    msgspec.structs.replace(_OPTIMIZED, name="ONNX optimized int8, 2 threads", threads=2),
-    msgspec.structs.replace(_OPTIMIZED, name="ONNX optimized int8, 2 workers", workers=2),
+    msgspec.structs.replace(_ORT, name="ONNX ORT int8, 2 threads", threads=2),
+    msgspec.structs.replace(_ORT, name="ONNX ORT int8, 2 workers", workers=2),
 )
 """What two cores give: threads inside an operator, parts of a batch, or processes. Batches must be several times as
 many as workers, so ask for some hundred sentences."""

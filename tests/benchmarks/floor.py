@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import onnx
-from artifacts import OPTIMIZED, Exported, export_int8
+from artifacts import ORT, Exported, export_int8
 from models import MODELS
 
 DECODER = "decoder_optimized.onnx"
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         work = Path(asked.work or scratch).resolve()
         found = []
         for model in asked.model or ("starter", "tiny", "small"):
-            (exported,) = export_int8(model, work, engines=[OPTIMIZED])
+            (exported,) = export_int8(model, work, engines=[ORT])
             found.append(measure(model, exported, rounds=asked.rounds))
     sys.stdout.write("\n".join([*table(found), ""]))
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from artifacts import CTRANSLATE2, OPTIMIZED, Exported, export_int8
+from artifacts import CTRANSLATE2, ORT, Exported, export_int8
 from models import MODELS
 
 from lingolite_cli.decoding.options import DecodingOptions
@@ -28,7 +28,7 @@ from lingolite_cli.runs.results import effort
 from lingolite_cli.views.benchmark_plot import figure
 from lingolite_cli.views.charts import check_plot_target
 
-_ENGINES = (OPTIMIZED, CTRANSLATE2)
+_ENGINES = (ORT, CTRANSLATE2)
 _FIRST_WORD = 16
 """Ids from here on are words in all tokenizers here."""
 

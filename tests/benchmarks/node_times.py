@@ -1,4 +1,4 @@
-"""Where a step of the optimized profile spends its time: ONNX Runtime's profile of the decoder, by operator.
+"""Where a step of the ORT profile spends its time: ONNX Runtime's profile of the decoder, by operator.
 
     python tests/benchmarks/node_times.py --model small --rows 32
 
@@ -18,7 +18,7 @@ from unittest import mock
 
 import numpy as np
 import onnxruntime as ort
-from artifacts import OPTIMIZED, Exported, export_int8
+from artifacts import ORT, Exported, export_int8
 from lingolite_onnx.ort import runner
 from lingolite_onnx.ort.runner import OrtRunner
 from lingolite_onnx.session import sessions
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = _parser().parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="lingolite-nodes-") as scratch:
         work = Path(asked.work or scratch).resolve()
-        (exported,) = export_int8(asked.model, work, engines=[OPTIMIZED])
+        (exported,) = export_int8(asked.model, work, engines=[ORT])
         times, calls = measure(exported, rows=asked.rows, k=asked.k, steps=asked.steps, directory=Path(scratch))
     sys.stdout.write("\n".join([*table(times, calls), ""]))
 
@@ -54,7 +54,7 @@ def measure(
     """Microseconds and calls of each operator in a step, the means over `steps` after as many of warm-up.
 
     Args:
-        exported: the model, of the optimized profile.
+        exported: the model, of the ORT profile.
         rows: of the batch.
         k: candidates that are chosen for each.
         steps: target tokens.

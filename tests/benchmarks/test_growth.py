@@ -29,9 +29,7 @@ def test_times_are_given_for_each_unit_and_against_the_first_engine(monkeypatch:
 def test_both_scripts_measure_the_starter(tmp_path: Path) -> None:
     work = ["--work", str(tmp_path), "--rounds", "2"]
     drawn = tmp_path / "growth.svg"
-    grown = _run(
-        "growth.py", "--model", "starter", "--most", "16", "--engine", "ONNX optimized int8", "--out", drawn, *work
-    )
+    grown = _run("growth.py", "--model", "starter", "--most", "16", "--engine", "ONNX ORT int8", "--out", drawn, *work)
     assert [line.split("|")[1].strip() for line in grown.splitlines() if line.startswith("| ")][-1] == "16"
     assert drawn.read_text(encoding="utf-8").startswith("<?xml")
     assert "| starter |" in _run("floor.py", "--model", "starter", *work)

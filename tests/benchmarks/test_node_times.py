@@ -9,10 +9,10 @@ import pytest
 
 def test_the_operators_of_one_step_of_the_decoder_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    from artifacts import OPTIMIZED, export_int8
+    from artifacts import ORT, export_int8
     from node_times import measure, table
 
-    (exported,) = export_int8("starter", tmp_path, engines=[OPTIMIZED])
+    (exported,) = export_int8("starter", tmp_path, engines=[ORT])
     times, calls = measure(exported, rows=3, k=2, steps=4, directory=tmp_path)
     assert calls["GroupQueryAttention"] == exported.artifact.manifest.model.n_decoder_layers
     assert calls["TopK"] == 1

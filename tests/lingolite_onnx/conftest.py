@@ -78,7 +78,7 @@ def fixture_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artif
 
 @pytest.fixture(scope="session")
 def wide_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
-    """A bundle that the optimized profile can carry, in float32, int8 and int4."""
+    """A bundle that the ORT profile can carry, in float32, int8 and int4."""
     root = tmp_path_factory.mktemp("wide")
     bundle = wide_headed_bundle(root / BUNDLE)
     tensors = tensors_of(bundle)
@@ -96,12 +96,12 @@ def wide_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact
 
 
 @pytest.fixture(scope="session")
-def optimized(wide_bundles: dict[str, Artifact], tmp_path_factory: pytest.TempPathFactory) -> Export:
-    """`optimized(format, **options)`: the export of a bundle in the optimized profile, made once."""
+def ort_exported(wide_bundles: dict[str, Artifact], tmp_path_factory: pytest.TempPathFactory) -> Export:
+    """`ort_exported(format, **options)`: the export of a bundle in the ORT profile, made once."""
 
     @cache
     def make(format: str, **options: Any) -> Artifact:
-        path = tmp_path_factory.mktemp("optimized") / format
+        path = tmp_path_factory.mktemp("ort") / format
         return export_to(wide_bundles[format], path, profile="optimized", **options)
 
     return make

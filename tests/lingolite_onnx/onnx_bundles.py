@@ -116,7 +116,7 @@ def shortlist_of(bundle: Artifact, *, every: int = 3) -> Shortlist:
 
 
 def wide_headed_bundle(path: Path) -> Artifact:
-    """A tiny bundle with heads of 16 dimensions, which the optimized profile asks for, and a d_ff of two blocks."""
+    """A tiny bundle with heads of 16 dimensions, which the ORT profile asks for, and a d_ff of two blocks."""
     with atomic_directory(path) as directory:
         tokenizer = directory / TOKENIZER_NAME
         tokenizer.write_bytes(tiny_tokenizer())

@@ -16,7 +16,7 @@ class TestOnnxExporter(ExporterContract):
     plugin = "onnx"
 
 
-class TestOptimizedOnnxExporter(ExporterContract):
+class TestOrtExporter(ExporterContract):
     plugin = "onnx"
     options: ClassVar[Mapping[str, Any]] = {"optimize": "onnxruntime", "opset_version": 20}
 
@@ -38,8 +38,8 @@ class TestOnnxBackendOfInt4(BackendContract):
     reference = "cached"
 
 
-class OptimizedContract(BackendContract):
-    """The optimized profile, on a bundle whose heads are wide enough for it.
+class OrtContract(BackendContract):
+    """The ORT profile, on a bundle whose heads are wide enough for it.
 
     Attributes:
         format: the format of the bundle that is exported.
@@ -49,20 +49,20 @@ class OptimizedContract(BackendContract):
     format: ClassVar[str]
 
     @pytest.fixture
-    def artifact(self, optimized: Export) -> Artifact:
-        return optimized(self.format)
+    def artifact(self, ort_exported: Export) -> Artifact:
+        return ort_exported(self.format)
 
     @pytest.fixture
     def reference_artifact(self, wide_bundles: dict[str, Artifact]) -> Artifact:
         return wide_bundles[self.format]
 
 
-class TestOptimizedOnnxBackend(OptimizedContract):
+class TestOrtBackend(OrtContract):
     format = BUNDLE
     reference = "eager"
 
 
-class TestOptimizedOnnxBackendOfInt4(OptimizedContract):
+class TestOrtBackendOfInt4(OrtContract):
     """Activations are rounded by group, where PyTorch leaves them in float: the export's own check, which replays the
     rounding, compares the logits."""
 
@@ -70,7 +70,7 @@ class TestOptimizedOnnxBackendOfInt4(OptimizedContract):
     rounding = 0.5
 
 
-class TestOptimizedOnnxBackendOfInt8(OptimizedContract):
+class TestOrtBackendOfInt8(OrtContract):
     """The decoder rounds 256 activations together where the PyTorch backend rounds a row; and one kernel's sums are
     good to six digits, which now and then moves an activation by one of 255 levels."""
 
@@ -78,7 +78,7 @@ class TestOptimizedOnnxBackendOfInt8(OptimizedContract):
     rounding = 0.5
 
 
-class ShortlistContract(OptimizedContract):
+class ShortlistContract(OrtContract):
     """The same with a vocabulary shortlist, whose logits no other backend has."""
 
     options: ClassVar[Mapping[str, Any]] = {"shortlist": True}
@@ -88,11 +88,11 @@ class ShortlistContract(OptimizedContract):
         return shortlisted(self.format)
 
 
-class TestOptimizedOnnxBackendWithShortlist(ShortlistContract):
+class TestOrtBackendWithShortlist(ShortlistContract):
     format = BUNDLE
 
 
-class TestOptimizedOnnxBackendOfInt8WithShortlist(ShortlistContract):
+class TestOrtBackendOfInt8WithShortlist(ShortlistContract):
     format = BUNDLE_INT8
     rounding = 0.5
 

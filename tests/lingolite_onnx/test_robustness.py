@@ -28,14 +28,14 @@ TEXTS = [f"{sentence} {number}" for number in range(3) for sentence in SENTENCES
 
 @pytest.fixture(scope="module")
 def artifacts(
-    optimized: Any, wide_bundles: dict[str, Artifact], tmp_path_factory: pytest.TempPathFactory
+    ort_exported: Any, wide_bundles: dict[str, Artifact], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[str, Artifact]]:
     """The same float weights for every engine that is installed: its backend and what it reads."""
     root, registry = tmp_path_factory.mktemp("engines"), load_registry()
     found = {
         "cached": ("cached", wide_bundles[BUNDLE]),
         "portable": ("onnx", export_to(wide_bundles[BUNDLE], root / "portable")),
-        "optimized": ("onnx", optimized(BUNDLE)),
+        "ort": ("onnx", ort_exported(BUNDLE)),
     }
     if "ctranslate2" in registry.names("exporter"):
         exporter = registry.resolve("exporter", "ctranslate2")
@@ -94,7 +94,7 @@ def test_ctrl_c_during_a_batch_exits_130_after_whole_lines(
 ) -> None:
     """Far more text than is translated in the time that it takes to read two lines."""
     (tmp_path / "in.txt").write_text("".join(f"{text}\n" for text in TEXTS * 1000))
-    arguments = ["--model", artifacts["optimized"][1].path, "--file", "in.txt", "--batch-size", "3"]
+    arguments = ["--model", artifacts["ort"][1].path, "--file", "in.txt", "--batch-size", "3"]
     process = subprocess.Popen(
         command("translate", *arguments, "--max-length", "20", "--languages", "en-da", "--json"),
         cwd=tmp_path,
@@ -117,6 +117,6 @@ def test_ctrl_c_during_a_batch_exits_130_after_whole_lines(
     lines += rest.splitlines(keepends=True)
     assert len(lines) < len(TEXTS) * 1000
     assert all(line.endswith("}\n") for line in lines)
-    expected = tokens(list(translators["optimized 1"].translate(TEXTS)))
+    expected = tokens(list(translators["ort 1"].translate(TEXTS)))
     assert [tuple(json.loads(line)["tokens"]) for line in lines] == list(islice(cycle(expected), len(lines)))
     assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]

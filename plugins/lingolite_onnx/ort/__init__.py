@@ -1,1 +1,1 @@
-"""The optimized profile: graphs of ONNX Runtime's own operators, and the runner that keeps their buffers bound."""
+"""The ORT profile (`profile=optimized`): graphs of ONNX Runtime's own operators, and their runner."""

@@ -1,6 +1,7 @@
-"""Graphs optimized ahead of time for ONNX Runtime, over the same file of weights.
+"""Offline graph optimization: the portable graphs as fused ahead of time for ONNX Runtime (export option `optimize`).
 
-Owns two ways to optimize, and pointing the results back at `weights.bin` so that no weight is stored twice.
+Owns two ways to optimize, and pointing the results back at `weights.bin` so that no weight is stored twice. It has
+nothing to do with the ORT profile, whose graphs are built of ONNX Runtime's operators from the start.
 """
 
 from __future__ import annotations

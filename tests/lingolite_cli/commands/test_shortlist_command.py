@@ -24,7 +24,7 @@ EXPORT = ("export", "--model", "wide", "--option", "profile=optimized", "--no-te
 
 @pytest.fixture
 def wide(project: Path) -> Path:
-    """The project, with a bundle that the optimized profile can carry, and text to learn from."""
+    """The project, with a bundle that the ORT profile can carry, and text to learn from."""
     wide_headed_bundle(project / "wide")
     settings = project / "lingolite.toml"
     settings.write_text(settings.read_text().replace('backend = "echo"', 'backend = "cached"'))

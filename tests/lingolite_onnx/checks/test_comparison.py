@@ -95,8 +95,8 @@ def test_the_check_is_as_strict_for_integers_as_for_floats_in_a_wide_model(
 
 
 @needs_exact_int8
-def test_ort_graphs_of_other_weights_fail_the_check(optimized: Any, wide_bundles: dict[str, Artifact]) -> None:
-    artifact, tensors = optimized(BUNDLE_INT8), tensors_of(wide_bundles[BUNDLE_INT8])
+def test_ort_graphs_of_other_weights_fail_the_check(ort_exported: Any, wide_bundles: dict[str, Artifact]) -> None:
+    artifact, tensors = ort_exported(BUNDLE_INT8), tensors_of(wide_bundles[BUNDLE_INT8])
     name = "decoder.layers.1.self_attn.v_proj.weight"
     weights = Weights(artifact.manifest.model, {**tensors, name: np.roll(tensors[name], 1, axis=0)})
     with pytest.raises(LingoLiteError, match="off by"):

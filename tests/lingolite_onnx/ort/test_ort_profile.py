@@ -43,16 +43,16 @@ def stored(path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("format", [BUNDLE, BUNDLE_INT8, BUNDLE_INT4])
 def test_equal_exports_have_equal_bytes(
-    optimized: Any, wide_bundles: dict[str, Artifact], tmp_path: Path, format: str
+    ort_exported: Any, wide_bundles: dict[str, Artifact], tmp_path: Path, format: str
 ) -> None:
-    first = optimized(format)
+    first = ort_exported(format)
     assert export_to(wide_bundles[format], tmp_path / "again", profile="optimized").digest == first.digest
 
 
 @needs_exact_int8
 @pytest.mark.parametrize("format", [BUNDLE, BUNDLE_FP16, BUNDLE_INT8, BUNDLE_INT4])
-def test_all_graphs_are_compared_with_the_reference(optimized: Any, format: str) -> None:
-    details = optimized(format).manifest.details
+def test_all_graphs_are_compared_with_the_reference(ort_exported: Any, format: str) -> None:
+    details = ort_exported(format).manifest.details
     assert details["profile"] == "optimized"
     assert all(check["checked_by"][-1] == "reference" for check in details["checks"])
     graphs = [ENCODER, DECODER, *([BATCH_DECODER] if format == BUNDLE_INT8 else [])]
@@ -62,8 +62,8 @@ def test_all_graphs_are_compared_with_the_reference(optimized: Any, format: str)
         assert check["max_abs_difference"] < 1e-3 * check["max_abs_logit"]
 
 
-def test_the_integers_are_those_of_the_bundle(optimized: Any, wide_bundles: dict[str, Artifact]) -> None:
-    tensors, path = tensors_of(wide_bundles[BUNDLE_INT8]), optimized(BUNDLE_INT8).path
+def test_the_integers_are_those_of_the_bundle(ort_exported: Any, wide_bundles: dict[str, Artifact]) -> None:
+    tensors, path = tensors_of(wide_bundles[BUNDLE_INT8]), ort_exported(BUNDLE_INT8).path
     name = "decoder.layers.1.self_attn"
     parts = [f"{name}.{kind}_proj" for kind in "qkv"]
     matrix = Matrix(
@@ -79,9 +79,9 @@ def test_the_integers_are_those_of_the_bundle(optimized: Any, wide_bundles: dict
 
 
 @pytest.mark.parametrize(("format", "projection"), [(BUNDLE, "embedding"), (BUNDLE_INT8, "output_projection.blocks")])
-def test_every_weight_is_stored_once(optimized: Any, format: str, projection: str) -> None:
+def test_every_weight_is_stored_once(ort_exported: Any, format: str, projection: str) -> None:
     """The embedding serves lookup and projection, and both decoders read the same bytes."""
-    artifact = optimized(format)
+    artifact = ort_exported(format)
     regions: dict[str, set[str]] = {}
     for graph in artifact.manifest.details["graphs"]:
         for tensor in onnx.load(artifact.path / graph, load_external_data=False).graph.initializer:
@@ -93,8 +93,8 @@ def test_every_weight_is_stored_once(optimized: Any, format: str, projection: st
     assert offset != "inside"
 
 
-def test_export_config_describes_the_graphs_as_they_are(optimized: Any) -> None:
-    artifact = optimized(BUNDLE_INT8)
+def test_export_config_describes_the_graphs_as_they_are(ort_exported: Any) -> None:
+    artifact = ort_exported(BUNDLE_INT8)
     config = json.loads((artifact.path / "export_config.json").read_text())
     names = {"int64": "tensor(int64)", "int32": "tensor(int32)", "bool": "tensor(bool)", "float32": "tensor(float)"}
     for graph, file in (("encoder", "file"), ("decoder", "file"), ("decoder", "batch_file")):
@@ -130,9 +130,9 @@ def test_options_of_the_portable_profile_are_refused(other: dict[str, Any]) -> N
         msgspec.convert({"profile": "optimized", **other}, OnnxExportOptions)
 
 
-def test_a_choice_of_graph_is_refused(optimized: Any) -> None:
+def test_a_choice_of_graph_is_refused(ort_exported: Any) -> None:
     with pytest.raises(LingoLiteError, match="ORT profile only"):
-        opened(optimized(BUNDLE), graph="optimized")
+        opened(ort_exported(BUNDLE), graph="optimized")
 
 
 def test_the_exporter_imports_no_torch(wide_bundles: dict[str, Artifact], tmp_path: Path) -> None:
@@ -164,8 +164,8 @@ def test_matrices_that_a_quantizer_left_in_float_stay_in_float(
     assert found["decoder.layers.0.self_attn.q_proj.blocks"].dtype == np.uint8
 
 
-def test_a_decoder_is_opened_when_a_batch_is_for_it(optimized: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    artifact = optimized(BUNDLE_INT8)
+def test_a_decoder_is_opened_when_a_batch_is_for_it(ort_exported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    artifact = ort_exported(BUNDLE_INT8)
     monkeypatch.setattr(runner, "MANY_ROWS", 3)
     opened_files: list[str] = []
     open_session = runner.open_session
@@ -182,11 +182,11 @@ def test_a_decoder_is_opened_when_a_batch_is_for_it(optimized: Any, monkeypatch:
 
 @pytest.mark.parametrize("is_beam", [False, True], ids=["batch", "beams"])
 def test_the_decoder_for_many_rows_is_opened_alone_and_once(
-    optimized: Any, monkeypatch: pytest.MonkeyPatch, is_beam: bool
+    ort_exported: Any, monkeypatch: pytest.MonkeyPatch, is_beam: bool
 ) -> None:
     """It needs most memory while it is opened: the other decoder is closed until it is asked for again, and a large
     batch has not been encoded."""
-    artifact = optimized(BUNDLE_INT8)
+    artifact = ort_exported(BUNDLE_INT8)
     monkeypatch.setattr(runner, "MANY_ROWS", 3)
     events: list[str] = []
     sessions: dict[str, weakref.ref[ort.InferenceSession]] = {}
@@ -218,9 +218,9 @@ def test_the_decoder_for_many_rows_is_opened_alone_and_once(
     assert events == [ENCODER, "encode", DECODER, *many, *again]
 
 
-def test_a_batch_goes_on_with_a_decoder_that_was_closed(optimized: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_goes_on_with_a_decoder_that_was_closed(ort_exported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "MANY_ROWS", 3)
-    backend, undisturbed = opened(optimized(BUNDLE_INT8)), opened(optimized(BUNDLE_INT8))
+    backend, undisturbed = opened(ort_exported(BUNDLE_INT8)), opened(ort_exported(BUNDLE_INT8))
     states = [engine.encode(IDS[:2], MASK[:2]) for engine in (backend, undisturbed)]
     for step, tokens in enumerate(np.random.default_rng(0).integers(8, 90, (40, 2))):
         if step in (1, 20):
@@ -230,9 +230,9 @@ def test_a_batch_goes_on_with_a_decoder_that_was_closed(optimized: Any, monkeypa
 
 
 @needs_exact_int8
-def test_a_batch_may_shrink_from_one_decoder_to_the_other(optimized: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_may_shrink_from_one_decoder_to_the_other(ort_exported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "MANY_ROWS", 3)
-    backend = opened(optimized(BUNDLE_INT8))
+    backend = opened(ort_exported(BUNDLE_INT8))
     targets = np.random.default_rng(0).integers(8, 90, (3, 8))
     state, alone = backend.encode(IDS, MASK), backend.encode(IDS[2:, :4], MASK[2:, :4])
     for column in targets.T[:4]:
@@ -244,8 +244,8 @@ def test_a_batch_may_shrink_from_one_decoder_to_the_other(optimized: Any, monkey
         np.testing.assert_allclose(found, expected, rtol=0, atol=0.02 * np.abs(expected).max())
 
 
-def test_limits_of_positions_are_errors(optimized: Any) -> None:
-    backend = opened(optimized(BUNDLE))
+def test_limits_of_positions_are_errors(ort_exported: Any) -> None:
+    backend = opened(ort_exported(BUNDLE))
     with pytest.raises(LingoLiteError, match="a source of 49 tokens lies beyond the 48 positions"):
         backend.encode(np.full((1, 49), 9), np.ones((1, 49), np.bool_))
     state = backend.encode(IDS, MASK)
@@ -256,8 +256,8 @@ def test_limits_of_positions_are_errors(optimized: Any) -> None:
 
 
 @pytest.mark.parametrize("format", [BUNDLE, BUNDLE_INT8])
-def test_an_empty_batch_has_no_logits(optimized: Any, format: str) -> None:
-    backend = opened(optimized(format))
+def test_an_empty_batch_has_no_logits(ort_exported: Any, format: str) -> None:
+    backend = opened(ort_exported(format))
     state = backend.encode(IDS[:0], MASK[:0])
     assert backend.step(state, np.empty(0, np.int64)).shape == (
         0,
@@ -268,35 +268,35 @@ def test_an_empty_batch_has_no_logits(optimized: Any, format: str) -> None:
     assert ids.shape == log_probabilities.shape == (0, 2)
 
 
-def test_a_row_of_padding_only_stays_finite(optimized: Any) -> None:
+def test_a_row_of_padding_only_stays_finite(ort_exported: Any) -> None:
     mask = MASK.copy()
     mask[1] = False
-    backend = opened(optimized(BUNDLE))
+    backend = opened(ort_exported(BUNDLE))
     assert np.isfinite(backend.step(backend.encode(IDS, mask), np.array([1, 9, 30]))).all()
 
 
 def test_float_beams_are_those_of_the_portable_graphs(
-    optimized: Any, wide_bundles: dict[str, Artifact], tmp_path: Path
+    ort_exported: Any, wide_bundles: dict[str, Artifact], tmp_path: Path
 ) -> None:
     decoding = DecodingOptions(beam_size=4, n_best=4, max_length=40)
     portable = opened(export_to(wide_bundles[BUNDLE], tmp_path / "portable"))
-    fast = opened(optimized(BUNDLE))
+    fast = opened(ort_exported(BUNDLE))
     found = search(fast, IDS, MASK, options=decoding, capabilities=frozenset({"top_k"}))
     expected = search(portable, IDS, MASK, options=decoding)
     assert [[one.tokens for one in best] for best in found] == [[one.tokens for one in best] for best in expected]
 
 
-def test_a_missing_graph_is_named(optimized: Any, tmp_path: Path) -> None:
-    shutil.copytree(optimized(BUNDLE).path, tmp_path / "onnx")
+def test_a_missing_graph_is_named(ort_exported: Any, tmp_path: Path) -> None:
+    shutil.copytree(ort_exported(BUNDLE).path, tmp_path / "onnx")
     (tmp_path / "onnx" / ENCODER).unlink()
     with pytest.raises(LingoLiteError, match=f"has no {ENCODER}"):
-        opened(Artifact(tmp_path / "onnx", optimized(BUNDLE).manifest))
+        opened(Artifact(tmp_path / "onnx", ort_exported(BUNDLE).manifest))
 
 
 @pytest.mark.parametrize("format", [BUNDLE, BUNDLE_INT8])
 @needs_exact_int8
 def test_a_batch_of_any_lengths_is_encoded_as_its_sentences_are(
-    optimized: Any, format: str, monkeypatch: pytest.MonkeyPatch
+    ort_exported: Any, format: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Chunks of 12 tokens: the longest source alone, the others two and three together, in another order."""
     lengths = [4, 11, 3, 6, 4, 5]
@@ -304,7 +304,7 @@ def test_a_batch_of_any_lengths_is_encoded_as_its_sentences_are(
     for row, length in zip(ids, lengths, strict=True):
         row[:length] = np.random.default_rng(length).integers(8, 90, length)
     monkeypatch.setattr(encoding, "CHUNK_TOKENS", 12)
-    backend = opened(optimized(format))
+    backend = opened(ort_exported(format))
     together = backend.encode(ids, ids != 0).buffers.source
     for row, length in enumerate(lengths):
         alone = backend.encode(ids[row : row + 1, :length], np.ones((1, length), np.bool_)).buffers.source

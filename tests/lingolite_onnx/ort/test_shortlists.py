@@ -92,9 +92,9 @@ def test_the_artifact_holds_the_file_and_says_so(shortlisted: Shortlisted, wide_
             assert described == [(value.name, value.type, value.shape) for value in real]
 
 
-def test_it_adds_no_weights(shortlisted: Shortlisted, optimized: Callable[..., Artifact]) -> None:
+def test_it_adds_no_weights(shortlisted: Shortlisted, ort_exported: Callable[..., Artifact]) -> None:
     """All graphs read the same bytes; what is new is small constants."""
-    sizes = [(one(BUNDLE_INT8).path / "weights.bin").stat().st_size for one in (shortlisted, optimized)]
+    sizes = [(one(BUNDLE_INT8).path / "weights.bin").stat().st_size for one in (shortlisted, ort_exported)]
     assert sizes[0] - sizes[1] < 0.01 * sizes[1]
     graph = onnx.load(shortlisted(BUNDLE_INT8).path / "words_optimized.onnx", load_external_data=False).graph
     assert any(tensor.external_data for tensor in graph.initializer)
@@ -117,8 +117,8 @@ def test_another_direction_is_refused(shortlisted: Shortlisted) -> None:
         backend.encode(*pad(sources(artifact, ("da", "en"))[:2]))
 
 
-def test_an_artifact_without_one_is_refused(optimized: Callable[..., Artifact], exported: Shortlisted) -> None:
-    for artifact in (optimized(BUNDLE), exported(BUNDLE)):
+def test_an_artifact_without_one_is_refused(ort_exported: Callable[..., Artifact], exported: Shortlisted) -> None:
+    for artifact in (ort_exported(BUNDLE), exported(BUNDLE)):
         with pytest.raises(LingoLiteError, match="has no vocabulary shortlist") as caught:
             opened(artifact, shortlist=True)
         assert "--shortlist FILE" in str(caught.value.hint)

@@ -1,4 +1,4 @@
-"""Optimized graphs agree with the portable ones and store no weight twice."""
+"""Offline-optimized graphs agree with the portable ones and store no weight twice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORMATS = (BUNDLE, BUNDLE_FP16, BUNDLE_INT8)
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_optimized_graphs_give_the_logits_of_the_portable_ones(
+def test_offline_optimized_graphs_give_the_logits_of_the_portable_ones(
     exported: Any, expected: dict[str, Any], format: str
 ) -> None:
     artifact = exported(format, optimize="onnxruntime")
@@ -34,7 +34,7 @@ def test_optimized_graphs_give_the_logits_of_the_portable_ones(
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_optimized_graphs_share_the_weights(exported: Any, format: str) -> None:
+def test_offline_optimized_graphs_share_the_weights(exported: Any, format: str) -> None:
     plain, artifact = exported(format), exported(format, optimize="onnxruntime")
     added = set(artifact.manifest.files) - set(plain.manifest.files)
     assert added == {"encoder_optimized.onnx", "decoder_optimized.onnx"}
@@ -53,7 +53,7 @@ def _inline_bytes(model: onnx.ModelProto) -> int:
     return sum(len(tensor.raw_data) for tensor in model.graph.initializer)
 
 
-def test_optimized_graphs_are_fused(exported: Any) -> None:
+def test_offline_optimized_graphs_are_fused(exported: Any) -> None:
     artifact = exported(BUNDLE, optimize="onnxruntime")
     model = onnx.load(artifact.path / "decoder_optimized.onnx", load_external_data=False)
     domains = {opset.domain for opset in model.opset_import}

@@ -53,10 +53,10 @@ def logits_of(backend: OnnxBackend) -> np.ndarray:
 @needs_exact_int8
 @pytest.mark.parametrize("profile", ["portable", "optimized", "optimized batch"])
 def test_graphs_that_are_asked_for_precision_compute_the_same(
-    exported: Any, optimized: Any, monkeypatch: pytest.MonkeyPatch, profile: str
+    exported: Any, ort_exported: Any, monkeypatch: pytest.MonkeyPatch, profile: str
 ) -> None:
     monkeypatch.setattr("lingolite_onnx.ort.runner.MANY_ROWS", 2 if profile == "optimized batch" else 8)
-    artifact = exported(BUNDLE_INT8) if profile == "portable" else optimized(BUNDLE_INT8)
+    artifact = exported(BUNDLE_INT8) if profile == "portable" else ort_exported(BUNDLE_INT8)
     expected = logits_of(opened(artifact))
     mended = ProbeResult(is_exact=False, is_mended=True, max_error=1, relative_error=0.1)
     monkeypatch.setattr("lingolite_onnx.backend.int8_is_exact", lambda threads: mended)
