@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lingolite_cli.tokenization.tokenizer import PAD_ID
-
 if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, IntArray
 
@@ -42,10 +40,10 @@ def _has_room(group: list[int], length: int, batch_size: int, max_batch_tokens: 
     return len(group) < batch_size and (len(group) + 1) * length <= max_batch_tokens
 
 
-def pad(sources: Sequence[Sequence[int]]) -> tuple[IntArray, BoolArray]:
+def pad(sources: Sequence[Sequence[int]], pad_id: int) -> tuple[IntArray, BoolArray]:
     """`sources` side by side: ids [B, S] int64, padded on the right, and mask [B, S] bool, True on real tokens."""
     longest = max(len(source) for source in sources)
-    ids = np.full((len(sources), longest), PAD_ID, np.int64)
+    ids = np.full((len(sources), longest), pad_id, np.int64)
     mask = np.zeros((len(sources), longest), np.bool_)
     for row, source in enumerate(sources):
         ids[row, : len(source)] = source

@@ -12,7 +12,6 @@ import numpy as np
 
 from lingolite_cli.decoding.hypothesis import Hypothesis, length_penalty, scored
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,14 +24,14 @@ if TYPE_CHECKING:
 
 
 def beam_search(
-    backend: Backend, step_top_k: StepTopK, state: State, *, num_sentences: int, options: DecodingOptions
+    backend: Backend, step_top_k: StepTopK, state: State, *, first: IntArray, end: int, options: DecodingOptions
 ) -> list[list[Hypothesis]]:
     """Keep the `beam_size` most probable prefixes of each sentence, and return the `n_best` best that ended.
 
     At each step a sentence has the 2 · beam_size best continuations of its beams as candidates, ordered by
-    log-probability, ties towards the smaller (beam, id). A candidate that ends with `</s>` is pooled when it is among
-    the first beam_size, and forgotten otherwise; the first beam_size others are the beams of the next step. So far this
-    is fairseq's search (Ott et al. 2019, arXiv:1904.01038).
+    log-probability, ties towards the smaller (beam, id). A candidate that ends with the end token is pooled when it is
+    among the first beam_size, and forgotten otherwise; the first beam_size others are the beams of the next step. So
+    far this is fairseq's search (Ott et al. 2019, arXiv:1904.01038).
 
     A sentence stops at the first of these:
 
@@ -40,21 +39,22 @@ def beam_search(
     2. n_best are pooled, and no beam could overtake the n_best-th of them even if it ended at `max_length` without
        losing any more probability (Huang et al. 2017, "When to Finish?", D17-1227, with the length penalty of
        `max_length` as the bound). This changes no result of rule 1, it only ends the search sooner;
-    3. `max_length`: the beams join the pool as they are, unfinished, unlike in fairseq, which ends them with `</s>`.
+    3. `max_length`: the beams join the pool as they are, unfinished. fairseq ends them with the end token instead.
 
     The pool is ordered by score (log-probability over the length penalty), and equal scores by when they ended.
 
     Args:
         backend: whose `select` reorders beams and drops the rows of stopped sentences.
         step_top_k: from `continuations`.
-        state: before the first target token, one row a sentence.
-        num_sentences: sentences in the batch.
+        state: before the token `first`, one row a sentence.
+        first: [sentences] int64, what the decoder reads before the first token of a hypothesis.
+        end: the end token.
         options: see `DecodingOptions`.
 
     Returns:
         At most `n_best` hypotheses a sentence, best first; fewer only when fewer sentences are possible.
     """
-    beams = _Beams(num_sentences, options)
+    beams = _Beams(first, end, options)
     for length in range(1, options.max_length + 1):
         ids, gains = step_top_k(state, beams.last_tokens, 2 * options.beam_size)
         rows = beams.extend(ids, gains.astype(np.float64), length=length)
@@ -74,7 +74,9 @@ class _Beams:
         last_tokens: [A · W] what the backend reads next.
     """
 
-    def __init__(self, num_sentences: int, options: DecodingOptions) -> None:
+    def __init__(self, first: IntArray, end: int, options: DecodingOptions) -> None:
+        num_sentences = len(first)
+        self._end = end
         self._options = options
         self._longest_penalty = length_penalty(options.max_length, options.length_penalty)
         self._pools: list[list[Hypothesis]] = [[] for _ in range(num_sentences)]
@@ -83,7 +85,7 @@ class _Beams:
         self._steps: list[tuple[IntArray, IntArray]] = []  # of each step: token and earlier row of every row, [A · W]
         self.sentences = np.arange(num_sentences)
         self.log_probabilities = np.zeros((num_sentences, 1))
-        self.last_tokens = np.full(num_sentences, BOS_ID, np.int64)
+        self.last_tokens = first
 
     def extend(self, ids: IntArray, gains: ScoreArray, *, length: int) -> IntArray:
         """Go on with the best candidates, and stop the sentences that are done.
@@ -97,9 +99,9 @@ class _Beams:
             The rows of the backend's batch that the new beams continue; none when all sentences have stopped.
         """
         if length <= self._options.min_length:
-            gains = np.where(ids == EOS_ID, -np.inf, gains)
+            gains = np.where(ids == self._end, -np.inf, gains)
         tokens, rows, scores = self._candidates(ids, gains)
-        is_ended = tokens == EOS_ID
+        is_ended = tokens == self._end
         if is_ended.any():
             self._pool_ended(is_ended, rows, scores)
             scores = np.where(is_ended, -np.inf, scores)
@@ -138,7 +140,7 @@ class _Beams:
     def _pool_ended(self, is_ended: BoolArray, rows: IntArray, scores: ScoreArray) -> None:
         first = slice(self._options.beam_size)
         for group, candidate in zip(*np.nonzero(is_ended[:, first] & np.isfinite(scores[:, first])), strict=True):
-            tokens = (*self._prefix(rows[group, candidate]), EOS_ID)
+            tokens = (*self._prefix(rows[group, candidate]), self._end)
             self._pool(group, tokens, scores[group, candidate], is_finished=True)
 
     def _pool_unfinished(self) -> None:

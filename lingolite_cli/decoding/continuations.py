@@ -19,27 +19,39 @@ if TYPE_CHECKING:
     StepTopK: TypeAlias = Callable[[State, IntArray, int], tuple[IntArray, FloatArray]]
 
 
-def continuations(backend: Backend, capabilities: frozenset[str]) -> StepTopK:
+def continuations(backend: Backend, capabilities: frozenset[str], *, never_generated: tuple[int, ...] = ()) -> StepTopK:
     """`step_top_k` of a backend with the capability `top_k`; for another, the same derived from `step`.
+
+    Args:
+        backend: runs the model.
+        capabilities: those that the backend declares.
+        never_generated: ids that are left out. The others keep their log-probabilities.
 
     Returns:
         A function of (state, tokens [B] int64, k) that advances the state and returns ids [B, k] int64 and
-        log-probabilities [B, k] float32, best first, ties towards the smaller id; fewer columns when V < k. It raises
-        LingoLiteError when the engine computed NaN.
+        log-probabilities [B, k] float32, best first, ties towards the smaller id; fewer columns when fewer ids may be
+        generated. It raises LingoLiteError when the engine computed NaN.
     """
     step_top_k = cast("TopKBackend", backend).step_top_k if "top_k" in capabilities else _derived(backend)
+    barred = np.unique(np.array(never_generated, np.int64))
 
     def checked(state: State, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
-        ids, log_probabilities = step_top_k(state, tokens, k)
+        ids, log_probabilities = step_top_k(state, tokens, k + len(barred))
         if np.isnan(log_probabilities).any():
             raise LingoLiteError(
                 "the backend computed NaN instead of logits",
                 hint="check the weights, or try another backend: `lingolite plugins list`",
                 exit_code=ExitCode.PLUGIN,
             )
-        return ids, log_probabilities
+        return _without(barred, ids, log_probabilities) if len(barred) else (ids, log_probabilities)
 
     return checked
+
+
+def _without(barred: IntArray, ids: IntArray, log_probabilities: FloatArray) -> tuple[IntArray, FloatArray]:
+    """The columns of `ids` [B, k + len(barred)] that are not barred, in their order, [B, k]."""
+    kept = np.argsort(np.isin(ids, barred), axis=1, kind="stable")[:, : ids.shape[1] - len(barred)]
+    return np.take_along_axis(ids, kept, axis=1), np.take_along_axis(log_probabilities, kept, axis=1)
 
 
 def _derived(backend: Backend) -> StepTopK:

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import numpy as np
 
-from lingolite_cli.tokenization.tokenizer import BOS_ID, PAD_ID
-
 if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
-    from lingolite_cli.plugins.interfaces import Backend, ScoringBackend
+    from lingolite_cli.plugins.interfaces import Backend, ScoringBackend, State
+    from lingolite_cli.tokenization.description import DecodingIds
 
 
 class ForcedStep(msgspec.Struct, frozen=True):
@@ -35,10 +34,33 @@ class ForcedStep(msgspec.Struct, frozen=True):
     logits: FloatArray
 
 
+def read_prefix(backend: Backend, state: State, num_rows: int, *, ids: DecodingIds) -> IntArray:
+    """Let the decoder read the start token and the forced prefix, all but the last of them.
+
+    Args:
+        backend: runs the model.
+        state: before the first target token; this call advances it.
+        num_rows: B.
+        ids: start token and prefix.
+
+    Returns:
+        [B] int64, the last of them: what the decoder reads before the first token of a hypothesis.
+    """
+    *read, last = (ids.start, *ids.prefix)
+    for token in read:
+        backend.step(state, np.full(num_rows, token, np.int64))
+    return np.full(num_rows, last, np.int64)
+
+
 def forced_steps(
-    backend: Backend, source_ids: IntArray, source_mask: BoolArray, *, targets: Sequence[Sequence[int]]
+    backend: Backend,
+    source_ids: IntArray,
+    source_mask: BoolArray,
+    *,
+    targets: Sequence[Sequence[int]],
+    ids: DecodingIds,
 ) -> Iterator[ForcedStep]:
-    """Feed `<s>` and each target's tokens but the last, whatever the backend would have said itself.
+    """Feed the start token and each target's tokens but the last, whatever the backend would have said itself.
 
     Rows leave the batch where their target ends. Only one step's logits [R, V] are held at a time.
 
@@ -46,12 +68,13 @@ def forced_steps(
         backend: runs the model.
         source_ids: [B, S] int64, padded on the right.
         source_mask: [B, S] bool, True on real tokens.
-        targets: B lists of ids, without `<s>`; each at least one and at most the model's positions.
+        targets: B lists of ids, without start token and prefix; each at least one and at most the model's positions.
+        ids: of the model's tokenizer.
     """
-    padded, lengths = _side_by_side(targets)
+    padded, lengths = _side_by_side(targets, ids.pad)
     state = backend.encode(source_ids, source_mask)
     rows = np.arange(len(targets))
-    tokens = np.full(len(targets), BOS_ID, np.int64)
+    tokens = read_prefix(backend, state, len(targets), ids=ids)
     for position in range(padded.shape[1]):
         logits = backend.step(state, tokens)
         tokens = padded[rows, position]
@@ -67,6 +90,7 @@ def target_log_probabilities(
     source_mask: BoolArray,
     *,
     targets: Sequence[Sequence[int]],
+    ids: DecodingIds,
     capabilities: frozenset[str],
 ) -> list[FloatArray]:
     """The log-probability of each token of given targets after the ones before it.
@@ -77,27 +101,30 @@ def target_log_probabilities(
         backend: runs the model.
         source_ids: [B, S] int64, padded on the right.
         source_mask: [B, S] bool, True on real tokens.
-        targets: B lists of ids, without `<s>`; each at least one and at most the model's positions.
+        targets: B lists of ids, without start token and prefix; each at least one and at most the model's positions.
+        ids: of the model's tokenizer.
         capabilities: those that the backend declares.
 
     Returns:
         B arrays, [length of the target] float32 each.
     """
-    padded, lengths = _side_by_side(targets)
+    padded, lengths = _side_by_side(targets, ids.pad)
     if "score" in capabilities:
-        scores = cast("ScoringBackend", backend).score(source_ids, source_mask, padded)
+        prefix = np.broadcast_to(np.array(ids.prefix, np.int64), (len(targets), len(ids.prefix)))
+        whole = np.concatenate([prefix, padded], axis=1)
+        scores = cast("ScoringBackend", backend).score(source_ids, source_mask, whole)[:, len(ids.prefix) :]
     else:
-        scores = _scores_by_steps(backend, source_ids, source_mask, padded)
+        scores = _scores_by_steps(backend, source_ids, source_mask, padded, ids=ids)
     return [row[:length] for row, length in zip(scores, lengths, strict=True)]
 
 
 def _scores_by_steps(
-    backend: Backend, source_ids: IntArray, source_mask: BoolArray, target_ids: IntArray
+    backend: Backend, source_ids: IntArray, source_mask: BoolArray, target_ids: IntArray, *, ids: DecodingIds
 ) -> FloatArray:
-    """[B, T] float32, as `ScoringBackend.score`."""
+    """[B, T] float32, as `ScoringBackend.score`, of targets [B, T] without prefix."""
     scores = np.empty(target_ids.shape, np.float32)
     state = backend.encode(source_ids, source_mask)
-    tokens = np.full(len(target_ids), BOS_ID, np.int64)
+    tokens = read_prefix(backend, state, len(target_ids), ids=ids)
     for position in range(target_ids.shape[1]):
         logits = backend.step(state, tokens)
         tokens = np.ascontiguousarray(target_ids[:, position])
@@ -107,12 +134,12 @@ def _scores_by_steps(
     return scores
 
 
-def _side_by_side(targets: Sequence[Sequence[int]]) -> tuple[IntArray, IntArray]:
+def _side_by_side(targets: Sequence[Sequence[int]], pad_id: int) -> tuple[IntArray, IntArray]:
     """[B, T] int64 padded on the right, and the lengths [B]."""
     lengths = np.array([len(target) for target in targets])
     if not lengths.all():
         raise ValueError("a target to force must hold at least one token")
-    padded = np.full((len(targets), lengths.max()), PAD_ID, np.int64)
+    padded = np.full((len(targets), lengths.max()), pad_id, np.int64)
     for row, target in enumerate(targets):
         padded[row, : len(target)] = target
     return padded, lengths

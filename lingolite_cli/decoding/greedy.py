@@ -12,7 +12,6 @@ import numpy as np
 
 from lingolite_cli.decoding.hypothesis import Hypothesis, scored
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import FloatArray, IntArray
@@ -25,32 +24,34 @@ pay for itself within a few steps."""
 
 
 def greedy_search(
-    backend: Backend, step_top_k: StepTopK, state: State, *, num_sentences: int, options: DecodingOptions
+    backend: Backend, step_top_k: StepTopK, state: State, *, first: IntArray, end: int, options: DecodingOptions
 ) -> list[list[Hypothesis]]:
-    """Take the most probable token of each row until `</s>` or `max_length`; ties go to the smaller id.
+    """Take the most probable token of each row until the end token or `max_length`; ties go to the smaller id.
 
     Args:
         backend: whose `select` drops finished rows.
         step_top_k: from `continuations`.
-        state: before the first target token, one row a sentence.
-        num_sentences: B.
+        state: before the token `first`, one row a sentence.
+        first: [B] int64, what the decoder reads before the first token of a hypothesis.
+        end: the end token.
         options: `beam_size`, `n_best` and, but for the score, `length_penalty` play no part.
 
     Returns:
         One hypothesis a sentence.
     """
-    tokens = np.full((num_sentences, options.max_length), EOS_ID, np.int64)
+    num_sentences = len(first)
+    tokens = np.full((num_sentences, options.max_length), end, np.int64)
     log_probabilities = np.zeros(num_sentences)
     lengths = np.zeros(num_sentences, np.int64)
     sentences, is_live = np.arange(num_sentences), np.ones(num_sentences, np.bool_)
-    last = np.full(num_sentences, BOS_ID, np.int64)
+    last = first
     for length in range(1, options.max_length + 1):
-        last, gains = _best(step_top_k, state, last, is_end_allowed=length > options.min_length)
+        last, gains = _best(step_top_k, state, last, barred=None if length > options.min_length else end)
         rows = sentences[is_live]
         tokens[rows, length - 1] = last[is_live]
         log_probabilities[rows] += gains[is_live]
         lengths[rows] = length
-        is_live &= last != EOS_ID
+        is_live &= last != end
         num_finished = len(is_live) - np.count_nonzero(is_live)
         if num_finished == len(is_live):
             break
@@ -59,41 +60,43 @@ def greedy_search(
             state = backend.select(state, kept)
             sentences, last, is_live = sentences[kept], last[kept], is_live[kept]
     return [
-        [_hypothesis(tokens[index, : lengths[index]], log_probabilities[index], options)]
+        [_hypothesis(tokens[index, : lengths[index]], log_probabilities[index], end=end, options=options)]
         for index in range(num_sentences)
     ]
 
 
-def greedy_prefixes(step_top_k: StepTopK, state: State, *, options: DecodingOptions) -> Iterator[Hypothesis]:
+def greedy_prefixes(
+    step_top_k: StepTopK, state: State, *, first: IntArray, end: int, options: DecodingOptions
+) -> Iterator[Hypothesis]:
     """The hypothesis of `greedy_search` for a single sentence, after each of its tokens."""
     tokens: list[int] = []
     log_probability = 0.0
-    last = np.full(1, BOS_ID, np.int64)
+    last = first
     for length in range(1, options.max_length + 1):
-        last, gains = _best(step_top_k, state, last, is_end_allowed=length > options.min_length)
+        last, gains = _best(step_top_k, state, last, barred=None if length > options.min_length else end)
         tokens.append(int(last[0]))
         log_probability += float(gains[0])
-        is_finished = tokens[-1] == EOS_ID
+        is_finished = tokens[-1] == end
         yield scored(tuple(tokens), log_probability, alpha=options.length_penalty, is_finished=is_finished)
         if is_finished:
             return
 
 
-def _best(step_top_k: StepTopK, state: State, last: IntArray, *, is_end_allowed: bool) -> tuple[IntArray, FloatArray]:
-    """The best token of each row and its log-probability, both [R]; the second best where `</s>` may not stand."""
-    if is_end_allowed:
+def _best(step_top_k: StepTopK, state: State, last: IntArray, *, barred: int | None) -> tuple[IntArray, FloatArray]:
+    """The best token of each row and its log-probability, both [R]; the second best where `barred` is the best."""
+    if barred is None:
         ids, gains = step_top_k(state, last, 1)
         return ids[:, 0], gains[:, 0]
     ids, gains = step_top_k(state, last, 2)
-    rank = (ids[:, 0] == EOS_ID).astype(np.int64)
+    rank = (ids[:, 0] == barred).astype(np.int64)
     rows = np.arange(len(ids))
     return ids[rows, rank], gains[rows, rank]
 
 
-def _hypothesis(tokens: IntArray, log_probability: float, options: DecodingOptions) -> Hypothesis:
+def _hypothesis(tokens: IntArray, log_probability: float, *, end: int, options: DecodingOptions) -> Hypothesis:
     return scored(
         tuple(tokens.tolist()),
         float(log_probability),
         alpha=options.length_penalty,
-        is_finished=bool(tokens[-1] == EOS_ID),
+        is_finished=bool(tokens[-1] == end),
     )

@@ -12,10 +12,10 @@ class Hypothesis(msgspec.Struct, frozen=True, kw_only=True):
     """One target sentence that a search found.
 
     Attributes:
-        tokens: generated ids, without `<s>`, with `</s>` where it was reached.
+        tokens: generated ids, without the start token, with the end token where it was reached.
         log_probability: natural logarithm of the model's probability of `tokens`.
         score: `log_probability` over the length penalty; larger is better.
-        is_finished: whether `</s>` was reached within `max_length`.
+        is_finished: whether the end token was reached within `max_length`.
     """
 
     tokens: tuple[int, ...]
@@ -25,7 +25,7 @@ class Hypothesis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def length_penalty(num_tokens: int, alpha: float) -> float:
-    """GNMT's ((5+n)/6)^α (Wu et al. 2016, arXiv:1609.08144, eq. 14); n counts `</s>`."""
+    """GNMT's ((5+n)/6)^α (Wu et al. 2016, arXiv:1609.08144, eq. 14); n counts the end token."""
     return float(((5 + num_tokens) / 6) ** alpha)
 
 

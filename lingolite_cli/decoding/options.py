@@ -15,8 +15,8 @@ class DecodingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         beam_size: hypotheses kept at each step; 1 is greedy search.
         length_penalty: α of GNMT's ((5+n)/6)^α, by which a hypothesis' log-probability is divided
             (Wu et al. 2016, arXiv:1609.08144, eq. 14, without the coverage term). Greedy search ignores it.
-        max_length: most target tokens, `</s>` included.
-        min_length: target tokens before which `</s>` is not allowed.
+        max_length: most target tokens, the end token included.
+        min_length: target tokens before which the end token is not allowed.
         n_best: hypotheses returned a sentence, best first; at most `beam_size`.
     """
 

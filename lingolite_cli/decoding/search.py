@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from lingolite_cli.decoding.beam import beam_search
 from lingolite_cli.decoding.continuations import continuations
+from lingolite_cli.decoding.forced import read_prefix
 from lingolite_cli.decoding.greedy import greedy_prefixes, greedy_search
 from lingolite_cli.decoding.hypothesis import Hypothesis
 from lingolite_cli.decoding.options import DecodingOptions
@@ -18,6 +19,7 @@ from lingolite_cli.errors import LingoLiteError
 if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, IntArray
     from lingolite_cli.plugins.interfaces import AnyBackend, Backend, TranslateBackend
+    from lingolite_cli.tokenization.description import DecodingIds
 
 
 def search(
@@ -25,6 +27,7 @@ def search(
     source_ids: IntArray,
     source_mask: BoolArray,
     *,
+    ids: DecodingIds,
     options: DecodingOptions,
     capabilities: frozenset[str] = frozenset(),
 ) -> list[list[Hypothesis]]:
@@ -34,6 +37,7 @@ def search(
         backend: runs the model.
         source_ids: [B, S] int64, padded on the right.
         source_mask: [B, S] bool, True on real tokens.
+        ids: of the model's tokenizer.
         options: `max_length` must be within the model's positions.
         capabilities: those that the backend declares; `translate` hands the search to the engine, `top_k` the choice of
             continuations. Neither changes a token.
@@ -42,20 +46,25 @@ def search(
         For each row its `n_best` hypotheses, best first. A batch without rows is not shown to the backend.
 
     Raises:
-        LingoLiteError: the backend computed NaN, or its own search has no such option.
+        LingoLiteError: the backend computed NaN, or its own search has no such option, or no forced prefix.
     """
     if not len(source_ids):
         return []
     if "translate" in capabilities:
+        if ids.prefix:
+            raise LingoLiteError(
+                "this engine searches by itself, and takes no forced prefix of a target", hint="take another backend"
+            )
         return cast("TranslateBackend", backend).translate(source_ids, source_mask, options)
     stepping = cast("Backend", backend)
     state = stepping.encode(source_ids, source_mask)
     find = greedy_search if options.beam_size == 1 else beam_search
     return find(
         stepping,
-        continuations(stepping, capabilities),
+        continuations(stepping, capabilities, never_generated=ids.never_generated),
         state,
-        num_sentences=len(source_ids),
+        first=read_prefix(stepping, state, len(source_ids), ids=ids),
+        end=ids.end,
         options=options,
     )
 
@@ -65,15 +74,17 @@ def search_in_steps(
     source_ids: IntArray,
     source_mask: BoolArray,
     *,
+    ids: DecodingIds,
     options: DecodingOptions,
     capabilities: frozenset[str] = frozenset(),
 ) -> Iterator[Hypothesis]:
-    """Translate a single framed source, and tell the hypothesis after each token; the last is what `search` finds.
+    """Translate a single framed source, and give the hypothesis after each token; the last is what `search` finds.
 
     Args:
         backend: runs the model.
         source_ids: [1, S] int64.
         source_mask: [1, S] bool.
+        ids: of the model's tokenizer.
         options: of greedy search.
         capabilities: those that the backend declares.
 
@@ -86,11 +97,16 @@ def search_in_steps(
             "they have said",
             hint="take beam_size 1",
         )
-    if "translate" in capabilities and "step" not in capabilities:
+    if {"translate", "submit"} & capabilities and "step" not in capabilities:
         raise LingoLiteError(
             "this engine searches by itself, and gives whole translations only", hint="take another backend"
         )
     stepping = cast("Backend", backend)
+    state = stepping.encode(source_ids, source_mask)
     yield from greedy_prefixes(
-        continuations(stepping, capabilities), stepping.encode(source_ids, source_mask), options=options
+        continuations(stepping, capabilities, never_generated=ids.never_generated),
+        state,
+        first=read_prefix(stepping, state, len(source_ids), ids=ids),
+        end=ids.end,
+        options=options,
     )

@@ -51,12 +51,12 @@ class Translation(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         text: the best hypothesis as text.
-        tokens: its ids, `</s>` included where it was reached; none for an empty text.
+        tokens: its ids, the end token included where it was reached; none for an empty text.
         score: its log-probability over the length penalty.
         alternatives: the n best, the best included, best first.
         num_source_tokens: length of the framed source before it was cut.
         is_truncated: the source was longer than the model's positions, and was cut.
-        is_finished: the hypothesis reached `</s>` within `max_length`.
+        is_finished: the hypothesis reached the end token within `max_length`.
     """
 
     text: str
@@ -97,11 +97,10 @@ class Translator:
         max_batch_tokens: int = 4096,
         capabilities: frozenset[str] = frozenset(),
     ) -> None:
-        for language in languages:
-            tokenizer.language_id(language)
+        self._ids = tokenizer.decoding_ids(languages)
         if batch_size < 1:
             raise LingoLiteError(f"batch_size must be at least 1, not {batch_size}")
-        self.options = within_positions(options, model)
+        self.options = within_positions(options, model.max_seq_len - len(self._ids.prefix))
         self._backend = backend
         self._tokenizer = tokenizer
         self._max_source_tokens = model.max_seq_len
@@ -132,7 +131,7 @@ class Translator:
             yield from rest
 
     def translate_in_steps(self, text: str) -> Iterator[Translation]:
-        """Translate one text by greedy search, and tell the translation as far as it is after each token.
+        """Translate one text by greedy search, and give the translation so far after each token.
 
         Each `text` begins with the one before: a character of several bytes is held back until all of them are there.
         The last is what `translate` gives.
@@ -145,7 +144,11 @@ class Translator:
             yield _nothing(source)
             return
         found = search_in_steps(
-            self._backend, *_padded([source]), options=self.options, capabilities=self._capabilities
+            self._backend,
+            *self._padded([source]),
+            ids=self._ids,
+            options=self.options,
+            capabilities=self._capabilities,
         )
         said: Translation | None = None
         for hypothesis in found:
@@ -173,7 +176,13 @@ class Translator:
         """Each batch, when it is asked for."""
         for group in groups:
             batch = [sources[index] for index in group]
-            found = search(self._backend, *_padded(batch), options=self.options, capabilities=self._capabilities)
+            found = search(
+                self._backend,
+                *self._padded(batch),
+                ids=self._ids,
+                options=self.options,
+                capabilities=self._capabilities,
+            )
             yield group, self._translations(batch, found)
 
     def _shared(self, sources: list[SourceIds], groups: list[list[int]], pool: PoolBackend) -> Iterator[_Batch]:
@@ -182,7 +191,10 @@ class Translator:
         The longest come first: what is left for the end is short, and the workers end together.
         """
         groups = sorted(groups, key=lambda group: -len(group) * max(len(sources[index].ids) for index in group))
-        futures = {pool.submit(*_padded([sources[index] for index in group]), self.options): group for group in groups}
+        futures = {
+            pool.submit(*self._padded([sources[index] for index in group]), self.options, self._ids): group
+            for group in groups
+        }
 
         def given() -> Iterator[_Batch]:
             for future in as_completed(futures):
@@ -210,12 +222,11 @@ class Translator:
         )
 
     def _encode(self, text: str) -> SourceIds:
-        words = text if text.strip() else ""  # some tokenizers have pieces for white space
-        return self._tokenizer.encode_source(words, self._languages, max_length=self._max_source_tokens)
+        spoken = text if text.strip() else ""  # some tokenizers have pieces for white space
+        return self._tokenizer.encode_source(spoken, self._languages, max_length=self._max_source_tokens)
 
-
-def _padded(sources: list[SourceIds]) -> tuple[IntArray, BoolArray]:
-    return pad([source.ids for source in sources])
+    def _padded(self, sources: list[SourceIds]) -> tuple[IntArray, BoolArray]:
+        return pad([source.ids for source in sources], self._ids.pad)
 
 
 def _in_order(count: int, done: dict[int, Translation], batches: Iterable[_Batch]) -> Iterator[Translation]:
@@ -248,15 +259,15 @@ def _nothing(source: SourceIds) -> Translation:
     )
 
 
-def within_positions(options: DecodingOptions, model: ModelConfig) -> DecodingOptions:
-    """`options` with `max_length` within the positions of `model`.
+def within_positions(options: DecodingOptions, positions: int) -> DecodingOptions:
+    """`options` with `max_length` within the model's `positions`.
 
     Raises:
         LingoLiteError: `min_length` is beyond them.
     """
-    if options.min_length > model.max_seq_len:
+    if options.min_length > positions:
         raise LingoLiteError(
-            f"min_length {options.min_length} is more than the model's {model.max_seq_len} positions",
+            f"min_length {options.min_length} is more than the model's {positions} positions",
             hint="choose a smaller min_length",
         )
-    return msgspec.structs.replace(options, max_length=min(options.max_length, model.max_seq_len))
+    return msgspec.structs.replace(options, max_length=min(options.max_length, positions))

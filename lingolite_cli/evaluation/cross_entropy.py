@@ -27,7 +27,7 @@ def token_cross_entropy(
     batch_size: int = 32,
     max_batch_tokens: int = 4096,
 ) -> float:
-    """Mean over all reference tokens, `</s>` included, in nats.
+    """Mean over all reference tokens, the end token included, in nats.
 
     Args:
         backend: runs the model.
@@ -42,17 +42,18 @@ def token_cross_entropy(
     """
     from lingolite_cli.decoding.batching import batches, pad
     from lingolite_cli.decoding.forced import target_log_probabilities
-    from lingolite_cli.tokenization.tokenizer import EOS_ID
 
-    positions = model.max_seq_len
+    positions, ids = model.max_seq_len, tokenizer.decoding_ids(languages)
     framed = [tokenizer.encode_source(source, languages, max_length=positions).ids for source in sources]
-    targets = [[*tokenizer.encode(reference)[: positions - 1], EOS_ID] for reference in references]
+    room = positions - len(ids.prefix) - 1
+    targets = [[*tokenizer.encode(reference)[:room], ids.end] for reference in references]
     total = 0.0
-    for group in batches([len(ids) for ids in framed], batch_size=batch_size, max_batch_tokens=max_batch_tokens):
+    for group in batches([len(source) for source in framed], batch_size=batch_size, max_batch_tokens=max_batch_tokens):
         found = target_log_probabilities(
             backend,
-            *pad([framed[index] for index in group]),
+            *pad([framed[index] for index in group], ids.pad),
             targets=[targets[index] for index in group],
+            ids=ids,
             capabilities=capabilities,
         )
         total -= sum(float(row.sum(dtype="float64")) for row in found)

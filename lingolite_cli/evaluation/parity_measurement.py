@@ -25,10 +25,10 @@ from lingolite_cli.evaluation.parity import (
     first_divergence,
 )
 from lingolite_cli.evaluation.probes import consistency_probes, probe_vocabulary
-from lingolite_cli.tokenization.tokenizer import EOS_ID
 
 if TYPE_CHECKING:
     from lingolite_cli.plugins.interfaces import Backend
+    from lingolite_cli.tokenization.description import DecodingIds
 
 _LONGEST = 4
 """Sentences with the longest hypotheses that are in every sample: faults beyond a length show there alone."""
@@ -43,6 +43,7 @@ class ParityText(msgspec.Struct, frozen=True, kw_only=True):
         reference_tokens: the reference's hypotheses, as `Translation.tokens`; empty for an empty source.
         candidate_tokens: the candidate's own.
         candidate_positions: most source or target tokens that the candidate takes.
+        ids: of the tokenizer, which both have.
         pieces: the vocabulary, by id.
     """
 
@@ -51,6 +52,7 @@ class ParityText(msgspec.Struct, frozen=True, kw_only=True):
     reference_tokens: Sequence[Tokens]
     candidate_tokens: Sequence[Tokens]
     candidate_positions: int
+    ids: DecodingIds
     pieces: Sequence[str]
 
 
@@ -109,6 +111,7 @@ def measure_parity(
             candidate,
             [text.candidate_sources[index] for index in probed],
             [text.reference_tokens[index] for index in probed],
+            ids=text.ids,
             positions=text.candidate_positions,
         ),
         vocabulary=_vocabulary(reference, candidate, text, settings) if reference is not None else None,
@@ -149,7 +152,7 @@ def _length_limits(text: ParityText) -> LengthLimits:
         num_targets_beyond=sum(len(tokens) > text.candidate_positions for tokens in text.reference_tokens),
         longest=longest,
         num_longest_unfinished=sum(
-            len(own) == longest < len(other) and own[-1] != EOS_ID for other, own in pairs if own
+            len(own) == longest < len(other) and own[-1] != text.ids.end for other, own in pairs if own
         ),
     )
 
@@ -182,8 +185,10 @@ def _forced(
     lengths = [len(text.reference_sources[index]) for index in members]
     for group in batches(lengths, batch_size=settings.batch_size, max_batch_tokens=settings.max_batch_tokens):
         batch = [members[place] for place in group]
-        targets = [text.reference_tokens[index][: text.candidate_positions] for index in batch]
-        for step in forced_steps(backend, *pad([sources[index] for index in batch]), targets=targets):
+        positions = text.candidate_positions - len(text.ids.prefix)
+        targets = [text.reference_tokens[index][:positions] for index in batch]
+        padded = pad([sources[index] for index in batch], text.ids.pad)
+        for step in forced_steps(backend, *padded, targets=targets, ids=text.ids):
             yield batch, step
 
 

@@ -14,12 +14,12 @@ import numpy as np
 from lingolite_cli.decoding.batching import pad
 from lingolite_cli.evaluation.logit_comparison import compare_logits, kl_divergence, require_finite
 from lingolite_cli.evaluation.parity import ConsistencyProbe, TokenDifference, VocabularyProbe
-from lingolite_cli.tokenization.tokenizer import BOS_ID, PAD_ID
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
     from lingolite_cli.evaluation.logit_comparison import DoubleArray
     from lingolite_cli.plugins.interfaces import Backend, State
+    from lingolite_cli.tokenization.description import DecodingIds
 
 _STEPS, _NUM_SENTENCES, _NUM_PADDED, _NUM_COLUMNS = 10, 4, 7, 8
 _CHUNK, _BLOCK, _MAX_SHIFT, _LISTED = 256, 64, 2, 10
@@ -29,7 +29,12 @@ _CLEARLY = 0.5  # a shift explains the logits if it leaves less than this share 
 
 
 def consistency_probes(
-    backend: Backend, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], *, positions: int
+    backend: Backend,
+    sources: Sequence[Sequence[int]],
+    targets: Sequence[Sequence[int]],
+    *,
+    ids: DecodingIds,
+    positions: int,
 ) -> list[ConsistencyProbe]:
     """Hold a backend against itself where its logits must not change.
 
@@ -37,6 +42,7 @@ def consistency_probes(
         backend: the candidate.
         sources: N framed sources, of all lengths.
         targets: their N hypotheses, each at least one token.
+        ids: of the model's tokenizer.
         positions: most source or target tokens that the backend takes.
     """
     steps = min(_STEPS, positions)
@@ -44,20 +50,21 @@ def consistency_probes(
     padded = _spread(by_length, _NUM_PADDED)
     by_variety = sorted(by_length, key=lambda index: len(set(targets[index])))
     chosen = _spread(by_variety, 2 * _NUM_SENTENCES)[-_NUM_SENTENCES:]
-    few, fed = [sources[index] for index in chosen], _fed([targets[index] for index in chosen], steps)
+    few, fed = [sources[index] for index in chosen], _fed([targets[index] for index in chosen], steps, ids=ids)
     pairs = np.stack([fed, _others(fed)], axis=1).reshape(-1, steps)
     doubled = [source for source in few for _ in range(2)]
-    expected = _logits(backend, doubled, pairs)
+    expected = _logits(backend, doubled, pairs, pad_id=ids.pad)
     return [
         _padding(
             backend,
             [sources[index] for index in padded],
-            _fed([targets[index] for index in padded], steps),
+            _fed([targets[index] for index in padded], steps, ids=ids),
             positions,
+            pad_id=ids.pad,
         ),
-        _moved("reorder", _moving(backend, backend.encode(*pad(few)), pairs, _beams), expected),
-        _moved("rows", _moving(backend, backend.encode(*pad(doubled)), pairs, _rows), expected),
-        _repetition(backend, few, fed),
+        _moved("reorder", _moving(backend, backend.encode(*pad(few, ids.pad)), pairs, _beams), expected),
+        _moved("rows", _moving(backend, backend.encode(*pad(doubled, ids.pad)), pairs, _rows), expected),
+        _repetition(backend, few, fed, pad_id=ids.pad),
     ]
 
 
@@ -67,9 +74,10 @@ def _spread(items: Sequence[int], count: int) -> list[int]:
     return [items[place] for place in places]
 
 
-def _fed(targets: Sequence[Sequence[int]], steps: int) -> IntArray:
-    """[B, T] int64: `<s>` and the first tokens of each target; a shorter one begins again."""
-    rows = [np.concatenate([[BOS_ID], np.resize(np.array(target), steps - 1)]) for target in targets]
+def _fed(targets: Sequence[Sequence[int]], steps: int, *, ids: DecodingIds) -> IntArray:
+    """[B, T] int64: the start token and the first tokens of each target; a shorter one begins again."""
+    first = [ids.start, *ids.prefix]
+    rows = [np.concatenate([first, np.resize(np.array(target), steps)])[:steps] for target in targets]
     return np.stack(rows).astype(np.int64)
 
 
@@ -80,19 +88,23 @@ def _others(fed: IntArray) -> IntArray:
     return others
 
 
-def _logits(backend: Backend, sources: Sequence[Sequence[int]], fed: IntArray, *, extra: int = 0) -> FloatArray:
+def _logits(
+    backend: Backend, sources: Sequence[Sequence[int]], fed: IntArray, *, pad_id: int, extra: int = 0
+) -> FloatArray:
     """[B, T, V] float32 of `fed` [B, T], no row moved; `extra` columns of padding are behind the longest source."""
-    ids, mask = pad(sources)
-    ids = np.pad(ids, ((0, 0), (0, extra)), constant_values=PAD_ID)
+    ids, mask = pad(sources, pad_id)
+    ids = np.pad(ids, ((0, 0), (0, extra)), constant_values=pad_id)
     state = backend.encode(ids, np.pad(mask, ((0, 0), (0, extra))))
     columns = np.ascontiguousarray(fed.T)
     return np.stack([backend.step(state, column).copy() for column in columns], axis=1)
 
 
-def _padding(backend: Backend, sources: Sequence[Sequence[int]], fed: IntArray, positions: int) -> ConsistencyProbe:
+def _padding(
+    backend: Backend, sources: Sequence[Sequence[int]], fed: IntArray, positions: int, *, pad_id: int
+) -> ConsistencyProbe:
     extra = min(_NUM_COLUMNS, positions - max(map(len, sources)))
-    alone = [_logits(backend, [source], fed[[row]]) for row, source in enumerate(sources)]
-    return _compared("padding", np.concatenate(alone), _logits(backend, sources, fed, extra=extra))
+    alone = [_logits(backend, [source], fed[[row]], pad_id=pad_id) for row, source in enumerate(sources)]
+    return _compared("padding", np.concatenate(alone), _logits(backend, sources, fed, pad_id=pad_id, extra=extra))
 
 
 def _moved(name: str, seen: Iterator[tuple[int, IntArray, FloatArray]], expected: FloatArray) -> ConsistencyProbe:
@@ -130,10 +142,10 @@ def _rows(step: int, num_rows: int) -> IntArray:
     return np.ascontiguousarray(moves.get(step, rows))
 
 
-def _repetition(backend: Backend, sources: Sequence[Sequence[int]], fed: IntArray) -> ConsistencyProbe:
+def _repetition(backend: Backend, sources: Sequence[Sequence[int]], fed: IntArray, *, pad_id: int) -> ConsistencyProbe:
     """One token again and again: all keys have the same value, so attention gives it whatever the positions are."""
     token = fed[:, 1:2] if fed.shape[1] > 1 else fed
-    logits = _logits(backend, sources, np.repeat(token, fed.shape[1], axis=1))
+    logits = _logits(backend, sources, np.repeat(token, fed.shape[1], axis=1), pad_id=pad_id)
     return _compared("repetition", np.broadcast_to(logits[:, :1], logits.shape), logits)
 
 

@@ -19,7 +19,7 @@ from lingolite_cli.artifact import Quantization
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model.cache import CacheError, LayerCache
 from lingolite_cli.model.transformer import TransformerDecoder, TransformerEncoder, check_length
-from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, PAD_ID
+from lingolite_cli.tokenization.description import LINGOLITE, SpecialIds
 
 
 class MobileTranslationModel(nn.Module):
@@ -50,7 +50,7 @@ class MobileTranslationModel(nn.Module):
         max_seq_len: int = 512,
         dropout: float = 0.1,
         tie_embeddings: bool = True,
-        pad_token_id: int = PAD_ID,
+        pad_token_id: int = LINGOLITE.ids.pad,
     ) -> None:
         super().__init__()
         try:
@@ -150,19 +150,27 @@ class MobileTranslationModel(nn.Module):
         """[B, S] bool, true where `source_ids` is not the pad id."""
         return source_ids != self.config.pad_token_id
 
-    def generate(self, source_ids: Tensor, source_mask: Tensor | None = None, *, max_length: int = 128) -> Tensor:
+    def generate(
+        self,
+        source_ids: Tensor,
+        source_mask: Tensor | None = None,
+        *,
+        max_length: int = 128,
+        ids: SpecialIds = LINGOLITE.ids,
+    ) -> Tensor:
         """Greedy search that reads the whole prefix again at each step: slow, simple, and the reference.
 
         Args:
             source_ids: [B, S] int64.
             source_mask: [B, S], true or 1 on real tokens; by default what is not `pad_token_id`.
-            max_length: most ids a row, `<s>` included.
+            max_length: most ids a row, the start token included.
+            ids: of the model's tokenizer.
 
         Returns:
-            [B, at most max_length] int64: `<s>`, the tokens, `</s>` where it was reached, then 0.
+            [B, at most max_length] int64: the start token, the tokens, the end token if it was reached, then padding.
         """
         with self._inference():
-            search = _Greedy(self, source_ids, max_length)
+            search = _Greedy(self, source_ids, max_length, ids=ids)
             mask = self.source_mask(source_ids) if source_mask is None else source_mask
             encoder_output = self.encoder(source_ids, mask)
             while not search.is_done:
@@ -171,11 +179,16 @@ class MobileTranslationModel(nn.Module):
             return search.ids
 
     def generate_with_cache(
-        self, source_ids: Tensor, source_mask: Tensor | None = None, *, max_length: int = 128
+        self,
+        source_ids: Tensor,
+        source_mask: Tensor | None = None,
+        *,
+        max_length: int = 128,
+        ids: SpecialIds = LINGOLITE.ids,
     ) -> Tensor:
         """Greedy search with a KV cache: one token a step. Arguments and result are those of `generate`."""
         with self._inference():
-            search = _Greedy(self, source_ids, max_length)
+            search = _Greedy(self, source_ids, max_length, ids=ids)
             mask = self.source_mask(source_ids) if source_mask is None else source_mask
             encoder_output, caches = self.encoder(source_ids, mask), None
             while not search.is_done:
@@ -200,7 +213,7 @@ class MobileTranslationModel(nn.Module):
 class _Greedy:
     """The ids found so far, and which rows have ended."""
 
-    def __init__(self, model: MobileTranslationModel, source_ids: Tensor, max_length: int) -> None:
+    def __init__(self, model: MobileTranslationModel, source_ids: Tensor, max_length: int, *, ids: SpecialIds) -> None:
         check_length(source_ids, 0, model.config.max_seq_len, what="source")
         positions = model.config.max_seq_len
         if not 1 <= max_length <= positions:
@@ -209,7 +222,8 @@ class _Greedy:
                 hint="choose another max_length",
             )
         self.max_length = max_length
-        self.ids = source_ids.new_full((source_ids.size(0), 1), BOS_ID)
+        self._special = ids
+        self.ids = source_ids.new_full((source_ids.size(0), 1), ids.start)
         self._ended = torch.zeros_like(self.ids[:, 0], dtype=torch.bool)
 
     @property
@@ -218,8 +232,8 @@ class _Greedy:
 
     def take(self, logits: Tensor) -> None:
         """Append the best token of each row, [B, V]; a row that has ended gets the pad id."""
-        token = logits.argmax(dim=-1).masked_fill(self._ended, PAD_ID)
-        self._ended = self._ended | (token == EOS_ID)
+        token = logits.argmax(dim=-1).masked_fill(self._ended, self._special.pad)
+        self._ended = self._ended | (token == self._special.end)
         self.ids = torch.cat((self.ids, token[:, None]), dim=1)
 
 

@@ -20,20 +20,22 @@ if TYPE_CHECKING:
     from lingolite_cli.decoding.options import DecodingOptions
     from lingolite_cli.model import MobileTranslationModel
     from lingolite_cli.runs.record import RunManifest
+    from lingolite_cli.tokenization.description import DecodingIds
 
     ModelFunction: TypeAlias = Callable[[MobileTranslationModel], MobileTranslationModel]
 
 T = TypeVar("T")
 State: TypeAlias = Any  # a backend's own: the host passes it back and never looks inside
-AnyBackend: TypeAlias = "Backend | TranslateBackend"
+AnyBackend: TypeAlias = "Backend | TranslateBackend | PoolBackend"
 
 
 class Backend(Protocol):
     """Runs a model one target token at a time. Made by `factory(artifact, options=OPTIONS, threads=N)`.
 
     The host owns search, batching and finished rows; a backend only computes logits. A state belongs to the
-    backend that made it. An optional attribute `warnings`, a sequence of str, holds what users must know before they
-    trust results from this machine; commands print it and records keep it.
+    backend that made it. Special ids, such as those of padding and of the end, differ between artifacts: they are in
+    `artifact.manifest.tokenizer_description.ids`. An optional attribute `warnings`, a sequence of str, holds what users
+    must know before they trust results from this machine; commands print it and records keep it.
     """
 
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> State:
@@ -52,7 +54,7 @@ class Backend(Protocol):
 
         Args:
             state: from `encode`, `select` or the step before; this call may change it in place.
-            tokens: [B] int64, the last token of each row; at first `<s>`.
+            tokens: [B] int64, the last token of each row; at first the start token.
 
         Returns:
             [B, V] float32 logits of the next token; the next call may overwrite them.
@@ -98,7 +100,7 @@ class ScoringBackend(Backend, Protocol):
         Args:
             source_ids: as in `encode`.
             source_mask: as in `encode`.
-            target_ids: [B, T] int64, without `<s>` and padded on the right with the pad id.
+            target_ids: [B, T] int64, without the start token and padded on the right with the pad id.
 
         Returns:
             [B, T] float32; what stands at padding means nothing.
@@ -110,6 +112,8 @@ class TranslateBackend(Protocol):
 
     Such an engine need not stop after each token. One that gives `encode`, `step` and `select` all the same declares
     the capability `step` besides; of the others parity by logits is not measured, and the contracts skip it visibly.
+    The engine is told the ids of its artifact by the manifest (`tokenizer_description`): the start and the end token,
+    and those that it must never generate. An artifact with a forced prefix of targets is not given to it.
     """
 
     def translate(
@@ -133,15 +137,18 @@ class TranslateBackend(Protocol):
         """Free what the backend holds. It is not used again."""
 
 
-class PoolBackend(TranslateBackend, Protocol):
+class PoolBackend(Protocol):
     """The host's own: several workers as one backend, with the capability `submit`. Plugins do not declare it."""
 
     num_workers: int
 
     def submit(
-        self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions
+        self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions, ids: DecodingIds
     ) -> Future[list[list[Hypothesis]]]:
-        """Queue a batch; the arguments and the result are those of `translate`."""
+        """Queue a batch; see `lingolite_cli.decoding.search.search` for the arguments and the result."""
+
+    def close(self) -> None:
+        """End the workers. It is not used again."""
 
 
 class DiagnosingBackend(Backend, Protocol):

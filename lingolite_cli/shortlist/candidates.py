@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.shortlist.shortlist import NO_TOKEN, Shortlist
-from lingolite_cli.tokenization.tokenizer import FRAME_LENGTH, Tokenizer
+from lingolite_cli.tokenization.tokenizer import Tokenizer
 
 IMPOSSIBLE = -1e30
 """The logit of a target token that is not on the shortlist; finite, so that differences of logits are finite."""
@@ -70,7 +70,7 @@ class DirectedChooser(CandidateChooser):
 
     def __init__(self, shortlist: Shortlist, tokenizer: Tokenizer) -> None:
         super().__init__(shortlist)
-        self._languages = {tokenizer.language_id(language): language for language in tokenizer.languages}
+        self._tokenizer = tokenizer
         self._direction = shortlist.details.languages
 
     def choose(self, source_ids: npt.NDArray[np.int64], source_mask: npt.NDArray[np.bool_]) -> Candidates:
@@ -81,11 +81,11 @@ class DirectedChooser(CandidateChooser):
         """
         last = np.maximum(source_mask.sum(axis=1) - 1, 0)
         for row, place in enumerate(last.tolist()):
-            ids = source_ids[row, : place + 1].tolist()
-            found = tuple(self._languages.get(id) for id in (ids[1], ids[-1])) if len(ids) >= FRAME_LENGTH else ()
-            if None not in found and found and found != self._direction:
+            found = self._tokenizer.framed_languages(source_ids[row, : place + 1].tolist())
+            framed = tuple(language or own for language, own in zip(found, self._direction, strict=True))
+            if framed != self._direction:
                 raise LingoLiteError(
-                    f"the shortlist is for {'-'.join(self._direction)}, and a source is {'-'.join(map(str, found))}",
+                    f"the shortlist is for {'-'.join(self._direction)}, and a source is {'-'.join(framed)}",
                     hint="translate without --shortlist",
                 )
         return super().choose(source_ids, source_mask)

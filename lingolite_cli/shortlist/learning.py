@@ -19,7 +19,7 @@ import numpy.typing as npt
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.shortlist.candidates import CandidateChooser
 from lingolite_cli.shortlist.shortlist import NO_TOKEN, Details, Shortlist
-from lingolite_cli.tokenization.tokenizer import EOS_ID, Tokenizer
+from lingolite_cli.tokenization.tokenizer import Tokenizer
 
 _Ids: TypeAlias = npt.NDArray[np.int32]
 _Counts: TypeAlias = npt.NDArray[np.float64]
@@ -34,7 +34,7 @@ class LearningOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         num_candidates: most target tokens that a source token brings, itself not counted.
-        num_frequent: target tokens that every sentence has, beside `</s>` and the characters and bytes of the text.
+        num_frequent: target tokens that every sentence has, besides the end token and the text's characters and bytes.
         iterations: of expectation maximization.
         max_pairs: pairs that are read, spread evenly over the text.
     """
@@ -83,8 +83,7 @@ def learn_shortlist(
     Raises:
         LingoLiteError: the tokenizer has no tag for a language, or no pair can be learned from.
     """
-    for language in languages:
-        tokenizer.language_id(language)
+    tokenizer.check_languages(languages)
     kept = _spread(pairs, options.max_pairs)
     model = _Model1(_aligned(kept, tokenizer), vocab_size=tokenizer.vocab_size)
     for _ in range(options.iterations):
@@ -99,7 +98,7 @@ def learn_shortlist(
             method=f"IBM Model 1, {options.iterations} iterations",
             num_pairs=model.num_pairs,
         ),
-        frequent=np.array(sorted({EOS_ID, *spelling, *frequent}), np.int32),
+        frequent=np.array(sorted({tokenizer.description.ids.end, *spelling, *frequent}), np.int32),
         candidates=_with_copies(model.best(options.num_candidates), tokenizer),
     )
 
@@ -111,11 +110,12 @@ def measure_coverage(shortlist: Shortlist, pairs: Iterable[tuple[str, str]], tok
         LingoLiteError: there are no pairs.
     """
     chooser = CandidateChooser(shortlist)
+    end = tokenizer.description.ids.end
     num_sentences = num_tokens = num_found = num_whole = num_target_tokens = 0
     for source, target in pairs:
-        ids = np.array([tokenizer.encode(source) or [EOS_ID]], np.int64)
+        ids = np.array([tokenizer.encode(source) or [end]], np.int64)
         candidates = chooser.choose(ids, np.ones(ids.shape, np.bool_)).ids
-        is_found = np.isin([*tokenizer.encode(target), EOS_ID], candidates)
+        is_found = np.isin([*tokenizer.encode(target), end], candidates)
         num_sentences += 1
         num_tokens += len(is_found)
         num_found += int(is_found.sum())

@@ -20,9 +20,8 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.testing.contract import ArtifactContract, artifacts_root, shared
 from lingolite_cli.testing.forward import all_logits, arbitrary_targets, framed_sources, plain_greedy, step_all
 from lingolite_cli.testing.routes import Route, contents, converter, follow, registry
-from lingolite_cli.testing.tiny import LANGUAGES, SENTENCES
+from lingolite_cli.testing.tiny import IDS, LANGUAGES, SENTENCES
 from lingolite_cli.tokenization.opening import open_tokenizer
-from lingolite_cli.tokenization.tokenizer import EOS_ID
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import FloatArray
@@ -106,7 +105,7 @@ class BackendContract(ArtifactContract):
 
     @_by_logits
     def test_arguments_are_left_as_they_were(self, backend: Backend, artifact: Artifact) -> None:
-        source_ids, source_mask = pad(framed_sources(artifact))
+        source_ids, source_mask = pad(framed_sources(artifact), IDS.pad)
         ids, mask = source_ids.copy(), source_mask.copy()
         tokens = arbitrary_targets(artifact, rows=len(ids), length=2)[:, 1].copy()
         fed = tokens.copy()
@@ -134,9 +133,9 @@ class BackendContract(ArtifactContract):
     def test_padding_changes_nothing(self, backend: Backend, artifact: Artifact) -> None:
         sources = framed_sources(artifact)
         targets = arbitrary_targets(artifact, rows=len(sources), length=5)
-        ids, mask = pad(sources)
+        ids, mask = pad(sources, IDS.pad)
         wider = [(0, 0), (0, 7)]
-        padded = backend.encode(np.pad(ids, wider), np.pad(mask, wider))
+        padded = backend.encode(np.pad(ids, wider, constant_values=IDS.pad), np.pad(mask, wider))
         self._assert_same(step_all(backend, padded, targets), all_logits(backend, sources, targets))
 
     @_by_logits
@@ -172,7 +171,7 @@ class BackendContract(ArtifactContract):
     def test_a_batch_without_sentences_has_no_translations(self, backend: Any, artifact: Artifact) -> None:
         capabilities = frozenset() if self.loaded().spec.gives_logits else frozenset({"translate"})
         none, mask = np.empty((0, 5), np.int64), np.empty((0, 5), np.bool_)
-        assert search(backend, none, mask, options=GREEDY, capabilities=capabilities) == []
+        assert search(backend, none, mask, ids=IDS, options=GREEDY, capabilities=capabilities) == []
         assert list(self._translator(backend, artifact, GREEDY).translate([])) == []
 
     @_SELECTIONS
@@ -184,7 +183,7 @@ class BackendContract(ArtifactContract):
         sources = framed_sources(artifact)[:4]
         before = arbitrary_targets(artifact, rows=4, length=3)
         after = arbitrary_targets(artifact, rows=len(rows), length=4, seed=6)
-        state = backend.encode(*pad(sources))
+        state = backend.encode(*pad(sources, IDS.pad))
         step_all(backend, state, before)
         state = backend.select(state, np.array(rows, np.int64))
         went_on = step_all(backend, state, after)
@@ -195,7 +194,7 @@ class BackendContract(ArtifactContract):
     def test_rows_can_be_selected_before_the_first_step(self, backend: Backend, artifact: Artifact) -> None:
         sources = framed_sources(artifact)[:3]
         targets = arbitrary_targets(artifact, rows=4, length=2)
-        state = backend.select(backend.encode(*pad(sources)), np.array([2, 0, 0, 1]))
+        state = backend.select(backend.encode(*pad(sources, IDS.pad)), np.array([2, 0, 0, 1]))
         fresh = all_logits(backend, [sources[row] for row in (2, 0, 0, 1)], targets)
         self._assert_same(step_all(backend, state, targets), fresh)
 
@@ -203,7 +202,7 @@ class BackendContract(ArtifactContract):
     def test_two_states_of_a_backend_do_not_disturb_each_other(self, backend: Backend, artifact: Artifact) -> None:
         one, other = framed_sources(artifact)[:3], framed_sources(artifact)[3:5]
         targets = arbitrary_targets(artifact, rows=3, length=3)
-        states = backend.encode(*pad(one)), backend.encode(*pad(other))
+        states = backend.encode(*pad(one, IDS.pad)), backend.encode(*pad(other, IDS.pad))
         mixed = []
         for tokens in targets.T.copy():
             mixed.append(backend.step(states[0], tokens).copy())
@@ -231,8 +230,8 @@ class BackendContract(ArtifactContract):
 
     @_by_logits
     def test_greedy_search_takes_the_largest_logits(self, backend: Backend, artifact: Artifact) -> None:
-        batch = pad(framed_sources(artifact))
-        found = search(backend, *batch, options=GREEDY)
+        batch = pad(framed_sources(artifact), IDS.pad)
+        found = search(backend, *batch, ids=IDS, options=GREEDY)
         expected = plain_greedy(backend, *batch, max_length=GREEDY.max_length)
         self._assert_same_tokens(_tokens(found), [[tokens] for tokens in expected])
 
@@ -252,10 +251,10 @@ class BackendContract(ArtifactContract):
             assert _scores(hypotheses) == sorted(_scores(hypotheses), reverse=True)
             for hypothesis in hypotheses:
                 tokens = hypothesis.tokens
-                assert hypothesis.is_finished == (tokens[-1] == EOS_ID)
+                assert hypothesis.is_finished == (tokens[-1] == IDS.end)
                 assert hypothesis.is_finished or len(tokens) == decoding.max_length
                 assert decoding.min_length < len(tokens) <= decoding.max_length
-                assert EOS_ID not in tokens[:-1]
+                assert IDS.end not in tokens[:-1]
                 penalty = length_penalty(len(tokens), decoding.length_penalty)
                 assert hypothesis.score == pytest.approx(hypothesis.log_probability / penalty)
 
@@ -277,7 +276,7 @@ class BackendContract(ArtifactContract):
         reference = self._open_reference(request)
         sources = framed_sources(artifact)
         found = self._search(backend, sources, decoding, capabilities=frozenset({"translate"}))
-        expected = search(reference, *pad(sources), options=decoding)
+        expected = search(reference, *pad(sources, IDS.pad), ids=IDS, options=decoding)
         reference.close()
         self._assert_same_tokens(_tokens(found), _tokens(expected))
         for one, other in zip(found, expected, strict=True):
@@ -292,16 +291,16 @@ class BackendContract(ArtifactContract):
         self, backend: Backend, artifact: Artifact, decoding: DecodingOptions, capability: str
     ) -> None:
         self._skip_without(capability)
-        batch = pad(framed_sources(artifact))
-        own = search(backend, *batch, options=decoding, capabilities=frozenset({capability}))
-        self._assert_same_tokens(_tokens(own), _tokens(search(backend, *batch, options=decoding)))
+        batch = pad(framed_sources(artifact), IDS.pad)
+        own = search(backend, *batch, ids=IDS, options=decoding, capabilities=frozenset({capability}))
+        self._assert_same_tokens(_tokens(own), _tokens(search(backend, *batch, ids=IDS, options=decoding)))
 
     @pytest.mark.parametrize("k", [1, 2, 9, 10_000])
     @_by_logits
     def test_top_k_gives_the_best_log_probabilities(self, backend: Backend, artifact: Artifact, k: int) -> None:
         self._skip_without("top_k")
         tokens = arbitrary_targets(artifact, rows=3, length=1)[:, 0]
-        batch = pad(framed_sources(artifact)[:3])
+        batch = pad(framed_sources(artifact)[:3], IDS.pad)
         logits = backend.step(backend.encode(*batch), tokens).copy()
         expected_ids, expected = top_k(logits, k)
         ids, found = cast("TopKBackend", backend).step_top_k(backend.encode(*batch), tokens, k)
@@ -323,7 +322,7 @@ class BackendContract(ArtifactContract):
         logits = all_logits(backend, sources, targets)[:, :-1].astype(np.float64)
         everything = logits - np.log(np.exp(logits).sum(axis=2, keepdims=True))
         expected = np.take_along_axis(everything, targets[:, 1:, None], axis=2)[..., 0]
-        found = cast("ScoringBackend", backend).score(*pad(sources), targets[:, 1:])
+        found = cast("ScoringBackend", backend).score(*pad(sources, IDS.pad), targets[:, 1:])
         assert found.dtype == np.float32
         assert found.shape == expected.shape
         self._assert_same(found, expected.astype(np.float32))
@@ -352,7 +351,7 @@ class BackendContract(ArtifactContract):
         if not self.loaded().spec.gives_logits:
             capabilities = frozenset({"translate"})
         try:
-            return search(backend, *pad(sources), options=decoding, capabilities=capabilities)
+            return search(backend, *pad(sources, IDS.pad), ids=IDS, options=decoding, capabilities=capabilities)
         except LingoLiteError as refusal:
             if "translate" not in capabilities:
                 raise

@@ -15,6 +15,7 @@ from lingolite_cli.plugins.registry import Loaded
 from lingolite_cli.testing.contract import ArtifactContract, shared
 from lingolite_cli.testing.forward import framed_sources
 from lingolite_cli.testing.routes import Conversion, contents, convert, convert_observed, registry
+from lingolite_cli.testing.tiny import IDS
 
 
 class ConversionContract(ArtifactContract):
@@ -70,7 +71,8 @@ class ConversionContract(ArtifactContract):
         backend = loaded.create(made, threads=1)
         found = search(
             backend,
-            *pad(framed_sources(made)),
+            *pad(framed_sources(made), IDS.pad),
+            ids=IDS,
             options=DecodingOptions(max_length=12),
             capabilities=loaded.spec.capabilities,
         )

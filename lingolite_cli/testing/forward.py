@@ -11,9 +11,8 @@ import numpy as np
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.decoding.batching import pad
-from lingolite_cli.testing.tiny import LANGUAGES, SENTENCES
+from lingolite_cli.testing.tiny import IDS, LANGUAGES, SENTENCES
 from lingolite_cli.tokenization.opening import open_tokenizer
-from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, UNK_ID
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
@@ -27,11 +26,12 @@ def framed_sources(artifact: Artifact) -> list[list[int]]:
 
 
 def arbitrary_targets(artifact: Artifact, *, rows: int, length: int, seed: int = 5) -> IntArray:
-    """[B, T] ids that start with `<s>`; the others are drawn from all that are no control token."""
+    """[B, T] ids that start with the start token; the others are drawn from all above the unknown token."""
+    special = artifact.manifest.tokenizer_description.ids
     drawn = np.random.default_rng(seed).integers(
-        UNK_ID + 1, artifact.manifest.model.vocab_size, (rows, length), dtype=np.int64
+        special.unknown + 1, artifact.manifest.model.vocab_size, (rows, length), dtype=np.int64
     )
-    drawn[:, 0] = BOS_ID
+    drawn[:, 0] = special.start
     return drawn
 
 
@@ -42,7 +42,7 @@ def step_all(backend: Backend, state: State, targets: IntArray) -> FloatArray:
 
 def all_logits(backend: Backend, sources: list[list[int]], targets: IntArray) -> FloatArray:
     """[B, T, V] logits of `sources` in one batch, after each of `targets` [B, T]."""
-    return step_all(backend, backend.encode(*pad(sources)), targets)
+    return step_all(backend, backend.encode(*pad(sources, IDS.pad)), targets)
 
 
 def plain_greedy(
@@ -50,12 +50,12 @@ def plain_greedy(
 ) -> list[tuple[int, ...]]:
     """Greedy search as one would write it at first: no row ever leaves the batch."""
     state = backend.encode(source_ids, source_mask)
-    tokens = np.full((len(source_ids), max_length + 1), BOS_ID, np.int64)
+    tokens = np.full((len(source_ids), max_length + 1), IDS.start, np.int64)
     for length in range(max_length):
         tokens[:, length + 1] = backend.step(state, tokens[:, length]).argmax(axis=1)
     return [_up_to_end(row[1:].tolist()) for row in tokens]
 
 
 def _up_to_end(tokens: list[int]) -> tuple[int, ...]:
-    length = tokens.index(EOS_ID) + 1 if EOS_ID in tokens else len(tokens)
+    length = tokens.index(IDS.end) + 1 if IDS.end in tokens else len(tokens)
     return tuple(tokens[:length])

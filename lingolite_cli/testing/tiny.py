@@ -26,13 +26,16 @@ from lingolite_cli.artifact import (
     write_manifest,
 )
 from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.tokenization.description import LINGOLITE, DecodingIds, TokenizerDescription
 from lingolite_cli.tokenization.opening import read_tokenizer
-from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import FloatArray
 
 LANGUAGES = ("en", "da")
+
+IDS = DecodingIds(pad=LINGOLITE.ids.pad, start=LINGOLITE.ids.start, end=LINGOLITE.ids.end)
+"""What a search must know of the tiny bundle's tokenizer, which has LingoLite's own format."""
 
 SENTENCES = (
     "The boat sails at noon.",
@@ -63,11 +66,15 @@ _SHAPE = ModelConfig(
 _GAIN = 2.0
 """Standard deviation of a layer's output for an input of 1: enough to outweigh what the layer is added to."""
 _END_GAIN = 3.0
-"""How much longer than others the embedding of `</s>` is: enough for about half of the hypotheses to end."""
+"""How much longer than others the embedding of the end token is: enough for about half of the hypotheses to end."""
 
 
-def tiny_tokenizer() -> bytes:
-    """A SentencePiece model of about a hundred pieces, with byte fallback and tags for `LANGUAGES`."""
+def tiny_tokenizer(description: TokenizerDescription = LINGOLITE) -> bytes:
+    """A SentencePiece model of about 340 pieces, with byte fallback and tags for `LANGUAGES`.
+
+    Args:
+        description: the special ids.
+    """
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter([*SENTENCES, *TRANSLATIONS]),
@@ -76,10 +83,10 @@ def tiny_tokenizer() -> bytes:
         vocab_size=400,
         hard_vocab_limit=False,
         byte_fallback=True,
-        pad_id=PAD_ID,
-        bos_id=BOS_ID,
-        eos_id=EOS_ID,
-        unk_id=UNK_ID,
+        pad_id=description.ids.pad,
+        bos_id=description.ids.start,
+        eos_id=description.ids.end,
+        unk_id=description.ids.unknown,
         pad_piece="<pad>",
         user_defined_symbols=["<en>", "<da>", "<src>", "<tgt>"],
         num_threads=1,
@@ -88,28 +95,36 @@ def tiny_tokenizer() -> bytes:
     return model.getvalue()
 
 
-def tiny_bundle(path: Path, *, seed: int = 17, tie_embeddings: bool = True) -> Artifact:
+def tiny_bundle(
+    path: Path, *, seed: int = 17, tie_embeddings: bool = True, description: TokenizerDescription | None = None
+) -> Artifact:
     """Make a float32 bundle at `path`.
 
     Args:
         path: the new directory.
         seed: of the weights.
         tie_embeddings: one matrix for encoder, decoder and output projection, as in most models.
+        description: of the tokenizer; None for LingoLite's own format, which the manifest then does not spell out.
 
     Raises:
         LingoLiteError: `path` exists.
     """
     with atomic_directory(path) as directory:
         tokenizer = directory / TOKENIZER_NAME
-        tokenizer.write_bytes(tiny_tokenizer())
+        described = description or LINGOLITE
+        tokenizer.write_bytes(tiny_tokenizer(described))
         model = msgspec.structs.replace(
-            _SHAPE, vocab_size=read_tokenizer(tokenizer).vocab_size, tie_embeddings=tie_embeddings
+            _SHAPE,
+            vocab_size=read_tokenizer(tokenizer, described, languages=LANGUAGES).vocab_size,
+            tie_embeddings=tie_embeddings,
+            pad_token_id=described.ids.pad,
         )
-        save_file(random_weights(model, seed=seed), directory / WEIGHTS_NAME)
+        save_file(random_weights(model, seed=seed, end=described.ids.end), directory / WEIGHTS_NAME)
         manifest = Manifest(
             format=BUNDLE,
             model=model,
             languages=LANGUAGES,
+            tokenizer=description or msgspec.UNSET,
             decoding=DecodingOptions(max_length=model.max_seq_len),
             made_by=Provenance(operation="random weights", options={"seed": seed}),
         )
@@ -117,13 +132,13 @@ def tiny_bundle(path: Path, *, seed: int = 17, tie_embeddings: bool = True) -> A
     return Artifact.open(path)
 
 
-def random_weights(model: ModelConfig, *, seed: int) -> dict[str, FloatArray]:
+def random_weights(model: ModelConfig, *, seed: int, end: int = LINGOLITE.ids.end) -> dict[str, FloatArray]:
     """Weights with the parameter names of a checkpoint, with which hypotheses vary and some of them end."""
     random = np.random.default_rng(seed)
-    weights = {"encoder.embedding.weight": _embedding(model, random)}
+    weights = {"encoder.embedding.weight": _embedding(model, random, end=end)}
     if not model.tie_embeddings:
-        weights["decoder.embedding.weight"] = _embedding(model, random)
-        weights["decoder.lm_head.weight"] = _embedding(model, random)
+        weights["decoder.embedding.weight"] = _embedding(model, random, end=end)
+        weights["decoder.lm_head.weight"] = _embedding(model, random, end=end)
     for stack, layers, attentions in (
         ("encoder", model.n_encoder_layers, ("self_attn",)),
         ("decoder", model.n_decoder_layers, ("self_attn", "cross_attn")),
@@ -159,7 +174,7 @@ def _norm(model: ModelConfig, random: np.random.Generator) -> FloatArray:
     return random.uniform(0.5, 1.5, model.d_model).astype(np.float32)
 
 
-def _embedding(model: ModelConfig, random: np.random.Generator) -> FloatArray:
+def _embedding(model: ModelConfig, random: np.random.Generator, *, end: int) -> FloatArray:
     drawn: FloatArray = random.standard_normal((model.vocab_size, model.d_model)).astype(np.float32)
-    drawn[EOS_ID] *= np.float32(_END_GAIN)
+    drawn[end] *= np.float32(_END_GAIN)
     return drawn / np.float32(model.d_model**0.5)

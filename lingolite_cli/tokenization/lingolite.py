@@ -67,6 +67,11 @@ class LingoLiteTokenizer:
         return self._languages
 
     @property
+    def language_ids(self) -> dict[str, int]:
+        """See `Tokenizer`."""
+        return dict(self._tags)
+
+    @property
     def control_ids(self) -> frozenset[int]:
         """See `Tokenizer`."""
         return frozenset(self._spelled_out)
@@ -81,10 +86,9 @@ class LingoLiteTokenizer:
         """See `Tokenizer`."""
         for language, place in zip(languages, (SOURCE_TAG, TARGET_TAG), strict=True):
             if self._names(place) or language not in self._languages:
-                self.language_id(language)
+                self._tag_id(language)
 
-    def language_id(self, language: str) -> int:
-        """See `Tokenizer`."""
+    def _tag_id(self, language: str) -> int:
         if language not in self._tags:
             raise LingoLiteError(
                 f"the model does not know the language `{language}`",
@@ -149,7 +153,7 @@ class LingoLiteTokenizer:
     def _ids(self, pieces: Iterable[str], languages: tuple[str, str]) -> list[int]:
         """Ids of a part of the frame."""
         tags = {SOURCE_TAG: languages[0], TARGET_TAG: languages[1]}
-        return [self.language_id(tags[piece]) if piece in tags else self._id(piece) for piece in pieces]
+        return [self._tag_id(tags[piece]) if piece in tags else self._id(piece) for piece in pieces]
 
     def _id(self, piece: str) -> int:
         return int(self._processor.PieceToId(piece))
@@ -169,7 +173,7 @@ class LingoLiteTokenizer:
         The last are all up to the first piece that is not written <…>, or is a byte <0x..>.
         """
         frame = self._description.frame
-        for piece in (*_special_pieces(self._description), *frame.pieces, *map(frame.tag, languages)):
+        for piece in (*special_pieces(self._description), *frame.pieces, *map(frame.tag, languages)):
             if self._has(piece):
                 yield self._id(piece), piece
         for id in range(self.vocab_size):
@@ -181,7 +185,7 @@ class LingoLiteTokenizer:
     def _language_tags(self, controls: dict[int, str]) -> dict[str, int]:
         """Ids of tags by language, in the order of ids."""
         frame = self._description.frame
-        others = {*_special_pieces(self._description), *frame.pieces}
+        others = {*special_pieces(self._description), *frame.pieces}
         found = {frame.tagged_language(piece): id for id, piece in controls.items() if piece not in others}
         return {language: id for language, id in found.items() if language is not None}
 
@@ -199,7 +203,7 @@ class LingoLiteTokenizer:
         return tuple(ids)
 
     def _check_control_tokens(self, path: Path) -> None:
-        special = _special_pieces(self._description)
+        special = special_pieces(self._description)
         others = dict.fromkeys(piece for piece in self._description.frame.pieces if piece not in special)
         for piece, id in {**special, **others}.items():
             seen = self._id(piece)
@@ -213,7 +217,7 @@ class LingoLiteTokenizer:
                 )
 
 
-def _special_pieces(description: TokenizerDescription) -> dict[str, int]:
+def special_pieces(description: TokenizerDescription) -> dict[str, int]:
     """Pieces of the special ids. A start that is padding or the end as well has no piece of its own."""
     ids = description.ids
     start = {} if ids.start in (ids.pad, ids.end) else {"<s>": ids.start}

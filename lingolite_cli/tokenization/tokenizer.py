@@ -60,6 +60,10 @@ class Tokenizer(Protocol):
         """Languages that a source can be framed for."""
 
     @property
+    def language_ids(self) -> dict[str, int]:
+        """Ids of tags by language, in the order of ids; only of languages that have one."""
+
+    @property
     def control_ids(self) -> frozenset[int]:
         """Ids of control tokens, which no text has."""
 
@@ -72,13 +76,6 @@ class Tokenizer(Protocol):
 
         Raises:
             LingoLiteError: a language is unknown.
-        """
-
-    def language_id(self, language: str) -> int:
-        """Id of a language's tag.
-
-        Raises:
-            LingoLiteError: the language has no tag.
         """
 
     def encode_source(self, text: str, languages: tuple[str, str], *, max_length: int) -> SourceIds:
@@ -111,7 +108,3 @@ class Tokenizer(Protocol):
         Raises:
             LingoLiteError: a language is unknown.
         """
-
-
-PAD_ID, BOS_ID, EOS_ID, UNK_ID = 0, 1, 2, 3
-FRAME_LENGTH = 5

@@ -1,6 +1,7 @@
 """Pairs as token ids, and the batches of an epoch.
 
-Owns the frame of training: the source as in translation, the decoder's input from `<s>`, its target up to `</s>`.
+Owns the frame of training: the source as in translation, the decoder's input from the start token, its target up to
+the end token.
 Shapes: N pairs, B rows of a batch, S and T its longest source and target.
 """
 
@@ -18,14 +19,21 @@ from torch import Tensor
 
 from lingolite_cli.corpora.pairs import BadRows, Pair, Text, TextReport, good_pairs, read_rows
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
+from lingolite_cli.tokenization.description import SpecialIds
+from lingolite_cli.tokenization.tokenizer import Tokenizer
 from lingolite_cli.training.options import TextOptions
 
 Ints = NDArray[np.int64]
 
 
 class Batch(NamedTuple):
-    """One batch: `source_ids` [B, S], `decoder_ids` [B, T] from `<s>`, `labels` [B, T] to `</s>`; padded with 0."""
+    """One batch, padded on the right, all int64.
+
+    Attributes:
+        source_ids: [B, S].
+        decoder_ids: [B, T], from the start token.
+        labels: [B, T], up to the end token.
+    """
 
     source_ids: Tensor
     decoder_ids: Tensor
@@ -47,9 +55,9 @@ class _Ragged:
     def row(self, index: int) -> NDArray[np.int32]:
         return self._ids[self._starts[index] : self._starts[index + 1]]
 
-    def padded(self, indices: Ints) -> Tensor:
-        """[B, longest] int64, padded with 0."""
-        ids = np.full((len(indices), int(self.lengths[indices].max())), PAD_ID, dtype=np.int64)
+    def padded(self, indices: Ints, pad_id: int) -> Tensor:
+        """[B, longest] int64."""
+        ids = np.full((len(indices), int(self.lengths[indices].max())), pad_id, dtype=np.int64)
         for position, index in enumerate(indices):
             row = self.row(int(index))
             ids[position, : len(row)] = row
@@ -61,7 +69,8 @@ class Examples:
 
     Args:
         sources: framed ids of each source.
-        targets: ids of each target, `</s>` at the end.
+        targets: ids of each target, the end token last.
+        ids: special ids of the tokenizer.
         shares: of each pair, how likely it is to be in an epoch; 1 for always.
         members: the pairs of an epoch before any is left out; an index may be there several times.
 
@@ -74,12 +83,14 @@ class Examples:
         sources: Sequence[Sequence[int]],
         targets: Sequence[Sequence[int]],
         *,
+        ids: SpecialIds,
         shares: Sequence[float],
         members: Sequence[int],
     ) -> None:
         if not members:
             raise LingoLiteError("no pair is left to train on", hint="see what was skipped, and why, in the warnings")
         self._sources, self._targets = _Ragged(sources), _Ragged(targets)
+        self.ids = ids
         self.shares = np.array(shares, dtype=np.float64)
         self.members: Ints = np.array(members, dtype=np.int64)
 
@@ -90,17 +101,18 @@ class Examples:
 
     @property
     def target_lengths(self) -> Ints:
-        """[N], `</s>` included."""
+        """[N], the end token included."""
         return self._targets.lengths
 
     def batch(self, indices: Ints) -> Batch:
         """The pairs `indices` [B] as tensors."""
-        labels = self._targets.padded(indices)
+        labels = self._targets.padded(indices, self.ids.pad)
         decoder_ids = labels.roll(1, dims=1)
-        decoder_ids[:, 0] = BOS_ID
-        # The last label of a longer row, `</s>`, is never read; that of a shorter one must be padding.
-        decoder_ids[decoder_ids == EOS_ID] = PAD_ID
-        return Batch(self._sources.padded(indices), decoder_ids, labels)
+        # The last label of a longer row, the end token, is never read; that of a shorter one must be padding. The start
+        # token comes after this: in some formats it is the end token.
+        decoder_ids[decoder_ids == self.ids.end] = self.ids.pad
+        decoder_ids[:, 0] = self.ids.start
+        return Batch(self._sources.padded(indices, self.ids.pad), decoder_ids, labels)
 
 
 def epoch_batches(examples: Examples, *, batch_tokens: int, seed: int, epoch: int) -> list[Ints]:
@@ -166,7 +178,7 @@ def read_examples(
     reader = _Reader(tokenizer, languages, max_tokens=min(options.max_tokens or positions, positions), options=options)
     for text in texts:
         reader.read(text)
-    return Examples(reader.sources, reader.targets, shares=reader.shares, members=reader.members), reader.reports
+    return reader.examples(reader.members), reader.reports
 
 
 def examples_of(
@@ -181,8 +193,7 @@ def examples_of(
     bad = BadRows(is_refused=False)
     for number, (source, target) in enumerate(zip(sources, targets, strict=True), start=1):
         reader.add(Pair(source, target, f"sentence {number}"), bad, short_share=1.0)
-    count = len(reader.sources)
-    return Examples(reader.sources, reader.targets, shares=reader.shares, members=range(count))
+    return reader.examples(range(len(reader.sources)))
 
 
 class _Reader:
@@ -191,6 +202,7 @@ class _Reader:
     ) -> None:
         self._tokenizer = tokenizer
         self._languages = languages
+        self._prefix = tokenizer.decoding_ids(languages).prefix
         self._max_tokens = max_tokens
         self._options = options
         self._known: dict[Text, range] = {}
@@ -205,6 +217,11 @@ class _Reader:
         if text not in self._known:
             self._known[text] = self._read_new(text)
         self.members.extend(self._known[text])
+
+    def examples(self, members: Sequence[int]) -> Examples:
+        """What was read, with the pairs `members` in an epoch."""
+        ids = self._tokenizer.description.ids
+        return Examples(self.sources, self.targets, ids=ids, shares=self.shares, members=members)
 
     def _read_new(self, text: Text) -> range:
         start, num_short = len(self.sources), self._num_short
@@ -226,7 +243,7 @@ class _Reader:
 
     def add(self, pair: Pair, bad: BadRows, *, short_share: float) -> None:
         source = self._tokenizer.encode_source(pair.source, self._languages, max_length=self._max_tokens)
-        target = [*self._tokenizer.encode(pair.target), EOS_ID]
+        target = [*self._prefix, *self._tokenizer.encode(pair.target), self._tokenizer.description.ids.end]
         if source.is_truncated or len(target) > self._max_tokens:
             bad.add("over-long", pair.where)
             return

@@ -13,18 +13,18 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lingolite_cli.environment import cpu_features
 from lingolite_cli.errors import LingoLiteError, did_you_mean
-from lingolite_cli.tokenization.tokenizer import PAD_ID
 from lingolite_cli.training.options import TrainingOptions
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+def cross_entropy(logits: Tensor, labels: Tensor, *, pad_id: int, label_smoothing: float = 0.0) -> Tensor:
     """Sum over the real labels of the cross-entropy, in nats, with label smoothing (Szegedy et al. 2016, section 7).
 
     Each label has probability 1 - ε + ε / V, every other token ε / V.
 
     Args:
         logits: [B, T, V].
-        labels: [B, T] int64; 0 is padding and counts nothing.
+        labels: [B, T] int64.
+        pad_id: the label that is padding and counts nothing.
         label_smoothing: ε.
 
     Returns:
@@ -33,7 +33,7 @@ def cross_entropy(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.
     return F.cross_entropy(
         logits.float().flatten(0, 1),
         labels.flatten(),
-        ignore_index=PAD_ID,
+        ignore_index=pad_id,
         label_smoothing=label_smoothing,
         reduction="sum",
     )

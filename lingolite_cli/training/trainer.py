@@ -218,8 +218,8 @@ class Trainer:
         batch = batch.to(self._device)
         with reduced_precision(self._device, is_bfloat16=self._is_bfloat16):
             logits = self._model(batch.source_ids, batch.decoder_ids)
-        smoothing = self._options.label_smoothing
-        loss: Tensor = cross_entropy(logits, batch.labels, label_smoothing=smoothing) / num_tokens
+        smoothing, pad_id = self._options.label_smoothing, self._examples.ids.pad
+        loss: Tensor = cross_entropy(logits, batch.labels, pad_id=pad_id, label_smoothing=smoothing) / num_tokens
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.item()
 

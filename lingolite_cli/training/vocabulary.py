@@ -1,4 +1,4 @@
-"""SentencePiece training in the format that `lingolite_cli.tokenization.tokenizer` reads."""
+"""SentencePiece training in LingoLite's own format, which `lingolite_cli.tokenization.lingolite` reads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import sentencepiece
 
 from lingolite_cli.corpora.pairs import BadRows, Text, good_pairs, read_rows
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from lingolite_cli.tokenization.description import LINGOLITE
+from lingolite_cli.tokenization.lingolite import special_pieces
 
 _MAX_SENTENCES = 1_000_000
 
@@ -27,6 +28,8 @@ def train_tokenizer(texts: Iterable[Text], path: Path, *, languages: Sequence[st
         LingoLiteError: the text has too few different pieces for `vocab_size`, or it is too small for the bytes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    ids, frame = LINGOLITE.ids, LINGOLITE.frame
+    fixed = [piece for piece in frame.pieces if piece not in special_pieces(LINGOLITE)]
     try:
         with path.open("wb") as stream:
             sentencepiece.SentencePieceTrainer.train(
@@ -36,11 +39,11 @@ def train_tokenizer(texts: Iterable[Text], path: Path, *, languages: Sequence[st
                 vocab_size=vocab_size,
                 character_coverage=1.0,
                 byte_fallback=True,
-                pad_id=PAD_ID,
-                bos_id=BOS_ID,
-                eos_id=EOS_ID,
-                unk_id=UNK_ID,
-                user_defined_symbols=["<src>", "<tgt>", *(f"<{language}>" for language in languages)],
+                pad_id=ids.pad,
+                bos_id=ids.start,
+                eos_id=ids.end,
+                unk_id=ids.unknown,
+                user_defined_symbols=[*fixed, *map(frame.tag, languages)],
                 input_sentence_size=_MAX_SENTENCES,
                 shuffle_input_sentence=True,
                 num_threads=1,

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, IntArray
     from lingolite_cli.decoding.hypothesis import Hypothesis
     from lingolite_cli.decoding.options import DecodingOptions
+    from lingolite_cli.tokenization.description import DecodingIds
 
-CAPABILITIES = frozenset({"translate", "submit"})
+CAPABILITIES = frozenset({"submit"})
 _MODULE = "lingolite_cli.workers.worker"
 
 
@@ -72,7 +73,7 @@ def open_backend(
 
 
 class WorkerPool:
-    """Workers that search batches, one at a time each. Declares `translate`, and `submit` for batches to be queued.
+    """Workers that search batches, one at a time each. Declares `submit`: batches are queued.
 
     Each has its next batch before it is done with one, so that it need not wait for this process, which has no
     processor to itself when there are as many workers as processors.
@@ -109,17 +110,11 @@ class WorkerPool:
         self.warnings = tuple(opened[0].warnings)
 
     def submit(
-        self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions
+        self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions, ids: DecodingIds
     ) -> Future[list[list[Hypothesis]]]:
         """Queue a batch; see `lingolite_cli.decoding.search.search` for its result and the arguments."""
-        sources = [ids[mask].tolist() for ids, mask in zip(source_ids, source_mask, strict=True)]
-        return self._threads.submit(self._search, Search(sources=sources, options=options))
-
-    def translate(
-        self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions
-    ) -> list[list[Hypothesis]]:
-        """Search a batch now; see `lingolite_cli.plugins.interfaces.TranslateBackend`."""
-        return self.submit(source_ids, source_mask, options).result()
+        sources = [row[mask].tolist() for row, mask in zip(source_ids, source_mask, strict=True)]
+        return self._threads.submit(self._search, Search(sources=sources, options=options, ids=ids))
 
     @property
     def peak_memory_mb(self) -> float | None:

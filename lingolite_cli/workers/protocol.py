@@ -8,6 +8,7 @@ import msgspec
 
 from lingolite_cli.decoding.hypothesis import Hypothesis
 from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.tokenization.description import DecodingIds
 from lingolite_cli.workers.channel import Failed
 
 
@@ -26,10 +27,11 @@ class Open(_Message, tag="open", frozen=True, kw_only=True):
 
 
 class Search(_Message, tag="search", frozen=True, kw_only=True):
-    """Translate a batch: the ids of each framed source."""
+    """Translate a batch: the ids of each framed source, without padding."""
 
     sources: list[list[int]]
     options: DecodingOptions
+    ids: DecodingIds
 
 
 Request = Open | Search

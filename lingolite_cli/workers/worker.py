@@ -34,7 +34,13 @@ class Worker:
         from lingolite_cli.decoding.batching import pad
         from lingolite_cli.decoding.search import search
 
-        found = search(self._backend, *pad(request.sources), options=request.options, capabilities=self._capabilities)
+        found = search(
+            self._backend,
+            *pad(request.sources, request.ids.pad),
+            ids=request.ids,
+            options=request.options,
+            capabilities=self._capabilities,
+        )
         return Found(hypotheses=found, peak_memory_mb=peak_memory_mb())
 
 

@@ -15,7 +15,6 @@ from lingolite_cli.decoding.hypothesis import Hypothesis, scored
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.tokenization.opening import open_tokenizer
-from lingolite_cli.tokenization.tokenizer import EOS_ID
 from lingolite_ctranslate2.options import CTranslate2Options
 
 if TYPE_CHECKING:
@@ -47,7 +46,8 @@ class CTranslate2Backend:
                 f"inter_threads {options.inter_threads} is more than the {threads} threads to share",
                 hint=f"pass --threads {options.inter_threads}, or a smaller inter_threads",
             )
-        self._pieces = open_tokenizer(artifact).pieces
+        tokenizer = open_tokenizer(artifact)
+        self._pieces, self._description = tokenizer.pieces, tokenizer.description
         self._ids = {piece: id for id, piece in enumerate(self._pieces)}
         self._num_parts = options.inter_threads
         try:
@@ -75,8 +75,8 @@ class CTranslate2Backend:
         exact. When more of them end at the last step than the beam has room for, CTranslate2 keeps the most probable,
         so that lower ranks of `n_best` may differ.
 
-        Where `min_length` keeps `</s>` out, CTranslate2 shares its probability among the other tokens: greedy tokens
-        are the same, scores are higher.
+        Where `min_length` keeps the end token out, CTranslate2 shares its probability among the other tokens: greedy
+        tokens are the same, scores are higher.
 
         Args:
             source_ids: [B, S] int64, padded on the right.
@@ -84,8 +84,16 @@ class CTranslate2Backend:
             options: all but `min_length` together with beams.
 
         Raises:
-            LingoLiteError: `min_length` together with beams, or CTranslate2 computed NaN.
+            LingoLiteError: `min_length` or tokens that are never generated together with beams, or CTranslate2 computed
+                NaN.
         """
+        barred = [[self._pieces[id]] for id in self._description.never_generated]
+        if options.beam_size > 1 and barred:
+            raise LingoLiteError(
+                "backend `ctranslate2` cannot keep tokens from being generated in a beam search: CTranslate2 spreads "
+                "their probability over the other tokens, and so ranks beams by other scores",
+                hint="pass beam_size 1, or take another backend",
+            )
         if options.beam_size > 1 and options.min_length > 0:
             raise LingoLiteError(
                 f"backend `ctranslate2` has no min_length ({options.min_length}) for beams: CTranslate2 spreads the "
@@ -101,6 +109,7 @@ class CTranslate2Backend:
             max_input_length=0,
             max_decoding_length=options.max_length,
             min_decoding_length=options.min_length,
+            suppress_sequences=barred,
             return_end_token=True,
             return_scores=True,
         )
@@ -125,7 +134,7 @@ class CTranslate2Backend:
                 exit_code=ExitCode.PLUGIN,
             )
         tokens = tuple(self._ids[piece] for piece in pieces)
-        return scored(tokens, log_probability, alpha=alpha, is_finished=tokens[-1] == EOS_ID)
+        return scored(tokens, log_probability, alpha=alpha, is_finished=tokens[-1] == self._description.ids.end)
 
 
 def _compute_type(options: CTranslate2Options, artifact: Artifact) -> str:

@@ -52,7 +52,8 @@ class CTranslate2Exporter:
             LingoLiteError: CTranslate2 cannot carry the bundle.
         """
         weights = Weights.read(source)
-        spec = transformer_spec(weights, source.manifest.model, open_tokenizer(source).pieces)
+        tokenizer = open_tokenizer(source)
+        spec = transformer_spec(weights, source.manifest.model, tokenizer.pieces, ids=tokenizer.description.ids)
         spec.save(str(directory))
         details = ExportDetails(
             weights=weights.kind,

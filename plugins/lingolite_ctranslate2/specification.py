@@ -13,19 +13,20 @@ from ctranslate2 import specs
 
 from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.architecture.rotary import BASE
-from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, UNK_ID
+from lingolite_cli.tokenization.description import SpecialIds
 from lingolite_ctranslate2.weights import Matrix, Weights
 
 RMS_NORM_EPSILON = 1e-6
 
 
-def transformer_spec(weights: Weights, config: ModelConfig, pieces: Sequence[str]) -> Any:
+def transformer_spec(weights: Weights, config: ModelConfig, pieces: Sequence[str], *, ids: SpecialIds) -> Any:
     """The specification of a whole model, checked and ready to be saved.
 
     Args:
         weights: of the bundle.
         config: the shape of the model.
         pieces: the vocabulary, in the order of ids.
+        ids: special ids, which CTranslate2 knows by their pieces.
 
     Raises:
         LingoLiteError: a tensor is missing.
@@ -33,9 +34,9 @@ def transformer_spec(weights: Weights, config: ModelConfig, pieces: Sequence[str
     spec = specs.TransformerSpec(_encoder(weights, config), _decoder(weights, config))
     spec.register_source_vocabulary(list(pieces))
     spec.register_target_vocabulary(list(pieces))
-    spec.config.unk_token = pieces[UNK_ID]
-    spec.config.bos_token = spec.config.decoder_start_token = pieces[BOS_ID]
-    spec.config.eos_token = pieces[EOS_ID]
+    spec.config.unk_token = pieces[ids.unknown]
+    spec.config.bos_token = spec.config.decoder_start_token = pieces[ids.start]
+    spec.config.eos_token = pieces[ids.end]
     spec.config.layer_norm_epsilon = RMS_NORM_EPSILON
     spec.validate()
     spec.optimize()  # without quantization it only stores equal arrays once: those of a tied embedding

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from lingolite_cli.artifact import MANIFEST_NAME, SHORTLIST_NAME, TOKENIZER_NAME, Artifact
+from lingolite_cli.tokenization.description import SOURCE_TAG, TARGET_TAG, TokenizerDescription
 from lingolite_cli.tokenization.opening import open_tokenizer
-from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, UNK_ID
 from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.interface import Value
 
@@ -79,10 +79,12 @@ def source_frame(source: Artifact, max_seq_len: int) -> SourceFrame:
     Raises:
         LingoLiteError: the bundle's tokenizer cannot be read, or the frame alone is longer than `max_seq_len`.
     """
-    languages = source.manifest.languages
+    languages, frame = source.manifest.languages, source.manifest.tokenizer_description.frame
     pair = (languages[0], languages[-1])
+    tags = {SOURCE_TAG: frame.tag("SOURCE LANGUAGE"), TARGET_TAG: frame.tag("TARGET LANGUAGE")}
+    pieces = (*frame.source_prefix, "… text …", *frame.source_suffix)
     return SourceFrame(
-        pieces=["<src>", "<SOURCE LANGUAGE>", "… text …", "</s>", "<tgt>", "<TARGET LANGUAGE>"],
+        pieces=[tags.get(piece, piece) for piece in pieces],
         example=f"an empty text from {pair[0]} to {pair[1]}",
         example_ids=open_tokenizer(source).encode_source("", pair, max_length=max_seq_len).ids,
         too_long=f"cut the text so that the frame and the text together have at most {max_seq_len} ids",
@@ -103,6 +105,7 @@ def _config(
     source: Artifact, details: OnnxExportDetails, frame: SourceFrame, described: ProfileDescription, directory: Path
 ) -> ExportConfig:
     tokenizer = open_tokenizer(source)
+    special, tags = tokenizer.description.ids, tokenizer.language_ids
     model = source.manifest.model
     languages = source.manifest.languages
     return ExportConfig(
@@ -121,16 +124,27 @@ def _config(
             "head_dim": model.head_dim,
             "d_ff": model.d_ff,
         },
-        special_ids={"pad": model.pad_token_id, "bos": BOS_ID, "eos": EOS_ID, "unk": UNK_ID},
-        language_ids={language: tokenizer.language_id(language) for language in languages},
+        special_ids={"pad": model.pad_token_id, "bos": special.start, "eos": special.end, "unk": special.unknown},
+        language_ids={language: tags[language] for language in languages if language in tags},
         source_frame=frame,
         graphs=described.graphs,
         dimensions=described.dimensions,
-        decoding_steps=described.decoding_steps,
+        decoding_steps=[*described.decoding_steps, *_target_steps(tokenizer.description)],
         decoding_defaults=msgspec.to_builtins(source.manifest.decoding),
         arithmetic=described.arithmetic,
         cpu_note=described.cpu_note,
     )
+
+
+def _target_steps(description: TokenizerDescription) -> list[str]:
+    """What decoding needs beyond LingoLite's own format."""
+    prefix, never = description.frame.target_prefix, description.never_generated
+    tags = {TARGET_TAG: description.frame.tag("TARGET LANGUAGE"), SOURCE_TAG: description.frame.tag("SOURCE LANGUAGE")}
+    pieces = " ".join(tags.get(piece, piece) for piece in prefix)
+    return [
+        *([f"after `bos` feed {pieces}, whatever the logits are; the translation begins after them"] if prefix else []),
+        *([f"never choose the ids {', '.join(map(str, never))}"] if never else []),
+    ]
 
 
 def _files(directory: Path, graph_files: dict[str, str]) -> dict[str, str]:

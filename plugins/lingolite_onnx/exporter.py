@@ -16,7 +16,6 @@ from lingolite_cli.artifact import ONNX as ONNX_FORMAT
 from lingolite_cli.artifact import SHORTLIST_NAME, Artifact, Product
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.shortlist.shortlist import Shortlist, read_shortlist
-from lingolite_cli.tokenization.tokenizer import FRAME_LENGTH
 from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.export_config import source_frame, write_export_config
@@ -105,10 +104,11 @@ class OnnxExporter:
     def _positions(self, source: Artifact) -> int:
         """Rows of the rotary tables."""
         limit, wanted = source.manifest.model.max_seq_len, self._options.max_seq_len
-        if wanted is not None and not FRAME_LENGTH < wanted <= limit:
+        num_framing = source.manifest.tokenizer_description.frame.num_source_tokens
+        if wanted is not None and not num_framing < wanted <= limit:
             raise LingoLiteError(
                 f"cannot export max_seq_len {wanted}: the model has {limit} positions, and the frame around a source "
-                f"takes {FRAME_LENGTH}",
-                hint=f"pass --max-seq-len with {FRAME_LENGTH + 1} to {limit}, or leave it out",
+                f"takes {num_framing}",
+                hint=f"pass --max-seq-len with {num_framing + 1} to {limit}, or leave it out",
             )
         return wanted or limit

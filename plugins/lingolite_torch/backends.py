@@ -25,7 +25,6 @@ from lingolite_cli.artifact import (
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import KVCache, LayerCache, load_model
 from lingolite_cli.model.int8 import is_int_mm_exact
-from lingolite_cli.tokenization.tokenizer import BOS_ID
 from lingolite_torch.device import find_device
 from lingolite_torch.options import TorchOptions
 
@@ -45,6 +44,7 @@ class _TorchBackend:
                 hint="choose a backend for this format with `lingolite plugins list`",
             )
         self.warnings: list[str] = []
+        self._start = artifact.manifest.tokenizer_description.ids.start
         self._device = find_device(options.device)
         torch.set_num_threads(threads)
         self._model = load_model(artifact).to(self._device)
@@ -59,7 +59,7 @@ class _TorchBackend:
         """See `lingolite_cli.plugins.interfaces.ScoringBackend`."""
         encoder_output, mask = self._encode(source_ids, source_mask)
         targets = self._tensor(target_ids)
-        shifted = torch.cat((torch.full_like(targets[:, :1], BOS_ID), targets[:, :-1]), dim=1)
+        shifted = torch.cat((torch.full_like(targets[:, :1], self._start), targets[:, :-1]), dim=1)
         logits, _ = self._model.decoder(shifted, encoder_output, mask)
         rows = logits.gather(2, targets[..., None])[..., 0] - logits.logsumexp(dim=2)
         return _array(rows)

@@ -25,6 +25,7 @@ from models import MODELS
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.runs.results import effort
+from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.views.benchmark_plot import figure
 from lingolite_cli.views.charts import check_plot_target
 
@@ -143,7 +144,7 @@ def _seconds(engine: Exported, backend: Any, work: Work) -> float:
     ids = random.integers(_FIRST_WORD, engine.artifact.manifest.model.vocab_size // 4, shape)
     options = DecodingOptions(min_length=work.target, max_length=work.target)
     started = time.perf_counter()
-    search(backend, ids, np.ones(shape, np.bool_), options=options, capabilities=engine.capabilities)
+    search(backend, ids, np.ones(shape, np.bool_), ids=IDS, options=options, capabilities=engine.capabilities)
     return time.perf_counter() - started
 
 

@@ -24,8 +24,7 @@ from lingolite_cli.artifact import (
     atomic_directory,
     write_manifest,
 )
-from lingolite_cli.testing.tiny import random_weights
-from lingolite_cli.tokenization.tokenizer import EOS_ID
+from lingolite_cli.testing.tiny import IDS, random_weights
 
 STARTER = Path(__file__).resolve().parent.parent.parent / "recipes" / "starter-en-da"
 MODELS = ("starter", *PRESETS)
@@ -49,7 +48,7 @@ def _random_bundle(config: ModelConfig, path: Path) -> None:
         (directory / TOKENIZER_NAME).write_bytes(_tokenizer(config.vocab_size))
         weights = random_weights(config, seed=_SEED)
         projection = "encoder.embedding" if config.tie_embeddings else "decoder.lm_head"
-        weights[f"{projection}.weight"][EOS_ID] = 0  # a logit of 0, which thousands of others are above
+        weights[f"{projection}.weight"][IDS.end] = 0  # a logit of 0, which thousands of others are above
         save_file(weights, directory / WEIGHTS_NAME)
         manifest = Manifest(
             format=BUNDLE,

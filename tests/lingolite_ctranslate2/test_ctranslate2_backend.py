@@ -23,6 +23,7 @@ from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.runs.results import VerifyResult
 from lingolite_cli.testing.forward import framed_sources
 from lingolite_cli.testing.routes import convert
+from lingolite_cli.testing.tiny import IDS
 
 ctranslate2 = pytest.importorskip("ctranslate2", reason='CTranslate2 is not installed: pip install -e ".[ctranslate2]"')
 
@@ -40,7 +41,9 @@ def opened(artifact: Artifact, *, backend: str = "ctranslate2", threads: int = 1
 
 def found_by(backend: Any, artifact: Artifact, options: DecodingOptions) -> list[list[Hypothesis]]:
     capabilities = frozenset({"translate"} if hasattr(backend, "translate") else ())
-    found = search(backend, *pad(framed_sources(artifact)), options=options, capabilities=capabilities)
+    found = search(
+        backend, *pad(framed_sources(artifact), IDS.pad), ids=IDS, options=options, capabilities=capabilities
+    )
     backend.close()
     return found
 

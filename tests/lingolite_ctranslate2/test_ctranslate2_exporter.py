@@ -34,6 +34,7 @@ from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing import LANGUAGES, SENTENCES, tiny_bundle
 from lingolite_cli.testing.forward import framed_sources
 from lingolite_cli.testing.routes import convert
+from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.tokenization.opening import open_tokenizer
 
 ctranslate2 = pytest.importorskip("ctranslate2", reason='CTranslate2 is not installed: pip install -e ".[ctranslate2]"')
@@ -165,7 +166,9 @@ def translations(artifact: Artifact, backend: str) -> list[tuple[int, ...]]:
     loaded = load_registry().resolve("backend", backend)
     made = loaded.create(artifact, threads=1)
     options = DecodingOptions(max_length=20)
-    found = search(made, *pad(framed_sources(artifact)), options=options, capabilities=loaded.spec.capabilities)
+    found = search(
+        made, *pad(framed_sources(artifact), IDS.pad), ids=IDS, options=options, capabilities=loaded.spec.capabilities
+    )
     made.close()
     return [hypotheses[0].tokens for hypotheses in found]
 

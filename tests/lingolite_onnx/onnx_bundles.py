@@ -35,9 +35,8 @@ from lingolite_cli.artifact import (
 )
 from lingolite_cli.shortlist.shortlist import NO_TOKEN, Details, Shortlist
 from lingolite_cli.testing import tiny_tokenizer
-from lingolite_cli.testing.tiny import random_weights
+from lingolite_cli.testing.tiny import IDS, random_weights
 from lingolite_cli.tokenization.opening import read_tokenizer
-from lingolite_cli.tokenization.tokenizer import EOS_ID
 from lingolite_cli.weights.groups import quantize_groups
 
 Tensors: TypeAlias = dict[str, npt.NDArray[Any]]
@@ -110,7 +109,7 @@ def shortlist_of(bundle: Artifact, *, every: int = 3) -> Shortlist:
         details=Details(
             languages=("en", "da"), tokenizer=sha256_file(bundle.tokenizer_path), method="by hand", num_pairs=1
         ),
-        frequent=np.unique(np.append(ids[::every], EOS_ID)).astype(np.int32),
+        frequent=np.unique(np.append(ids[::every], IDS.end)).astype(np.int32),
         candidates=np.stack([ids, np.where(ids % 2, (ids * 7 + 1) % len(ids), NO_TOKEN)], axis=1).astype(np.int32),
     )
 

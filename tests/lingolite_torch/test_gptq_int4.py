@@ -14,13 +14,14 @@ from lingolite_cli.artifact import Artifact
 from lingolite_cli.decoding.batching import pad
 from lingolite_cli.testing import SENTENCES
 from lingolite_cli.testing.forward import framed_sources
+from lingolite_cli.testing.tiny import IDS
 
 Command = Callable[..., Outcome]
 
 
 def encoded(path: Path, sources: list[list[int]]) -> np.ndarray:
     """What the encoder makes of real source tokens."""
-    ids, mask = (torch.from_numpy(array) for array in pad(sources))
+    ids, mask = (torch.from_numpy(array) for array in pad(sources, IDS.pad))
     with torch.inference_mode():
         return load_bundle(path).encoder(ids, mask)[mask].numpy()
 

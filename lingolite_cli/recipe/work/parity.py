@@ -58,7 +58,8 @@ def measure_step_parity(
     Returns:
         The figures, and what users must know of the candidate's backend before they trust them.
     """
-    tokenizers = [side.artifact.manifest.files[TOKENIZER_NAME] for side in (reference, candidate)]
+    manifests = [side.artifact.manifest for side in (reference, candidate)]
+    tokenizers = [(manifest.files[TOKENIZER_NAME], manifest.tokenizer_description) for manifest in manifests]
     if tokenizers[0] != tokenizers[1]:
         return None, [
             f"parity was not measured: the two artifacts have different tokenizers; {_differ(reference, candidate)}"
@@ -135,5 +136,6 @@ def _text(reference: EvaluatedSystem, candidate: EvaluatedSystem, languages: tup
         reference_tokens=reference.tokens,
         candidate_tokens=candidate.tokens,
         candidate_positions=fewer,
+        ids=tokenizer.decoding_ids(languages),
         pieces=tokenizer.pieces,
     )

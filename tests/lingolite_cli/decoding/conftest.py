@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from lingolite_cli.testing import tiny_tokenizer
+from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.tokenization.opening import read_tokenizer
-from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, Tokenizer
+from lingolite_cli.tokenization.tokenizer import Tokenizer
 
 VOCAB_SIZE = 7
 
@@ -75,7 +76,7 @@ class Oracle:
 
     def gains(self, tokens: Prefix) -> np.ndarray:
         """[V] float64 log-probabilities of the token after `tokens`."""
-        logits = self._logits_of(self._source, (BOS_ID, *tokens)).astype(np.float64)
+        logits = self._logits_of(self._source, (IDS.start, *tokens)).astype(np.float64)
         return logits - np.log(np.exp(logits).sum())
 
     def log_probability(self, tokens: Prefix) -> float:
@@ -91,10 +92,10 @@ class Oracle:
         return sorted(scored, key=lambda pair: -pair[0])
 
     def _possible(self, max_length: int, min_length: int) -> Iterator[Prefix]:
-        others = [id for id in range(VOCAB_SIZE) if id != EOS_ID]
+        others = [id for id in range(VOCAB_SIZE) if id != IDS.end]
         for length in range(max_length):
             if length >= min_length:
-                yield from ((*tokens, EOS_ID) for tokens in product(others, repeat=length))
+                yield from ((*tokens, IDS.end) for tokens in product(others, repeat=length))
         yield from product(others, repeat=max_length)
 
 
@@ -103,7 +104,7 @@ def hashed_logits(seed: int, *, end_bonus: float = 0.0) -> LogitsOf:
 
     def logits_of(source: Prefix, prefix: Prefix) -> np.ndarray:
         logits = np.random.default_rng([seed, *source, 1000, *prefix]).normal(0, 1.5, VOCAB_SIZE)
-        logits[EOS_ID] += end_bonus
+        logits[IDS.end] += end_bonus
         return logits.astype(np.float32)
 
     return logits_of

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lingolite_cli.decoding.batching import batches, pad
+from lingolite_cli.testing.tiny import IDS
 
 LENGTHS = [9, 3, 12, 3, 5, 8, 1, 4, 12, 30, 7]
 
@@ -39,7 +40,7 @@ def test_no_sentence_is_no_batch() -> None:
 
 
 def test_padding_is_on_the_right_and_masked() -> None:
-    ids, mask = pad([[7, 8, 9], [5], [6, 4]])
+    ids, mask = pad([[7, 8, 9], [5], [6, 4]], IDS.pad)
     assert ids.tolist() == [[7, 8, 9], [5, 0, 0], [6, 4, 0]]
     assert mask.tolist() == [[True] * 3, [True, False, False], [True, True, False]]
     assert ids.dtype == np.int64

@@ -10,7 +10,7 @@ import pytest
 from lingolite_cli.decoding.forced import forced_steps, target_log_probabilities
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
-from lingolite_cli.tokenization.tokenizer import BOS_ID
+from lingolite_cli.testing.tiny import IDS
 
 TARGETS = [(4, 5, 2), (6,), (3, 3, 3, 3, 2), (2,), (5, 0, 6, 4)]
 
@@ -24,7 +24,9 @@ class Forced(NamedTuple):
 
 def force_decode(backend, source_ids, source_mask, *, targets) -> list[Forced]:
     seen: list[Forced] = [Forced((), ())] * len(targets)
-    for position, rows, tokens, logits in map(fields, forced_steps(backend, source_ids, source_mask, targets=targets)):
+    for position, rows, tokens, logits in map(
+        fields, forced_steps(backend, source_ids, source_mask, targets=targets, ids=IDS)
+    ):
         for row, token, row_logits in zip(rows.tolist(), tokens.tolist(), logits, strict=True):
             assert (len(seen[row].best_ids), token) == (position, targets[row][position])
             best = int(row_logits.argmax())
@@ -42,7 +44,7 @@ def test_each_position_is_compared_with_the_logits_there(table, hashed, sources,
     logits_of = hashed(seed)
     forced = force_decode(table(logits_of), *sources, targets=TARGETS)
     for ids, mask, target, seen in zip(*sources, TARGETS, forced, strict=True):
-        rows = [logits_of(tuple(ids[mask].tolist()), (BOS_ID, *target[:index])) for index in range(len(target))]
+        rows = [logits_of(tuple(ids[mask].tolist()), (IDS.start, *target[:index])) for index in range(len(target))]
         assert seen.best_ids == tuple(int(row.argmax()) for row in rows)
         margins = [row.max() - row[token] for row, token in zip(rows, target, strict=True)]
         np.testing.assert_allclose(seen.margins, margins, rtol=0, atol=1e-6)
@@ -50,7 +52,7 @@ def test_each_position_is_compared_with_the_logits_there(table, hashed, sources,
 
 def test_a_backends_own_hypotheses_have_no_margin(table, hashed, sources) -> None:
     backend = table(hashed(4, end_bonus=1.0))
-    targets = [found[0].tokens for found in search(backend, *sources, options=DecodingOptions(max_length=8))]
+    targets = [found[0].tokens for found in search(backend, *sources, ids=IDS, options=DecodingOptions(max_length=8))]
     forced = force_decode(backend, *sources, targets=targets)
     assert [seen.best_ids for seen in forced] == targets
     assert {margin for seen in forced for margin in seen.margins} == {0.0}
@@ -77,10 +79,10 @@ def test_an_empty_target_is_refused_before_the_model_runs(table, hashed, sources
 
 def test_log_probabilities_are_those_of_each_token_after_the_ones_before(table, hashed, sources) -> None:
     logits_of = hashed(2)
-    found = target_log_probabilities(table(logits_of), *sources, targets=TARGETS, capabilities=frozenset())
+    found = target_log_probabilities(table(logits_of), *sources, targets=TARGETS, ids=IDS, capabilities=frozenset())
     for ids, mask, target, seen in zip(*sources, TARGETS, found, strict=True):
         assert len(seen) == len(target)
         for index, token in enumerate(target):
-            logits = logits_of(tuple(ids[mask].tolist()), (BOS_ID, *target[:index])).astype(np.float64)
+            logits = logits_of(tuple(ids[mask].tolist()), (IDS.start, *target[:index])).astype(np.float64)
             expected = logits[token] - np.log(np.exp(logits).sum())
             np.testing.assert_allclose(seen[index], expected, rtol=0, atol=1e-6)

@@ -18,8 +18,10 @@ from lingolite_cli.decoding.search import search
 from lingolite_cli.decoding.translator import WINDOW_BATCHES, Translation, Translator
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.testing import SENTENCES
+from lingolite_cli.testing.tiny import IDS
+from lingolite_cli.tokenization.description import DecodingIds
 from lingolite_cli.tokenization.opening import read_tokenizer
-from lingolite_cli.tokenization.tokenizer import EOS_ID, Tokenizer
+from lingolite_cli.tokenization.tokenizer import Tokenizer
 
 LANGUAGES = ("en", "da")
 POSITIONS = 40
@@ -33,7 +35,7 @@ def echo(table, tokenizer: Tokenizer):
         body = source[2:-3]
         position = len(prefix) - 1
         logits = np.zeros(tokenizer.vocab_size)
-        logits[body[position] if position < len(body) else EOS_ID] = 25.0
+        logits[body[position] if position < len(body) else IDS.end] = 25.0
         logits[50] += 20.0
         return logits
 
@@ -79,10 +81,12 @@ class Pool:
         self.backend = backend
         self.shapes: list[tuple[int, ...]] = []
 
-    def submit(self, source_ids: np.ndarray, source_mask: np.ndarray, options: DecodingOptions) -> Future:
+    def submit(
+        self, source_ids: np.ndarray, source_mask: np.ndarray, options: DecodingOptions, ids: DecodingIds
+    ) -> Future:
         self.shapes.append(source_ids.shape)
         done: Future = Future()
-        done.set_result(search(self.backend, source_ids, source_mask, options=options))
+        done.set_result(search(self.backend, source_ids, source_mask, ids=ids, options=options))
         return done
 
 
@@ -184,7 +188,7 @@ def test_a_source_beyond_the_positions_is_cut_and_said_to_be(translator, tokeniz
     [cut] = translator().translate([text])
     assert cut.is_truncated
     assert cut.num_source_tokens == len(tokenizer.encode(text)) + 5
-    assert cut.tokens == (*tokenizer.encode(text)[: POSITIONS - 5], EOS_ID)
+    assert cut.tokens == (*tokenizer.encode(text)[: POSITIONS - 5], IDS.end)
     assert cut.is_finished
 
 

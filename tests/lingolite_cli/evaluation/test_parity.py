@@ -19,8 +19,9 @@ from lingolite_cli.evaluation.parity_measurement import ParitySettings, ParityTe
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing import LANGUAGES, SENTENCES
 from lingolite_cli.testing.routes import follow
+from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.tokenization.opening import open_tokenizer
-from lingolite_cli.tokenization.tokenizer import BOS_ID, Tokenizer
+from lingolite_cli.tokenization.tokenizer import Tokenizer
 
 TEXTS = [*SENTENCES[:3], "", *SENTENCES[3:]]
 
@@ -66,6 +67,7 @@ def text_of(tokenizer: Tokenizer, bundles: dict[str, Artifact], reference: list,
         reference_tokens=reference,
         candidate_tokens=own,
         candidate_positions=model.max_seq_len,
+        ids=IDS,
         pieces=tokenizer.pieces,
     )
     return msgspec.structs.replace(whole, **changes)
@@ -84,7 +86,7 @@ def by_hand(backend, text: ParityText) -> ByHand:
     sentences, positions, tokens, rows = [], [], [], []
     for index, (source, target) in enumerate(zip(text.candidate_sources, text.reference_tokens, strict=True)):
         state = backend.encode(np.array([source]), np.ones((1, len(source)), np.bool_))
-        for position, (fed, expected) in enumerate(zip((BOS_ID, *target[:-1]), target, strict=False)):
+        for position, (fed, expected) in enumerate(zip((IDS.start, *target[:-1]), target, strict=False)):
             rows.append(backend.step(state, np.array([fed])).copy()[0])
             sentences.append(index)
             positions.append(position)
@@ -186,6 +188,7 @@ def test_a_sample_has_all_lengths_and_the_longest_and_depends_on_the_seed() -> N
         reference_tokens=[(7,) * (length if length > 1 else 0) for length in lengths],
         candidate_tokens=[],
         candidate_positions=512,
+        ids=IDS,
         pieces=[],
     )
     drawn = [draw_sample(text, ParitySettings(sample=20, seed=seed)) for seed in (0, 0, 1)]
@@ -209,6 +212,7 @@ def test_tokens_beyond_the_candidates_positions_count_as_missed(backends, bundle
             msgspec.structs.replace(
                 text,
                 candidate_positions=positions,
+                ids=IDS,
                 candidate_sources=[source[:positions] for source in text.reference_sources],
             ),
             reference=backends["cached"],
@@ -240,6 +244,7 @@ def test_a_token_that_is_only_as_good_as_a_smaller_id_does_not_rank_first(bundle
         reference_tokens=[(0, 7, 0, 0)],
         candidate_tokens=[(0, 0, 0, 0)],
         candidate_positions=512,
+        ids=IDS,
         pieces=[],
     )
     parity = measure_parity(Undecided(), text, reference=None, settings=ParitySettings())

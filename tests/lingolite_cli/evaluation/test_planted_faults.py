@@ -33,6 +33,7 @@ from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import VerifyResult
 from lingolite_cli.testing.routes import convert, converter
+from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.tokenization.opening import open_tokenizer
 from tests.lingolite_cli.evaluation import planted_faults as faults
 
@@ -166,6 +167,7 @@ class Judge:
             reference_tokens=self.expected,
             candidate_tokens=self.translate(candidate, artifact),
             candidate_positions=positions,
+            ids=IDS,
             pieces=self.tokenizer.pieces,
         )
         settings = ParitySettings(sample=len(self.texts) * 3 // 4, seed=seed, vocabulary=NUM_ENTRIES)

@@ -18,8 +18,8 @@ from lingolite_cli.model.int8 import StaticInt8Linear
 from lingolite_cli.model.static_quantization import smooth_feed_forward
 from lingolite_cli.testing import LANGUAGES, SENTENCES
 from lingolite_cli.testing.forward import framed_sources
+from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.tokenization.opening import open_tokenizer
-from lingolite_cli.tokenization.tokenizer import BOS_ID
 from lingolite_cli.weights.ranges import shared_inputs
 
 
@@ -34,8 +34,8 @@ def static(tiny: Artifact, model: MobileTranslationModel) -> MobileTranslationMo
 
 
 def logits(model: MobileTranslationModel, sources: list[list[int]]) -> torch.Tensor:
-    ids, mask = (torch.from_numpy(array) for array in pad(sources))
-    targets = torch.tensor([[BOS_ID, 9, 31, 12]]).expand(len(sources), -1)
+    ids, mask = (torch.from_numpy(array) for array in pad(sources, IDS.pad))
+    targets = torch.tensor([[IDS.start, 9, 31, 12]]).expand(len(sources), -1)
     with torch.inference_mode():
         return model(ids, targets, mask)
 
@@ -75,7 +75,7 @@ def test_only_real_tokens_of_living_sentences_are_observed(tiny: Artifact, model
     assert seen["encoder.layers.2.ffn.up_proj"] == seen["decoder.layers.1.cross_attn.v_proj"] == source_tokens
     assert seen["decoder.lm_head"] == sum(len(translation.tokens) for translation in translations)
     assert len({len(translation.tokens) for translation in translations}) > 1
-    sources, mask = (torch.from_numpy(array) for array in pad(framed_sources(tiny)))
+    sources, mask = (torch.from_numpy(array) for array in pad(framed_sources(tiny), IDS.pad))
     greedy = model.generate_with_cache(sources, mask, max_length=model.config.max_seq_len)
     for row, translation in zip(greedy.tolist(), translations, strict=True):
         length = min(len(translation.tokens), len(row) - 1)

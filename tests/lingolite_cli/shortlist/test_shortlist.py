@@ -13,9 +13,9 @@ from lingolite_cli.shortlist.candidates import CandidateChooser
 from lingolite_cli.shortlist.learning import LearningOptions, learn_shortlist, measure_coverage
 from lingolite_cli.shortlist.shortlist import NO_TOKEN, Details, Shortlist, read_shortlist
 from lingolite_cli.testing import tiny_tokenizer
-from lingolite_cli.testing.tiny import SENTENCES, TRANSLATIONS
+from lingolite_cli.testing.tiny import IDS, SENTENCES, TRANSLATIONS
 from lingolite_cli.tokenization.opening import read_tokenizer
-from lingolite_cli.tokenization.tokenizer import EOS_ID, Tokenizer
+from lingolite_cli.tokenization.tokenizer import Tokenizer
 
 PAIRS = list(zip(SENTENCES, TRANSLATIONS, strict=True))
 DETAILS = Details(languages=("en", "da"), tokenizer="ab" * 32, method="by hand", num_pairs=3)
@@ -73,8 +73,8 @@ def test_every_sentence_may_end_be_spelled_and_use_frequent_tokens(tokenizer: To
     shortlist = learned(tokenizer, num_frequent=2)
     always = set(shortlist.frequent.tolist())
     used = {id for _, target in PAIRS for id in tokenizer.encode(target)}
-    assert always >= {EOS_ID} | (used & tokenizer.spelling_ids)
-    assert len(always - tokenizer.spelling_ids - {EOS_ID}) == 2
+    assert always >= {IDS.end} | (used & tokenizer.spelling_ids)
+    assert len(always - tokenizer.spelling_ids - {IDS.end}) == 2
     assert not set(shortlist.candidates.ravel().tolist()) & tokenizer.control_ids
 
 

@@ -24,6 +24,7 @@ from lingolite_cli.plugins.specs import BackendSpec, MetricSpec, QuantizerSpec
 from lingolite_cli.testing import BackendContract, MetricContract, QuantizerContract
 from lingolite_cli.testing.backend_contract import BEAM, GREEDY, LATE
 from lingolite_cli.testing.routes import convert_observed, follow
+from lingolite_cli.testing.tiny import IDS
 
 
 class Here(Loaded):
@@ -65,7 +66,7 @@ class Right:
         return ids, np.take_along_axis(log_probabilities, ids, axis=1).astype(np.float32)
 
     def translate(self, source_ids, source_mask, options):
-        return search(self, source_ids, source_mask, options=options)
+        return search(self, source_ids, source_mask, ids=IDS, options=options)
 
     def close(self):
         self.backend.close()
@@ -157,7 +158,7 @@ class TopKWorstFirst(Right):
 class StopsEarly(Right):
     def translate(self, source_ids, source_mask, options):
         shorter = msgspec.structs.replace(options, max_length=5)
-        return search(self, source_ids, source_mask, options=shorter)
+        return search(self, source_ids, source_mask, ids=IDS, options=shorter)
 
 
 class Candidate(BackendContract):

@@ -10,8 +10,10 @@ import sentencepiece
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.testing import SENTENCES, tiny_tokenizer
+from lingolite_cli.testing.tiny import IDS
+from lingolite_cli.tokenization.description import LINGOLITE
 from lingolite_cli.tokenization.opening import read_tokenizer
-from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
+from lingolite_cli.tokenization.tokenizer import Tokenizer
 
 LINES = ["A small boat < ten > big & so on, no/yes.", "En lille båd og en stor."]
 STARTER = Path(__file__).parents[3] / "recipes" / "starter-en-da" / "model" / "tokenizer.model"
@@ -24,10 +26,10 @@ def train(path: Path, **settings) -> Path:
         "model_type": "unigram",
         "vocab_size": 90,
         "hard_vocab_limit": False,
-        "pad_id": PAD_ID,
-        "bos_id": BOS_ID,
-        "eos_id": EOS_ID,
-        "unk_id": UNK_ID,
+        "pad_id": IDS.pad,
+        "bos_id": IDS.start,
+        "eos_id": IDS.end,
+        "unk_id": LINGOLITE.ids.unknown,
         "user_defined_symbols": ["<en>", "<da>", "<src>", "<tgt>"],
         **settings,
     }
@@ -60,18 +62,18 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
 
 def control_ids(tokenizer: Tokenizer) -> set[int]:
     """All ids that mean something to the model beyond text."""
-    tags = {tokenizer.language_id(language) for language in tokenizer.languages}
+    tags = tokenizer.language_ids.values()
     frame = tokenizer.encode_source("", ("en", "da"), max_length=9).ids
-    return {PAD_ID, BOS_ID, EOS_ID, *tags, *frame}
+    return {IDS.pad, IDS.start, IDS.end, *tags, *frame}
 
 
 def test_a_source_is_framed(tiny: Tokenizer) -> None:
     source = tiny.encode_source("She reads.", ("en", "da"), max_length=100)
     src, en, *body, end, tgt, da = source.ids
     assert body == tiny.encode("She reads.")
-    assert end == EOS_ID
-    assert (en, da) == (tiny.language_id("en"), tiny.language_id("da"))
-    assert len({src, tgt, en, da, PAD_ID, BOS_ID, EOS_ID, UNK_ID}) == 8
+    assert end == IDS.end
+    assert {"en": en, "da": da} == tiny.language_ids
+    assert len({src, tgt, en, da, IDS.pad, IDS.start, IDS.end, LINGOLITE.ids.unknown}) == 8
     assert source.num_tokens == len(source.ids)
     assert not source.is_truncated
 
@@ -85,7 +87,7 @@ def test_the_frame_is_that_of_the_pieces(without_bytes: Tokenizer, tmp_path: Pat
 
 @pytest.mark.parametrize("text", SENTENCES)
 def test_text_comes_back(tiny: Tokenizer, text: str) -> None:
-    assert tiny.decode([*tiny.encode(text), EOS_ID]) == text
+    assert tiny.decode([*tiny.encode(text), IDS.end]) == text
 
 
 def test_a_character_that_was_never_seen_comes_back_through_its_bytes(tiny: Tokenizer) -> None:
@@ -117,7 +119,7 @@ def test_what_looks_like_a_control_token_comes_back_as_text(tiny: Tokenizer, typ
 
 def test_control_tokens_are_no_text(tiny: Tokenizer) -> None:
     frame = tiny.encode_source("She reads.", ("en", "da"), max_length=100).ids
-    assert tiny.decode([BOS_ID, *frame, EOS_ID, PAD_ID, PAD_ID]) == "She reads."
+    assert tiny.decode([IDS.start, *frame, IDS.end, IDS.pad, IDS.pad]) == "She reads."
 
 
 @pytest.mark.parametrize("max_length", [6, 7, 9, 14])
@@ -154,7 +156,7 @@ def test_an_unknown_language_is_refused(tiny: Tokenizer) -> None:
 @pytest.mark.parametrize("language", ["src", "tgt", "s", "pad", "unk", ""])
 def test_a_control_token_is_no_language(tiny: Tokenizer, language: str) -> None:
     with pytest.raises(LingoLiteError, match="does not know the language"):
-        tiny.language_id(language)
+        tiny.check_languages((language, "da"))
 
 
 def test_languages_are_in_the_order_of_their_ids(tiny: Tokenizer) -> None:

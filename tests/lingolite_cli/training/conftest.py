@@ -7,6 +7,7 @@ import torch
 
 from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.model import MobileTranslationModel
+from lingolite_cli.tokenization.description import LINGOLITE
 from lingolite_cli.training.examples import Examples
 
 SMALL = ModelConfig(
@@ -31,4 +32,10 @@ def examples() -> Examples:
 
     sources = [draw(3 + index % 9) for index in range(31)]
     targets = [[*draw(2 + index % 7), 2] for index in range(31)]
-    return Examples(sources, targets, shares=[0.5 if index % 3 == 0 else 1.0 for index in range(31)], members=range(31))
+    return Examples(
+        sources,
+        targets,
+        ids=LINGOLITE.ids,
+        shares=[0.5 if index % 3 == 0 else 1.0 for index in range(31)],
+        members=range(31),
+    )

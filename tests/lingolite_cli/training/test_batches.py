@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lingolite_cli.tokenization.description import LINGOLITE
 from lingolite_cli.tokenization.opening import read_tokenizer
 from lingolite_cli.training.examples import Examples, epoch_batches, examples_of
 
@@ -64,5 +65,6 @@ def test_short_pairs_are_sampled_anew_each_epoch(examples: Examples) -> None:
 
 
 def test_long_pair_is_a_batch_of_its_own() -> None:
-    examples = Examples([[9] * length for length in (5, 90, 6)], [[9, 2]] * 3, shares=[1.0] * 3, members=[0, 1, 2])
+    sources, ids = [[9] * length for length in (5, 90, 6)], LINGOLITE.ids
+    examples = Examples(sources, [[9, 2]] * 3, ids=ids, shares=[1.0] * 3, members=[0, 1, 2])
     assert sorted(map(sorted, cut(examples))) == [[0, 2], [1]]

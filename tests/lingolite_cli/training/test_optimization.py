@@ -26,7 +26,7 @@ def test_label_smoothing_is_that_of_the_paper() -> None:
         wanted = np.full(7, epsilon / 7)
         wanted[labels[row, column]] += 1 - epsilon
         expected -= (wanted * log_probs[row, column]).sum()
-    found = cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels), label_smoothing=epsilon)
+    found = cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels), pad_id=0, label_smoothing=epsilon)
     assert found.item() == pytest.approx(expected, rel=1e-6)
 
 
@@ -139,7 +139,7 @@ def test_loss_and_gradients_of_an_existing_checkpoint(existing_checkpoint, expec
     decoder_ids, labels = target[:, :-1], target[:, 1:]
 
     model = model_from_tensors(config, checkpoint.tensors, where="the checkpoint")
-    loss = cross_entropy(model(source, decoder_ids), labels, label_smoothing=smoothing)
+    loss = cross_entropy(model(source, decoder_ids), labels, pad_id=0, label_smoothing=smoothing)
     loss.backward()
 
     weights = {name: tensor.double().requires_grad_() for name, tensor in checkpoint.tensors.items()}

@@ -14,7 +14,7 @@ from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing.routes import follow
-from lingolite_cli.tokenization.tokenizer import BOS_ID
+from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.workers.isolation import IsolatedBackend
 from lingolite_cli.workers.protocol import Open
 
@@ -43,10 +43,10 @@ def test_logits_are_those_of_this_process(isolated: IsolatedBackend, exported: A
     found = []
     for backend in (here, isolated):
         state = backend.encode(ids, mask)
-        logits = [backend.step(state, np.full(2, BOS_ID)).copy(), backend.step(state, np.array([9, 4])).copy()]
+        logits = [backend.step(state, np.full(2, IDS.start)).copy(), backend.step(state, np.array([9, 4])).copy()]
         other = backend.encode(ids[:1], mask[:1])  # two states at once
         state = backend.select(state, np.array([1, 0, 1]))
-        logits += [backend.step(state, np.array([5, 6, 7])).copy(), backend.step(other, np.array([BOS_ID])).copy()]
+        logits += [backend.step(state, np.array([5, 6, 7])).copy(), backend.step(other, np.array([IDS.start])).copy()]
         found.append(logits)
     for one, same in zip(*found, strict=True):
         np.testing.assert_array_equal(one, same)
@@ -56,11 +56,11 @@ def test_states_that_nobody_holds_are_forgotten(isolated: IsolatedBackend) -> No
     kept = isolated.encode(np.array([[5]]), np.array([[True]]))
     lost = isolated.encode(np.array([[5]]), np.array([[True]])).number
     gc.collect()
-    isolated.step(kept, np.array([BOS_ID]))
+    isolated.step(kept, np.array([IDS.start]))
     gone = isolated.encode(np.array([[5]]), np.array([[True]]))
     gone.number = lost
     with pytest.raises(LingoLiteError, match=f"KeyError: {lost}"):
-        isolated.step(gone, np.array([BOS_ID]))
+        isolated.step(gone, np.array([IDS.start]))
 
 
 def test_an_error_there_is_an_error_here(isolated: IsolatedBackend, exported: Artifact) -> None:

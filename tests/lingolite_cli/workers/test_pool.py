@@ -19,6 +19,7 @@ from lingolite_cli.decoding.translator import WINDOW_BATCHES, Translation, Trans
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing import SENTENCES
+from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_cli.workers.pool import Served, WorkerPool, open_backend
 
@@ -76,7 +77,7 @@ def test_translations_are_those_of_one_worker_in_the_order_of_their_texts(
     assert len(texts) > 2 * WINDOW_BATCHES * batch_size, "several windows"
     alone = served(tiny, workers=1)
     expected = list(translator(tiny, alone, batch_size=batch_size).translate(texts))
-    shared = Served(pool, frozenset({"translate", "submit"}))
+    shared = Served(pool, frozenset({"submit"}))
     found: list[Translation] = list(translator(tiny, shared, batch_size=batch_size).translate(texts))
     assert [each.tokens for each in found] == [each.tokens for each in expected]
     assert [each.text for each in found] == [each.text for each in expected]
@@ -143,7 +144,7 @@ def test_a_worker_has_its_next_batch_before_it_is_done(tiny: Artifact, pool: Wor
     os.kill(stopped._process.pid, signal.SIGSTOP)
     source = open_tokenizer(tiny).encode_source(SENTENCES[0], ("en", "da"), max_length=30).ids
     batch = np.array([source]), np.ones((1, len(source)), dtype=bool)
-    first, second, third, fourth = [pool.submit(*batch, DecodingOptions(max_length=30)) for _ in range(4)]
+    first, second, third, fourth = [pool.submit(*batch, DecodingOptions(max_length=30), IDS) for _ in range(4)]
     assert [len(future.result(timeout=60)) for future in (second, third)] == [1, 1]
     assert not first.done()
     assert not fourth.done()

@@ -24,6 +24,7 @@ from lingolite_cli.artifact import BUNDLE, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.testing.tiny import IDS as SPECIAL_IDS
 from lingolite_cli.weights.bundle import Matrix
 from tests.lingolite_onnx.onnx_bundles import export_to, needs_exact_int8, quantized, tensors_of, write_bundle
 
@@ -281,8 +282,8 @@ def test_float_beams_are_those_of_the_portable_graphs(
     decoding = DecodingOptions(beam_size=4, n_best=4, max_length=40)
     portable = opened(export_to(wide_bundles[BUNDLE], tmp_path / "portable"))
     fast = opened(ort_exported(BUNDLE))
-    found = search(fast, IDS, MASK, options=decoding, capabilities=frozenset({"top_k"}))
-    expected = search(portable, IDS, MASK, options=decoding)
+    found = search(fast, IDS, MASK, ids=SPECIAL_IDS, options=decoding, capabilities=frozenset({"top_k"}))
+    expected = search(portable, IDS, MASK, ids=SPECIAL_IDS, options=decoding)
     assert [[one.tokens for one in best] for best in found] == [[one.tokens for one in best] for best in expected]
 
 

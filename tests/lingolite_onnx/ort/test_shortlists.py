@@ -21,6 +21,7 @@ from lingolite_cli.decoding.search import search
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.shortlist.candidates import IMPOSSIBLE
 from lingolite_cli.testing import SENTENCES
+from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.tokenization.opening import open_tokenizer
 from tests.lingolite_onnx.onnx_bundles import export_to, needs_exact_int8, shortlist_of
 
@@ -42,7 +43,13 @@ def test_the_whole_vocabulary_gives_the_tokens_of_no_shortlist(shortlisted: Shor
     artifact = shortlisted(BUNDLE, every=1)
     decoding = DecodingOptions(beam_size=beam_size, max_length=20)
     found, expected = (
-        search(opened(artifact, shortlist=use), *pad(sources(artifact)), options=decoding, capabilities=TOP_K)
+        search(
+            opened(artifact, shortlist=use),
+            *pad(sources(artifact), IDS.pad),
+            ids=IDS,
+            options=decoding,
+            capabilities=TOP_K,
+        )
         for use in (True, False)
     )
     assert [one[0].tokens for one in found] == [one[0].tokens for one in expected]
@@ -55,7 +62,7 @@ def test_logits_are_those_of_all_words_where_they_are_on_the_shortlist(
 ) -> None:
     artifact = shortlisted(format)
     shortlist = shortlist_of(wide_bundles[format])
-    ids, mask = pad(sources(artifact)[:4])
+    ids, mask = pad(sources(artifact)[:4], IDS.pad)
     tokens = np.array([1, 40, 9, 30])
     found, everything = (
         backend.step(backend.encode(ids, mask), tokens)
@@ -73,7 +80,7 @@ def test_logits_are_those_of_all_words_where_they_are_on_the_shortlist(
 
 def test_it_is_off_unless_it_is_asked_for(shortlisted: Shortlisted) -> None:
     artifact = shortlisted(BUNDLE)
-    batch = pad(sources(artifact)[:2])
+    batch = pad(sources(artifact)[:2], IDS.pad)
     backend = OnnxBackend(artifact, options=OnnxBackendOptions(), threads=1)
     assert (backend.step(backend.encode(*batch), np.array([1, 1])) > IMPOSSIBLE).all()
 
@@ -114,7 +121,7 @@ def test_another_direction_is_refused(shortlisted: Shortlisted) -> None:
     artifact = shortlisted(BUNDLE)
     backend = opened(artifact, shortlist=True)
     with pytest.raises(LingoLiteError, match="is for en-da, and a source is da-en"):
-        backend.encode(*pad(sources(artifact, ("da", "en"))[:2]))
+        backend.encode(*pad(sources(artifact, ("da", "en"))[:2], IDS.pad))
 
 
 def test_an_artifact_without_one_is_refused(ort_exported: Callable[..., Artifact], exported: Shortlisted) -> None:

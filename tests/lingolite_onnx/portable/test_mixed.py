@@ -21,6 +21,7 @@ from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.testing import tiny_bundle
 from lingolite_cli.testing.forward import framed_sources
+from lingolite_cli.testing.tiny import IDS
 from tests.lingolite_onnx.onnx_bundles import export_to, tensors_of
 
 MIXES = {
@@ -77,7 +78,9 @@ def test_pytorch_and_onnx_runtime_give_the_same_tokens(pair: tuple[Artifact, Art
         CachedBackend(bundle, options=TorchOptions(), threads=1),
         OnnxBackend(export, options=OnnxBackendOptions(), threads=1),
     ):
-        hypotheses = search(backend, *pad(framed_sources(bundle)), options=DecodingOptions(max_length=24))
+        hypotheses = search(
+            backend, *pad(framed_sources(bundle), IDS.pad), ids=IDS, options=DecodingOptions(max_length=24)
+        )
         found.append([best[0].tokens for best in hypotheses])
         backend.close()
     assert found[0] == found[1]

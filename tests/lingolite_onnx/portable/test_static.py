@@ -21,6 +21,7 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.testing.contract import artifacts_root
 from lingolite_cli.testing.forward import framed_sources
 from lingolite_cli.testing.routes import follow, registry
+from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.weights.ranges import shared_inputs
 from tests.lingolite_onnx.onnx_bundles import export_to, needs_exact_int8, tensors_of, write_bundle
 
@@ -47,7 +48,7 @@ def operators_run(graph: Path, scratch: Path) -> Counter[str]:
 
 def tokens(artifact: Artifact, backend: str, sources: list[list[int]]) -> list[tuple[int, ...]]:
     engine = registry().resolve("backend", backend).create(artifact, threads=1)
-    found = search(engine, *pad(sources), options=DecodingOptions(max_length=24))
+    found = search(engine, *pad(sources, IDS.pad), ids=IDS, options=DecodingOptions(max_length=24))
     engine.close()
     return [hypotheses[0].tokens for hypotheses in found]
 

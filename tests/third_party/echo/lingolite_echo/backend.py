@@ -9,11 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.tokenization.tokenizer import EOS_ID
 from lingolite_echo import EchoOptions
-
-_BEFORE, _AFTER = 2, 3
-"""Control tokens in front of a source, and behind it."""
 
 
 class Copying:
@@ -29,6 +25,9 @@ class EchoBackend:
 
     def __init__(self, artifact: Artifact, *, options: EchoOptions, threads: int) -> None:
         self._vocab_size = artifact.manifest.model.vocab_size
+        described = artifact.manifest.tokenizer_description
+        self._end = described.ids.end
+        self._framing = len(described.frame.source_prefix), len(described.frame.source_suffix)
         self._skip_every = options.skip_every
         self._suffix = options.suffix
         if options.gate is not None:
@@ -43,7 +42,7 @@ class EchoBackend:
         """[B, V] logits: 10 for the token that is due, 0 for all others."""
         logits = np.zeros((len(tokens), self._vocab_size), np.float32)
         for row, target in enumerate(state.targets):
-            logits[row, target[state.position] if state.position < len(target) else EOS_ID] = 10.0
+            logits[row, target[state.position] if state.position < len(target) else self._end] = 10.0
         state.position += 1
         return logits
 
@@ -55,7 +54,8 @@ class EchoBackend:
         """Nothing is held."""
 
     def _target(self, ids: list[int]) -> list[int]:
-        body = [*ids[_BEFORE:-_AFTER], *self._suffix]
+        before, after = self._framing
+        body = [*ids[before : len(ids) - after], *self._suffix]
         if not self._skip_every:
             return body
         return [id for number, id in enumerate(body, start=1) if number % self._skip_every]
