@@ -5,12 +5,13 @@ Owns the file's format and what it says of the model and of text. What it says o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from lingolite_cli.artifact import MANIFEST_NAME, SHORTLIST_NAME, TOKENIZER_NAME, Artifact
-from lingolite_cli.tokenization.description import SOURCE_TAG, TARGET_TAG, TokenizerDescription
+from lingolite_cli.tokenization.description import SOURCE_TAG, TARGET_TAG, Frame, TokenizerDescription
 from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.interface import Value
@@ -81,10 +82,8 @@ def source_frame(source: Artifact, max_seq_len: int) -> SourceFrame:
     """
     languages, frame = source.manifest.languages, source.manifest.tokenizer_description.frame
     pair = (languages[0], languages[-1])
-    tags = {SOURCE_TAG: frame.tag("SOURCE LANGUAGE"), TARGET_TAG: frame.tag("TARGET LANGUAGE")}
-    pieces = (*frame.source_prefix, "… text …", *frame.source_suffix)
     return SourceFrame(
-        pieces=[tags.get(piece, piece) for piece in pieces],
+        pieces=_shown([*frame.source_prefix, "… text …", *frame.source_suffix], frame),
         example=f"an empty text from {pair[0]} to {pair[1]}",
         example_ids=open_tokenizer(source).encode_source("", pair, max_length=max_seq_len).ids,
         too_long=f"cut the text so that the frame and the text together have at most {max_seq_len} ids",
@@ -138,13 +137,19 @@ def _config(
 
 def _target_steps(description: TokenizerDescription) -> list[str]:
     """What decoding needs beyond LingoLite's own format."""
-    prefix, never = description.frame.target_prefix, description.never_generated
-    tags = {TARGET_TAG: description.frame.tag("TARGET LANGUAGE"), SOURCE_TAG: description.frame.tag("SOURCE LANGUAGE")}
-    pieces = " ".join(tags.get(piece, piece) for piece in prefix)
-    return [
-        *([f"after `bos` feed {pieces}, whatever the logits are; the translation begins after them"] if prefix else []),
-        *([f"never choose the ids {', '.join(map(str, never))}"] if never else []),
-    ]
+    steps = []
+    if description.frame.target_prefix:
+        pieces = " ".join(_shown(description.frame.target_prefix, description.frame))
+        steps.append(f"after `bos` feed {pieces}, whatever the logits are; the translation begins after them")
+    if description.never_generated:
+        steps.append(f"never choose the ids {', '.join(map(str, description.never_generated))}")
+    return steps
+
+
+def _shown(pieces: Sequence[str], frame: Frame) -> list[str]:
+    """A part of the frame as a reader sees it, with a name in the place of each language's tag."""
+    tags = {SOURCE_TAG: frame.tag("SOURCE LANGUAGE"), TARGET_TAG: frame.tag("TARGET LANGUAGE")}
+    return [tags.get(piece, piece) for piece in pieces]
 
 
 def _files(directory: Path, graph_files: dict[str, str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from lingolite_onnx.portable.layers import PortableLayers
 
 from lingolite_cli.architecture.reference import Reference
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8, Artifact
-from lingolite_cli.tokenization.tokenizer import BOS_ID, EOS_ID
+from lingolite_cli.tokenization.description import LINGOLITE
 from lingolite_cli.weights.bundle import Weights
 from tests.lingolite_onnx.onnx_bundles import needs_exact_int8
 
@@ -60,10 +60,10 @@ def test_greedy_tokens_are_those_of_the_public_code(
     graph = "optimized" if options else "portable"
     backend = opened(exported(BUNDLE, **options), graph=graph)
     state = backend.encode(expected["source_ids"], expected["source_mask"].astype(np.bool_))
-    columns = [np.full(3, BOS_ID)]
+    columns = [np.full(3, LINGOLITE.ids.start)]
     for _ in range(expected["greedy_cached"].shape[1] - 1):
         tokens = backend.step(state, columns[-1]).argmax(axis=1)
-        columns.append(np.where(np.isin(columns[-1], (EOS_ID, 0)), 0, tokens))
+        columns.append(np.where(np.isin(columns[-1], (LINGOLITE.ids.end, 0)), 0, tokens))
     np.testing.assert_array_equal(np.stack(columns, axis=1), expected["greedy_cached"])
 
 
