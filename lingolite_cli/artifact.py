@@ -36,7 +36,6 @@ BUNDLE_BF16 = "bundle-bf16"
 BUNDLE_INT8 = "bundle-int8"
 BUNDLE_STATIC_INT8 = "bundle-static-int8"
 BUNDLE_INT4 = "bundle-int4"
-ONNX = "onnx"
 
 
 class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

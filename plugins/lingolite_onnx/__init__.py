@@ -5,10 +5,10 @@ Descriptors only; graphs, ONNX and ONNX Runtime are imported when a step first u
 
 from __future__ import annotations
 
-from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8, BUNDLE_STATIC_INT8, ONNX
+from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8, BUNDLE_STATIC_INT8
 from lingolite_cli.plugins.hookspecs import hookimpl
 from lingolite_cli.plugins.specs import BackendSpec, ExporterSpec
-from lingolite_onnx.options import OnnxBackendOptions, OnnxExportOptions
+from lingolite_onnx.options import FORMAT, OnnxBackendOptions, OnnxExportOptions
 
 
 @hookimpl
@@ -21,7 +21,7 @@ def lingolite_exporters() -> list[ExporterSpec]:
             factory="lingolite_onnx.exporter:OnnxExporter",
             options=OnnxExportOptions,
             accepts=frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8, BUNDLE_STATIC_INT8, BUNDLE_INT4}),
-            produces=ONNX,
+            produces=FORMAT,
             capabilities=frozenset({"shortlist"}),
             requires=("onnx", "onnxruntime", "safetensors"),
             install="pip install onnx onnxruntime safetensors",
@@ -38,7 +38,7 @@ def lingolite_backends() -> list[BackendSpec]:
             summary="exported graphs in ONNX Runtime, with a key/value cache",
             factory="lingolite_onnx.backend:OnnxBackend",
             options=OnnxBackendOptions,
-            accepts=frozenset({ONNX}),
+            accepts=frozenset({FORMAT}),
             capabilities=frozenset({"top_k", "diagnose"}),
             requires=("onnxruntime",),
             install="pip install onnxruntime",

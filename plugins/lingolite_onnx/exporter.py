@@ -12,14 +12,13 @@ from pathlib import Path
 import onnx
 import onnxruntime as ort
 
-from lingolite_cli.artifact import ONNX as ONNX_FORMAT
 from lingolite_cli.artifact import SHORTLIST_NAME, Artifact, Product
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.shortlist.shortlist import Shortlist, read_shortlist
 from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.export_config import source_frame, write_export_config
-from lingolite_onnx.options import OPSET_VERSIONS, OnnxExportOptions
+from lingolite_onnx.options import FORMAT, OPSET_VERSIONS, OnnxExportOptions
 from lingolite_onnx.profiles import PROFILES, GraphSettings
 
 
@@ -76,7 +75,7 @@ class OnnxExporter:
         )
         described = profile.describe_graphs(details, weights.config, directory)
         write_export_config(source, details, frame, described, directory)
-        return Product(format=ONNX_FORMAT, max_seq_len=max_seq_len, details=details.to_dict())
+        return Product(format=FORMAT, max_seq_len=max_seq_len, details=details.to_dict())
 
     def _shortlist(self, source: Artifact, path: Path | None) -> Shortlist | None:
         if path is None:

@@ -1,4 +1,4 @@
-"""Options of the ONNX exporter and backend; cheap to import."""
+"""Options of the ONNX exporter and backend, and the name of their format; cheap to import."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from lingolite_onnx.profiles import PROFILES
 
+FORMAT = "onnx"
 OPSET_VERSIONS = (18, 19, 20)
 
 

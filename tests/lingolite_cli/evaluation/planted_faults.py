@@ -14,11 +14,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import onnx
+from lingolite_onnx.options import FORMAT
 from onnx import helper, numpy_helper
 from safetensors.numpy import load_file, save_file
 
 from lingolite_cli.architecture.rotary import rotary_tables
-from lingolite_cli.artifact import ONNX, WEIGHTS_NAME, Artifact, read_manifest, write_manifest
+from lingolite_cli.artifact import WEIGHTS_NAME, Artifact, read_manifest, write_manifest
 
 LAYER = "decoder.layers.1.ffn.down_proj"
 """Its scale is doubled."""
@@ -148,7 +149,7 @@ def limit_cache(directory: Path) -> None:
 
 
 def _is_onnx(directory: Path) -> bool:
-    return read_manifest(directory).format == ONNX
+    return read_manifest(directory).format == FORMAT
 
 
 def _graph(directory: Path, name: str) -> onnx.ModelProto:
