@@ -15,15 +15,15 @@ from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import SearchResult
 from lingolite_cli.views.charts import MUTED, SERIES, canvas, style, tip
 from lingolite_reports import formats
+from lingolite_reports.content import Key
 from lingolite_reports.drawing import Figure, draw_bars, finish, label_rows
 from lingolite_reports.gauges import draw_gauges
 from lingolite_reports.lengths import buckets
 from lingolite_reports.parity_figures import parity_figures
+from lingolite_reports.results import artifacts, benchmarks, evaluations, verifications
 from lingolite_reports.searches import searches
-from lingolite_reports.sections import Key
 from lingolite_reports.sentences import Pairing
 from lingolite_reports.speed_figures import speed_figures
-from lingolite_reports.tables import artifacts, benchmarks, evaluations, verifications
 
 _MOST_PAIRS = 4
 """Pairs of systems beyond which a table tells more than so many figures."""

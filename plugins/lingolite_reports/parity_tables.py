@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from lingolite_cli.evaluation.parity import LogitParity, Parity, ParityBucket
 from lingolite_cli.runs.record import RunManifest
 from lingolite_reports import formats
-from lingolite_reports.tables import Column, Table, verifications
+from lingolite_reports.results import verifications
+from lingolite_reports.tables import Column, Table
 
 _PAIR = Column("Candidate on reference", "code")
 

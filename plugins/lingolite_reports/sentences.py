@@ -15,7 +15,7 @@ import msgspec
 from lingolite_cli.evaluation.faults import TranslatedSentence, fault_tests
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.translations import TranslationRecord, read_translations
-from lingolite_reports.tables import evaluations, verifications
+from lingolite_reports.results import evaluations, verifications
 
 MOST_BYTES = 2_000_000
 """Of sentences in a page: with more, it would be slow to open on a phone."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from lingolite_reports.content import Key
 from lingolite_reports.drawing import Figure
 from lingolite_reports.figures import draw
 from lingolite_reports.html import render_html
-from lingolite_reports.sections import Key
 from lingolite_reports.sentences import read_texts
 
 from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket, Ratio
