@@ -1,10 +1,10 @@
 """How long the statistics of a verdict take: BLEU, chrF and TER of 1,000 sentences with 2,000 resamples.
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/statistics_speed.py
+    OMP_NUM_THREADS=1 python -m tests.benchmarks.statistics_speed
 
 Everything that `verify` and `compare` do for a metric is timed: sentence statistics of both systems, interval, guard
 and p-value. The sentences are the starter's test set, filled up to the number asked for; the systems are those of
-`simulated_systems.py`, of which the candidate differs in nearly every sentence.
+`tests/simulations/simulated_systems.py`, of which the candidate differs in nearly every sentence.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
-from simulated_systems import lose_words, make_mistakes
 
 from lingolite_cli.evaluation.comparison import measure_difference
 from lingolite_cli.evaluation.scorer import Scorer, Translations
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.plugins.specs import MetricSpec
+from tests.simulations.simulated_systems import lose_words, make_mistakes
 
 TEXT = Path(__file__).resolve().parents[2] / "recipes/starter-en-da/test.en-da.tsv"
 

@@ -1,6 +1,6 @@
 """How often verdicts err, on simulated systems whose true difference is known.
 
-`tests/benchmarks/false_passes.py` takes the same figures from more test sets, of more sizes and metrics.
+`tests/simulations/false_passes.py` takes the same figures from more test sets, of more sizes and metrics.
 """
 
 from __future__ import annotations
@@ -9,7 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.simulated_systems import (
+
+from lingolite_cli.budgets.non_inferiority import POWER, settling_factor
+from lingolite_cli.evaluation.differences import Loss
+from lingolite_cli.evaluation.scorer import Scorer
+from lingolite_cli.plugins.registry import load_registry
+from lingolite_cli.plugins.specs import MetricSpec
+from tests.simulations.simulated_systems import (
     HARMS,
     Population,
     cut_sentences,
@@ -19,12 +25,6 @@ from benchmarks.simulated_systems import (
     make_population,
     measured,
 )
-
-from lingolite_cli.budgets.non_inferiority import POWER, settling_factor
-from lingolite_cli.evaluation.differences import Loss
-from lingolite_cli.evaluation.scorer import Scorer
-from lingolite_cli.plugins.registry import load_registry
-from lingolite_cli.plugins.specs import MetricSpec
 
 TEXT = Path(__file__).parents[3] / "recipes/starter-en-da/test.en-da.tsv"
 

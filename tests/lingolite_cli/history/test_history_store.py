@@ -13,11 +13,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from history_entries import SYSTEM, entry
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.history.schema import MIGRATIONS
 from lingolite_cli.history.store import HistoryStore
+from tests.lingolite_cli.history.history_entries import SYSTEM, entry
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_directory_in_its_place_is_an_error(store: HistoryStore) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from history_entries import entry
+from tests.lingolite_cli.history.history_entries import entry
 from lingolite_cli.history.store import HistoryStore
 store = HistoryStore(Path(sys.argv[1]), warn=lambda text: print(text, file=sys.stderr))
 print("ready", flush=True)

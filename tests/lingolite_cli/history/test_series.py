@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from history_entries import SYSTEM, entry
 
 from lingolite_cli.history.entry import RunEntry, SystemFigures
 from lingolite_cli.history.series import Trend, series_of, trends_of
+from tests.lingolite_cli.history.history_entries import SYSTEM, entry
 
 
 def with_system(run: RunEntry, system: SystemFigures) -> RunEntry:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from history_entries import SYSTEM, entry
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.history.entry import RunEntry
 from lingolite_cli.views.charts import check_plot_target
 from lingolite_cli.views.history_plot import FORMATS, plot_history
+from tests.lingolite_cli.history.history_entries import SYSTEM, entry
 
 
 class Texts(HTMLParser):

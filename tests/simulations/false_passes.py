@@ -1,6 +1,6 @@
 """How often a budget on a loss passes although the candidate loses more: simulated, with the true loss on the limit.
 
-    python tests/benchmarks/false_passes.py
+    python tests/simulations/false_passes.py
 
 writes a table in Markdown. Systems and test sets are those of `simulated_systems.py`, over the sentences of
 the starter's test set. Every `pass` is a false one. Rates have Wilson's 95 % interval.
