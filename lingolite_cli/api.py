@@ -12,12 +12,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, overload
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.commands.eval_ import flat_report
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.jobs import adhoc
 from lingolite_cli.jobs.context import JobContext
-from lingolite_cli.jobs.engine import asked_decoding, open_engine
-from lingolite_cli.runs.results import EvaluateResult
+from lingolite_cli.jobs.conversion import export_job
+from lingolite_cli.jobs.evaluation import EvaluationRequest, evaluate, flat_report
+from lingolite_cli.jobs.inputs import corpus_input, model_path
+from lingolite_cli.jobs.job import convert_and_publish
+from lingolite_cli.jobs.runnable import backend_for, format_of
+from lingolite_cli.jobs.translation import EngineRequest, asked_decoding, open_translator
 
 if TYPE_CHECKING:
     from lingolite_cli.model import MobileTranslationModel
@@ -44,15 +46,15 @@ def translate(
 
     Args:
         texts: a sentence, or a sequence of sentences.
-        model: an artifact; the project's model without it.
-        backend: the backend; one that runs the artifact without it. If it needs another format, the artifact
-            is converted into the cache.
-        languages: source and target language; those of the project, or of the model, without it.
+        model: an artifact; default: the project's model.
+        backend: the backend; default: one that runs the artifact. If it needs another format, the artifact is
+            converted into the cache.
+        languages: source and target language; default: those of the project, or of the model.
         batch_size: most sentences in a batch.
-        threads: threads for the engine; the project's without it.
+        threads: threads for the engine; default: the project's.
         workers: processes that translate at the same time, each with an engine of its own.
-        **decoding: `beam_size`, `length_penalty`, `max_length`, `min_length`; those of the project, or of the
-            artifact, without them.
+        **decoding: `beam_size`, `length_penalty`, `max_length`, `min_length`; default: those of the
+            project, or of the artifact.
 
     Returns:
         A string for a string, a list for a sequence.
@@ -65,13 +67,14 @@ def translate(
             "translate returns the best translation alone", hint="`lingolite translate --n-best N` gives several"
         )
     context = _context()
-    artifact = model if isinstance(model, Artifact) else Artifact.open(adhoc.model_path(context, _path(model)))
-    options = asked_decoding(artifact, decoding, project=context.project)
-    with open_engine(
-        context, artifact, context.console(), backend=backend, options={}, threads=threads, workers=workers
-    ) as engine:
-        translator = engine.translator(options, languages=languages, batch_size=batch_size)
-        found = [translation.text for translation in translator.translate([texts] if isinstance(texts, str) else texts)]
+    artifact = model if isinstance(model, Artifact) else Artifact.open(model_path(context, _path(model)))
+    options = asked_decoding(context, artifact, decoding)
+    request = EngineRequest(
+        backend=backend, threads=threads, workers=workers, languages=languages, batch_size=batch_size
+    )
+    sentences = [texts] if isinstance(texts, str) else texts
+    with open_translator(context, artifact, request, decoding=options, console=context.console()) as opened:
+        found = [translation.text for translation in opened.translator.translate(sentences)]
     return found[0] if isinstance(texts, str) else found
 
 
@@ -88,11 +91,11 @@ def translate_stream(
 
     Args:
         text: a sentence.
-        model: an artifact; the project's model without it.
-        backend: the backend; one that runs the artifact without it. If it needs another format, the artifact
-            is converted into the cache.
-        languages: source and target language; those of the project, or of the model, without it.
-        threads: threads for the engine; the project's without it.
+        model: an artifact; default: the project's model.
+        backend: the backend; default: one that runs the artifact. If it needs another format, the artifact is
+            converted into the cache.
+        languages: source and target language; default: those of the project, or of the model.
+        threads: threads for the engine; default: the project's.
         **decoding: `max_length`, `min_length`.
 
     Returns:
@@ -102,11 +105,12 @@ def translate_stream(
         LingoLiteError: as of `translate`; or the engine gives whole translations only.
     """
     context = _context()
-    artifact = model if isinstance(model, Artifact) else Artifact.open(adhoc.model_path(context, _path(model)))
-    options = asked_decoding(artifact, decoding, project=context.project)
-    with open_engine(context, artifact, context.console(), backend=backend, options={}, threads=threads) as engine:
+    artifact = model if isinstance(model, Artifact) else Artifact.open(model_path(context, _path(model)))
+    options = asked_decoding(context, artifact, decoding)
+    request = EngineRequest(backend=backend, threads=threads, languages=languages)
+    with open_translator(context, artifact, request, decoding=options, console=context.console()) as opened:
         shown = ""
-        for found in engine.translator(options, languages=languages, batch_size=1).translate_in_steps(text):
+        for found in opened.translator.translate_in_steps(text):
             if found.text != shown:
                 yield found.text[len(shown) :]
                 shown = found.text
@@ -131,12 +135,12 @@ def evaluate_model(
         model: an artifact or its path; or a float `MobileTranslationModel`, with `tokenizer`.
         source: sources, one a line; or, without `targets`, a TSV file of sources and references.
         targets: a file of references, one a line, or several.
-        languages: source and target language; those of the model without it.
+        languages: source and target language; default: those of the project, or of the model.
         backend: the backend; where it reads another format, the model is converted first.
         metrics: name of a metric plugin, or several.
         max_samples: only the first so many sentences.
         tokenizer: the SentencePiece model of a `MobileTranslationModel`.
-        threads: threads for the engine; the project's without it.
+        threads: threads for the engine; default: the project's.
         workers: processes that translate at the same time, each with an engine of its own.
 
     Returns:
@@ -147,25 +151,20 @@ def evaluate_model(
         LingoLiteError: the model, the text or a plugin cannot be used.
     """
     context = _context()
-    corpus = adhoc.corpus_input(
-        context, source=Path(source), targets=[Path(target) for target in _listed(targets)], languages=languages
-    )
+    references = [Path(target) for target in _listed(targets)]
+    corpus = corpus_input(context, source=Path(source), targets=references, languages=languages)
     with _on_disk(model, tokenizer) as path:
-        format = adhoc.format_of(path)
-        chosen = adhoc.backend_for(context, format=format, asked=backend)
-        lead = adhoc.lead_to(context.registry, backend=chosen, format=format)
-        step = {"id": "evaluate", "uses": "evaluate", "model": lead.reference, "backend": chosen, "workers": workers}
-        limits = {} if max_samples is None else {"max_samples": max_samples}
-        job = adhoc.Job(
+        request = EvaluationRequest(
             command="evaluate_model",
-            inputs={"model": adhoc.model_input(path), "test": corpus},
-            steps=[*lead.steps, {**step, **limits, "metrics": list(_listed(metrics))}],
+            model=path,
+            backend=backend_for(context, format=format_of(path), asked=backend),
+            corpus=corpus,
+            metrics=[str(name) for name in _listed(metrics)],
+            max_samples=max_samples,
             threads=threads,
+            workers=workers,
         )
-        records, _ = adhoc.run_job(context, job, context.console())
-    result = records[-1].result
-    assert isinstance(result, EvaluateResult)
-    return flat_report(result, records[-1])
+        return flat_report(evaluate(context, request, context.console()))
 
 
 def export_full_model(
@@ -192,12 +191,8 @@ def export_full_model(
     """
     context = _context()
     with _on_disk(model, tokenizer) as path:
-        job = adhoc.Job(
-            command="export_full_model",
-            inputs={"model": adhoc.model_input(path)},
-            steps=[{"id": "export", "uses": "export", "format": format, "options": options}],
-        )
-        adhoc.convert_and_publish(context, job, context.console(), out=Path(out), overwrite=overwrite)
+        job = export_job(context, path, command="export_full_model", format=format, options=options)
+        convert_and_publish(context, job, context.console(), out=Path(out), overwrite=overwrite)
     return Artifact.open(out)
 
 

@@ -50,8 +50,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": MOST_COLUMNS},
 )
 
-app.command("run", cls=Command)(run.run)
-app.command("eval", cls=Command)(eval_.eval_)
+app.command("run", cls=Command)(run.run_recipe)
+app.command("eval", cls=Command)(eval_.evaluate_model)
 app.command("quantize", cls=Command, short_help="Make a bundle smaller: by one method, by all, or by a search.")(
     quantize.quantize
 )
@@ -59,14 +59,14 @@ app.command("export", cls=Command)(export.export)
 app.command("shortlist", cls=Command, short_help="Make a vocabulary shortlist for faster decoding.")(
     shortlist.shortlist
 )
-app.command("verify", cls=Command, epilog=budgets_help())(verify.verify)
+app.command("verify", cls=Command, epilog=budgets_help())(verify.verify_candidate)
 app.command("verify-lock", cls=Command)(verify_lock.verify_lock)
-app.command("compare", cls=Command, short_help="Compare two systems on the same sentences.")(compare.compare)
+app.command("compare", cls=Command, short_help="Compare two systems on the same sentences.")(compare.compare_paths)
 app.add_typer(history.app, name="history")
 app.command("bench", cls=Command)(bench.bench)
-app.command("translate", cls=Command)(translate.translate)
-app.command("train", cls=Command)(train.train)
-app.command("import", cls=Command)(import_.import_)
+app.command("translate", cls=Command)(translate.translate_lines)
+app.command("train", cls=Command)(train.train_recipe)
+app.command("import", cls=Command)(import_.import_bundle)
 app.command("init", cls=Command)(init.init)
 app.command("doctor", cls=Command)(doctor.doctor)
 app.add_typer(recipes.app, name="recipes")
@@ -107,7 +107,7 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             # Text is UTF-8 wherever it comes from and goes to, whatever the locale says.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end is an interruption, with its tidying up
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a request to end is an interruption, which cleans up
     sys.exit(_outcome(sys.argv[1:]))
 
 
@@ -142,7 +142,7 @@ def _outcome(arguments: list[str]) -> int:
 
 
 def _machine_error(error: Exception) -> LingoLiteError | None:
-    """What this machine forbids or has no room for, which is no bug."""
+    """What this machine forbids or has no room for: not a bug."""
     if isinstance(error, OSError) and error.errno in _MACHINE_ERRORS:
         return LingoLiteError(f"{error.strerror}: {error.filename or 'while writing'}")
     return full_disk(error, [Path.cwd(), Path(tempfile.gettempdir())])

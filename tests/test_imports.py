@@ -73,3 +73,17 @@ def test_importing_the_package_costs_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == []
+
+
+def test_the_python_api_needs_no_command_line(project: Path) -> None:
+    """`import lingolite_cli.api`, and a translation, leave Typer and click alone."""
+    script = (
+        "import sys\n"
+        "import lingolite_cli.api\n"
+        "assert lingolite_cli.api.translate('She reads.', backend='cached', max_length=8)\n"
+        "print(*(name for name in ('typer', 'click', 'rich', 'lingolite_cli.commands') if name in sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=project, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.split() == []

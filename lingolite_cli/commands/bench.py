@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from lingolite_cli.commands.context import context_of
-from lingolite_cli.commands.options import JsonFlag, Languages, Model, parse_languages
-from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.jobs import adhoc
-from lingolite_cli.jobs.context import JobContext
-from lingolite_cli.jobs.systems import FORM, AskedSystem, add_shortlisted, default_systems, parse_systems
-from lingolite_cli.jobs.texts import Named, Texts, find_texts, needs_of
-from lingolite_cli.runs.results import BenchmarkResult
+from lingolite_cli.commands.options import JsonFlag, Languages, Model, parse_languages, parse_numbers
+from lingolite_cli.jobs.benchmark import BenchmarkRequest, benchmark
+from lingolite_cli.jobs.benchmark_systems import FORM, add_shortlisted, default_systems, parse_systems
+from lingolite_cli.jobs.inputs import corpus_input, has_tsv_name, model_path, source_input
 from lingolite_cli.views.benchmark import show_benchmark
 from lingolite_cli.views.benchmark_plot import plot_benchmark
 from lingolite_cli.views.charts import check_plot_target
@@ -36,7 +33,7 @@ def bench(
     ] = None,
     source: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Sources, one a line or in a .tsv; the project's test set without it."),
+        typer.Option(metavar="FILE", help="Sources, one a line or in a .tsv; default: the project's test set."),
     ] = None,
     languages: Languages = None,
     num_sentences: Annotated[int, typer.Option(min=1, metavar="N", help="Sentences drawn from the text.")] = 64,
@@ -48,8 +45,8 @@ def bench(
         str, typer.Option(metavar="N,N", help="Batch sizes of forced lengths, separated by commas.")
     ] = "1",
     beam_size: Annotated[int, typer.Option(min=1, metavar="N", help="1 is greedy search.")] = 1,
-    rounds: Annotated[int, typer.Option(min=1, metavar="N", help="How often each system has its turn.")] = 3,
-    cold_starts: Annotated[int, typer.Option(min=1, metavar="N", help="How often each system is started afresh.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, metavar="N", help="Turns of each system.")] = 3,
+    cold_starts: Annotated[int, typer.Option(min=1, metavar="N", help="Starts of each system.")] = 1,
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="Threads for each engine.")] = 1,
     workers: Annotated[
         int, typer.Option(min=1, metavar="N", help="Processes that share the sentences, for each system.")
@@ -65,84 +62,31 @@ def bench(
     console = context.console(json=json)
     if plot is not None:
         check_plot_target(plot)
-    path = adhoc.model_path(context, model)
-    corpus = (
-        {"tsv" if adhoc.is_tsv(source) else "source": str(source.resolve())}
-        if source
-        else adhoc.corpus_input(context, source=None, targets=[], languages=None)
-    )
+    path = model_path(context, model)
     pair = parse_languages(languages)
-    asked = parse_systems(system) if system else default_systems(context.registry)
-    if shortlist:
-        asked = add_shortlisted(asked, model=path)
-    texts = find_texts(context, Named())
-    steps, systems = _systems(context, path, asked, texts)
-    benchmark = {
-        "id": "bench",
-        "uses": "benchmark",
-        "systems": systems,
-        "num_sentences": num_sentences,
-        "batch_sizes": _numbers(batch_sizes, flag="--batch-sizes"),
-        "lengths": [] if beam_size > 1 and lengths == LENGTHS else _numbers(lengths, flag="--lengths"),
-        "length_batch_sizes": _numbers(length_batch_sizes, flag="--length-batch-sizes"),
-        "decoding": {"beam_size": beam_size},
-        "rounds": rounds,
-        "cold_starts": cold_starts,
-        "threads": threads,
-        "workers": workers,
-    }
-    job = adhoc.Job(
-        command="bench",
-        inputs={
-            "model": adhoc.model_input(path),
-            "test": {**corpus, "languages": list(pair)} if pair else corpus,
-            **texts.inputs_for(steps),
-            **{_input(place): adhoc.model_input(one.directory) for place, one in enumerate(asked) if one.directory},
-        },
-        steps=[*steps, benchmark],
+    if source is not None:
+        corpus = source_input(source, is_tsv=has_tsv_name(source), languages=pair)
+    else:
+        corpus = corpus_input(context, languages=pair)
+    systems = parse_systems(system) if system else default_systems(context.registry)
+    request = BenchmarkRequest(
+        model=path,
+        systems=add_shortlisted(systems, model=path) if shortlist else systems,
+        corpus=corpus,
+        num_sentences=num_sentences,
+        batch_sizes=parse_numbers(batch_sizes, flag="--batch-sizes"),
+        # Beams are measured at free lengths only: the default lengths are for greedy search.
+        lengths=[] if beam_size > 1 and lengths == LENGTHS else parse_numbers(lengths, flag="--lengths"),
+        length_batch_sizes=parse_numbers(length_batch_sizes, flag="--length-batch-sizes"),
+        beam_size=beam_size,
+        rounds=rounds,
+        cold_starts=cold_starts,
+        threads=threads,
+        workers=workers,
     )
-    records, _ = adhoc.run_job(context, job, console)
-    result = records[-1].result
-    assert isinstance(result, BenchmarkResult)
+    result = benchmark(context, request, console)
     console.print_json(result)
     show_benchmark(result, console)
     if plot is not None:
         plot_benchmark(result, plot)
         console.note(f"plot: {plot}")
-
-
-def _systems(
-    context: JobContext, path: Path, asked: list[AskedSystem], texts: Texts
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The conversions that the systems need, each once, and the systems."""
-    steps: list[dict[str, Any]] = []
-    systems = []
-    for position, system in enumerate(asked):
-        reference, format = adhoc.MODEL, adhoc.format_of(system.directory or path)
-        if system.directory:
-            reference = f"inputs.{_input(position)}"
-        elif system.method:
-            needs = needs_of(context, system.method)
-            steps.append(texts.quantize_step(f"s{position}-quantize", system.method, needs=needs, model=reference))
-            reference = str(steps[-1]["id"])
-            format = context.registry.resolve("quantizer", system.method).spec.produces
-        lead = adhoc.lead_to(
-            context.registry, backend=system.backend, format=format, reference=reference, prefix=f"s{position}-"
-        )
-        steps += lead.steps
-        table = {"name": system.name, "model": lead.reference, "backend": system.backend, "options": system.options}
-        own = {"threads": system.threads, "workers": system.workers}
-        systems.append({**table, **{key: value for key, value in own.items() if value is not None}})
-    return steps, systems
-
-
-def _input(position: int) -> str:
-    """The input of a system that brings its own artifact."""
-    return f"s{position}"
-
-
-def _numbers(text: str, *, flag: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise LingoLiteError(f"{flag} {text}: expected numbers", hint=f"for example `{flag} 1,32`") from None

@@ -11,7 +11,7 @@ from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag, Out, Overwrite
 
 
-def import_(
+def import_bundle(
     typer_context: typer.Context,
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="The checkpoint, a .pt file.")],
     tokenizer: Annotated[
@@ -25,11 +25,11 @@ def import_(
         int | None, typer.Option(min=1, metavar="N", help="Attention heads, for a missing config.")
     ] = None,
     n_kv_heads: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Key/value heads; from the shapes without it.")
+        int | None, typer.Option(min=1, metavar="N", help="Key/value heads; default: from the shapes.")
     ] = None,
     max_seq_len: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Positions; those of the config, the preset, or 512, without it."),
+        typer.Option(min=1, metavar="N", help="Positions; default: those of the config or the preset, or 512."),
     ] = None,
     overwrite: Overwrite = False,
     json: JsonFlag = False,

@@ -17,9 +17,7 @@ from lingolite_cli.settings import SETTINGS_NAME
 
 def init(
     typer_context: typer.Context,
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where; the working directory without it.")] = Path(
-        "."
-    ),
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The project's directory.")] = Path("."),
     model: Annotated[str, typer.Option(metavar="DIR", help="The bundle, relative to the project.")] = "model",
     test: Annotated[
         str, typer.Option(metavar="FILE", help="The test set: a TSV file of source and reference.")

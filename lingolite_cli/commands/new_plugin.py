@@ -37,14 +37,14 @@ _DEPENDENCIES = {
 }
 
 
-def new(
+def new_plugin(
     typer_context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What users shall write, such as `--metrics NAME`.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name used in commands, such as `--metrics NAME`.")],
     kind: Annotated[
         Kind, typer.Option(metavar="KIND", help="One of metric, backend, quantizer, exporter and reporter.")
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="The directory to make; lingolite-NAME without it.")
+        Path | None, typer.Option("--out", metavar="DIR", help="The directory to make; default: lingolite-NAME.")
     ] = None,
 ) -> None:
     """Write a package with a plugin that works, and a test that holds it to its contract."""
@@ -52,7 +52,8 @@ def new(
     console = context.console()
     if not _NAME.fullmatch(name):
         raise LingoLiteError(
-            f"`{name}` cannot be the name of a plugin", hint="use small letters, digits and single hyphens: word-order"
+            f"`{name}` cannot be the name of a plugin",
+            hint="use lower-case letters, digits and single hyphens: word-order",
         )
     taken = [entry for entry in context.registry.of_kind(kind.value) if entry.name == name]
     if taken:

@@ -10,34 +10,28 @@ import typer
 
 from lingolite_cli.errors import LingoLiteError
 
-Model = Annotated[Path | None, typer.Option(metavar="DIR", help="The artifact; the project's model without it.")]
+Model = Annotated[Path | None, typer.Option(metavar="DIR", help="The artifact; default: the project's model.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="The directory to make.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the artifact that is there.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Threads = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Threads for the engine; the project's without it, 1 by default.")
+    int | None, typer.Option(min=1, metavar="N", help="Threads for the engine; default: the project's, or 1.")
 ]
 Workers = Annotated[
     int | None,
     typer.Option(
         min=1,
         metavar="N",
-        help="Processes that translate at the same time, each with an engine of its own; 1 by default.",
+        help="Processes that translate at the same time, each with an engine of its own; default: 1.",
     ),
 ]
-Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda or mps, for torch backends.")]
-Provider = Annotated[str | None, typer.Option(metavar="NAME", help="Execution provider, for ONNX Runtime.")]
-Shortlist = Annotated[
-    bool,
-    typer.Option(
-        "--shortlist",
-        help="Choose from the vocabulary shortlist that the artifact was exported with: faster, not exact.",
-    ),
+Backend = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The backend; another format is made if it needs one.")
 ]
 Languages = Annotated[str | None, typer.Option(metavar="SRC-TGT", help="Languages, such as en-da.")]
 Metrics = Annotated[
     list[str] | None,
-    typer.Option("--metrics", metavar="NAME,…", help="Metrics, separated by commas; the project's without it."),
+    typer.Option("--metrics", metavar="NAME,…", help="Metrics, separated by commas; default: the project's."),
 ]
 Options = Annotated[
     list[str] | None, typer.Option("--option", metavar="KEY=VALUE", help="An option of the plugin; repeatable.")
@@ -70,3 +64,15 @@ def parse_metrics(texts: Sequence[str] | None) -> list[str] | None:
     if not names:
         raise LingoLiteError("--metrics names no metric", hint="for example `--metrics bleu,chrf`")
     return list(names)
+
+
+def parse_numbers(text: str, *, flag: str) -> list[int]:
+    """`1,32` as numbers.
+
+    Raises:
+        LingoLiteError: a part is not a whole number.
+    """
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise LingoLiteError(f"{flag} {text}: expected numbers", hint=f"for example `{flag} 1,32`") from None

@@ -8,20 +8,48 @@ from typing import Annotated
 import msgspec
 import typer
 
-from lingolite_cli.artifact import canonical_json, check_target, write_atomic
+from lingolite_cli.artifact import check_target
 from lingolite_cli.commands.context import context_of, is_given
-from lingolite_cli.commands.options import JsonFlag, Languages, Model, Options, Overwrite
-from lingolite_cli.commands.search import Flags, Request, search_job, search_mixes
+from lingolite_cli.commands.options import JsonFlag, Languages, Model, Options, Overwrite, parse_languages
 from lingolite_cli.console import Console
-from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.jobs import adhoc
+from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.jobs.context import JobContext
-from lingolite_cli.jobs.quantizer_comparison import RESULTS_NAME, comparison_job, comparison_rows, show_comparison
-from lingolite_cli.jobs.texts import Named, find_texts, needs_of, refuse_needless
+from lingolite_cli.jobs.inputs import corpus_input, model_path
+from lingolite_cli.jobs.job import convert_and_publish
+from lingolite_cli.jobs.precision_search import DEFAULT_BUDGET, SearchRequest, search_precisions
+from lingolite_cli.jobs.quantization import quantization_job
+from lingolite_cli.jobs.quantizer_comparison import compare_quantizers
+from lingolite_cli.jobs.quantizer_texts import NamedTexts
 from lingolite_cli.schema import parse_options
-from lingolite_cli.views.runs import show_conversion
+from lingolite_cli.views.conversion import show_conversion
+from lingolite_cli.views.precision_search import show_search_outcome
+from lingolite_cli.views.quantizer_comparison import show_quantizer_comparison
 
 _COMPARE = "compare"
+
+
+class SearchFlags(msgspec.Struct, frozen=True, kw_only=True):
+    """The flags of `--search` alone, as they were given; None leaves a key to the step's default."""
+
+    budget: str | None
+    allow_inconclusive: bool
+    source: Path | None
+    target: list[Path] | None
+    languages: str | None
+    precisions: str | None
+    granularity: str | None
+    max_trials: int | None
+
+    def refuse(self) -> None:
+        """For a command without `--search`.
+
+        Raises:
+            LingoLiteError: one of them was given.
+        """
+        for name, value in msgspec.structs.asdict(self).items():
+            if value:
+                flag = f"--{name.replace('_', '-')}"
+                raise LingoLiteError(f"{flag} is for --search", hint=f"pass --search too, or leave out {flag}")
 
 
 def quantize(
@@ -38,35 +66,60 @@ def quantize(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Text for methods that calibrate, one sentence a line or in a .tsv; the project's dev set without it.",
+            help="Text for methods that calibrate, one sentence a line or in a .tsv; default: the project's dev set.",
         ),
     ] = None,
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="FILE", help="Parallel text for methods that train, a .tsv; repeatable; the project's without it."
+            metavar="FILE", help="Parallel text for methods that train, a .tsv; repeatable; default: the project's."
         ),
     ] = None,
     dev: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="For methods that train: a .tsv to choose weights by; the project's dev set without it.",
+            help="For methods that train: a .tsv to choose weights by; default: the project's dev set.",
         ),
     ] = None,
     max_samples: Annotated[
         int | None,
         typer.Option(min=10, metavar="N", help="For `compare` and --search: only the first so many sentences."),
     ] = None,
-    search: Flags.Search = False,
-    budget: Flags.Budget = None,
-    allow_inconclusive: Flags.AllowInconclusive = False,
-    source: Flags.Source = None,
-    target: Flags.Target = None,
+    search: Annotated[
+        bool,
+        typer.Option("--search", help="Find the smallest mix of precisions inside a budget, measured on dev text."),
+    ] = False,
+    budget: Annotated[
+        str | None,
+        typer.Option(metavar="NAME=LIMIT", help="For --search: the drop allowed; default: chrf_drop_max=0.5."),
+    ] = None,
+    allow_inconclusive: Annotated[
+        bool,
+        typer.Option("--allow-inconclusive", help="For --search: go by the estimate, not by its whole interval."),
+    ] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="For --search: sources, or a TSV file without --target; default: the project's dev set.",
+        ),
+    ] = None,
+    target: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="For --search: references, one a line; repeatable.")
+    ] = None,
     languages: Languages = None,
-    precisions: Flags.Precisions = None,
-    granularity: Flags.By = None,
-    max_trials: Flags.MaxTrials = None,
+    precisions: Annotated[
+        str | None, typer.Option(metavar="P,P", help="For --search: the precisions to mix, such as int4,int8.")
+    ] = None,
+    granularity: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="For --search: what gets a precision each: block, layer or matrix."),
+    ] = None,
+    max_trials: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="For --search: most configurations to measure on the whole text."),
+    ] = None,
     option: Options = None,
     overwrite: Overwrite = False,
     json: JsonFlag = False,
@@ -74,9 +127,9 @@ def quantize(
     """Make a bundle smaller, compare all ways to do so, or search for the smallest mix of precisions."""
     context = context_of(typer_context)
     console = context.console(json=json)
-    path = adhoc.model_path(context, model)
-    named = Named(calibration=calibration, data=tuple(data or ()), dev=dev)
-    request = Request(
+    path = model_path(context, model)
+    named = NamedTexts(calibration=calibration, data=tuple(data or ()), dev=dev)
+    flags = SearchFlags(
         budget=budget,
         allow_inconclusive=allow_inconclusive,
         source=source,
@@ -87,35 +140,36 @@ def quantize(
         max_trials=max_trials,
     )
     if search:
-        if named != Named():
+        if named != NamedTexts():
             raise LingoLiteError(
                 "--search neither calibrates nor trains", hint="name the text to measure with by --source"
             )
         out = _given(out)
         check_target(out, overwrite=overwrite)
-        chosen = method if is_given(typer_context, "method") else None
-        job = search_job(context, path, request, method=chosen, options=parse_options(option), max_samples=max_samples)
-        search_mixes(context, job, console, out=out, overwrite=overwrite)
+        request = msgspec.structs.replace(
+            _search_request(context, path, flags),
+            method=method if is_given(typer_context, "method") else None,
+            options=parse_options(option),
+            max_samples=max_samples,
+        )
+        _search(context, request, console, out=out, overwrite=overwrite)
         return
-    request.refuse()
+    flags.refuse()
     if method == _COMPARE:
         if option:
             raise LingoLiteError("--option goes to one quantizer", hint="name it with --method")
-        _compare(context, path, named, console, out=out, max_samples=max_samples, overwrite=overwrite)
+        comparison = compare_quantizers(
+            context, path, named, console, out=out, max_samples=max_samples, overwrite=overwrite
+        )
+        show_quantizer_comparison(comparison, console)
         return
     out = _given(out)
     if max_samples is not None:
         raise LingoLiteError(
             "--max-samples is for --method compare and for --search", hint="quantizing reads no sentences"
         )
-    needs = needs_of(context, method)
-    refuse_needless(named, needs, method=method)
-    texts = find_texts(context, named)
-    step = {**texts.quantize_step("quantize", method, needs=needs), "options": parse_options(option)}
-    texts.say_which(needs, console)
-    inputs = {"model": adhoc.model_input(path), **texts.inputs_for([step])}
-    job = adhoc.Job(command="quantize", inputs=inputs, steps=[step])
-    record = adhoc.convert_and_publish(context, job, console, out=out, overwrite=overwrite)
+    job = quantization_job(context, path, console, method=method, named=named, options=parse_options(option))
+    record = convert_and_publish(context, job, console, out=out, overwrite=overwrite)
     show_conversion(record.result, out, console)
 
 
@@ -125,37 +179,23 @@ def _given(out: Path | None) -> Path:
     return out
 
 
-def _compare(
-    context: JobContext,
-    model: Path,
-    named: Named,
-    console: Console,
-    *,
-    out: Path | None,
-    max_samples: int | None,
-    overwrite: bool,
-) -> None:
-    if out is not None and out.exists() and not out.is_dir():
-        raise LingoLiteError(f"{out} is a file", hint=f"name a directory: {RESULTS_NAME} is written into it")
-    if out is not None and (out / RESULTS_NAME).exists() and not overwrite:
-        raise LingoLiteError(f"{out / RESULTS_NAME} exists", hint="choose another place, or pass --overwrite")
-    texts = find_texts(context, named)
-    test = adhoc.corpus_input(context, source=None, targets=[], languages=None)
-    inputs = {"model": adhoc.model_input(model), "test": test}
-    chosen = comparison_job(context, texts, inputs=inputs, format=adhoc.format_of(model), max_samples=max_samples)
-    job, left_out = chosen.job, chosen.left_out
-    texts.say_which(chosen.needs, console)
-    for method, why in left_out.items():
-        console.warn(f"`{method}` is left out: {why}")
-    outcome = adhoc.make_runner(context, job, console).run(
-        context.project.runs_directory, history=context.history(console)
+def _search_request(context: JobContext, model: Path, flags: SearchFlags) -> SearchRequest:
+    budget = parse_options([flags.budget], flag="--budget") if flags.budget else DEFAULT_BUDGET
+    languages = parse_languages(flags.languages)
+    targets = flags.target or ()
+    return SearchRequest(
+        model=model,
+        corpus=corpus_input(context, source=flags.source, targets=targets, languages=languages, which="dev"),
+        budget=budget,
+        allow_inconclusive=flags.allow_inconclusive,
+        precisions=[name.strip() for name in flags.precisions.split(",")] if flags.precisions else None,
+        granularity=flags.granularity,
+        max_trials=flags.max_trials,
     )
-    assert outcome.directory is not None
-    rows = comparison_rows(outcome.manifest)
-    run = {"environment": outcome.manifest.environment, "run": outcome.manifest.id}
-    results = {**run, "rows": rows, "left_out": left_out}
-    target = (out or outcome.directory) / RESULTS_NAME
-    write_atomic(target, msgspec.json.format(canonical_json(results), indent=2) + b"\n")
-    console.print_json(results)
-    show_comparison(rows, console)
-    console.print(f"results: {target}\nreport:  {outcome.directory / 'report.html'}")
+
+
+def _search(context: JobContext, request: SearchRequest, console: Console, *, out: Path, overwrite: bool) -> None:
+    outcome = search_precisions(context, request, console, out=out, overwrite=overwrite)
+    show_search_outcome(outcome, out, console)
+    if not outcome.is_met:
+        raise typer.Exit(ExitCode.BUDGET_BROKEN)

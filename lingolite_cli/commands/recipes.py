@@ -20,7 +20,7 @@ Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a TO
 
 
 @app.command("list", cls=Command)
-def list_(typer_context: typer.Context, json: JsonFlag = False) -> None:
+def list_recipes(typer_context: typer.Context, json: JsonFlag = False) -> None:
     """The recipes in the project's `recipes/`."""
     context = context_of(typer_context)
     console = context.console(json=json)
@@ -37,8 +37,8 @@ def list_(typer_context: typer.Context, json: JsonFlag = False) -> None:
         console.print(f"{item['path']}  {item['summary']}")
 
 
-@app.command(cls=Command)
-def check(typer_context: typer.Context, recipe: Recipe) -> None:
+@app.command("check", cls=Command)
+def check_recipe(typer_context: typer.Context, recipe: Recipe) -> None:
     """Check a recipe: keys, references, plugins, options, files and formats. Nothing runs."""
     context = context_of(typer_context)
     plan = make_plan(
@@ -47,8 +47,8 @@ def check(typer_context: typer.Context, recipe: Recipe) -> None:
     context.console().print(f"{recipe}: {len(plan.steps)} steps, nothing wrong found")
 
 
-@app.command(cls=Command)
-def show(typer_context: typer.Context, recipe: Recipe, json: JsonFlag = False) -> None:
+@app.command("show", cls=Command)
+def show_recipe(typer_context: typer.Context, recipe: Recipe, json: JsonFlag = False) -> None:
     """A recipe as it is after the project's defaults are merged under it."""
     context = context_of(typer_context)
     console = context.console(json=json)

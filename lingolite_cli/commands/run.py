@@ -9,15 +9,12 @@ import typer
 
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.errors import ExitCode, LingoLiteError
-from lingolite_cli.execution.runner import Runner
-from lingolite_cli.jobs import locking
-from lingolite_cli.recipe.plan import make_plan, read_recipe
+from lingolite_cli.jobs.recipe_run import RecipeRequest, RecipeRun
 from lingolite_cli.schema import parse_pairs
-from lingolite_cli.training.launch import num_processes
 from lingolite_cli.views.runs import show_forecast, show_run
 
 
-def run(
+def run_recipe(
     typer_context: typer.Context,
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file.")],
     plan: Annotated[bool, typer.Option("--plan", help="Show what would run, and why; do nothing.")] = False,
@@ -35,29 +32,21 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print the run's manifest as JSON.")] = False,
 ) -> None:
     """Run a recipe: evaluate, quantize, export, verify, report. Exits 3 when a budget is broken."""
-    if num_processes() > 1:
-        raise LingoLiteError(
-            "a recipe is run by one process, not by torchrun", hint="`torchrun … -m lingolite_cli train RECIPE` trains"
-        )
     if lock and locked:
         raise LingoLiteError("--lock and --locked contradict each other", hint="--lock writes, --locked compares")
     context = context_of(typer_context)
     console = context.console(json=json)
-    overrides = parse_pairs(set_, flag="--set")
-    parsed = read_recipe(recipe, context.project, overrides=overrides)
-    checked = make_plan(parsed, path=str(recipe), project=context.project, registry=context.registry)
-    runner = Runner(checked, cache=context.cache, console=console, host=context.registry.host, is_fresh=fresh)
+    request = RecipeRequest(recipe=recipe, overrides=parse_pairs(set_, flag="--set"), is_fresh=fresh)
+    ready = RecipeRun(context, request, console)
     if plan:
-        show_forecast(runner.forecast(), console)
+        show_forecast(ready.runner.forecast(), console)
         return
-    lock_file = locking.read_lock(recipe) if locked else None
-    if lock_file is not None:
-        locking.check_plan(lock_file, checked, recipe=recipe, console=console)
-    outcome = runner.run(context.project.runs_directory, history=context.history(console))
+    expected = ready.check_lock() if locked else None
+    outcome = ready.run()
     show_run(outcome, console)
-    if lock_file is not None:
-        locking.check_outcome(lock_file, checked, outcome.manifest, recipe=recipe)
+    if expected is not None:
+        ready.check_outcome(expected, outcome.manifest)
     if outcome.manifest.status == "broken budget":
         raise typer.Exit(ExitCode.BUDGET_BROKEN)
     if lock:
-        locking.write(checked, outcome.manifest, recipe=recipe, console=console)
+        console.print(f"lock: {ready.write_lock(outcome.manifest)}")

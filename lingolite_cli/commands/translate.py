@@ -3,47 +3,49 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.commands.aliases import takes_aliases
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import (
-    Device,
+    Backend,
     JsonFlag,
     Languages,
     Model,
     Options,
-    Provider,
-    Shortlist,
     Threads,
     Workers,
     parse_languages,
 )
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.jobs import adhoc
-from lingolite_cli.jobs.engine import asked_decoding, open_engine
+from lingolite_cli.jobs.inputs import model_path
+from lingolite_cli.jobs.plugin_options import plugin_options
+from lingolite_cli.jobs.runnable import backend_for
+from lingolite_cli.jobs.translation import EngineRequest, asked_decoding, open_translator
 from lingolite_cli.schema import parse_options
 
 if TYPE_CHECKING:
     from lingolite_cli.decoding.translator import Translation, Translator
 
 
-def translate(
+@takes_aliases("backend")
+def translate_lines(
     typer_context: typer.Context,
-    text: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Sentences; stdin without them.")] = None,
+    text: Annotated[
+        list[str] | None, typer.Argument(metavar="TEXT", help="Sentences; default: the lines of stdin.")
+    ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", "-f", metavar="FILE", help="Translate a file, line by line.")
     ] = None,
     model: Model = None,
-    backend: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The backend; another format is made if it needs one.")
-    ] = None,
+    backend: Backend = None,
     languages: Languages = None,
     beam_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="1 is greedy search.")] = None,
     length_penalty: Annotated[float | None, typer.Option(metavar="ALPHA", help="GNMT's alpha, for beams.")] = None,
@@ -53,15 +55,14 @@ def translate(
     max_length: Annotated[int | None, typer.Option(min=1, metavar="N", help="Most target tokens a sentence.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="Most sentences in a batch.")] = None,
     stream: Annotated[
-        bool, typer.Option("--stream", help="Show each translation word by word, as it comes; greedy search only.")
+        bool, typer.Option("--stream", help="Show each translation token by token, as it comes; greedy search only.")
     ] = False,
-    shortlist: Shortlist = False,
     option: Options = None,
-    device: Device = None,
-    provider: Provider = None,
     threads: Threads = None,
     workers: Workers = None,
     json: JsonFlag = False,
+    *,
+    aliased: Mapping[str, Any],
 ) -> None:
     """Translate. One line in, one line out, in order; empty lines stay empty."""
     context = context_of(typer_context)
@@ -70,9 +71,9 @@ def translate(
         raise LingoLiteError("both text and --file were given", hint="pass one of them")
     if stream:
         _check_stream(is_json=json, n_best=n_best, batch_size=batch_size, workers=workers)
-    artifact = Artifact.open(adhoc.model_path(context, model))
+    artifact = Artifact.open(model_path(context, model))
     asked = {"beam_size": beam_size, "length_penalty": length_penalty, "n_best": n_best, "max_length": max_length}
-    decoding = asked_decoding(artifact, asked, project=context.project)
+    decoding = asked_decoding(context, artifact, asked)
     lines = _typed(text) if text else _read_lines(file)
     # Lines that are typed in are answered one by one; a file or a pipe is sorted into batches.
     is_typed = not text and file is None and sys.stdin.isatty()
@@ -81,22 +82,23 @@ def translate(
             f"--workers {workers}: workers read ahead, and lines that are typed in are answered one by one",
             hint="leave it out, or translate a file or a pipe",
         )
-    size = batch_size or (1 if text or is_typed else 32)
-    name = adhoc.backend_for(context, format=artifact.manifest.format, asked=backend)
-    flags = {"device": device, "provider": provider, "shortlist": shortlist or None}
-    options = adhoc.plugin_options(
-        context.registry, kind="backend", name=name, flags=flags, pairs=parse_options(option)
+    name = backend_for(context, format=artifact.manifest.format, asked=backend)
+    pairs = parse_options(option)
+    request = EngineRequest(
+        backend=name,
+        options=plugin_options(context.registry, kind="backend", name=name, aliased=aliased, pairs=pairs),
+        threads=threads,
+        workers=workers or 1,
+        languages=parse_languages(languages),
+        batch_size=batch_size or (1 if text or is_typed else 32),
     )
-    with open_engine(
-        context, artifact, console, backend=name, options=options, threads=threads, workers=workers or 1
-    ) as engine:
-        for warning in engine.warnings:
+    with open_translator(context, artifact, request, decoding=decoding, console=console) as opened:
+        for warning in opened.warnings:
             console.warn(warning)
-        translator = engine.translator(decoding, languages=parse_languages(languages), batch_size=size)
         if stream:
-            _print_in_steps(translator, lines, console)
+            _print_in_steps(opened.translator, lines, console)
         else:
-            _print_all(translator.translate(lines), console, n_best=decoding.n_best)
+            _print_all(opened.translator.translate(lines), console, n_best=decoding.n_best)
 
 
 def _check_stream(*, is_json: bool, **numbers: int | None) -> None:

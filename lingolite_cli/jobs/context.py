@@ -7,6 +7,7 @@ command line reads it, and this module knows no command line.
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 from lingolite_cli.console import Console
 from lingolite_cli.history.store import HistoryStore
@@ -46,6 +47,13 @@ class JobContext:
                     f"{entry.kind} `{entry.name}` of {entry.origin.distribution}: {entry.health.value}: {entry.reason}"
                 )
         return registry
+
+    def evaluate_default(self, key: str) -> Any:
+        """What the project has for this key of each `evaluate` step, as it stands in lingolite.toml; None if nothing.
+
+        For choices that are made before there is a step. A step takes the defaults by itself.
+        """
+        return self.project.settings.defaults.get("evaluate", {}).get(key)
 
     @property
     def cache(self) -> StepCache:

@@ -1,14 +1,13 @@
 """From a recipe to a plan: everything that can be refused is refused here, before anything heavy loads.
 
-Owns reading a recipe, the precedence of its values, and the order of the checks. The checks of one kind of step
-are in `steps`.
+Owns reading a recipe and the order of the checks. What a project's defaults add to a step is in `defaults`, the checks
+of one kind of step are in `steps`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,11 +15,12 @@ from lingolite_cli.artifact import Artifact
 from lingolite_cli.corpora.corpus import CorpusSpec, check_corpus_files, check_files
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.plugins.registry import Registry
+from lingolite_cli.recipe.defaults import merge_defaults
 from lingolite_cli.recipe.model import ModelInput, Recipe, ShortlistInput
 from lingolite_cli.recipe.scope import Plan, Scope
 from lingolite_cli.recipe.steps import KINDS
 from lingolite_cli.schema import convert, parse_value, read_toml
-from lingolite_cli.settings import SETTINGS_NAME, Project
+from lingolite_cli.settings import Project
 from lingolite_cli.training.options import PairsSpec
 
 
@@ -43,37 +43,6 @@ def read_recipe(path: Path, project: Project, *, overrides: Mapping[str, str] | 
     if not recipe.steps:
         raise LingoLiteError(f"{path} has no steps", hint="`lingolite init` writes a recipe to start from")
     return recipe
-
-
-def merge_defaults(data: dict[str, Any], defaults: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """`data` of a recipe with each step laid over the defaults of its kind.
-
-    Raises:
-        LingoLiteError: there are defaults for a kind of step that does not exist.
-    """
-    for kind in defaults:
-        if kind not in KINDS:
-            raise LingoLiteError(
-                f"{SETTINGS_NAME}: unknown key `defaults.{kind}`: there is no such kind of step",
-                hint=did_you_mean(kind, KINDS),
-            )
-    steps = data.get("steps")
-    if not isinstance(steps, list):
-        return data
-    return {
-        **data,
-        "steps": [
-            _merge(defaults.get(str(step.get("uses")), {}), step) if isinstance(step, dict) else step for step in steps
-        ],
-    }
-
-
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = deepcopy(dict(below))  # tables of the defaults are shared by all steps of a kind
-    for key, value in above.items():
-        known = merged.get(key)
-        merged[key] = _merge(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
-    return merged
 
 
 def _override(data: dict[str, Any], key: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""How a comparison looks on a terminal."""
+"""How a comparison of two systems looks on a terminal: their scores and sentences, and what runs were made of."""
 
 from __future__ import annotations
 
@@ -11,9 +11,22 @@ from lingolite_cli.evaluation.comparison import ComparedSentence, SourceLengthBu
 from lingolite_cli.evaluation.differences import MetricDifference, p_value_text
 from lingolite_cli.evaluation.intervals import SIGNED, bracketed
 from lingolite_cli.evaluation.word_diff import Span, word_diff
+from lingolite_cli.jobs.system_comparison import CompareOutcome
 from lingolite_cli.runs.changes import Changes
 
 _NONE = "–"
+
+
+def show_compare_outcome(found: CompareOutcome, *, first: str, second: str, console: Console) -> None:
+    """Each text that both translated, what the runs were made of, and what is significantly worse."""
+    for comparison in found.comparisons:
+        show_comparison(comparison, first=first, second=second, console=console)
+    if found.changes is not None:
+        show_changes(found.changes, console)
+    for line in found.regressions:
+        console.print(f"worse: {line}")
+    if not found.regressions:
+        console.print("no significant regression")
 
 
 def show_comparison(comparison: SystemComparison, *, first: str, second: str, console: Console) -> None:

@@ -1,14 +1,18 @@
-"""How a search for mixed precision looks on a terminal, and as a step of a recipe."""
+"""How a search for mixed precision looks on a terminal."""
 
 from __future__ import annotations
 
-import json
+import os
+from pathlib import Path
 
 from lingolite_cli.console import Console, status_text
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.intervals import with_interval
+from lingolite_cli.jobs.precision_search import RESULTS_NAME, SearchOutcome, recipe_fragment
 from lingolite_cli.precision_search.figures import Sensitivity, Trial
 from lingolite_cli.runs.results import SearchResult
+from lingolite_cli.views.conversion import size_line
+from lingolite_cli.views.verification import show_verdicts, show_verification
 
 
 def show_search(result: SearchResult, console: Console) -> None:
@@ -73,12 +77,17 @@ def _interval(seen: MetricDifference | None) -> str:
     return "" if seen is None else with_interval(seen.delta, seen.low, seen.high)
 
 
-def recipe_fragment(result: SearchResult) -> str:
-    """A `quantize` step, in TOML, that makes the same artifact."""
-    plain = {key: value for key, value in result.options.items() if not isinstance(value, dict)}
-    lines = ["[[steps]]", 'id = "mixed"', 'uses = "quantize"', f"method = {json.dumps(result.method)}"]
-    lines += ["[steps.options]", *(f"{key} = {json.dumps(value)}" for key, value in plain.items())]
-    for name, table in result.options.items():
-        if isinstance(table, dict) and table:
-            lines += [f"[steps.options.{name}]", *(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in table.items())]
-    return "\n".join(lines) + "\n"
+def show_search_outcome(outcome: SearchOutcome, out: Path, console: Console) -> None:
+    """The search, the verdict on what it found, and, where that meets its budget, how to repeat it."""
+    verdicts = [("", verdict) for verdict in outcome.verified.verdicts]
+    console.print_json(outcome.report())
+    show_search(outcome.found, console)
+    show_verification(outcome.verified, console)
+    show_verdicts(verdicts, console)
+    if not outcome.is_met:
+        return
+    found = outcome.found
+    console.print(f"to repeat {found.chosen} in a recipe:\n\n{recipe_fragment(found)}")
+    console.print(f"{out}: {size_line(found.artifact, found.source)}")
+    for name in (RESULTS_NAME, "figures/trade-off-search.svg", "report.html"):
+        console.print(f"  {os.path.relpath(outcome.directory / name)}")

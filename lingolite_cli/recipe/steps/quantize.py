@@ -89,7 +89,10 @@ def _is_calibrated(step: QuantizeStep, scope: Scope, *, needs: frozenset[str]) -
     if "calibration" not in needs:
         if step.calibration is not None:
             raise scope.error(
-                step, "calibration", f"`{step.method}` calibrates nothing", hint="leave out the key `calibration`"
+                step,
+                "calibration",
+                f"`{step.method}` takes no calibration text",
+                hint="leave out the key `calibration`",
             )
         return False
     if step.calibration is None:
@@ -131,7 +134,7 @@ def _is_trained(step: QuantizeStep, scope: Scope, *, needs: frozenset[str]) -> b
         defaults = QuantizeStep(id=step.id)
         for key in _LEARNING_KEYS:
             if getattr(step, key) != getattr(defaults, key):
-                raise scope.error(step, key, f"`{step.method}` trains nothing", hint=f"leave out the key `{key}`")
+                raise scope.error(step, key, f"`{step.method}` does not train", hint=f"leave out the key `{key}`")
         return False
     if not step.data:
         raise scope.error(

@@ -10,7 +10,7 @@ import pytest
 from command_line import Outcome
 
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.jobs.systems import default_systems, parse_systems
+from lingolite_cli.jobs.benchmark_systems import default_systems, parse_systems
 from lingolite_cli.plugins.registry import load_registry
 
 QUICK = ("--system", "echo", "--num-sentences", "2", "--batch-sizes", "1", "--lengths", "", "--rounds", "1", "--json")

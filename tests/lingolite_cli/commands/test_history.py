@@ -151,7 +151,7 @@ def test_show_tells_of_one_run_and_the_one_before(ran: Command, project: Path) -
     assert f"the run before: {first}, pass\n  bleu: 100.00 → 100.00 (+0.00)" in outcome.out
     shutil.rmtree(project / "runs" / "small" / second)
     assert f"run: runs/small/{second} (no longer there)" in ran("history", "show", second).out
-    for text, message in (("none", "there is no run `none`"), ("2", "2 runs are called like `2`")):
+    for text, message in (("none", "there is no run `none`"), ("2", "2 runs have an id like `2`")):
         outcome = ran("history", "show", text)
         assert outcome.code == 2
         assert message in outcome.err

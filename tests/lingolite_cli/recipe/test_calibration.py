@@ -78,7 +78,7 @@ def test_other_text_is_other_work(calibrated: Command, project: Path) -> None:
     ("old", "new", "message", "hint"),
     [
         ('calibration = "inputs.calib"\n', "", "`recall` needs text to run the model on, and none is named", "name an"),
-        ('"recall"', '"fp16"', "`fp16` calibrates nothing", "leave out the key `calibration`"),
+        ('"recall"', '"fp16"', "`fp16` takes no calibration text", "leave out the key `calibration`"),
         ('"inputs.calib"', '"inputs.calb"', "there is no `inputs.calb`", "did you mean `inputs.calib`?"),
         ('"inputs.calib"', '"inputs.train"', "`inputs.train` is text to train on", 'name text as { tsv = "FILE" }'),
         ('"inputs.calib"', '"inputs.model"', "there is no `inputs.model`", ""),
@@ -135,7 +135,7 @@ def test_text_for_a_method_that_reads_none_is_refused(calibrated: Command, proje
     before = contents(project)
     outcome = calibrated("quantize", "--method", "fp16", "--calibration", "calib.en", "--out", "made")
     assert outcome.code == 2
-    assert "`fp16` calibrates nothing" in outcome.err
+    assert "`fp16` takes no calibration text" in outcome.err
     assert contents(project) == before
 
 

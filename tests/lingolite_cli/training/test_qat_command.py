@@ -15,8 +15,10 @@ from safetensors.numpy import load_file
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.jobs.context import JobContext
-from lingolite_cli.jobs.quantizer_comparison import Comparison, comparison_job
-from lingolite_cli.jobs.texts import Named, find_texts
+from lingolite_cli.jobs.inputs import Input, corpus_input, model_input
+from lingolite_cli.jobs.quantizer_comparison import PlannedComparison, plan_comparison
+from lingolite_cli.jobs.quantizer_texts import NamedTexts, find_texts
+from lingolite_cli.recipe.model import QuantizeStep
 from lingolite_cli.runs.results import EvaluateResult, QuantizeResult, TrainingRecord, VerifyResult
 from lingolite_cli.testing import SENTENCES
 
@@ -255,9 +257,9 @@ def test_mistakes_in_a_recipe_are_refused_before_any_work(
         (("--method", "qat-int8"), "`qat-int8` needs parallel text to train on, and none is named", "--data FILE"),
         (("--method", "qat-int8", "--data", "train.tsv"), "text with references to choose its weights by", "--dev"),
         (("--method", "qat-int8", "--data", "nowhere.tsv", "--dev", "dev.tsv"), "no such file", "nowhere.tsv"),
-        (("--method", "fp16", "--data", "train.tsv"), "`fp16` trains nothing", "leave out --data"),
-        (("--method", "fp16", "--dev", "dev.tsv"), "`fp16` trains nothing", "leave out --dev"),
-        (("--method", "qat-int8", "--calibration", "dev.tsv"), "`qat-int8` calibrates nothing", "--calibration"),
+        (("--method", "fp16", "--data", "train.tsv"), "`fp16` does not train", "leave out --data"),
+        (("--method", "fp16", "--dev", "dev.tsv"), "`fp16` does not train", "leave out --dev"),
+        (("--method", "qat-int8", "--calibration", "dev.tsv"), "`qat-int8` takes no calibration text", "--calibration"),
         (("--method", "qat", "--data", "train.tsv"), "there is no quantizer called `qat`", "qat-int8"),
     ],
 )  # fmt: skip
@@ -277,7 +279,7 @@ def test_keys_that_are_missing_or_would_be_ignored_are_refused(lingolite: Comman
     without_options = RECIPE[: RECIPE.index("[steps.options]")]
     for text, message in (
         (RECIPE.replace('dev = "inputs.dev"\n', ""), "`qat-int8` needs text with references to choose its weights by"),
-        (without_options.replace("qat-int8", "fp16"), "step `int8`, `data`: `fp16` trains nothing"),
+        (without_options.replace("qat-int8", "fp16"), "step `int8`, `data`: `fp16` does not train"),
     ):
         recipe.write_text(text, encoding="utf-8")
         outcome = lingolite("run", "recipes/aware.toml")
@@ -288,21 +290,24 @@ def test_keys_that_are_missing_or_would_be_ignored_are_refused(lingolite: Comman
 def test_compared_where_there_is_text_to_train_on(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     context = JobContext(is_quiet=True)
-    named = Named(data=(project / "train.tsv",), dev=project / "dev.tsv")
+    named = NamedTexts(data=(project / "train.tsv",), dev=project / "dev.tsv")
 
-    def compared(named: Named) -> Comparison:
+    def compared(named: NamedTexts) -> PlannedComparison:
         texts = find_texts(context, named)
-        return comparison_job(context, texts, inputs={}, format="bundle", max_samples=None)
+        model = model_input(project / "model")
+        test = corpus_input(context)
+        inputs: dict[str, Input] = {"model": model, "test": test}
+        return plan_comparison(context, texts, inputs=inputs, format="bundle", max_samples=None)
 
-    left_out = compared(Named())
-    assert "qat-int8" not in [step["id"] for step in left_out.job.steps]
+    left_out = compared(NamedTexts())
+    assert "qat-int8" not in [step.id for step in left_out.job.recipe.steps]
     assert left_out.left_out["qat-int8"].startswith("it needs parallel text to train on, and none is named; name it as")
     found = compared(named)
-    (step,) = (step for step in found.job.steps if step["id"] == "qat-int8")
-    assert step["data"] == ["inputs.train"]
-    assert found.job.inputs == {
-        "train": {"pairs": str(project / "train.tsv")},
-        "dev": {"tsv": str(project / "dev.tsv"), "languages": ["en", "da"]},
-    }
-    assert {"qat-int8-int8", "qat-int8-onnx"} <= {step["id"] for step in found.job.steps}
+    (step,) = (step for step in found.job.recipe.steps if step.id == "qat-int8")
+    assert isinstance(step, QuantizeStep)
+    assert step.data == ("inputs.train",)
+    inputs = found.job.recipe.inputs
+    assert inputs["train"] == {"pairs": str(project / "train.tsv")}
+    assert inputs["dev"] == {"tsv": str(project / "dev.tsv"), "languages": ("en", "da")}
+    assert {"qat-int8-int8", "qat-int8-onnx"} <= {step.id for step in found.job.recipe.steps}
     assert "qat-int8" not in found.left_out

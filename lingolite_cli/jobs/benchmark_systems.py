@@ -1,4 +1,7 @@
-"""What `lingolite bench --system` asks for."""
+"""The systems of `lingolite bench`: how `--system` is read, and what is measured where nothing is asked for.
+
+Owns requests only. The conversions that a system needs are in `benchmark`.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _WITH_SHORTLIST = "shortlist=true"
 _DEFAULTS = ("eager", "cached", "int8", "onnx", "onnx@dynamic-int8", "ctranslate2@dynamic-int8")
 
 
-class AskedSystem(msgspec.Struct, frozen=True, kw_only=True):
+class SystemRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One system: a backend on the model as it is, on the model quantized by `method`, or on another artifact.
 
     `name` stands in the tables: what was asked for, with the last part only of a directory. `threads` and `workers` are
@@ -35,13 +38,13 @@ class AskedSystem(msgspec.Struct, frozen=True, kw_only=True):
     workers: int | None = None
 
 
-def parse_system(text: str) -> AskedSystem:
+def parse_system(text: str) -> SystemRequest:
     """Read `BACKEND[@METHOD|@DIR][,KEY=VALUE…]`; what has a separator in it, or is a directory, is a DIR.
 
     The keys `threads` and `workers` are the system's, all others options of the backend.
 
     Raises:
-        LingoLiteError: an option is no KEY=VALUE, or there is no backend.
+        LingoLiteError: an option is not KEY=VALUE, or the backend is missing.
     """
     asked, *pairs = text.split(",")
     backend, _, what = asked.partition("@")
@@ -49,7 +52,7 @@ def parse_system(text: str) -> AskedSystem:
         raise LingoLiteError(f"--system {text}: no backend", hint=f"expected {FORM}")
     options = parse_options(pairs, flag=f"--system {asked},")
     is_directory = "/" in what or Path(what or "?").is_dir()
-    return AskedSystem(
+    return SystemRequest(
         name=",".join([f"{backend}@{Path(what).resolve().name}", *pairs]) if is_directory else text,
         backend=backend,
         method=None if is_directory or not what else what,
@@ -66,7 +69,7 @@ def _number(value: Any, *, flag: str, key: str) -> int | None:
     return value
 
 
-def parse_systems(texts: Sequence[str]) -> list[AskedSystem]:
+def parse_systems(texts: Sequence[str]) -> list[SystemRequest]:
     """As `parse_system`, each with a name of its own: where two would have the same, both keep the whole text.
 
     Raises:
@@ -83,7 +86,7 @@ def parse_systems(texts: Sequence[str]) -> list[AskedSystem]:
     ]
 
 
-def default_systems(registry: Registry) -> list[AskedSystem]:
+def default_systems(registry: Registry) -> list[SystemRequest]:
     """What is measured when nothing is asked for: an engine that is an extra only where it is installed."""
     missing = {entry.name for entry in registry.of_kind("backend") if entry.health is Health.UNAVAILABLE}
     known = {entry.name for entry in registry.of_kind("backend")}
@@ -91,7 +94,7 @@ def default_systems(registry: Registry) -> list[AskedSystem]:
     return [system for system in systems if system.backend in known - missing]
 
 
-def add_shortlisted(systems: Sequence[AskedSystem], *, model: Path) -> list[AskedSystem]:
+def add_shortlisted(systems: Sequence[SystemRequest], *, model: Path) -> list[SystemRequest]:
     """The systems, and after each whose artifact has a vocabulary shortlist the same with it.
 
     Args:
@@ -110,7 +113,7 @@ def add_shortlisted(systems: Sequence[AskedSystem], *, model: Path) -> list[Aske
     return found
 
 
-def _shortlisted(systems: Sequence[AskedSystem], model: Path) -> Iterator[AskedSystem]:
+def _shortlisted(systems: Sequence[SystemRequest], model: Path) -> Iterator[SystemRequest]:
     for system in systems:
         yield system
         files = {} if system.method else read_manifest(system.directory or model).files

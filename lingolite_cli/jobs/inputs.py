@@ -1,0 +1,112 @@
+"""What a job starts from: the model and the text that a command names, or else the project's.
+
+Owns how options become inputs of a recipe, with absolute paths. What quantizers need besides is in `quantizer_texts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from lingolite_cli.corpora.corpus import CorpusSpec
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.jobs.context import JobContext
+from lingolite_cli.recipe.model import ModelInput, ShortlistInput
+from lingolite_cli.training.options import PairsSpec
+
+Input: TypeAlias = ModelInput | CorpusSpec | PairsSpec | ShortlistInput
+
+MODEL = "inputs.model"
+"""What steps call the model of a job."""
+
+
+def input_table(spec: Input) -> dict[str, Any]:
+    """An input as a recipe has it: without the keys that have their default."""
+    defaults = {field.encode_name: field.default for field in msgspec.structs.fields(spec)}
+    return {key: value for key, value in msgspec.to_builtins(spec).items() if value != defaults[key]}
+
+
+def model_path(context: JobContext, model: Path | None) -> Path:
+    """The artifact that was named, or the project's.
+
+    Raises:
+        LingoLiteError: there is neither.
+    """
+    if model is not None:
+        return model.resolve()
+    project = context.project
+    if project.settings.model is None:
+        raise LingoLiteError(
+            "no model: there is no --model, and no `model` in lingolite.toml",
+            hint="pass --model BUNDLE, or run this inside a project; `lingolite init` makes one",
+        )
+    return (project.root / project.settings.model).resolve()
+
+
+def model_input(path: Path) -> ModelInput:
+    """The artifact at `path` as an input."""
+    return ModelInput(bundle=str(path))
+
+
+def corpus_input(
+    context: JobContext,
+    *,
+    source: Path | None = None,
+    targets: Sequence[Path] = (),
+    languages: tuple[str, str] | None = None,
+    which: Literal["test", "dev"] = "test",
+) -> CorpusSpec:
+    """The text that was named, or the project's test or dev set.
+
+    Args:
+        context: the project.
+        source: sources, one a line; without `targets`, a TSV file with references beside them.
+        targets: references, one a line.
+        languages: source and target language; None leaves them to the project, or the model.
+        which: the project's text where `source` is None.
+
+    Raises:
+        LingoLiteError: there is neither, or references come without a source.
+    """
+    if source is None and targets:
+        raise LingoLiteError("--target without --source", hint="pass the sources too: --source FILE")
+    settings = context.project.settings
+    if source is not None:
+        chosen = languages or settings.languages
+        if not targets:
+            return CorpusSpec(tsv=str(source.resolve()), languages=chosen)
+        references = tuple(str(target.resolve()) for target in targets)
+        return CorpusSpec(source=str(source.resolve()), references=references, languages=chosen)
+    known = settings.test if which == "test" else settings.dev
+    if known is None:
+        raise LingoLiteError(
+            f"no {which} set: there is no --source, and no [{which}] in lingolite.toml",
+            hint="pass --source FILE --target FILE",
+        )
+    corpus = project_corpus(context, known)
+    return msgspec.structs.replace(corpus, languages=languages or corpus.languages)
+
+
+def project_corpus(context: JobContext, spec: CorpusSpec) -> CorpusSpec:
+    """A text of lingolite.toml, its paths absolute."""
+    root = context.project.root
+    return msgspec.structs.replace(
+        spec,
+        tsv=spec.tsv and str(root / spec.tsv),
+        source=spec.source and str(root / spec.source),
+        references=tuple(str(root / path) for path in spec.references),
+    )
+
+
+def source_input(path: Path, *, is_tsv: bool, languages: tuple[str, str] | None) -> CorpusSpec:
+    """A file of which only the sources are read, or a TSV file with references beside them."""
+    file = str(path.resolve())
+    return CorpusSpec(tsv=file, languages=languages) if is_tsv else CorpusSpec(source=file, languages=languages)
+
+
+def has_tsv_name(path: Path) -> bool:
+    """Whether sources are a column of a file rather than its lines, where no references tell."""
+    return path.name.endswith((".tsv", ".tsv.gz"))

@@ -1,0 +1,145 @@
+"""Which backend runs an artifact, and the conversion that it needs first.
+
+Owns the choice among backends, and the one step that leads from an artifact's format to one that a backend reads.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from lingolite_cli.artifact import Artifact, read_manifest
+from lingolite_cli.console import Console
+from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.jobs.context import JobContext
+from lingolite_cli.jobs.inputs import MODEL, model_input
+from lingolite_cli.jobs.job import JobBuilder, run_job
+from lingolite_cli.plugins.registry import Health, Registry
+from lingolite_cli.plugins.specs import BackendSpec, ExporterSpec, QuantizerSpec
+from lingolite_cli.recipe.model import EvaluateStep, ExportStep, QuantizeStep
+
+_CONVERTERS: tuple[tuple[str, type[ExportStep | QuantizeStep], str], ...] = (
+    ("exporter", ExportStep, "format"),
+    ("quantizer", QuantizeStep, "method"),
+)
+"""Kinds of plugin that make another format, in the order in which they are tried, with their step and its key."""
+
+
+class RunnableModel(msgspec.Struct, frozen=True):
+    """An artifact that a backend runs: the steps that make it, if any, and the reference to it."""
+
+    steps: tuple[ExportStep | QuantizeStep, ...]
+    reference: str
+    format: str
+
+    def announce(self, console: Console, *, backend: str) -> None:
+        """Tell of the conversion, where there is one."""
+        for step in self.steps:
+            kind = step.__struct_config__.tag
+            console.note(f"backend `{backend}` runs another format: the model is converted ({kind}) into the cache")
+
+
+def runnable_model(
+    builder: JobBuilder, *, backend: str, format: str, reference: str = MODEL, prefix: str = ""
+) -> RunnableModel:
+    """An artifact of `format` as `backend` can run it.
+
+    Args:
+        builder: makes the step of a conversion.
+        backend: its name.
+        format: of the artifact.
+        reference: to the artifact.
+        prefix: of the step's id.
+
+    Raises:
+        LingoLiteError: the backend is not usable, or no single plugin makes a format that it reads.
+    """
+    registry = builder.context.registry
+    accepts = registry.resolve("backend", backend).spec.accepts
+    if format in accepts:
+        return RunnableModel((), reference, format)
+    for kind, step_kind, key in _CONVERTERS:
+        found = _converter(registry, kind, source=format, accepts=accepts)
+        if found is not None:
+            id = f"{prefix}{step_kind.__struct_config__.tag}"
+            step = builder.step(step_kind, id, **{key: found.name}, model=reference)
+            return RunnableModel((step,), id, found.produces)
+    raise LingoLiteError(
+        f"backend `{backend}` does not run format {format}, and no plugin turns that into "
+        f"{' or '.join(sorted(accepts))}",
+        hint="`lingolite plugins list` shows what reads and makes what",
+        exit_code=ExitCode.PLUGIN,
+    )
+
+
+def _converter(
+    registry: Registry, kind: str, *, source: str, accepts: frozenset[str]
+) -> ExporterSpec | QuantizerSpec | None:
+    """The first plugin that makes one of `accepts` from an artifact of format `source` alone."""
+    for entry in registry.of_kind(kind):
+        spec = entry.spec
+        if (
+            entry.health is Health.OK
+            and isinstance(spec, ExporterSpec | QuantizerSpec)
+            and source in spec.accepts
+            and spec.produces in accepts
+            and not getattr(spec, "needs", None)  # text, which nobody named for a conversion
+        ):
+            return spec
+    return None
+
+
+def convert_for(context: JobContext, artifact: Artifact, console: Console, *, backend: str, threads: int) -> Artifact:
+    """What `backend` can run of `artifact`: itself, or what a plugin makes of it in the cache.
+
+    Raises:
+        LingoLiteError: as of `runnable_model`, or of the conversion.
+    """
+    builder = JobBuilder(context, "convert")
+    runnable = runnable_model(builder, backend=backend, format=artifact.manifest.format)
+    if not runnable.steps:
+        return artifact
+    runnable.announce(console, backend=backend)
+    job = builder.job({"model": model_input(artifact.path.resolve())}, runnable.steps, threads=threads)
+    records, runner = run_job(context, job, console)
+    path = runner.finished(records[-1].id).artifact_path
+    assert path is not None, "a conversion makes an artifact"
+    return Artifact.open(path)
+
+
+def backend_for(context: JobContext, *, format: str, asked: str | None = None) -> str:
+    """The backend that was asked for; else the project's if it runs `format`, or the first that does.
+
+    Raises:
+        LingoLiteError: none does, or the project's is not usable.
+    """
+    found = asked or able_backend(context, format=format)
+    if found is None:
+        raise LingoLiteError(f"no backend runs format {format}", hint="`lingolite plugins list` shows the backends")
+    return found
+
+
+def able_backend(context: JobContext, *, format: str) -> str | None:
+    """The project's backend if it runs `format`, or the first that does; None where none does.
+
+    Raises:
+        LingoLiteError: the project's backend is not usable.
+    """
+    preferred = context.evaluate_default("backend")
+    if preferred is not None:
+        context.registry.resolve("backend", str(preferred))
+    preferred = preferred or EvaluateStep(id="evaluate").backend
+    able = [
+        entry.name
+        for entry in context.registry.of_kind("backend")
+        if entry.health is Health.OK and isinstance(entry.spec, BackendSpec) and format in entry.spec.accepts
+    ]
+    if preferred in able:
+        return str(preferred)
+    return able[0] if able else None
+
+
+def format_of(path: Path) -> str:
+    """The format of the artifact at `path`."""
+    return read_manifest(path).format

@@ -1,0 +1,203 @@
+"""`lingolite compare`: two runs, artifacts or files of translations against each other.
+
+Owns where the translations of each come from, and which of them are compared. What is compared in them is in
+`lingolite_cli.evaluation.comparison`, what runs were made of in `lingolite_cli.runs.changes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from lingolite_cli.artifact import MANIFEST_NAME as ARTIFACT_MANIFEST
+from lingolite_cli.console import Console
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.evaluation.comparison import SystemComparison, compare_translations
+from lingolite_cli.evaluation.scorer import Scorer, Translations
+from lingolite_cli.jobs.context import JobContext
+from lingolite_cli.jobs.evaluation import project_metrics
+from lingolite_cli.jobs.inputs import Input, corpus_input, model_input
+from lingolite_cli.jobs.job import JobBuilder, run_job
+from lingolite_cli.jobs.runnable import backend_for, format_of
+from lingolite_cli.plugins.specs import MetricSpec
+from lingolite_cli.recipe.model import EvaluateStep
+from lingolite_cli.runs.changes import Changes, compare_runs, regressions
+from lingolite_cli.runs.finished import MANIFEST_NAME, read_run, run_translations, translations_of
+from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord, as_translations
+
+
+class ComparedSystem(msgspec.Struct, frozen=True):
+    """One of the two: its translations by name, and the manifest if it is a run."""
+
+    translations: dict[str, list[TranslationRecord]]
+    manifest: RunManifest | None = None
+
+    def of(self, name: str) -> list[TranslationRecord]:
+        """The translations of one step.
+
+        Raises:
+            LingoLiteError: the run has no such step.
+        """
+        if self.manifest is None:  # a file and an artifact have no steps
+            return next(iter(self.translations.values()))
+        if name not in self.translations:
+            raise LingoLiteError(f"no `evaluate` step `{name}`", hint=f"there are: {', '.join(self.translations)}")
+        return self.translations[name]
+
+    def only_name(self) -> str:
+        """The name of the one text that was translated.
+
+        Raises:
+            LingoLiteError: there are several.
+        """
+        if len(self.translations) != 1:
+            raise LingoLiteError(
+                f"the run has {len(self.translations)} `evaluate` steps: {', '.join(self.translations)}",
+                hint="choose one: --step NAME",
+            )
+        return next(iter(self.translations))
+
+
+class CompareOutcome(msgspec.Struct, frozen=True):
+    """The second system against the first: text by text, as runs, and in a line for each score or budget that is
+    worse."""
+
+    comparisons: list[SystemComparison]
+    changes: Changes | None
+    regressions: list[str]
+
+
+class ComparisonRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is compared, and how.
+
+    Attributes:
+        paths: of the two: a run's directory, an artifact or a file of translations.
+        step: of runs, only this `evaluate` step; None is all that both have.
+        metrics: names; None is the project's.
+        listed: best and worst sentences.
+        resamples: of the paired bootstrap and the randomization.
+        seed: of the paired bootstrap and the randomization.
+        threads: of an engine that runs an artifact.
+    """
+
+    paths: tuple[Path, Path]
+    step: str | None
+    metrics: Sequence[str] | None
+    listed: int
+    resamples: int
+    seed: int
+    threads: int | None
+
+
+def compare_systems(context: JobContext, request: ComparisonRequest, console: Console) -> CompareOutcome:
+    """Compare two systems on the same sentences.
+
+    Raises:
+        LingoLiteError: one of the two cannot be read, or they did not translate the same text.
+    """
+    scorers = _scorers(context, request.metrics)
+    first, second = _systems(context, request, console)
+    for path, system in zip(request.paths, (first, second), strict=True):
+        if system.manifest is not None and system.manifest.stop is not None:
+            console.warn(f"{path} stopped {system.manifest.stop.where}: only what it finished is compared")
+    comparisons = [
+        compare_translations(
+            a, b, scorers, name=name, seed=request.seed, resamples=request.resamples, listed=request.listed
+        )
+        for name, a, b in _pairs(first, second, request.step)
+    ]
+    changes = None
+    if first.manifest is not None and second.manifest is not None:
+        changes = compare_runs(first.manifest, second.manifest)
+    return CompareOutcome(comparisons, changes, regressions(comparisons, changes))
+
+
+def _scorers(context: JobContext, metrics: Sequence[str] | None) -> dict[str, Scorer]:
+    options = context.evaluate_default("metric_options") or {}
+    loaded = {name: context.registry.resolve("metric", name) for name in metrics or project_metrics(context)}
+    return {
+        name: Scorer(metric.create(options=options.get(name)), metric.spec)
+        for name, metric in loaded.items()
+        if isinstance(metric.spec, MetricSpec)
+    }
+
+
+def _systems(
+    context: JobContext, request: ComparisonRequest, console: Console
+) -> tuple[ComparedSystem, ComparedSystem]:
+    paths = request.paths
+    for path in paths:
+        if not path.exists():
+            raise LingoLiteError(
+                f"no such file or directory: {path}",
+                hint="name a run's directory, an artifact or a file of translations; `lingolite history` lists runs",
+            )
+    artifacts = [path for path in paths if (path / ARTIFACT_MANIFEST).is_file()]
+    evaluated = _evaluate(context, artifacts, request.threads, console)
+    first, second = (evaluated[artifacts.index(path)] if path in artifacts else _read(path) for path in paths)
+    return first, second
+
+
+def _read(path: Path) -> ComparedSystem:
+    if path.is_file():
+        return ComparedSystem({"translations": translations_of(path)})
+    if not (path / MANIFEST_NAME).is_file():
+        raise LingoLiteError(
+            f"{path} is neither a run nor an artifact",
+            hint=f"a run has a {MANIFEST_NAME}, an artifact a {ARTIFACT_MANIFEST}; translations are JSON lines",
+        )
+    manifest = read_run(path)
+    return ComparedSystem(run_translations(path, manifest), manifest)
+
+
+def _evaluate(
+    context: JobContext, artifacts: list[Path], threads: int | None, console: Console
+) -> list[ComparedSystem]:
+    """The project's test set, translated by artifacts."""
+    if not artifacts:
+        return []
+    builder = JobBuilder(context, "compare")
+    inputs: dict[str, Input] = {"test": corpus_input(context)}
+    steps = []
+    for number, path in enumerate(artifacts):
+        inputs[f"model{number}"] = model_input(path.resolve())
+        backend = backend_for(context, format=format_of(path))
+        steps.append(builder.step(EvaluateStep, f"eval{number}", model=f"inputs.model{number}", backend=backend))
+    records, runner = run_job(context, builder.job(inputs, steps, threads=threads), console)
+    files = [runner.finished(record.id).directory / TRANSLATIONS_NAME for record in records]
+    return [ComparedSystem({"translations": translations_of(file)}) for file in files]
+
+
+def _pairs(
+    first: ComparedSystem, second: ComparedSystem, step: str | None
+) -> list[tuple[str, Translations, Translations]]:
+    """(name, first, second) of what both translated."""
+    if step is not None:
+        names = [(step, step)]
+    elif first.manifest is not None and second.manifest is not None:
+        names = [(name, name) for name in first.translations if name in second.translations]
+    else:
+        names = [(first.only_name(), second.only_name())]
+    if not names:
+        raise LingoLiteError("the runs have no `evaluate` step in common", hint="compare two files of translations")
+    return [(names[-1][1] if a != b else a, *_same_sentences(first.of(a), second.of(b), a)) for a, b in names]
+
+
+def _same_sentences(
+    first: list[TranslationRecord], second: list[TranslationRecord], name: str
+) -> tuple[Translations, Translations]:
+    if len(first) != len(second):
+        raise LingoLiteError(
+            f"`{name}`: {len(first):,} sentences against {len(second):,}", hint="translate the same text with both"
+        )
+    for number, (a, b) in enumerate(zip(first, second, strict=True), start=1):
+        if (a.source, a.references) != (b.source, b.references):
+            raise LingoLiteError(
+                f"`{name}`: sentence {number} is not the same in both", hint="translate the same text with both"
+            )
+        if not a.references:
+            raise LingoLiteError(f"`{name}`: sentence {number} has no reference", hint="scores need references")
+    return as_translations(first), as_translations(second)

@@ -1,0 +1,131 @@
+"""`lingolite translate`, `translate` and `translate_stream`: an artifact opened with a backend, to translate with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.console import Console
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.jobs.context import JobContext
+from lingolite_cli.jobs.job import given_of
+from lingolite_cli.jobs.runnable import backend_for, convert_for
+from lingolite_cli.recipe.decoding import resolve_decoding
+from lingolite_cli.settings import SETTINGS_NAME
+
+if TYPE_CHECKING:
+    from lingolite_cli.decoding.translator import Translator
+
+
+class EngineRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """How an artifact is run; None leaves a choice to the project.
+
+    Attributes:
+        backend: its name; None is the one that runs the artifact.
+        options: the backend's.
+        threads: for each engine.
+        workers: processes that each have an engine, and share what is to be translated.
+        languages: source and target language; None is those of the project, or of the model.
+        batch_size: most sentences in a batch.
+    """
+
+    backend: str | None = None
+    options: Mapping[str, Any] = {}
+    threads: int | None = None
+    workers: int = 1
+    languages: tuple[str, str] | None = None
+    batch_size: int = 1
+
+
+class OpenTranslator(msgspec.Struct, frozen=True):
+    """A translator over an open engine, and what the engine warns of on this machine."""
+
+    translator: Translator
+    warnings: tuple[str, ...]
+
+
+@contextmanager
+def open_translator(
+    context: JobContext, artifact: Artifact, request: EngineRequest, *, decoding: DecodingOptions, console: Console
+) -> Iterator[OpenTranslator]:
+    """Open `artifact` with a backend, after a conversion in the cache if that reads another format.
+
+    Args:
+        context: project and plugins.
+        artifact: what to run.
+        request: how to run it.
+        decoding: how hypotheses are searched.
+        console: told of a conversion.
+
+    Returns:
+        A translator until the block ends.
+
+    Raises:
+        LingoLiteError: the backend cannot be used, no plugin leads from this format to one that it reads, or the
+            languages are not known.
+    """
+    threads = context.project.threads if request.threads is None else request.threads
+    if threads < 1:
+        raise LingoLiteError(f"threads must be at least 1, not {threads}")
+    name = backend_for(context, format=artifact.manifest.format, asked=request.backend)
+    loaded = context.registry.resolve("backend", name)
+    loaded.options(request.options)  # what is wrong in them is refused before a conversion
+    artifact = convert_for(context, artifact, console, backend=name, threads=threads)
+    from lingolite_cli.decoding.translator import Translator
+    from lingolite_cli.tokenization.opening import open_tokenizer
+    from lingolite_cli.workers.pool import open_backend
+
+    blocked = tuple(sorted(context.registry.host.blocked))
+    backend, capabilities = open_backend(
+        loaded, artifact, options=request.options, threads=threads, workers=request.workers, blocked=blocked
+    )
+    with closing(backend):
+        translator = Translator(
+            backend,
+            open_tokenizer(artifact),
+            artifact.manifest.model,
+            _languages(artifact, request.languages or context.project.settings.languages),
+            options=decoding,
+            batch_size=request.batch_size,
+            capabilities=capabilities,
+        )
+        yield OpenTranslator(translator, tuple(getattr(backend, "warnings", ())))
+
+
+def _languages(artifact: Artifact, asked: tuple[str, str] | None) -> tuple[str, str]:
+    """The pair that was asked for, or that of the model."""
+    known = artifact.manifest.languages
+    if asked is None and len(known) < 2:
+        raise LingoLiteError("the model does not say its languages", hint="pass --languages SRC-TGT")
+    return asked or (known[0], known[1])
+
+
+def asked_decoding(context: JobContext, artifact: Artifact, asked: Mapping[str, Any]) -> DecodingOptions:
+    """The artifact's decoding defaults, under the project's for `evaluate` steps, under what was asked for.
+
+    Args:
+        context: whose project's `[defaults.evaluate]` may have `decoding`.
+        artifact: what is run.
+        asked: by the command; None is not given.
+
+    Raises:
+        LingoLiteError: a value is out of range, or beyond the model's positions.
+    """
+    found = context.evaluate_default("decoding")
+    table = {} if found is None else found
+    where = f"{SETTINGS_NAME}: `defaults.evaluate.decoding`"
+    if not isinstance(table, Mapping):
+        raise LingoLiteError(f"{where}: expected `table`, not {table}")
+    resolve_decoding(artifact.manifest, table, where=where)  # so that an error names the file that is wrong
+    options = resolve_decoding(artifact.manifest, {**table, **given_of(**asked)}, where="decoding")
+    positions = artifact.manifest.model.max_seq_len
+    if options.max_length > positions:
+        raise LingoLiteError(
+            f"max_length {options.max_length} is more than the {positions} positions that the model has"
+        )
+    return options

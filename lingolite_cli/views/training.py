@@ -1,0 +1,31 @@
+"""How a finished training looks on a terminal."""
+
+from __future__ import annotations
+
+from lingolite_cli.console import Console
+from lingolite_cli.runs.results import (
+    TrainingRecord,
+)
+
+
+def show_training(result: TrainingRecord, console: Console) -> None:
+    """What was trained on, for how long, and what came of it."""
+    console.table(
+        ["text", "rows", "pairs", "short", "bad"],
+        [
+            [
+                text.name,
+                f"{text.num_rows:,}",
+                f"{text.num_pairs:,}",
+                f"{text.num_short:,}",
+                f"{sum(text.bad.values()):,}",
+            ]
+            for text in result.texts
+        ],
+        right="rows,pairs,short,bad",
+    )
+    dev = "" if result.dev_score is None else f", dev {result.metric} {result.dev_score:.3f}"
+    console.print(
+        f"{result.num_steps:,} steps, {result.num_tokens:,} target tokens, {result.minutes:.1f} min, ended by "
+        f"{result.ended_by}: loss {result.loss:.3f}; weights: {result.weights}{dev}"
+    )
