@@ -1,4 +1,8 @@
-"""The figures of a benchmark. Those that later versions added have defaults, so that older manifests can be read."""
+"""The figures of a benchmark, and how they are made of what the clock said.
+
+Cheap to import, for run records and reports. Figures that later versions added have defaults, so that older manifests
+can be read.
+"""
 
 from __future__ import annotations
 
@@ -77,6 +81,42 @@ class Round(_Struct, frozen=True, kw_only=True):
     peak_memory_mb: float | None
 
 
+class RoundClock(_Struct, frozen=True, kw_only=True):
+    """What the clock said in one round, from which its figures are made; it is not recorded.
+
+    Attributes:
+        load_seconds: from before the engine's import until the backend is ready.
+        cold_start_seconds: from process creation to the first translation.
+        first_token_latencies_ms: of each sentence alone, stopped after one token.
+        latencies_ms: of each sentence alone.
+        num_tokens: target tokens of all sentences, translated in batches.
+        seconds: that this took.
+        peak_memory_mb: of the process; None where the system does not tell.
+    """
+
+    load_seconds: float
+    cold_start_seconds: float
+    first_token_latencies_ms: list[float]
+    latencies_ms: list[float]
+    num_tokens: int
+    seconds: float
+    peak_memory_mb: float | None
+
+    def figures(self) -> Round:
+        """The figures of the round, of one sentence or more."""
+        latencies = sorted(self.latencies_ms)
+        return Round(
+            load_seconds=self.load_seconds,
+            cold_start_seconds=self.cold_start_seconds,
+            first_token_ms=median(self.first_token_latencies_ms),
+            latency_p50_ms=nearest_rank(latencies, 0.50),
+            latency_p95_ms=nearest_rank(latencies, 0.95),
+            latency_p99_ms=nearest_rank(latencies, 0.99),
+            tokens_per_second=self.num_tokens / self.seconds,
+            peak_memory_mb=self.peak_memory_mb,
+        )
+
+
 class TimedSystem(_Struct, frozen=True, kw_only=True):
     """A system and its rounds, in the order in which they were taken."""
 
@@ -125,8 +165,11 @@ def quantiles(ordered: Sequence[float]) -> list[float]:
 
 
 def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """The smallest of the ascending values that at least `share` of them do not exceed (nearest rank)."""
-    if not ordered:
-        return None
-    rank = -(-len(ordered) * share // 1)
+    """As `nearest_rank`; None of no values."""
+    return nearest_rank(ordered, share) if ordered else None
+
+
+def nearest_rank(ordered: Sequence[float], share: float) -> float:
+    """The smallest of the ascending values that at least `share` of them do not exceed, of one value or more."""
+    rank = -(-len(ordered) * share // 1)  # rounded up: -(-x // 1) is the ceiling of x
     return ordered[max(int(rank) - 1, 0)]

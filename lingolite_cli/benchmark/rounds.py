@@ -6,11 +6,9 @@ noise that rounds inside one process never show (Kalibera and Jones 2013, "Rigor
 
 from __future__ import annotations
 
-from statistics import median
-
 import msgspec
 
-from lingolite_cli.benchmark.figures import Round, percentile
+from lingolite_cli.benchmark.figures import Round, RoundClock
 from lingolite_cli.benchmark.process import System, WorkerProcess, start_worker
 from lingolite_cli.benchmark.protocol import BackendLoaded, Timed, Translate
 from lingolite_cli.decoding.options import DecodingOptions
@@ -58,21 +56,16 @@ def take_round(system: System, workload: RoundWorkload) -> Round:
         alone = last = _translate(worker, workload, workload.sources)
         if workload.batch_size > 1:
             last = _translate(worker, workload, workload.sources, batch_size=workload.batch_size)
-    latencies = sorted(alone.latencies_ms)
-    p50, p95, p99 = (percentile(latencies, share) for share in (0.50, 0.95, 0.99))
-    assert p50 is not None
-    assert p95 is not None
-    assert p99 is not None
-    return Round(
+    clock = RoundClock(
         load_seconds=loaded.seconds,
         cold_start_seconds=cold_start_seconds,
-        first_token_ms=median(first_tokens.latencies_ms),
-        latency_p50_ms=p50,
-        latency_p95_ms=p95,
-        latency_p99_ms=p99,
-        tokens_per_second=last.num_tokens / last.seconds,
+        first_token_latencies_ms=first_tokens.latencies_ms,
+        latencies_ms=alone.latencies_ms,
+        num_tokens=last.num_tokens,
+        seconds=last.seconds,
         peak_memory_mb=last.peak_memory_mb,
     )
+    return clock.figures()
 
 
 def _translate(

@@ -300,6 +300,12 @@ def find_budget(name: str) -> Budget:
     return _score_budget(metric, "min" if direction == "min" else "max")
 
 
+def metric_of_drop(name: str) -> str | None:
+    """The metric whose loss the budget of that name limits, if it limits one."""
+    rule = find_budget(name).rule
+    return rule.metric if isinstance(rule, PairedDrop) else None
+
+
 def by_name(budgets: Iterable[Budget]) -> dict[str, Budget]:
     """Budgets by their names, the last of those of one name."""
     return {budget.name: budget for budget in budgets}

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from lingolite_cli.artifact import canonical_json, write_atomic
+from lingolite_cli.budgets.table import metric_of_drop
 from lingolite_cli.console import Console
 from lingolite_cli.corpora.corpus import CorpusSpec
 from lingolite_cli.environment import Environment
@@ -111,7 +112,7 @@ def search_job(context: JobContext, request: SearchRequest) -> Job:
     """
     builder = JobBuilder(context, "search")
     method = request.method or _mixing_quantizer(context)
-    metrics = dict.fromkeys([*(name.removesuffix("_drop_max") for name in request.budget), "bleu", "chrf"])
+    metrics = dict.fromkeys([*filter(None, map(metric_of_drop, request.budget)), "bleu", "chrf"])
     text = {"corpus": "inputs.dev", "metrics": list(metrics), "max_samples": request.max_samples}
     judged = {"budget": dict(request.budget), "allow_inconclusive": request.allow_inconclusive}
     before = backend_for(context, format=format_of(request.model))
