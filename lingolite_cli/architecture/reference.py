@@ -1,7 +1,8 @@
-"""The model in plain numpy, float32: what the exported graphs are compared with.
+"""The network in plain numpy, float32: what exported graphs are compared with.
 
-Owns an independent forward pass, written for clarity: a full causal mask instead of a cache, keys and values
-repeated for their groups, and none of the graphs' code. Rotary tables and weights are shared with the exporter.
+Owns a forward pass that is independent of the network in PyTorch and of all exporters, written for clarity: a full
+causal mask in the place of a cache, keys and values repeated for their groups, parameter names spelled out. Shared are
+the weights, the rotary tables and the rounding of activations, which are data or decided once.
 B batch, S source, T target, H heads, K key/value heads, D head_dim, V vocabulary.
 """
 
@@ -16,7 +17,8 @@ import numpy as np
 from lingolite_cli.architecture.rotary import rotary_tables
 from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION
 from lingolite_cli.arrays import Array
-from lingolite_cli.weights.bundle import InputRange, Matrix, Weights
+from lingolite_cli.weights.activations import UINT8_MAX, InputRange, half_to_even, row_scale
+from lingolite_cli.weights.bundle import Matrix, Weights
 from lingolite_cli.weights.groups import GroupedMatrix
 
 _EPSILON = np.float32(1e-6)
@@ -25,9 +27,9 @@ Rounding: TypeAlias = Callable[[str, Array], Array]
 """From the name of a matrix and x / s_x [..., in] float32 to integers of that shape."""
 
 
-def half_to_even(name: str, quotients: Array) -> Array:
-    """What int8 arithmetic says; the name does not matter."""
-    return np.rint(quotients)
+def round_as_specified(name: str, quotients: Array) -> Array:
+    """The rule of `lingolite_cli.weights.activations`, whatever the matrix."""
+    return half_to_even(quotients)
 
 
 class Reference:
@@ -41,7 +43,10 @@ class Reference:
     """
 
     def __init__(
-        self, weights: Weights, rounding: Rounding = half_to_even, blocks: Mapping[str, int] = MappingProxyType({})
+        self,
+        weights: Weights,
+        rounding: Rounding = round_as_specified,
+        blocks: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._weights = weights
         self._rounding = rounding
@@ -143,7 +148,7 @@ class Reference:
     def _rounded(self, x: Array, name: str) -> Array:
         """x [..., in] as the float32 that its integers and their scales stand for."""
         parts = np.split(x, range(self._blocks[name], x.shape[-1], self._blocks[name]), axis=-1)
-        scales = np.concatenate([np.broadcast_to(_row_scale(part), part.shape) for part in parts], axis=-1)
+        scales = np.concatenate([np.broadcast_to(row_scale(part), part.shape) for part in parts], axis=-1)
         rounded: Array = self._rounding(name, x / scales).astype(np.float32) * scales
         return rounded
 
@@ -152,7 +157,7 @@ class Reference:
         size = self._blocks.get(name, x.shape[-1])
         bounds = range(size, x.shape[-1], size)
         parts = np.split(x, bounds, axis=-1)
-        scales = [_row_scale(part) for part in parts]
+        scales = [row_scale(part) for part in parts]
         quotients = np.concatenate([part / scale for part, scale in zip(parts, scales, strict=True)], axis=-1)
         integers = np.split(self._rounding(name, quotients).astype(np.float64), bounds, axis=-1)
         columns = np.split(matrix.values.astype(np.float64).T, bounds)
@@ -164,18 +169,11 @@ class Reference:
 
     def _static_sums(self, x: Array, name: str, matrix: Matrix, input_range: InputRange) -> Array:
         """[..., out] float32 sums over the 256 levels of a calibrated range; what lies outside is clipped."""
-        zero_point = int(input_range.zero_point)
-        quotients = np.clip(x / input_range.scale, -zero_point, 255 - zero_point)
+        zero_point = input_range.zero_point
+        quotients = np.clip(x / input_range.scale, -zero_point, UINT8_MAX - zero_point)
         integers = self._rounding(name, quotients).astype(np.float64)
         sums: Array = integers @ matrix.values.astype(np.float64).T
         return sums.astype(np.float32)
-
-
-def _row_scale(x: Array) -> Array:
-    """[..., 1] float32 such that the largest of each row becomes 127."""
-    largest = np.max(np.abs(x), axis=-1, keepdims=True)
-    scale: Array = np.maximum(largest, np.float32(1e-30)) / np.float32(127)
-    return scale
 
 
 def _ungrouped(matrix: Matrix | GroupedMatrix) -> Matrix:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model.cache import CacheError, KVCache, check_cache_use
-from lingolite_cli.model.layers import Inexact, RotaryPositions
+from lingolite_cli.model.layers import OrderSensitive, RotaryPositions
 
 # Finite, so that a row with nothing to attend to becomes a mean and never NaN.
 MASKED = -1e30
@@ -29,7 +29,7 @@ def causal_mask(num_queries: int, num_keys: int, *, device: torch.device) -> Ten
     return mask.triu(num_keys - num_queries + 1)
 
 
-class GroupedQueryAttention(Inexact):
+class GroupedQueryAttention(OrderSensitive):
     """Self-attention in which groups of heads share keys and values.
 
     Head h reads key/value head h // G.

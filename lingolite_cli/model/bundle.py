@@ -1,7 +1,8 @@
 """Bundles: made from checkpoints and models, and loaded into models.
 
-The manifest and the atomic write are `lingolite_cli.artifact`'s; what the tensors are called is
-`lingolite_cli.model.parameters`'.
+Owns the way between a bundle's directory and the network. The manifest and the atomic write are
+`lingolite_cli.artifact`'s, the file of weights `lingolite_cli.weights.bundle`'s, and putting tensors into a network
+`lingolite_cli.model.parameters`'s.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import ml_dtypes
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.arrays import Array
 from lingolite_cli.artifact import (
     BUNDLE,
     BUNDLE_BF16,
@@ -24,7 +25,6 @@ from lingolite_cli.artifact import (
     BUNDLE_INT8,
     BUNDLE_STATIC_INT8,
     TOKENIZER_NAME,
-    WEIGHTS_NAME,
     Artifact,
     Manifest,
     Provenance,
@@ -36,9 +36,10 @@ from lingolite_cli.artifact import (
 )
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.model.checkpoint import read_checkpoint
-from lingolite_cli.model.parameters import dequantized_groups, model_from_tensors, stored_tensors
+from lingolite_cli.model.parameters import model_from_tensors, stored_tensors
 from lingolite_cli.model.translation_model import MobileTranslationModel
 from lingolite_cli.tokenization.opening import read_tokenizer
+from lingolite_cli.weights.bundle import dequantize_groups, read_tensors, write_tensors
 from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX
 
 FORMATS = (BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8, BUNDLE_STATIC_INT8, BUNDLE_INT4)
@@ -143,10 +144,10 @@ def load_model(artifact: Artifact) -> MobileTranslationModel:
             f"{artifact.path} has the format {manifest.format}, not one of {', '.join(FORMATS)}",
             hint="torch runs bundles; pass the bundle that this artifact was made from",
         )
-    tensors = _read_tensors(artifact.weights_path)
+    arrays = read_tensors(artifact)
     if manifest.format == BUNDLE_INT4:
-        tensors = dequantized_groups(manifest.model, tensors)
-    tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+        arrays = dequantize_groups(manifest.model, arrays)
+    tensors = {name: _tensor(array) for name, array in arrays.items()}
     model = model_from_tensors(manifest.model, tensors, where=str(artifact.weights_path))
     model.quantization = manifest.quantization if manifest.format in (BUNDLE_INT8, BUNDLE_STATIC_INT8) else None
     return model
@@ -202,7 +203,7 @@ def _write_bundle(
         quantization=quantization,
     )
     with atomic_directory(path, overwrite=overwrite) as directory:
-        (directory / WEIGHTS_NAME).write_bytes(save(dict(tensors)))
+        write_tensors({name: tensor.numpy() for name, tensor in tensors.items()}, directory)
         shutil.copyfile(tokenizer, directory / TOKENIZER_NAME)
         complete = write_manifest(directory, manifest)
     return Artifact(path, complete)
@@ -214,9 +215,9 @@ def _format_of(tensors: Mapping[str, Tensor]) -> str:
     return BUNDLE_INT8 if any(tensor.dtype == torch.int8 for tensor in tensors.values()) else BUNDLE
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise LingoLiteError(f"cannot read the weights {path}: {error}", hint="make the bundle again") from None
-    return tensors
+def _tensor(array: Array) -> Tensor:
+    """The same memory as a tensor; floats of 16 bits become float32, which takes memory of its own."""
+    if array.dtype == ml_dtypes.bfloat16:  # numpy's bfloat16 is a stranger to PyTorch, but its bits are not
+        return torch.from_numpy(array.view("int16")).view(torch.bfloat16).float()
+    tensor = torch.from_numpy(array)
+    return tensor.float() if tensor.is_floating_point() else tensor

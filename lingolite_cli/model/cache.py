@@ -67,10 +67,16 @@ class KVCache:
 
 
 class LayerCache(NamedTuple):
-    """Caches of one decoder layer: `self_attn` grows a column a token, `cross_attn` is filled once a sentence."""
+    """Caches of one decoder layer: of self-attention, which grows a column a token, and of cross-attention, which is
+    filled once a sentence."""
 
-    self_attn: KVCache
-    cross_attn: KVCache
+    self_attention: KVCache
+    cross_attention: KVCache
+
+    def select(self, rows: Tensor, *, with_source: bool = True) -> LayerCache:
+        """Caches of the given rows, [R] int64; those of cross-attention stay as they are unless `with_source`."""
+        cross = self.cross_attention.select(rows) if with_source else self.cross_attention
+        return LayerCache(self.self_attention.select(rows), cross)
 
 
 def check_cache_use(kv_cache: object | None, use_cache: bool) -> None:

@@ -151,9 +151,7 @@ class _ObservedDecoder:
     def select(self, state: _State, rows: IntArray) -> _State:
         """See `lingolite_cli.plugins.interfaces.Backend`."""
         index = torch.from_numpy(np.ascontiguousarray(rows))
-        layers = state.layers and [
-            LayerCache(layer.self_attn.select(index), layer.cross_attn.select(index)) for layer in state.layers
-        ]
+        layers = state.layers and [layer.select(index) for layer in state.layers]
         return _State(state.encoder_output[index], state.source_mask[index], layers)
 
     def close(self) -> None:

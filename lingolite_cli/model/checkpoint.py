@@ -6,7 +6,6 @@ bundle is `lingolite_cli.model.bundle`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,22 @@ from torch import Tensor
 
 from lingolite_cli.architecture.architecture import PRESETS, ModelConfig
 from lingolite_cli.architecture.architecture import preset as preset_config
+from lingolite_cli.architecture.tensors import (
+    ENCODER_EMBEDDING,
+    TIED,
+    WEIGHT_SUFFIX,
+    count_layers,
+    encoder_layer,
+    tensor_shapes,
+    tied_layers,
+)
 from lingolite_cli.errors import LingoLiteError, did_you_mean
-from lingolite_cli.model.parameters import EMBEDDING, TIED_COPIES, check_tensors, tensor_shapes
+from lingolite_cli.model.parameters import check_tensors
 
 COMPILED_PREFIX = "_orig_mod."  # torch.compile puts it before the names of what it wraps
-_GATE = "encoder.layers.0.ffn.gate_proj.weight"
-_KEY = "encoder.layers.0.self_attn.k_proj.weight"
+_EMBEDDING = ENCODER_EMBEDDING + WEIGHT_SUFFIX
+_GATE = encoder_layer(0).feed_forward.gate + WEIGHT_SUFFIX
+_KEY = encoder_layer(0).self_attention.key + WEIGHT_SUFFIX
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -48,7 +57,7 @@ def read_checkpoint(
     Args:
         path: a file written by `torch.save`.
         n_heads: attention heads; must agree with the checkpoint's configuration if it has one.
-        n_kv_heads: key/value heads; by default from the shape of `k_proj`.
+        n_kv_heads: key/value heads; by default from the shape of the matrix of keys.
         preset: name of a preset to take the number of heads and positions from.
         max_seq_len: positions; by default those of the configuration, the preset, or 512.
 
@@ -109,19 +118,19 @@ def _state_dict(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
 
 def _sizes_from_shapes(state: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
     """The fields of a `ModelConfig` that names and shapes tell."""
-    for name in (EMBEDDING, _GATE, _KEY):
+    for name in (_EMBEDDING, _GATE, _KEY):
         if name not in state or state[name].dim() != 2:
             raise LingoLiteError(
                 f"{path} is not a LingoLite checkpoint: it has no matrix `{name}`",
                 hint="expected the parameter names of LingoLite's encoder and decoder",
             )
     return {
-        "vocab_size": state[EMBEDDING].shape[0],
-        "d_model": state[EMBEDDING].shape[1],
+        "vocab_size": state[_EMBEDDING].shape[0],
+        "d_model": state[_EMBEDDING].shape[1],
         "d_ff": state[_GATE].shape[0],
-        "n_encoder_layers": _num_layers(state, "encoder"),
-        "n_decoder_layers": _num_layers(state, "decoder"),
-        "tie_embeddings": all(_is_copy(state, name) for name in TIED_COPIES),
+        "n_encoder_layers": count_layers(state, "encoder"),
+        "n_decoder_layers": count_layers(state, "decoder"),
+        "tie_embeddings": all(_is_copy(state, layer + WEIGHT_SUFFIX) for layer in TIED),
     }
 
 
@@ -164,18 +173,13 @@ def _check_heads(told: Mapping[str, Any], stored: Mapping[str, Any], path: Path)
             )
 
 
-def _num_layers(state: Mapping[str, Tensor], stack: str) -> int:
-    found = (re.match(rf"{stack}\.layers\.(\d+)\.", name) for name in state)
-    return len({match.group(1) for match in found if match})
-
-
 def _is_copy(state: Mapping[str, Tensor], name: str) -> bool:
     """Whether `name` is absent or holds the shared embedding."""
-    return name not in state or torch.equal(state[name], state[EMBEDDING])
+    return name not in state or torch.equal(state[name], state[_EMBEDDING])
 
 
 def _with_heads(sizes: dict[str, Any], state: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
-    """Add the key/value heads that the shape of `k_proj` tells, once the heads are known."""
+    """Add the key/value heads that the shape of the matrix of keys tells, once the heads are known."""
     d_model = sizes["d_model"]
     if "n_heads" not in sizes:
         fitting = [f"{name} has {shape.n_heads}" for name, shape in PRESETS.items() if shape.d_model == d_model]
@@ -189,7 +193,7 @@ def _with_heads(sizes: dict[str, Any], state: Mapping[str, Tensor], path: Path) 
     head_dim = d_model // n_heads
     if kv_dim % head_dim:
         raise LingoLiteError(
-            f"k_proj of {path} has width {kv_dim}, no multiple of head_dim {head_dim} (d_model / n_heads)",
+            f"`{_KEY}` of {path} has {kv_dim} rows, which is not a multiple of head_dim {head_dim} (d_model / n_heads)",
             hint="the number of heads is another one; pass --n-heads N",
         )
     return {**sizes, "n_kv_heads": kv_dim // head_dim}
@@ -206,12 +210,12 @@ def _config(sizes: dict[str, Any], path: Path) -> ModelConfig:
 
 def _bundle_tensors(state: Mapping[str, Tensor], config: ModelConfig, path: Path) -> dict[str, Tensor]:
     """float32 tensors; the copies of a tied embedding are checked and left out."""
-    if config.tie_embeddings:
-        for name in TIED_COPIES:
-            if not _is_copy(state, name):
-                raise LingoLiteError(
-                    f"{path} says tie_embeddings, but `{name}` differs from `{EMBEDDING}`",
-                    hint="the checkpoint contradicts itself; set tie_embeddings to false in its config",
-                )
-        state = {name: value for name, value in state.items() if name not in TIED_COPIES}
-    return {name: value.detach().to(torch.float32).contiguous() for name, value in state.items()}
+    copies = [layer + WEIGHT_SUFFIX for layer in tied_layers(config)]
+    for name in copies:
+        if not _is_copy(state, name):
+            raise LingoLiteError(
+                f"{path} says tie_embeddings, but `{name}` differs from `{_EMBEDDING}`",
+                hint="the checkpoint contradicts itself; set tie_embeddings to false in its config",
+            )
+    kept = {name: value for name, value in state.items() if name not in copies}
+    return {name: value.detach().to(torch.float32).contiguous() for name, value in kept.items()}

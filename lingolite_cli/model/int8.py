@@ -1,8 +1,7 @@
-"""Linear and embedding layers with int8 weights, and activations quantized as they come or over a calibrated range.
+"""Linear and embedding layers with int8 weights, and activations quantized dynamically or over a calibrated range.
 
-Owns the int8 arithmetic in torch: activations are quantized by row or, where a range was calibrated, by tensor, so that
-no row of a batch depends on another; the sums are exact; the weights are the integers of
-`lingolite_cli.weights.rows`. N rows.
+Owns the int8 arithmetic in PyTorch. Activations are rounded by the rule of `lingolite_cli.weights.activations`; the
+weights are the integers of `lingolite_cli.weights.rows`; sums of products are exact. N rows.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from lingolite_cli.model.layers import Inexact
-from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX, MIDDLE, UINT8_MAX
+from lingolite_cli.model.layers import OrderSensitive
+from lingolite_cli.weights.activations import MIDDLE, SMALLEST_MAXIMUM, UINT8_MAX
+from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX
 from lingolite_cli.weights.rows import INT8_MAX, SCALE_SUFFIX
 
-_SMALLEST_MAXIMUM = 1e-30  # below it a row of activations counts as zeros
 # float32 holds integers up to 2^24, so sums of so many products of int8 are exact.
 _EXACT_COLUMNS = 2**24 // (MIDDLE * INT8_MAX)
 
@@ -107,8 +106,9 @@ class Int8Embedding(nn.Module):
 
 
 def quantize_activations(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """[N, in] float32 to integers [N, in] int8, rounded half to even, and scales [N, 1] float32."""
-    scale = rows.abs().amax(dim=1, keepdim=True).clamp_min_(_SMALLEST_MAXIMUM).div_(INT8_MAX)
+    """As `lingolite_cli.weights.activations.quantize_dynamic`: [N, in] float32 to integers [N, in] int8 and scales
+    [N, 1] float32."""
+    scale = rows.abs().amax(dim=1, keepdim=True).clamp_min_(SMALLEST_MAXIMUM).div_(INT8_MAX)
     return (rows / scale).round_().to(torch.int8), scale
 
 
@@ -172,9 +172,9 @@ def replace_layers(model: nn.Module, names: Container[str], make: Callable[[nn.M
 
 
 def set_compute_dtype(model: nn.Module, dtype: torch.dtype) -> None:
-    """Let every `Inexact` layer of a model compute in `dtype`."""
+    """Let every `OrderSensitive` layer of a model compute in `dtype`."""
     for module in model.modules():
-        if isinstance(module, Inexact):
+        if isinstance(module, OrderSensitive):
             module.compute_dtype = dtype
 
 

@@ -13,21 +13,22 @@ from lingolite_cli.architecture.rotary import rotary_tables
 from lingolite_cli.errors import LingoLiteError
 
 NORM_EPS = 1e-6
+_SMALLEST = 1e-5  # channels and columns below it are smoothed as if they were this large, not by huge factors
 
 
-class Inexact(nn.Module):
-    """A layer whose sums or transcendental functions depend on the order and the library that compute them.
+class OrderSensitive(nn.Module):
+    """A layer with float sums or transcendental functions: their last bits depend on the order and the library.
 
     Attributes:
-        compute_dtype: float32; or float64, rounded to float32 at the end, which makes the outcome the same bits
-            whatever the order. Between integer products that matters: a difference in the last bit of an
-            activation can move it to the next integer, and with it a whole translation.
+        compute_dtype: float32; or float64, rounded to float32 at the end, which gives the same bits whatever the
+            order. Between integer products that matters: a difference in the last bit of an activation can move it
+            to the next integer, and with it a whole translation.
     """
 
     compute_dtype: torch.dtype = torch.float32
 
 
-class RMSNorm(Inexact):
+class RMSNorm(OrderSensitive):
     """`weight · x / sqrt(mean(x²) + eps)` (Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4)."""
 
     def __init__(self, d_model: int) -> None:
@@ -40,7 +41,7 @@ class RMSNorm(Inexact):
         return F.rms_norm(x.to(self.compute_dtype), weight.shape, weight, NORM_EPS).to(x.dtype)
 
 
-class FeedForward(Inexact):
+class FeedForward(OrderSensitive):
     """SwiGLU: `down(silu(gate(x)) · up(x))`, without biases (Shazeer 2020, arXiv:2002.05202, eq. 6)."""
 
     def __init__(self, d_model: int, d_ff: int) -> None:
@@ -54,6 +55,23 @@ class FeedForward(Inexact):
         activated = F.silu(self.gate_proj(x).to(self.compute_dtype)) * self.up_proj(x)
         output: Tensor = self.down_proj(activated.to(x.dtype))
         return output
+
+    @torch.no_grad()
+    def smooth(self, maxima: Tensor, *, strength: float) -> None:
+        """Divide the inner channels by factors that their next matrix is multiplied by; the outputs stay the same.
+
+        SmoothQuant (Xiao et al. 2023, arXiv:2211.10438, eq. 4) at the one place of SwiGLU where channels can be
+        scaled: `down(silu(gate(x)) · up(x))` is linear in the rows of `up`. Outliers among the inputs of `down`
+        become smaller, and the columns of `down` that meet them larger.
+
+        Args:
+            maxima: [d_ff] float32, the largest magnitude seen of each inner channel.
+            strength: α of the paper, above 0 and at most 1.
+        """
+        columns = self.down_proj.weight.abs().amax(dim=0)
+        factors = maxima.clamp_min(_SMALLEST) ** strength / columns.clamp_min(_SMALLEST) ** (1 - strength)
+        self.down_proj.weight.mul_(factors)
+        self.up_proj.weight.div_(factors[:, None])
 
 
 class RotaryPositions(nn.Module):

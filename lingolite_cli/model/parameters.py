@@ -1,38 +1,23 @@
-"""The tensors of a model: their names and shapes, and loading them.
+"""The tensors of a model: taken out of the network, and put into it.
 
-Owns the agreement between the files of a bundle and the network. The names are those of existing checkpoints.
+Owns the agreement between the tensors of a bundle and the network, with its int8 layers. Names and shapes are
+`lingolite_cli.architecture.tensors`'s; files are `lingolite_cli.weights.bundle`'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 
 import torch
 from torch import Tensor
 
 from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.tensors import WEIGHT_SUFFIX, shared_inputs, tensor_shapes, tied_layers
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model.int8 import install_int8_layers
 from lingolite_cli.model.translation_model import MobileTranslationModel
-from lingolite_cli.weights.groups import ZERO_POINT_SUFFIX, is_grouped, read_grouped
-from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX, shared_inputs
+from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX
 from lingolite_cli.weights.rows import SCALE_SUFFIX
-
-EMBEDDING = "encoder.embedding.weight"
-TIED_COPIES = ("decoder.embedding.weight", "decoder.lm_head.weight")
-
-
-def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Name and shape of each tensor of a float bundle; a tied embedding counts once."""
-    return dict(_shapes(config))
-
-
-@cache
-def _shapes(config: ModelConfig) -> Mapping[str, tuple[int, ...]]:
-    state = _skeleton(config).state_dict()
-    copies = TIED_COPIES if config.tie_embeddings else ()
-    return {name: tuple(value.shape) for name, value in state.items() if name not in copies}
 
 
 def bundle_tensors(model: MobileTranslationModel) -> dict[str, Tensor]:
@@ -48,7 +33,7 @@ def bundle_tensors(model: MobileTranslationModel) -> dict[str, Tensor]:
 
 def stored_tensors(model: MobileTranslationModel) -> dict[str, Tensor]:
     """As `bundle_tensors`, and for a quantized model its integers and scales."""
-    copies = TIED_COPIES if model.config.tie_embeddings else ()
+    copies = tuple(layer + WEIGHT_SUFFIX for layer in tied_layers(model.config))
     tensors = {
         name: tensor.detach().cpu() for name, tensor in model.state_dict().items() if not name.startswith(copies)
     }
@@ -90,32 +75,15 @@ def model_from_tensors(config: ModelConfig, tensors: Mapping[str, Tensor], *, wh
     _check_types(tensors, where=where)
     model = _skeleton(config)
     state = dict(tensors)
-    if config.tie_embeddings:
-        for copy in TIED_COPIES:
-            state |= {
-                name.replace(EMBEDDING, copy): tensor for name, tensor in tensors.items() if name.startswith(EMBEDDING)
-            }
+    for layer, owner in tied_layers(config).items():
+        for suffix in (WEIGHT_SUFFIX, WEIGHT_SUFFIX + SCALE_SUFFIX):
+            if owner + suffix in tensors:
+                state[layer + suffix] = tensors[owner + suffix]
     with torch.device("meta"):
         install_int8_layers(model, state)
     model.load_state_dict(state, assign=True)
     model.tie_weights()
     return model.eval()
-
-
-def dequantized_groups(config: ModelConfig, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a bundle with each matrix that is stored by groups as the float32 that it stands for.
-
-    Raises:
-        LingoLiteError: the parts of such a matrix do not fit one another or the configuration.
-    """
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    result = dict(tensors)
-    for name, shape in tensor_shapes(config).items():
-        if is_grouped(arrays, name):
-            result[name] = torch.from_numpy(read_grouped(arrays, name, columns=shape[1]).dequantized())
-            del result[name + SCALE_SUFFIX]
-            result.pop(name + ZERO_POINT_SUFFIX, None)
-    return result
 
 
 def check_tensors(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], *, where: str) -> None:
@@ -164,15 +132,10 @@ def _input_range_shapes(config: ModelConfig, tensors: Mapping[str, Tensor]) -> d
     suffixes = (INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX)
     if not any(name.endswith(suffixes) for name in tensors):
         return {}
+    tied = tied_layers(config)
     linears = [name for group in shared_inputs(config) for name in group]
-    quantized = [name for name in linears if _stored_name(config, name) + SCALE_SUFFIX in tensors]
+    quantized = [name for name in linears if tied.get(name, name) + WEIGHT_SUFFIX + SCALE_SUFFIX in tensors]
     return {name + suffix: (1,) for name in quantized for suffix in suffixes}
-
-
-def _stored_name(config: ModelConfig, linear: str) -> str:
-    """The tensor that holds the weight of a Linear."""
-    weight = f"{linear}.weight"
-    return EMBEDDING if config.tie_embeddings and weight in TIED_COPIES else weight
 
 
 def _check_types(tensors: Mapping[str, Tensor], *, where: str) -> None:

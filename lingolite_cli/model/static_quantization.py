@@ -1,12 +1,13 @@
-"""Static int8 quantization: int8 weights, and activations over ranges that were calibrated while the model translated.
+"""Static int8 quantization: int8 weights, and activations over ranges that are calibrated while the model translates.
 
-Owns what the quantizer `static-int8` and Python users share, from a float model and sentences to the tensors of an int8
-bundle. How a range is chosen is `lingolite_cli.weights.ranges`'s.
+Owns the method, from a float model and sentences to the tensors of an int8 bundle; the quantizer `static-int8` and
+Python users share it. Its options are `lingolite_cli.weights.options`'s, the choice of a range from what was seen
+`lingolite_cli.weights.ranges`'s, and how activations are then rounded `lingolite_cli.weights.activations`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lingolite_cli.architecture.tensors import layer_names, shared_inputs
 from lingolite_cli.artifact import Quantization
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model.calibration import CalibrationRun
@@ -24,13 +26,12 @@ from lingolite_cli.plugins.interfaces import Tracker, untracked
 from lingolite_cli.schema import convert
 from lingolite_cli.tokenization.opening import read_tokenizer
 from lingolite_cli.tokenization.tokenizer import Tokenizer
+from lingolite_cli.weights.activations import InputRange
 from lingolite_cli.weights.options import StaticInt8Options
-from lingolite_cli.weights.ranges import Histogram, InputRange, choose_range, range_tensors, shared_inputs
+from lingolite_cli.weights.ranges import Histogram, choose_range, range_tensors
 from lingolite_cli.weights.rows import quantize_tensors
 
 SCHEME = "static-int8"
-
-_SMALLEST = 1e-5
 
 
 def apply_static_quantization(
@@ -86,7 +87,7 @@ def static_tensors(
         copied, sentences[: options.max_samples], tokenizer=tokenizer, languages=languages, track=track
     )
     if options.smoothing:
-        smooth_feed_forward(copied, _channel_maxima(run), strength=options.smoothing)
+        _smooth(run, strength=options.smoothing)
     ranges: dict[str, InputRange] = {}
     for group, seen in _histograms(run).items():
         ranges |= dict.fromkeys(group, choose_range(seen, options))
@@ -95,17 +96,20 @@ def static_tensors(
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def _channel_maxima(run: CalibrationRun) -> dict[str, Tensor]:
-    """By the name of each feed-forward network, [d_ff] float32: the largest magnitude of each inner channel."""
+def _smooth(run: CalibrationRun, *, strength: float) -> None:
+    """Even out the inner channels of the feed-forward networks by the largest magnitudes that they have on the text."""
     found: dict[str, Tensor] = {}
 
     def keep(name: str, x: Tensor) -> None:
         largest = x.abs().amax(dim=0)
         found[name] = torch.maximum(found[name], largest) if name in found else largest
 
-    names = [name for name, module in run.model.named_modules() if isinstance(module, FeedForward)]
-    run.show_to({f"{name}.down_proj": partial(keep, name) for name in names})
-    return found
+    networks = layer_names(run.model.config).feed_forwards
+    run.show_to({network.down: partial(keep, network.name) for network in networks})
+    for name, maxima in found.items():
+        network = run.model.get_submodule(name)
+        assert isinstance(network, FeedForward)
+        network.smooth(maxima, strength=strength)
 
 
 def _histograms(run: CalibrationRun) -> dict[tuple[str, ...], Histogram]:
@@ -117,25 +121,3 @@ def _histograms(run: CalibrationRun) -> dict[tuple[str, ...], Histogram]:
 
     run.show_to({group[0]: partial(count, histogram) for group, histogram in found.items()})
     return found
-
-
-@torch.no_grad()
-def smooth_feed_forward(model: MobileTranslationModel, maxima: Mapping[str, Tensor], *, strength: float) -> None:
-    """Divide the inner channels of feed-forward networks by factors that their next matrix is multiplied by.
-
-    SmoothQuant (Xiao et al. 2023, arXiv:2211.10438, eq. 4) at the one place of SwiGLU where channels can be scaled:
-    `down(silu(gate(x)) · up(x))` is linear in the rows of `up`. What the model computes stays the same; the outliers
-    that one range would have to hold become smaller, and the columns of `down` that meet them larger.
-
-    Args:
-        model: changed in place.
-        maxima: for the name of each network, [d_ff] float32, the largest magnitudes of its inner channels.
-        strength: α of the paper, above 0 and at most 1.
-    """
-    for name, largest in maxima.items():
-        network = model.get_submodule(name)
-        assert isinstance(network, FeedForward)
-        columns = network.down_proj.weight.abs().amax(dim=0)
-        factors = largest.clamp_min(_SMALLEST) ** strength / columns.clamp_min(_SMALLEST) ** (1 - strength)
-        network.down_proj.weight.mul_(factors)
-        network.up_proj.weight.div_(factors[:, None])

@@ -133,10 +133,12 @@ class DecoderLayer(nn.Module):
         cache: LayerCache,
     ) -> tuple[Tensor, LayerCache]:
         """[B, T, d_model] to the same, and the layer's updated cache; masks are additive."""
-        attended, self_cache = self.self_attn(self.norm1(x), mask=self_mask, kv_cache=cache.self_attn, use_cache=True)
+        attended, self_cache = self.self_attn(
+            self.norm1(x), mask=self_mask, kv_cache=cache.self_attention, use_cache=True
+        )
         x = x + self.dropout(attended)
         attended, cross_cache = self.cross_attn(
-            self.norm2(x), encoder_output, mask=cross_mask, kv_cache=cache.cross_attn, use_cache=True
+            self.norm2(x), encoder_output, mask=cross_mask, kv_cache=cache.cross_attention, use_cache=True
         )
         x = x + self.dropout(attended)
         x = x + self.dropout(self.ffn(self.norm3(x)))
@@ -156,6 +158,10 @@ class TransformerDecoder(nn.Module):
         self.final_norm = RMSNorm(config.d_model)
         self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         self.dropout = nn.Dropout(config.dropout)
+
+    def tie_projection(self) -> None:
+        """Make the output projection the embedding matrix."""
+        self.lm_head.weight = self.embedding.weight  # type: ignore[assignment]
 
     def forward(
         self,
@@ -184,7 +190,7 @@ class TransformerDecoder(nn.Module):
         """
         check_cache_use(kv_caches, use_cache)
         caches = self._caches(kv_caches)
-        past, length = len(caches[0].self_attn), target_ids.size(-1)
+        past, length = len(caches[0].self_attention), target_ids.size(-1)
         check_length(target_ids, past, self.max_seq_len, what="target")
         if encoder_output is not None:
             check_mask(source_mask, encoder_output.shape[:2])

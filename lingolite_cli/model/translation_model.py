@@ -86,7 +86,7 @@ class MobileTranslationModel(nn.Module):
     def tie_weights(self) -> None:
         """Make the output projection the decoder's embedding matrix, where the configuration says so."""
         if self.config.tie_embeddings:
-            self.decoder.lm_head.weight = self.decoder.embedding.weight  # type: ignore[assignment]
+            self.decoder.tie_projection()
 
     @overload
     def forward(
@@ -141,7 +141,7 @@ class MobileTranslationModel(nn.Module):
         """
         caches = _one_cache(kv_cache, past_key_values)
         mask = self.source_mask(source_ids) if source_mask is None else source_mask
-        is_started = caches is not None and any(len(layer.cross_attn) for layer in caches)
+        is_started = caches is not None and any(len(layer.cross_attention) for layer in caches)
         encoder_output = None if is_started else self.encoder(source_ids, mask)
         logits, updated = self.decoder(target_ids, encoder_output, mask, kv_caches=caches, use_cache=use_cache)
         return (logits, updated) if use_cache else logits

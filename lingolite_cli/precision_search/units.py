@@ -1,34 +1,31 @@
 """The parts of a model that get a precision each: single matrices, blocks or whole layers.
 
-Owns how matrices are grouped, and how a mix of precisions is written as a quantizer's `default` and `layers`.
+Owns how matrices are grouped, and how a mix of precisions is written as a quantizer's `default` and `layers`. Which
+matrices there are is `lingolite_cli.architecture.tensors`'s.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from math import prod
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from lingolite_cli.artifact import Artifact
-from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.tensors import TensorSpec, tensor_specs
 
 Granularity: TypeAlias = Literal["layer", "block", "matrix"]
 Mix: TypeAlias = tuple[str, ...]
 """The precision of each unit, in the order of the units."""
-
-_DEPTH = {"layer": 3, "block": 4}
-"""Parts of a name that stay together: `decoder.layers.1`, and `decoder.layers.1.cross_attn`."""
-_HEADER_LIMIT = 100_000_000  # that of the safetensors format
 
 
 class Unit(msgspec.Struct, frozen=True):
     """Matrices that share a precision.
 
     Attributes:
-        name: such as `decoder.layers.1.ffn`.
+        name: of the layer, the block or the matrix, such as `decoder.layers.1`.
         matrices: their names, without `.weight`.
         num_weights: elements of all of them.
     """
@@ -50,47 +47,33 @@ class Assignment(msgspec.Struct, frozen=True):
     layers: dict[str, str]
 
 
-def matrix_sizes(bundle: Artifact) -> dict[str, int]:
-    """Name, without `.weight`, and number of elements of each matrix of a float bundle; reads the file's header alone.
-
-    Raises:
-        LingoLiteError: the weights are not a safetensors file.
-    """
-    try:
-        with bundle.weights_path.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            header = json.loads(stream.read(min(length, _HEADER_LIMIT)))
-    except (OSError, ValueError) as error:
-        raise LingoLiteError(
-            f"cannot read the weights {bundle.weights_path}: {error}", hint="make the bundle again"
-        ) from None
-    shapes = {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
-    return {name.removesuffix(".weight"): shape[0] * shape[1] for name, shape in shapes.items() if len(shape) == 2}
-
-
-def units_of(matrices: Mapping[str, int], granularity: Granularity) -> list[Unit]:
-    """Matrices grouped, in the order in which a sentence meets them: encoder before decoder, layers by number.
+def units_of(config: ModelConfig, granularity: Granularity) -> list[Unit]:
+    """The matrices of a float bundle grouped: encoder before decoder, and layers by their number.
 
     Args:
-        matrices: their sizes by name.
+        config: the shape of the model.
         granularity: `block` keeps self-attention, cross-attention and the feed-forward network apart; what lies
             outside the layers, such as the embedding, is a unit of its own in any case.
     """
-    groups: dict[str, list[str]] = {}
-    for name in sorted(matrices, key=_order):
-        groups.setdefault(_unit_name(name, granularity), []).append(name)
-    return [Unit(name, tuple(members), sum(matrices[member] for member in members)) for name, members in groups.items()]
+    specs = sorted((spec for spec in tensor_specs(config) if spec.is_matrix), key=lambda spec: _order(spec.name))
+    groups: dict[str, list[TensorSpec]] = {}
+    for spec in specs:
+        groups.setdefault(_unit_name(spec, granularity), []).append(spec)
+    return [
+        Unit(name, tuple(member.name for member in members), sum(prod(member.shape) for member in members))
+        for name, members in groups.items()
+    ]
 
 
-def _unit_name(matrix: str, granularity: Granularity) -> str:
-    parts = matrix.split(".")
-    if granularity == "matrix" or parts[1:2] != ["layers"]:
-        return matrix
-    return ".".join(parts[: _DEPTH[granularity]])
+def _unit_name(spec: TensorSpec, granularity: Granularity) -> str:
+    return {"layer": spec.layer, "block": spec.block, "matrix": spec.name}[granularity] or spec.name
 
 
 def _order(name: str) -> tuple[bool, bool, list[tuple[int, str]]]:
-    """Encoder first, within a stack what lies outside its layers first, numbers by their value."""
+    """Encoder first, within a stack what lies outside its layers first, numbers by their value, names by the alphabet.
+
+    Not the order of the network: searches that were recorded name and try units in this one.
+    """
     parts = [(int(part), "") if part.isdigit() else (0, part) for part in name.split(".")]
     return not name.startswith("encoder."), ".layers." in name, parts
 

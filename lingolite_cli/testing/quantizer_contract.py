@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lingolite_cli.architecture.tensors import layer_names
 from lingolite_cli.artifact import BUNDLE_INT8, BUNDLE_STATIC_INT8, Artifact
 from lingolite_cli.testing.conversion import ConversionContract
 from lingolite_cli.testing.routes import convert
+from lingolite_cli.weights.bundle import read_tensors
+from lingolite_cli.weights.rows import INT8_MAX, SCALE_SUFFIX
 
 
 class QuantizerContract(ConversionContract):
@@ -26,16 +29,14 @@ class QuantizerContract(ConversionContract):
         assert made.size_bytes < artifact.size_bytes
 
     def test_integers_are_symmetric_and_every_row_has_a_scale(self, made: Artifact) -> None:
-        from safetensors.numpy import load_file
-
         if made.manifest.format not in (BUNDLE_INT8, BUNDLE_STATIC_INT8):
             pytest.skip(f"the format `{made.manifest.format}` has no integers by row")
-        tensors = load_file(made.weights_path)
+        tensors = read_tensors(made)
         integers = {name: values for name, values in tensors.items() if values.dtype == np.int8}
         assert integers
         for name, values in integers.items():
-            scale = tensors[f"{name}_scale"]
-            assert values.min() >= -127, name
+            scale = tensors[name + SCALE_SUFFIX]
+            assert values.min() >= -INT8_MAX, name
             assert scale.dtype == np.float32, name
             assert scale.shape[0] == values.shape[0], name
             assert np.isfinite(scale).all(), name
@@ -50,11 +51,12 @@ class QuantizerContract(ConversionContract):
     ) -> None:
         smallest, *_, largest = self._precisions()
         without = _weights(self._as(artifact, tmp_path / "uniform", default=smallest, layers={}))
-        layers = {"decoder.layers.1.ffn.*": largest}
+        part = layer_names(artifact.manifest.model).decoder.layers[-1].feed_forward.name
+        layers = {f"{part}.*": largest}
         found = _weights(self._as(artifact, tmp_path / "mixed", default=smallest, layers=layers))
         changed = {name for name in {*without, *found} if without.get(name) != found.get(name)}
         assert changed
-        assert all(name.startswith("decoder.layers.1.ffn.") for name in changed)
+        assert all(name.startswith(f"{part}.") for name in changed)
 
     def _precisions(self) -> tuple[str, ...]:
         spec = self.loaded().spec
@@ -69,7 +71,4 @@ class QuantizerContract(ConversionContract):
 
 def _weights(artifact: Artifact) -> dict[str, bytes]:
     """The bytes of each tensor, with its dtype."""
-    from safetensors.numpy import load_file
-
-    tensors = load_file(artifact.weights_path)
-    return {name: str(tensor.dtype).encode() + tensor.tobytes() for name, tensor in tensors.items()}
+    return {name: str(tensor.dtype).encode() + tensor.tobytes() for name, tensor in read_tensors(artifact).items()}

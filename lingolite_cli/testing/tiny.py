@@ -15,6 +15,7 @@ import sentencepiece
 from safetensors.numpy import save_file
 
 from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.tensors import TensorSpec, tensor_specs
 from lingolite_cli.artifact import (
     BUNDLE,
     TOKENIZER_NAME,
@@ -133,41 +134,22 @@ def tiny_bundle(
 
 
 def random_weights(model: ModelConfig, *, seed: int, end: int = LINGOLITE.ids.end) -> dict[str, FloatArray]:
-    """Weights with the parameter names of a checkpoint, with which hypotheses vary and some of them end."""
+    """Weights of a float bundle, with which hypotheses vary and some of them end."""
     random = np.random.default_rng(seed)
-    weights = {"encoder.embedding.weight": _embedding(model, random, end=end)}
-    if not model.tie_embeddings:
-        weights["decoder.embedding.weight"] = _embedding(model, random, end=end)
-        weights["decoder.lm_head.weight"] = _embedding(model, random, end=end)
-    for stack, layers, attentions in (
-        ("encoder", model.n_encoder_layers, ("self_attn",)),
-        ("decoder", model.n_decoder_layers, ("self_attn", "cross_attn")),
-    ):
-        for layer in range(layers):
-            weights |= _layer(f"{stack}.layers.{layer}", attentions, model, random)
-        weights[f"{stack}.final_norm.weight"] = _norm(model, random)
-    return weights
+    # Embeddings first: the bundle's numbers, and what tests know of them, hang on the order in which they are drawn.
+    specs = sorted(tensor_specs(model), key=lambda spec: not spec.has_vocabulary)
+    return {spec.key: _drawn(spec, model, random, end=end) for spec in specs}
 
 
-def _layer(
-    name: str, attentions: tuple[str, ...], model: ModelConfig, random: np.random.Generator
-) -> dict[str, FloatArray]:
-    key_value = model.n_kv_heads * model.head_dim
-    weights = {}
-    for attention in attentions:
-        for projection, rows in (("q", model.d_model), ("k", key_value), ("v", key_value), ("o", model.d_model)):
-            weights[f"{name}.{attention}.{projection}_proj.weight"] = _matrix(rows, model.d_model, random)
-    weights[f"{name}.ffn.gate_proj.weight"] = _matrix(model.d_ff, model.d_model, random)
-    weights[f"{name}.ffn.up_proj.weight"] = _matrix(model.d_ff, model.d_model, random)
-    weights[f"{name}.ffn.down_proj.weight"] = _matrix(model.d_model, model.d_ff, random)
-    for norm in range(1, len(attentions) + 2):
-        weights[f"{name}.norm{norm}.weight"] = _norm(model, random)
-    return weights
+def _drawn(spec: TensorSpec, model: ModelConfig, random: np.random.Generator, *, end: int) -> FloatArray:
+    if spec.has_vocabulary:
+        return _embedding(model, random, end=end)
+    return _matrix(spec.shape, random) if spec.is_matrix else _norm(model, random)
 
 
-def _matrix(rows: int, columns: int, random: np.random.Generator) -> FloatArray:
-    drawn: FloatArray = random.standard_normal((rows, columns)).astype(np.float32)
-    return drawn * np.float32(_GAIN / columns**0.5)
+def _matrix(shape: tuple[int, ...], random: np.random.Generator) -> FloatArray:
+    drawn: FloatArray = random.standard_normal(shape).astype(np.float32)
+    return drawn * np.float32(_GAIN / shape[-1] ** 0.5)
 
 
 def _norm(model: ModelConfig, random: np.random.Generator) -> FloatArray:

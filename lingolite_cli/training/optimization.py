@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from lingolite_cli.architecture.tensors import tensor_specs
 from lingolite_cli.environment import cpu_features
 from lingolite_cli.errors import LingoLiteError, did_you_mean
+from lingolite_cli.model import MobileTranslationModel
 from lingolite_cli.training.options import TrainingOptions
 
 
@@ -57,13 +59,13 @@ def learning_rate(step: int, options: TrainingOptions) -> float:
     return highest
 
 
-def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.AdamW:
+def make_optimizer(model: MobileTranslationModel, options: TrainingOptions) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) that decays matrices, but neither norms nor embeddings."""
+    decaying = {spec.key for spec in tensor_specs(model.config) if spec.is_matrix and not spec.has_vocabulary}
     decayed: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        is_matrix = parameter.dim() == 2 and not name.endswith(("embedding.weight", "lm_head.weight"))
-        (decayed if is_matrix else others).append(parameter)
+        (decayed if name in decaying else others).append(parameter)
     groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=options.learning_rate, betas=options.betas)
 

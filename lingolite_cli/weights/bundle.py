@@ -1,38 +1,118 @@
-"""The weights of a bundle as numpy arrays: float32, float16, bfloat16, int8 with a scale for each row, or
-4- and 8-bit integers by groups.
+"""The weights of a bundle: the one reader and the one writer of `model.safetensors`, and its matrices one by one.
 
-Owns reading `model.safetensors` and refusing what the ONNX graphs cannot carry. Imports no torch.
+Owns how a bundle's tensors come into memory and what may stand beside a matrix: a scale for each row of int8, scales
+and zero points of groups, the calibrated range of an input. What the tensors are called is
+`lingolite_cli.architecture.tensors`'s, how they were rounded `rows`'s and `groups`'s. Imports no torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import mmap
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
-import ml_dtypes  # also teaches numpy the dtype bfloat16, which safetensors asks for by name
+import ml_dtypes
 import msgspec
 import numpy as np
 import safetensors
-import safetensors.numpy
+from safetensors.numpy import save
 
 from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.architecture.tensors import WEIGHT_SUFFIX, layer_names, tensor_shapes, tied_layers
 from lingolite_cli.arrays import Array
-from lingolite_cli.artifact import Artifact
+from lingolite_cli.artifact import WEIGHTS_NAME, Artifact
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.weights.groups import GroupedMatrix, is_grouped, read_grouped
+from lingolite_cli.weights.activations import InputRange
+from lingolite_cli.weights.groups import ZERO_POINT_SUFFIX, GroupedMatrix, is_grouped, read_grouped
 from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX
+from lingolite_cli.weights.rows import SCALE_SUFFIX
 
-_SCALE = "_scale"
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
-_KINDS = (*_FLOATS, np.dtype(np.int8))
+_DTYPES: dict[str, np.dtype[Any]] = {
+    name: np.dtype(dtype)
+    for name, dtype in {
+        "F64": np.float64,
+        "F32": np.float32,
+        "F16": np.float16,
+        "BF16": ml_dtypes.bfloat16,
+        "I64": np.int64,
+        "I32": np.int32,
+        "I16": np.int16,
+        "I8": np.int8,
+        "U8": np.uint8,
+        "BOOL": np.bool_,
+    }.items()
+}
+"""By the names of the safetensors format, https://github.com/huggingface/safetensors#format."""
+
+_MATRIX_DTYPES = tuple(_DTYPES[name] for name in ("F32", "F16", "BF16", "I8"))
 
 
-class InputRange(msgspec.Struct, frozen=True):
-    """What a matrix meets was quantized with these: float32 `scale` and uint8 `zero_point`."""
+def read_tensors(bundle: Artifact) -> dict[str, Array]:
+    """The tensors of a bundle by name.
 
-    scale: np.float32
-    zero_point: np.uint8
+    They lie in the pages of the file, mapped privately: nothing is read before it is used, and what a caller writes
+    into an array stays in this process. So weights that are only computed with take no memory of their own.
+
+    Raises:
+        LingoLiteError: the weights cannot be read, or are not a safetensors file.
+    """
+    path = bundle.weights_path
+    try:
+        with safetensors.safe_open(path, framework="np"):
+            pass  # it has held every offset and size against the file by now
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header: dict[str, Any] = json.loads(stream.read(length))
+            content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+        header.pop("__metadata__", None)
+        return {
+            name: np.ndarray(entry["shape"], _DTYPES[entry["dtype"]], content, 8 + length + entry["data_offsets"][0])
+            for name, entry in header.items()
+        }
+    except (OSError, safetensors.SafetensorError) as error:
+        raise _unreadable(path, str(error)) from None
+    except KeyError as error:
+        raise _unreadable(path, f"a tensor has the dtype {error}") from None
+
+
+def _unreadable(path: Path, why: str) -> LingoLiteError:
+    return LingoLiteError(f"cannot read the weights {path}: {why}", hint="make or copy the bundle again")
+
+
+def write_tensors(tensors: Mapping[str, Array], directory: Path) -> None:
+    """Write the weights of a bundle into `directory`; equal tensors give equal bytes, in whatever order they come."""
+    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    (directory / WEIGHTS_NAME).write_bytes(save(contiguous))
+
+
+def require_format(source: Artifact, accepts: Iterable[str]) -> None:
+    """Refuse a bundle of a format that a quantizer does not take.
+
+    Raises:
+        LingoLiteError: naming the formats that it takes.
+    """
+    if source.manifest.format not in accepts:
+        raise LingoLiteError(
+            f"{source.path} has the format {source.manifest.format}, not {' or '.join(sorted(accepts))}",
+            hint="quantize the bundle that it was made from",
+        )
+
+
+def dequantize_groups(config: ModelConfig, tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """The tensors of a bundle with each matrix that is stored by groups as the float32 that it stands for.
+
+    Raises:
+        LingoLiteError: the parts of such a matrix do not fit one another or the configuration.
+    """
+    result = dict(tensors)
+    for key, shape in tensor_shapes(config).items():
+        if is_grouped(tensors, key):
+            result[key] = read_grouped(tensors, key, columns=shape[1]).dequantized()
+            del result[key + SCALE_SUFFIX]
+            result.pop(key + ZERO_POINT_SUFFIX, None)
+    return result
 
 
 class Matrix(msgspec.Struct, frozen=True):
@@ -41,7 +121,7 @@ class Matrix(msgspec.Struct, frozen=True):
     Attributes:
         values: [out, in] float32, float16, bfloat16 or int8.
         scale: [out] float32 when `values` are int8: row `i` stands for `values[i] * scale[i]`. None otherwise.
-        input_range: of an int8 matrix whose input has a calibrated range; None where it is quantized as it comes.
+        input_range: of an int8 matrix whose input has a calibrated range; None where its input is quantized by row.
     """
 
     values: Array
@@ -85,7 +165,7 @@ def _layout(matrix: Matrix | GroupedMatrix) -> tuple[object, ...]:
 
 
 class Weights:
-    """The tensors of a model by their checkpoint names.
+    """The weights of a model by the names of its layers (`lingolite_cli.architecture.tensors`).
 
     Args:
         config: the shape of the model.
@@ -105,13 +185,7 @@ class Weights:
         Raises:
             LingoLiteError: the weights are not a safetensors file.
         """
-        try:
-            tensors = safetensors.numpy.load_file(bundle.weights_path)
-        except (OSError, safetensors.SafetensorError, KeyError) as error:
-            raise LingoLiteError(
-                f"cannot read {bundle.weights_path}: {error}", hint="make or copy the bundle again"
-            ) from None
-        return cls(bundle.manifest.model, tensors)
+        return cls(bundle.manifest.model, read_tensors(bundle))
 
     @property
     def has_int8(self) -> bool:
@@ -137,7 +211,7 @@ class Weights:
             return "int4"
         if self.has_int8:
             return "int8"
-        dtype = self._tensor(self._key(layer_names(self.config).decoder.projection)).dtype
+        dtype = self.stored(layer_names(self.config).decoder.projection).dtype
         if dtype == np.float32:
             return "float32"
         return "float16" if dtype == np.float16 else "bfloat16"
@@ -146,14 +220,13 @@ class Weights:
         """The matrix of the layer `name`, whichever layer it is stored for.
 
         Raises:
-            LingoLiteError: it is missing, or of a dtype or scale that the graphs cannot carry.
+            LingoLiteError: it is missing, or of a dtype or scale that no bundle should have.
         """
         key = self._key(name)
         if is_grouped(self._tensors, key):
             return read_grouped(self._tensors, key, columns=self._shapes[key][1])
-        values = self._tensor(key)
-        scale = self._tensors.get(key + _SCALE)
-        if values.dtype not in _KINDS or (values.dtype == np.int8) != (scale is not None):
+        values, scale = self.stored(name), self._tensors.get(key + SCALE_SUFFIX)
+        if values.dtype not in _MATRIX_DTYPES or (values.dtype == np.int8) != (scale is not None):
             raise LingoLiteError(
                 f"{key} is {values.dtype} {'with' if scale is not None else 'without'} a scale",
                 hint="float32, float16, bfloat16, and int8 with one scale a row can be exported",
@@ -162,10 +235,22 @@ class Weights:
             return Matrix(values)
         if scale.shape != (values.shape[0], 1):
             raise LingoLiteError(
-                f"{key}{_SCALE} has shape {list(scale.shape)}, not [{values.shape[0]}, 1]",
-                hint="the ONNX graphs carry one scale a row; quantize with the method `dynamic-int8`",
+                f"{key}{SCALE_SUFFIX} has shape {list(scale.shape)}, not [{values.shape[0]}, 1]",
+                hint="exports carry one scale a row; quantize with the method `dynamic-int8`",
             )
         return Matrix(values, scale[:, 0].astype(np.float32), self._input_range(name))
+
+    def norm(self, name: str) -> Array:
+        """[d_model] float32 gains of the RMSNorm `name`."""
+        return self.stored(name).astype(np.float32)
+
+    def stored(self, name: str) -> Array:
+        """The tensor of the layer `name` in the dtype that it is stored in.
+
+        Raises:
+            LingoLiteError: it is missing.
+        """
+        return self._tensor(self._key(name))
 
     def _input_range(self, name: str) -> InputRange | None:
         """The calibrated range of what the linear layer `name` reads, if there is one."""
@@ -179,11 +264,7 @@ class Weights:
                 f"{list(zero_point.shape)}",
                 hint="the ONNX graphs carry one scale and one uint8 zero point a tensor; quantize again",
             )
-        return InputRange(np.float32(scale[0]), np.uint8(zero_point[0]))
-
-    def norm(self, name: str) -> Array:
-        """[d_model] float32 gains of the RMSNorm `name`."""
-        return self._tensor(self._key(name)).astype(np.float32)
+        return InputRange(float(np.float32(scale[0])), int(zero_point[0]))
 
     def _key(self, name: str) -> str:
         """The tensor of the layer `name`."""

@@ -8,19 +8,19 @@ file and imports numpy only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from lingolite_cli.arrays import Array
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.weights.rows import SCALE_SUFFIX
 
 ZERO_POINT_SUFFIX = "_zero_point"  # `X.weight` goes with `X.weight_scale` and, if asymmetric, `X.weight_zero_point`
 GROUP_SIZES = (16, 32, 64, 128)
 
-Array: TypeAlias = npt.NDArray[Any]
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Floats: TypeAlias = npt.NDArray[np.float32]
 
@@ -52,13 +52,13 @@ class GroupedMatrix(msgspec.Struct, frozen=True, kw_only=True):
 
     def integers(self) -> Bytes:
         """[out, in] uint8, 0 to 2^bits - 1."""
-        return unpack(self.packed, self.columns, bits=self.bits)
+        return unpack_integers(self.packed, self.columns, bits=self.bits)
 
     def zero_points(self) -> Bytes:
         """[out, groups] uint8."""
         if self.zero_point is None:
             return np.full(self.scale.shape, 1 << (self.bits - 1), np.uint8)
-        return unpack(self.zero_point, self.scale.shape[1], bits=self.bits)
+        return unpack_integers(self.zero_point, self.scale.shape[1], bits=self.bits)
 
     def dequantized(self) -> Floats:
         """[out, in] float32. The difference of integers is exact, so only the product with the scale rounds."""
@@ -72,7 +72,7 @@ class GroupedMatrix(msgspec.Struct, frozen=True, kw_only=True):
         return stored if self.zero_point is None else {**stored, name + ZERO_POINT_SUFFIX: self.zero_point}
 
 
-def pack(integers: Bytes, *, bits: int) -> Bytes:
+def pack_integers(integers: Bytes, *, bits: int) -> Bytes:
     """Rows of integers as bytes: [N, ceil(columns * bits / 8)]; an odd column out gets a zero beside it."""
     if bits == 8:
         return integers
@@ -81,8 +81,8 @@ def pack(integers: Bytes, *, bits: int) -> Bytes:
     return packed
 
 
-def unpack(packed: Bytes, columns: int, *, bits: int) -> Bytes:
-    """The integers [N, columns] that `pack` made bytes of."""
+def unpack_integers(packed: Bytes, columns: int, *, bits: int) -> Bytes:
+    """The integers [N, columns] that `pack_integers` made bytes of."""
     if bits == 8:
         return packed
     pairs = np.stack([packed & np.uint8(15), packed >> np.uint8(4)], axis=-1)
@@ -119,8 +119,10 @@ def quantize_groups(weight: Floats, *, bits: int, group_size: int, is_symmetric:
     scale, zero_point = _symmetric_scales(groups, bits) if is_symmetric else _asymmetric_scales(groups, bits)
     shifted = np.rint(groups / scale[..., None]) + zero_point[..., None]
     integers = shifted.clip(0, 2**bits - 1).astype(np.uint8).reshape(weight.shape)
-    packed_zero_point = None if is_symmetric else pack(zero_point.astype(np.uint8), bits=bits)
-    return GroupedMatrix(bits=bits, packed=pack(integers, bits=bits), scale=scale, zero_point=packed_zero_point)
+    packed_zero_point = None if is_symmetric else pack_integers(zero_point.astype(np.uint8), bits=bits)
+    return GroupedMatrix(
+        bits=bits, packed=pack_integers(integers, bits=bits), scale=scale, zero_point=packed_zero_point
+    )
 
 
 def _symmetric_scales(groups: Floats, bits: int) -> tuple[Floats, Floats]:

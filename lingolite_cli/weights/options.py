@@ -1,4 +1,8 @@
-"""Options of static int8 quantization; cheap to import."""
+"""Options of static int8 quantization: how ranges are chosen and on how much text.
+
+Owns the struct alone, because lists of plugins and checks of recipes read it without numpy or PyTorch. The method is
+`lingolite_cli.model.static_quantization`'s.
+"""
 
 from __future__ import annotations
 

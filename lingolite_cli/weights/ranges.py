@@ -1,24 +1,19 @@
-"""Integers for activations whose range was seen beforehand: histograms of what a model computes, and ranges from them.
+"""Calibrated ranges of activations: histograms of what a model computes, the choice of a range, and how it is stored.
 
-One range a tensor: `q = clip(round_half_even(x / scale) + zero_point, 0, 255)` stands for `(q − zero_point) · scale`.
-Owns no file and imports numpy only; what runs the model is `lingolite_cli.model`.
+Owns how a range is found. What its integers mean is `lingolite_cli.weights.activations`'s; what runs the model is
+`lingolite_cli.model.static_quantization`. Owns no file and imports numpy only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.weights.activations import MIDDLE, UINT8_MAX, InputRange
 from lingolite_cli.weights.options import DEFAULT_PERCENTILE, StaticInt8Options
-
-UINT8_MAX = 255
-MIDDLE = 128
-"""By so much less, a uint8 is an int8."""
 
 INPUT_SCALE_SUFFIX = ".input_scale"
 INPUT_ZERO_POINT_SUFFIX = ".input_zero_point"
@@ -29,13 +24,6 @@ NUM_BINS = 4096
 
 _LEVELS = 128
 _STRIDE = 8
-
-
-class InputRange(msgspec.Struct, frozen=True):
-    """What the 256 integers of an activation stand for: a float32 scale above 0, and the integer of zero."""
-
-    scale: float
-    zero_point: int
 
 
 class Histogram:
@@ -93,12 +81,12 @@ class Histogram:
         return np.linspace(-self.bound, self.bound, 2 * NUM_BINS + 1)
 
 
-def min_max(histogram: Histogram) -> tuple[float, float]:
+def min_max_range(histogram: Histogram) -> tuple[float, float]:
     """All that was seen."""
     return histogram.minimum, histogram.maximum
 
 
-def percentile(histogram: Histogram, percent: float) -> tuple[float, float]:
+def percentile_range(histogram: Histogram, percent: float) -> tuple[float, float]:
     """The middle `percent` of what was seen: as much is cut off above as below."""
     shares = np.cumsum(histogram.counts) / histogram.counts.sum()
     tail = (1 - percent / 100) / 2
@@ -107,7 +95,7 @@ def percentile(histogram: Histogram, percent: float) -> tuple[float, float]:
     return max(float(low), histogram.minimum), min(float(high), histogram.maximum)
 
 
-def entropy(histogram: Histogram) -> tuple[float, float]:
+def entropy_range(histogram: Histogram) -> tuple[float, float]:
     """The magnitudes that lose the least information when 128 levels stand for them.
 
     Szymon Migacz, "8-bit Inference with TensorRT" (GTC 2017): of all thresholds, the one whose clipped distribution has
@@ -140,8 +128,8 @@ def choose_range(histogram: Histogram, options: StaticInt8Options) -> InputRange
     """The range of an activation by the method that was asked for."""
     if options.ranges == "percentile":
         percent = DEFAULT_PERCENTILE if options.percentile is None else options.percentile
-        return affine_range(*percentile(histogram, percent))
-    return affine_range(*(min_max(histogram) if options.ranges == "min-max" else entropy(histogram)))
+        return affine_range(*percentile_range(histogram, percent))
+    return affine_range(*(min_max_range(histogram) if options.ranges == "min-max" else entropy_range(histogram)))
 
 
 def affine_range(low: float, high: float) -> InputRange:
@@ -160,24 +148,3 @@ def range_tensors(ranges: Mapping[str, InputRange]) -> dict[str, npt.NDArray[np.
         tensors[name + INPUT_SCALE_SUFFIX] = np.array([found.scale], np.float32)
         tensors[name + INPUT_ZERO_POINT_SUFFIX] = np.array([found.zero_point], np.uint8)
     return tensors
-
-
-def shared_inputs(config: ModelConfig) -> list[tuple[str, ...]]:
-    """The linear layers of a model, those together that read the same input."""
-    attention = tuple(f"self_attn.{kind}_proj" for kind in "qkv")
-    inner = (("ffn.gate_proj", "ffn.up_proj"), ("ffn.down_proj",))
-    encoder = (attention, ("self_attn.o_proj",), *inner)
-    decoder = (attention, ("self_attn.o_proj",), ("cross_attn.q_proj",), ("cross_attn.o_proj",), *inner)
-    groups = [
-        tuple(f"{stack}.layers.{layer}.{name}" for name in names)
-        for stack, num_layers, kinds in (
-            ("encoder", config.n_encoder_layers, encoder),
-            ("decoder", config.n_decoder_layers, decoder),
-        )
-        for layer in range(num_layers)
-        for names in kinds
-    ]
-    memory = tuple(
-        f"decoder.layers.{layer}.cross_attn.{kind}_proj" for layer in range(config.n_decoder_layers) for kind in "kv"
-    )
-    return [*groups, memory, ("decoder.lm_head",)]

@@ -14,17 +14,18 @@ import msgspec
 from lingolite_cli.artifact import Artifact, Product
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.tokenization.opening import open_tokenizer
+from lingolite_cli.weights.bundle import Weights
 from lingolite_ctranslate2.options import FORMAT
 from lingolite_ctranslate2.specification import transformer_spec
-from lingolite_ctranslate2.weights import Kind, Weights
+from lingolite_ctranslate2.weights import Kind, kind_of
 
 
-class ExportDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CTranslate2Details(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The exporter's part of the manifest.
 
     Attributes:
         weights: what matrices are stored in.
-        activations: what they are multiplied with; int8 ones are quantized by row as they come.
+        activations: what they are multiplied with; int8 ones are quantized dynamically, by row.
         ctranslate2_version: whose specification was filled.
     """
 
@@ -52,12 +53,13 @@ class CTranslate2Exporter:
             LingoLiteError: CTranslate2 cannot carry the bundle.
         """
         weights = Weights.read(source)
+        kind = kind_of(weights)
         tokenizer = open_tokenizer(source)
         spec = transformer_spec(weights, source.manifest.model, tokenizer.pieces, ids=tokenizer.description.ids)
         spec.save(str(directory))
-        details = ExportDetails(
-            weights=weights.kind,
-            activations="dynamic int8" if weights.kind == "int8" else "float32",
+        details = CTranslate2Details(
+            weights=kind,
+            activations="dynamic int8" if kind == "int8" else "float32",
             ctranslate2_version=ctranslate2.__version__,
         )
         return Product(format=FORMAT, details=msgspec.to_builtins(details))

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from ctranslate2 import specs
 
 from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.architecture.rotary import BASE
+from lingolite_cli.architecture.tensors import AttentionNames, FeedForwardNames, layer_names
 from lingolite_cli.tokenization.description import SpecialIds
-from lingolite_ctranslate2.weights import Matrix, Weights
+from lingolite_cli.weights.bundle import Matrix, Weights, concatenate
 
 RMS_NORM_EPSILON = 1e-6
 
@@ -45,26 +47,30 @@ def transformer_spec(weights: Weights, config: ModelConfig, pieces: Sequence[str
 
 def _encoder(weights: Weights, config: ModelConfig) -> Any:
     spec = specs.TransformerEncoderSpec(config.n_encoder_layers, config.n_heads, **_architecture(config))
-    _set_matrix(spec.embeddings[0], weights.matrix("encoder.embedding"))
-    for index, layer in enumerate(spec.layer):
-        name = f"encoder.layers.{index}"
-        _set_self_attention(layer.self_attention, weights, f"{name}.self_attn", norm=f"{name}.norm1")
-        _set_feed_forward(layer.ffn, weights, f"{name}.ffn", norm=f"{name}.norm2")
-    spec.layer_norm.gamma = weights.norm("encoder.final_norm")
+    names = layer_names(config).encoder
+    _set_matrix(spec.embeddings[0], weights, names.embedding)
+    for layer, parts in zip(spec.layer, names.layers, strict=True):
+        _set_norm(layer.self_attention, weights, parts.self_attention_norm)
+        _set_self_attention(layer.self_attention, weights, parts.self_attention)
+        _set_norm(layer.ffn, weights, parts.feed_forward_norm)
+        _set_feed_forward(layer.ffn, weights, parts.feed_forward)
+    _set_norm(spec, weights, names.final_norm)
     return spec
 
 
 def _decoder(weights: Weights, config: ModelConfig) -> Any:
     spec = specs.TransformerDecoderSpec(config.n_decoder_layers, config.n_heads, **_architecture(config))
-    is_tied = config.tie_embeddings
-    _set_matrix(spec.embeddings, weights.matrix("encoder.embedding" if is_tied else "decoder.embedding"))
-    _set_matrix(spec.projection, weights.matrix("encoder.embedding" if is_tied else "decoder.lm_head"))
-    for index, layer in enumerate(spec.layer):
-        name = f"decoder.layers.{index}"
-        _set_self_attention(layer.self_attention, weights, f"{name}.self_attn", norm=f"{name}.norm1")
-        _set_cross_attention(layer.attention, weights, f"{name}.cross_attn", norm=f"{name}.norm2")
-        _set_feed_forward(layer.ffn, weights, f"{name}.ffn", norm=f"{name}.norm3")
-    spec.layer_norm.gamma = weights.norm("decoder.final_norm")
+    names = layer_names(config).decoder
+    _set_matrix(spec.embeddings, weights, names.embedding)
+    _set_matrix(spec.projection, weights, names.projection)
+    for layer, parts in zip(spec.layer, names.layers, strict=True):
+        _set_norm(layer.self_attention, weights, parts.self_attention_norm)
+        _set_self_attention(layer.self_attention, weights, parts.self_attention)
+        _set_norm(layer.attention, weights, parts.cross_attention_norm)
+        _set_cross_attention(layer.attention, weights, parts.cross_attention)
+        _set_norm(layer.ffn, weights, parts.feed_forward_norm)
+        _set_feed_forward(layer.ffn, weights, parts.feed_forward)
+    _set_norm(spec, weights, names.final_norm)
     return spec
 
 
@@ -82,27 +88,31 @@ def _architecture(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def _set_self_attention(spec: Any, weights: Weights, name: str, *, norm: str) -> None:
-    spec.layer_norm.gamma = weights.norm(norm)
-    _set_matrix(spec.linear[0], weights.matrix(f"{name}.q_proj", f"{name}.k_proj", f"{name}.v_proj"))
-    _set_matrix(spec.linear[1], weights.matrix(f"{name}.o_proj"))
+def _set_self_attention(spec: Any, weights: Weights, names: AttentionNames) -> None:
+    _set_matrix(spec.linear[0], weights, *names.query_key_value)
+    _set_matrix(spec.linear[1], weights, names.output)
 
 
-def _set_cross_attention(spec: Any, weights: Weights, name: str, *, norm: str) -> None:
-    spec.layer_norm.gamma = weights.norm(norm)
-    _set_matrix(spec.linear[0], weights.matrix(f"{name}.q_proj"))
-    _set_matrix(spec.linear[1], weights.matrix(f"{name}.k_proj", f"{name}.v_proj"))
-    _set_matrix(spec.linear[2], weights.matrix(f"{name}.o_proj"))
+def _set_cross_attention(spec: Any, weights: Weights, names: AttentionNames) -> None:
+    _set_matrix(spec.linear[0], weights, names.query)
+    _set_matrix(spec.linear[1], weights, names.key, names.value)
+    _set_matrix(spec.linear[2], weights, names.output)
 
 
-def _set_feed_forward(spec: Any, weights: Weights, name: str, *, norm: str) -> None:
-    spec.layer_norm.gamma = weights.norm(norm)
-    _set_matrix(spec.linear_0, weights.matrix(f"{name}.gate_proj"))
-    _set_matrix(spec.linear_0_noact, weights.matrix(f"{name}.up_proj"))
-    _set_matrix(spec.linear_1, weights.matrix(f"{name}.down_proj"))
+def _set_feed_forward(spec: Any, weights: Weights, names: FeedForwardNames) -> None:
+    _set_matrix(spec.linear_0, weights, names.gate)
+    _set_matrix(spec.linear_0_noact, weights, names.up)
+    _set_matrix(spec.linear_1, weights, names.down)
 
 
-def _set_matrix(spec: Any, matrix: Matrix) -> None:
+def _set_norm(spec: Any, weights: Weights, name: str) -> None:
+    spec.layer_norm.gamma = weights.stored(name)
+
+
+def _set_matrix(spec: Any, weights: Weights, *names: str) -> None:
+    """The matrices of layers as one, along their outputs; integers stay as they are."""
+    matrix = concatenate(tuple(weights.matrix(name) for name in names))
+    assert isinstance(matrix, Matrix), "kind_of has refused matrices that are stored by groups"
     spec.weight = matrix.values
-    if matrix.inverse_scale is not None:
-        spec.weight_scale = matrix.inverse_scale
+    if matrix.scale is not None:
+        spec.weight_scale = np.float32(1) / matrix.scale  # CTranslate2 divides by it

@@ -8,8 +8,8 @@ import ml_dtypes
 
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, Artifact, Product, Quantization
 from lingolite_cli.plugins.specs import NoOptions
+from lingolite_cli.weights.bundle import read_tensors, require_format, write_tensors
 from lingolite_quantizers.storage import narrow
-from lingolite_quantizers.weights import read_weights, write_weights
 
 _HINT = "the checkpoint is damaged or its training diverged; take an earlier one"
 
@@ -24,9 +24,10 @@ class Bf16:
         """Write the bfloat16 weights of `source` into `directory`.
 
         Raises:
-            LingoLiteError: `source` is no float32 bundle, or a weight is not finite.
+            LingoLiteError: `source` is not a float32 bundle, or a weight is not finite.
         """
-        tensors = read_weights(source, accepts=(BUNDLE,))
+        require_format(source, (BUNDLE,))
+        tensors = read_tensors(source)
         narrowed = {name: narrow(name, tensor, ml_dtypes.bfloat16, hint=_HINT) for name, tensor in tensors.items()}
-        write_weights(narrowed, directory)
+        write_tensors(narrowed, directory)
         return Product(format=BUNDLE_BF16, quantization=Quantization("bf16"))

@@ -11,8 +11,8 @@ import numpy as np
 
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT8, Artifact, Product, Quantization
 from lingolite_cli.plugins.specs import NoOptions
+from lingolite_cli.weights.bundle import read_tensors, require_format, write_tensors
 from lingolite_cli.weights.rows import quantize_tensors
-from lingolite_quantizers.weights import read_weights, write_weights
 
 
 class DynamicInt8:
@@ -25,9 +25,10 @@ class DynamicInt8:
         """Write the int8 weights of `source` into `directory`.
 
         Raises:
-            LingoLiteError: `source` is no float bundle, or a weight is infinite or not a number.
+            LingoLiteError: `source` is not a float bundle, or a weight is infinite or not a number.
         """
-        tensors = read_weights(source, accepts=(BUNDLE, BUNDLE_FP16, BUNDLE_BF16))
+        require_format(source, (BUNDLE, BUNDLE_FP16, BUNDLE_BF16))
+        tensors = read_tensors(source)
         floats = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
-        write_weights(quantize_tensors(floats), directory)
+        write_tensors(quantize_tensors(floats), directory)
         return Product(format=BUNDLE_INT8, quantization=Quantization("dynamic-int8"))

@@ -8,8 +8,8 @@ import numpy as np
 
 from lingolite_cli.artifact import BUNDLE, BUNDLE_FP16, Artifact, Product, Quantization
 from lingolite_cli.plugins.specs import NoOptions
+from lingolite_cli.weights.bundle import read_tensors, require_format, write_tensors
 from lingolite_quantizers.storage import narrow
-from lingolite_quantizers.weights import read_weights, write_weights
 
 _HINT = "quantize with bf16, which has the range of float32, or with dynamic-int8, which keeps scales in float32"
 
@@ -24,9 +24,10 @@ class Fp16:
         """Write the half-precision weights of `source` into `directory`.
 
         Raises:
-            LingoLiteError: `source` is no float32 bundle, or a weight does not fit into float16.
+            LingoLiteError: `source` is not a float32 bundle, or a weight does not fit into float16.
         """
-        tensors = read_weights(source, accepts=(BUNDLE,))
+        require_format(source, (BUNDLE,))
+        tensors = read_tensors(source)
         halves = {name: narrow(name, tensor, np.float16, hint=_HINT) for name, tensor in tensors.items()}
-        write_weights(halves, directory)
+        write_tensors(halves, directory)
         return Product(format=BUNDLE_FP16, quantization=Quantization("fp16"))

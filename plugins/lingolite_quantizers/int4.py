@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lingolite_cli.architecture.tensors import vocabulary_keys
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, Artifact, Product, Quantization
+from lingolite_cli.weights.bundle import read_tensors, require_format, write_tensors
 from lingolite_quantizers.groups import round_by_groups
 from lingolite_quantizers.options import Int4Options
-from lingolite_quantizers.weights import read_weights, write_weights
-
-_EMBEDDINGS = ("encoder.embedding.weight", "decoder.embedding.weight", "decoder.lm_head.weight")
 
 
 class Int4:
@@ -29,16 +28,16 @@ class Int4:
         """Write the packed weights of `source` into `directory`.
 
         Raises:
-            LingoLiteError: `source` is no float bundle, the group size does not divide the rows of a matrix, or a
+            LingoLiteError: `source` is not a float bundle, the group size does not divide the rows of a matrix, or a
                 weight is infinite or not a number.
         """
-        tensors = read_weights(source, accepts=(BUNDLE, BUNDLE_FP16, BUNDLE_BF16))
-        has_8_bits = self.options.embedding_bits == 8
-        int8_tensors = tuple(name for name in _EMBEDDINGS if has_8_bits and name in tensors)
+        require_format(source, (BUNDLE, BUNDLE_FP16, BUNDLE_BF16))
+        tensors = read_tensors(source)
+        int8_tensors = vocabulary_keys(source.manifest.model) if self.options.embedding_bits == 8 else ()
         stored: dict[str, npt.NDArray[Any]] = {}
         for name, tensor in tensors.items():
             stored |= self._stored(name, tensor.astype(np.float32), bits=8 if name in int8_tensors else 4)
-        write_weights(stored, directory)
+        write_tensors(stored, directory)
         return Product(format=BUNDLE_INT4, quantization=Quantization("int4", int8_tensors=int8_tensors))
 
     def _stored(self, name: str, tensor: npt.NDArray[np.float32], *, bits: int) -> dict[str, npt.NDArray[Any]]:

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lingolite_cli.architecture.tensors import WEIGHT_SUFFIX
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, Artifact, Product, Quantization
 from lingolite_cli.errors import LingoLiteError, did_you_mean
+from lingolite_cli.weights.bundle import read_tensors, require_format, write_tensors
 from lingolite_quantizers.groups import round_by_groups
 from lingolite_quantizers.options import MixedOptions, Precision
 from lingolite_quantizers.storage import narrow
-from lingolite_quantizers.weights import read_weights, write_weights
 
-_WEIGHT = ".weight"
 _WILDCARDS = "*?[]"
 _BITS = {"int4": 4, "int8": 8}
 _TOO_LARGE = "choose int8, int4 or fp32 for this matrix"
@@ -37,19 +37,20 @@ class Mixed:
         """Write the weights of `source` into `directory`.
 
         Raises:
-            LingoLiteError: `source` is no float bundle; a pattern matches no matrix, or two that are equally specific
-                say different things; the group size does not divide the rows of a matrix in 4 bits; or a weight is not
-                finite or does not fit into its precision.
+            LingoLiteError: `source` is not a float bundle; a pattern matches no matrix, or two that are equally
+                specific say different things; the group size does not divide the rows of a matrix in 4 bits; or a
+                weight is not finite or does not fit into its precision.
         """
-        tensors = read_weights(source, accepts=(BUNDLE, BUNDLE_FP16, BUNDLE_BF16))
-        matrices = [name.removesuffix(_WEIGHT) for name, tensor in tensors.items() if tensor.ndim == 2]
+        require_format(source, (BUNDLE, BUNDLE_FP16, BUNDLE_BF16))
+        tensors = read_tensors(source)
+        matrices = [name.removesuffix(WEIGHT_SUFFIX) for name, tensor in tensors.items() if tensor.ndim == 2]
         precisions = assign(matrices, self.options)
         stored: dict[str, npt.NDArray[Any]] = {}
         for name, tensor in tensors.items():
             floats = tensor.astype(np.float32)
-            precision = precisions.get(name.removesuffix(_WEIGHT))
+            precision = precisions.get(name.removesuffix(WEIGHT_SUFFIX))
             stored |= {name: floats} if precision is None else self._stored(name, floats, precision)
-        write_weights(stored, directory)
+        write_tensors(stored, directory)
         quantization = Quantization(
             "mixed",
             float_tensors=_named(precisions, "fp16", "fp32"),
@@ -115,4 +116,4 @@ def _nearby(names: Iterable[str]) -> set[str]:
 
 
 def _named(precisions: dict[str, Precision], *wanted: str) -> tuple[str, ...]:
-    return tuple(name + _WEIGHT for name, precision in precisions.items() if precision in wanted)
+    return tuple(name + WEIGHT_SUFFIX for name, precision in precisions.items() if precision in wanted)

@@ -11,8 +11,8 @@ from lingolite_cli.artifact import BUNDLE_INT8, Artifact, Product
 from lingolite_cli.model import convert_qat_model, prepare_model_for_qat
 from lingolite_cli.model.parameters import stored_tensors
 from lingolite_cli.plugins.interfaces import Training
+from lingolite_cli.weights.bundle import write_tensors
 from lingolite_quantizers.options import QatInt8Options
-from lingolite_quantizers.weights import write_weights
 
 
 class QatInt8:
@@ -29,5 +29,5 @@ class QatInt8:
         """
         qconfig = self.options.qconfig
         model = training(prepare=lambda model: prepare_model_for_qat(model, qconfig), convert=convert_qat_model)
-        write_weights({name: tensor.numpy() for name, tensor in stored_tensors(model).items()}, directory)
+        write_tensors({name: tensor.numpy() for name, tensor in stored_tensors(model).items()}, directory)
         return Product(format=BUNDLE_INT8, quantization=model.quantization)

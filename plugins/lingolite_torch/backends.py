@@ -23,7 +23,7 @@ from lingolite_cli.artifact import (
     Artifact,
 )
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.model import KVCache, LayerCache, load_model
+from lingolite_cli.model import LayerCache, load_model
 from lingolite_cli.model.int8 import is_int_mm_exact
 from lingolite_torch.device import find_device
 from lingolite_torch.options import TorchOptions
@@ -163,7 +163,7 @@ class CachedBackend(_TorchBackend):
         return _Caches(
             _pick(state.encoder_output, index) if moves else state.encoder_output,
             _pick(state.source_mask, index) if moves else state.source_mask,
-            state.layers and [_pick_layer(layer, index, moves=moves) for layer in state.layers],
+            state.layers and [layer.select(index, with_source=moves) for layer in state.layers],
             sources,
         )
 
@@ -199,11 +199,6 @@ def _store_transposed(model: nn.Module) -> None:
 
 def _pick(tensor: Tensor | None, index: Tensor) -> Tensor | None:
     return None if tensor is None else tensor.index_select(0, index)
-
-
-def _pick_layer(layer: LayerCache, index: Tensor, *, moves: bool) -> LayerCache:
-    cross_attn: KVCache = layer.cross_attn.select(index) if moves else layer.cross_attn
-    return LayerCache(layer.self_attn.select(index), cross_attn)
 
 
 def _array(values: Tensor) -> FloatArray:

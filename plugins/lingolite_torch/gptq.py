@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.weights.groups import GroupedMatrix, pack, quantize_groups
+from lingolite_cli.weights.groups import GroupedMatrix, pack_integers, quantize_groups
 
 _BITS = 4
 
@@ -60,9 +60,9 @@ def gptq_groups(
         left[:, end:] -= errors @ upper[start:end, end:]
     return GroupedMatrix(
         bits=_BITS,
-        packed=pack(integers, bits=_BITS),
+        packed=pack_integers(integers, bits=_BITS),
         scale=np.concatenate(scales, axis=1),
-        zero_point=pack(np.concatenate(zero_points, axis=1), bits=_BITS),
+        zero_point=pack_integers(np.concatenate(zero_points, axis=1), bits=_BITS),
     )
 
 

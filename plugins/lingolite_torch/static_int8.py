@@ -1,6 +1,6 @@
 """The quantizer `static-int8`: int8 weights by row, and activations over ranges calibrated while the model translates.
 
-The work is `lingolite_cli.model.static_quantization`'s.
+Owns the way from one artifact to another. The method is `lingolite_cli.model.static_quantization`'s.
 """
 
 from __future__ import annotations
@@ -8,26 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 
-from lingolite_cli.artifact import (
-    BUNDLE,
-    BUNDLE_BF16,
-    BUNDLE_FP16,
-    BUNDLE_STATIC_INT8,
-    WEIGHTS_NAME,
-    Artifact,
-    Product,
-    Quantization,
-)
-from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_STATIC_INT8, Artifact, Product, Quantization
 from lingolite_cli.model import load_model
 from lingolite_cli.model.static_quantization import SCHEME, static_tensors
 from lingolite_cli.plugins.interfaces import Calibration
 from lingolite_cli.tokenization.opening import open_tokenizer
+from lingolite_cli.weights.bundle import require_format, write_tensors
 from lingolite_cli.weights.options import StaticInt8Options
-
-_ACCEPTS = (BUNDLE, BUNDLE_FP16, BUNDLE_BF16)
 
 
 class StaticInt8:
@@ -40,13 +28,9 @@ class StaticInt8:
         """Write the int8 weights and the calibrated ranges of `source` into `directory`.
 
         Raises:
-            LingoLiteError: `source` is no float bundle, or a weight or an activation is infinite or not a number.
+            LingoLiteError: `source` is not a float bundle, or a weight or an activation is infinite or not a number.
         """
-        if source.manifest.format not in _ACCEPTS:
-            raise LingoLiteError(
-                f"{source.path} has the format {source.manifest.format}, not {' or '.join(sorted(_ACCEPTS))}",
-                hint="quantize the bundle that it was made from",
-            )
+        require_format(source, (BUNDLE, BUNDLE_FP16, BUNDLE_BF16))
         torch.set_num_threads(calibration.threads)
         tensors = static_tensors(
             load_model(source),
@@ -56,7 +40,7 @@ class StaticInt8:
             options=self.options,
             track=calibration.track,
         )
-        (directory / WEIGHTS_NAME).write_bytes(save(tensors))
+        write_tensors({name: tensor.numpy() for name, tensor in tensors.items()}, directory)
         num_samples = min(len(calibration.sources), self.options.max_samples)
         details = {"num_samples": num_samples, "languages": list(calibration.languages)}
         return Product(format=BUNDLE_STATIC_INT8, quantization=Quantization(SCHEME), details={"calibration": details})

@@ -25,7 +25,7 @@ from lingolite_cli.evaluation.scorer import Scorer, Translations
 from lingolite_cli.plugins.specs import BackendSpec, QuantizerSpec
 from lingolite_cli.precision_search.figures import Sensitivity, Trial
 from lingolite_cli.precision_search.strategy import Space, find_smallest
-from lingolite_cli.precision_search.units import Mix, Unit, assignment, matrix_sizes, units_of
+from lingolite_cli.precision_search.units import Mix, Unit, assignment, units_of
 from lingolite_cli.recipe.keys import describe_work
 from lingolite_cli.recipe.model import EvaluateStep, SearchStep
 from lingolite_cli.recipe.scope import PluginChoice, Scope
@@ -184,7 +184,7 @@ class _Search:
         self._evaluated = evaluated.entry.result
         self._records = read_translations(evaluated.directory / TRANSLATIONS_NAME)
         self._sample = _spread(len(self._records), self._step.sample)
-        self.units = units_of(matrix_sizes(workspace.artifact(planned.evaluation.step.model)), self._step.granularity)
+        self.units = units_of(workspace.artifact(planned.evaluation.step.model).manifest.model, self._step.granularity)
         self.trials = self._open(planned)
         self._before = self._measure(self._uniform(self._lossless))
         self._judged: dict[Mix, Trial] = {}

@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from lingolite_cli.arrays import Array
+from lingolite_cli.weights.activations import half_to_even, row_scale
 from lingolite_onnx.checks.samples import Recording, Sample
 from lingolite_onnx.interface import LOGITS
 from lingolite_onnx.naming import INTEGERS, PRODUCT, matrices_of
@@ -105,7 +106,4 @@ def _probes(model: onnx.ModelProto) -> list[_Probe]:
 def _rounded(x: Array, block: int) -> Array:
     """x [N, in] float32 as integers, with one scale for each `block` neighbours."""
     parts = np.split(x, range(block, x.shape[1], block), axis=1)
-    scales = [
-        np.maximum(np.abs(part).max(axis=1, keepdims=True), np.float32(1e-30)) / np.float32(127) for part in parts
-    ]
-    return np.concatenate([np.rint(part / scale) for part, scale in zip(parts, scales, strict=True)], axis=1)
+    return np.concatenate([half_to_even(part / row_scale(part)) for part in parts], axis=1)

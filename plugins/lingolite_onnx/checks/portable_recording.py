@@ -13,14 +13,13 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from lingolite_cli.arrays import Array
+from lingolite_cli.weights.activations import MIDDLE
 from lingolite_onnx.checks.samples import Recording, Sample
 from lingolite_onnx.interface import LOGITS
 from lingolite_onnx.naming import PRODUCT, SUMS, matrices_of
 from lingolite_onnx.portable.runner import empty_cache
 from lingolite_onnx.session.saturation import int8_is_exact
 from lingolite_onnx.session.sessions import open_session
-
-_ZERO_POINT = 128
 
 
 def record_portable(encoder: Path, decoder: Path, sample: Sample) -> Recording:
@@ -79,7 +78,7 @@ def _products(model: onnx.ModelProto) -> Iterator[tuple[str, tuple[str, ...], in
     for node in model.graph.node:
         name: str = node.output[0]
         if node.op_type == "MatMulInteger":
-            yield node.input[0], matrices_of(name, SUMS), _ZERO_POINT
+            yield node.input[0], matrices_of(name, SUMS), MIDDLE
         elif name.endswith(PRODUCT) or name == LOGITS:
             rows = producers.get(node.input[0])
             if rows is not None and rows.op_type == "DequantizeLinear":

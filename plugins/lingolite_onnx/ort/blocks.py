@@ -1,7 +1,7 @@
 """How the ORT profile stores an int8 matrix: in blocks, as `MatMulNBits` and `GatherBlockQuantized` read it.
 
-Owns the layout, which both kinds of product share: int8 is uint8 less 128, that is, with its highest bit turned, so the
-bytes of a block are int8 weights as well.
+Owns the layout, which both kinds of product share. `MatMulNBits` knows no signed integers: int8 is stored as uint8, 128
+more, that is, with its highest bit turned, so the bytes of a block are int8 weights as well.
 """
 
 from __future__ import annotations
@@ -9,14 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from lingolite_cli.arrays import Array
+from lingolite_cli.weights.activations import MIDDLE
 from lingolite_cli.weights.bundle import Matrix
-
-ZERO_POINT = 128
-"""The integer that stands for 0 where int8 values are stored as uint8, weights or activations.
-
-`MatMulNBits` knows no signed integers. For activations see `lingolite_onnx.portable.products`: ONNX Runtime's fast
-kernel multiplies uint8 by int8, and int8 by int8 took 10 to 35 times as long.
-"""
 
 _LARGEST_BLOCK = 256
 """Asked for larger blocks, onnxruntime 1.32 still rounds 256 activations together, and sums less exactly: 4 digits
@@ -35,8 +29,8 @@ def blocks(matrix: Matrix) -> tuple[Array, Array]:
     rows, columns = matrix.values.shape
     size = block_size(columns)
     count = -(-columns // size)
-    padded = np.full((rows, count * size), ZERO_POINT, np.uint8)
-    padded[:, :columns] = matrix.values.view(np.uint8) ^ np.uint8(ZERO_POINT)
+    padded = np.full((rows, count * size), MIDDLE, np.uint8)
+    padded[:, :columns] = matrix.values.view(np.uint8) ^ np.uint8(MIDDLE)
     return padded.reshape(rows, count, size), np.repeat(matrix.scale[:, None], count, axis=1)
 
 

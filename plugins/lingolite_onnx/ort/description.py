@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.weights.activations import ROUNDING_RULE, SCALE_RULE
 from lingolite_onnx.arithmetic import ANY_CPU, FLOAT_ARITHMETIC
 from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.export_config import GraphFile, ProfileDescription
@@ -79,7 +80,7 @@ _INT8_ARITHMETIC = [
     "each quantized matrix is int8 with one float32 scale s_w for each output, symmetric, -127 to 127; stored as uint8 "
     "with zero point 128, or as int8 [in, out] in the encoder",
     "activations are quantized as they come, by row in the encoder and by 256 neighbours of a row in the decoders: "
-    "s_x = max(max|x|, 1e-30) / 127, q_x = round_half_even(x / s_x)",
+    f"{SCALE_RULE}, {ROUNDING_RULE}",
     "sums of products are exact in int32; y = sum over blocks of float32(sum) * s_x * s_w",
     "a word's embedding is float32(q) * s_w of its row, times sqrt(d_model)",
     "norms, attention and SwiGLU are float32",
@@ -88,7 +89,7 @@ _INT8_ARITHMETIC = [
 _GROUPS_ARITHMETIC = [
     "each quantized matrix is unsigned integers of 4 bits, or of 8 where the quantizer was told so, in groups along "
     "its inputs; each group has a float32 scale s_w and may have an integer zero point, otherwise 8 or 128",
-    "activations are quantized as they come, by group: s_x = max(max|x|, 1e-30) / 127, q_x = round_half_even(x / s_x) "
+    f"activations are quantized as they come, by group: {SCALE_RULE}, {ROUNDING_RULE} "
     "(MatMulNBits with accuracy_level 4)",
     "sums of products are exact in int32; y = sum over groups of float32(sum) * s_x * s_w",
     "a matrix that the quantizer left in float is float32 or float16, and multiplied in float32",

@@ -15,11 +15,13 @@ import msgspec
 import numpy as np
 
 from lingolite_cli.arrays import Array
+from lingolite_cli.weights.activations import MIDDLE
 from lingolite_cli.weights.bundle import Matrix, concatenate
 from lingolite_cli.weights.groups import GroupedMatrix
+from lingolite_cli.weights.rows import INT8_MAX
 from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder
 from lingolite_onnx.naming import INTEGERS, joined
-from lingolite_onnx.ort.blocks import ZERO_POINT, block_size, blocks
+from lingolite_onnx.ort.blocks import block_size, blocks
 from lingolite_onnx.ort.products import FewRows, Gated, Products
 
 _MOST_PARTS = 2
@@ -117,7 +119,7 @@ class ManyRows(Products):
             columns,
             graph.scalar(1.0),
             graph.constant(matrix.scale, f"{name}.scale"),
-            graph.constant(np.uint8(ZERO_POINT)),
+            graph.constant(np.uint8(MIDDLE)),
             domain=RUNTIME_DOMAIN,
         )
 
@@ -128,10 +130,11 @@ class ManyRows(Products):
         if count > 1:
             x = graph.op("Reshape", x, graph.integers(-1, size))
         largest = graph.op("ReduceMax", graph.op("Abs", x), graph.integers(-1), keepdims=1)
-        scale = graph.op("Div", largest, graph.scalar(127.0))  # 0 for a row of zeros, and so is whatever it multiplies
+        # No SMALLEST_MAXIMUM here: the scale of a row of zeros is 0, and so is whatever it multiplies.
+        scale = graph.op("Div", largest, graph.scalar(INT8_MAX))
         flat = graph.op("Reshape", scale, graph.integers(-1))
         if count not in self._zero_points:
-            self._zero_points[count] = graph.op("Expand", graph.constant(np.uint8(ZERO_POINT)), graph.op("Shape", flat))
+            self._zero_points[count] = graph.op("Expand", graph.constant(np.uint8(MIDDLE)), graph.op("Shape", flat))
         integers = graph.op("QuantizeLinear", x, flat, self._zero_points[count], name=f"{name}{INTEGERS}", axis=0)
         if count == 1:
             return Rounded((integers,), (scale,))
@@ -159,7 +162,7 @@ class ManyRowsOfBlocks(ManyRows):
         assert isinstance(matrix, Matrix)
         stored, _ = blocks(matrix)
         flat = graph.constant(stored.reshape(len(stored), -1).view(np.int8), f"{joined(names)}.blocks")
-        signed = graph.op("BitwiseXor", flat, graph.constant(np.int8(-ZERO_POINT)))
+        signed = graph.op("BitwiseXor", flat, graph.constant(np.int8(-MIDDLE)))
         if stored[0].size > matrix.values.shape[1]:
             signed = graph.op(
                 "Slice", signed, graph.integers(0), graph.integers(matrix.values.shape[1]), graph.integers(1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.weights.activations import MIDDLE, ROUNDING_RULE, SCALE_RULE, STATIC_RULE
 from lingolite_onnx.arithmetic import ANY_CPU, FLOAT_ARITHMETIC
 from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.export_config import GraphFile, ProfileDescription
@@ -75,7 +76,7 @@ def _arithmetic(details: OnnxExportDetails) -> list[str]:
 
 _CALIBRATED = [
     "activations have one scale s_x and one zero point z a tensor, calibrated beforehand",
-    "q_x = clip(round_half_even(x / s_x) + z, 0, 255), in uint8 (QuantizeLinear)",
+    f"{STATIC_RULE}, in uint8 (QuantizeLinear)",
     "the graphs show each product as a MatMul of two DequantizeLinear (QDQ); ONNX Runtime computes it in integers "
     "(MatMulIntegerToFloat): sums are exact in int32, and y = float32(sum) * (s_x * s_w)",
     "a runtime that does not know the pattern multiplies the float32 that the integers stand for",
@@ -93,8 +94,8 @@ _ARITHMETIC = {
     ],
     "int8": [
         "each quantized matrix is int8 with one float32 scale s_w for each output, symmetric, -127 to 127",
-        "activations are quantized by row as they come: s_x = max(max|x|, 1e-30) / 127",
-        "q_x = round_half_even(x / s_x), stored as uint8 with zero point 128",
+        f"activations are quantized by row as they come: {SCALE_RULE}",
+        f"{ROUNDING_RULE}, stored as uint8 with zero point {MIDDLE}",
         "sums of products are exact in int32 (MatMulInteger)",
         "y = (float32(sum) * s_x) * s_w",
         "a word's embedding is float32(q) * s_w of its row, times sqrt(d_model)",

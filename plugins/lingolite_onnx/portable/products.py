@@ -12,15 +12,13 @@ from onnx import TensorProto
 
 from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION
 from lingolite_cli.arrays import Array
-from lingolite_cli.weights.bundle import InputRange, Matrix
+from lingolite_cli.weights.activations import MIDDLE, SMALLEST_MAXIMUM, InputRange
+from lingolite_cli.weights.bundle import Matrix
 from lingolite_cli.weights.groups import GroupedMatrix
+from lingolite_cli.weights.rows import INT8_MAX
 from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder
 from lingolite_onnx.interface import LOGITS
 from lingolite_onnx.naming import PRODUCT, SUMS
-
-_ZERO_POINT = 128
-"""Activations are stored as uint8 with this zero point although they are symmetric: ONNX Runtime has a fast kernel for
-uint8 x int8 only. int8 x int8, the same arithmetic, took 10 to 35 times as long for 1 to 480 rows."""
 
 _FLOAT32 = 1
 """`accuracy_level` of MatMulNBits: activations stay as they are. Above 1 they are rounded by blocks."""
@@ -160,7 +158,7 @@ class PortableProducts:
         ONNX Runtime makes one integer product of the pattern, `MatMulIntegerToFloat`.
         """
         graph = self._graph
-        levels = (graph.constant(input_range.scale), graph.constant(input_range.zero_point))
+        levels = (graph.scalar(input_range.scale), graph.constant(np.uint8(input_range.zero_point)))
         rows = graph.op("DequantizeLinear", graph.op("QuantizeLinear", x, *levels), *levels)
         weight = graph.op("DequantizeLinear", stored, graph.constant(scale, f"{name}.scale"), axis=1)
         return graph.op("MatMul", rows, weight, name=output or f"{name}{PRODUCT}")
@@ -168,7 +166,7 @@ class PortableProducts:
     def _dynamic_product(self, x: str, stored: str, scale: Array, *, name: str, output: str | None) -> str:
         """(float32(sums) · s_x) · s_w with an s_x for each row, computed from the row (dynamic quantization)."""
         graph, rows = self._graph, self._quantized_rows(x)
-        zero_point = graph.constant(np.uint8(_ZERO_POINT))
+        zero_point = graph.constant(np.uint8(MIDDLE))
         sums = graph.op("MatMulInteger", rows.values, stored, zero_point, name=f"{name}{SUMS}")
         product = graph.op("Mul", graph.op("Cast", sums, to=TensorProto.FLOAT), rows.scale)
         return graph.op("Mul", product, graph.constant(scale, f"{name}.scale"), name=output)
@@ -182,9 +180,11 @@ class PortableProducts:
     def _quantize(self, x: str) -> QuantizedRows:
         graph = self._graph
         largest = graph.op("ReduceMax", graph.op("Abs", x), graph.integers(-1), keepdims=1)
-        scale = graph.op("Div", graph.op("Max", largest, graph.scalar(1e-30)), graph.scalar(127.0))
+        scale = graph.op("Div", graph.op("Max", largest, graph.scalar(SMALLEST_MAXIMUM)), graph.scalar(INT8_MAX))
         rounded = graph.op("Round", graph.op("Div", x, scale))
-        shifted = graph.op("Add", rounded, graph.scalar(float(_ZERO_POINT)))
+        # As uint8 although they are symmetric: ONNX Runtime has a fast kernel for uint8 x int8 only. int8 x int8, the
+        # same arithmetic, took 10 to 35 times as long for 1 to 480 rows.
+        shifted = graph.op("Add", rounded, graph.scalar(MIDDLE))
         return QuantizedRows(graph.op("Cast", shifted, to=TensorProto.UINT8), scale)
 
     def _as_float32(self, stored: str, matrix: Matrix) -> str:

@@ -101,7 +101,7 @@ def test_heads_that_contradict_the_config_are_refused(existing_checkpoint, name,
     [
         ({"n_heads": 5}, "n_heads 5 does not divide d_model 32"),
         ({"n_heads": 0}, "n_heads must be at least 1"),
-        ({"n_heads": 1}, "k_proj of .* has width 16, no multiple of head_dim 32"),
+        ({"n_heads": 1}, "k_proj.weight` of .* has 16 rows, which is not a multiple of head_dim 32"),
         ({"n_heads": 4, "n_kv_heads": 3}, "n_kv_heads 3 does not divide n_heads 4"),
         ({"n_heads": 4, "n_kv_heads": 4}, r"k_proj.weight \[16, 32\] instead of \[32, 32\]"),
     ],

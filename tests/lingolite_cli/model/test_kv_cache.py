@@ -57,8 +57,8 @@ def test_the_decoder_returns_caches_only_when_it_was_told_to(small_model, batch)
         same, updated = small_model.decoder(_target(), encoder_output, mask, use_cache=True)
     assert caches is None
     assert len(updated) == 3
-    assert updated[2].self_attn.key.shape == (3, 2, 6, 4)
-    assert updated[2].cross_attn.key.shape == (3, 2, 7, 4)
+    assert updated[2].self_attention.key.shape == (3, 2, 6, 4)
+    assert updated[2].cross_attention.key.shape == (3, 2, 7, 4)
     assert torch.equal(logits, same)
 
 
@@ -72,7 +72,7 @@ def test_a_cache_without_use_cache_is_refused(small_model, batch):
         lambda: small_model(source_ids, _target(), mask, kv_cache=cache),
         lambda: small_model(source_ids, _target(), mask, past_key_values=cache),
         lambda: small_model.decoder(_target(), encoder_output, mask, kv_caches=cache),
-        lambda: attention(torch.randn(3, 1, 24), kv_cache=cache[0].self_attn),
+        lambda: attention(torch.randn(3, 1, 24), kv_cache=cache[0].self_attention),
         lambda: attention(torch.randn(3, 1, 24), kv_cache=KVCache()),
     ]
     for call in calls:

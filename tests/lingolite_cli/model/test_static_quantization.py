@@ -9,18 +9,17 @@ import pytest
 import torch
 
 from lingolite_cli import apply_dynamic_quantization, apply_static_quantization, load_bundle, save_bundle
+from lingolite_cli.architecture.tensors import shared_inputs
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.decoding.batching import pad
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import MobileTranslationModel
 from lingolite_cli.model.calibration import Observer, observed_translations
 from lingolite_cli.model.int8 import StaticInt8Linear
-from lingolite_cli.model.static_quantization import smooth_feed_forward
 from lingolite_cli.testing import LANGUAGES, SENTENCES
 from lingolite_cli.testing.forward import framed_sources
 from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.tokenization.opening import open_tokenizer
-from lingolite_cli.weights.ranges import shared_inputs
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +83,13 @@ def test_only_real_tokens_of_living_sentences_are_observed(tiny: Artifact, model
 
 def test_smoothing_moves_outliers_and_changes_nothing_else(tiny: Artifact, model: MobileTranslationModel) -> None:
     smoothed = load_bundle(tiny.path)
-    maxima = {f"encoder.layers.{layer}.ffn": torch.linspace(0.1, 90.0, 64) for layer in range(3)}
-    smooth_feed_forward(smoothed, maxima, strength=0.65)
+    maxima = torch.linspace(0.1, 90.0, 64)
+    for layer in smoothed.encoder.layers:
+        layer.ffn.smooth(maxima, strength=0.65)
     before, after = (network.encoder.layers[0].ffn.up_proj.weight for network in (model, smoothed))
     factors = before[:, 0] / after[:, 0]
     columns = model.encoder.layers[0].ffn.down_proj.weight.abs().amax(dim=0)
-    torch.testing.assert_close(factors, maxima["encoder.layers.0.ffn"] ** 0.65 / columns**0.35)
+    torch.testing.assert_close(factors, maxima**0.65 / columns**0.35)
     sources = framed_sources(tiny)
     torch.testing.assert_close(logits(smoothed, sources), logits(model, sources), rtol=1e-4, atol=1e-4)
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from safetensors.numpy import load_file
 
+from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.precision_search.units import assignment, matrix_sizes, units_of
+from lingolite_cli.precision_search.units import assignment, units_of
 
 
-def test_sizes_are_read_from_the_header(tiny: Artifact) -> None:
+def test_sizes_are_those_of_the_tensors(tiny: Artifact) -> None:
     tensors = load_file(tiny.weights_path)
     expected = {name.removesuffix(".weight"): t.size for name, t in tensors.items() if t.ndim == 2}
-    assert matrix_sizes(tiny) == expected
+    units = units_of(tiny.manifest.model, "matrix")
+    assert {unit.name: unit.num_weights for unit in units} == expected
 
 
 def test_blocks_keep_attention_and_feed_forward_apart(tiny: Artifact) -> None:
-    units = units_of(matrix_sizes(tiny), "block")
+    units = units_of(tiny.manifest.model, "block")
     assert [unit.name for unit in units[:3]] == [
         "encoder.embedding",
         "encoder.layers.0.ffn",
@@ -31,10 +33,10 @@ def test_blocks_keep_attention_and_feed_forward_apart(tiny: Artifact) -> None:
 
 
 def test_every_matrix_is_in_one_unit_whatever_the_granularity(tiny: Artifact) -> None:
-    sizes = matrix_sizes(tiny)
+    sizes = {unit.name: unit.num_weights for unit in units_of(tiny.manifest.model, "matrix")}
     counts = {}
     for granularity in ("layer", "block", "matrix"):
-        units = units_of(sizes, granularity)
+        units = units_of(tiny.manifest.model, granularity)
         assert sorted(name for unit in units for name in unit.matrices) == sorted(sizes)
         assert sum(unit.num_weights for unit in units) == sum(sizes.values())
         counts[granularity] = len(units)
@@ -42,20 +44,18 @@ def test_every_matrix_is_in_one_unit_whatever_the_granularity(tiny: Artifact) ->
 
 
 def test_layers_are_in_the_order_of_their_numbers() -> None:
-    names = [f"{stack}.layers.{layer}.ffn.up_proj" for stack in ("decoder", "encoder") for layer in (10, 9)]
-    units = units_of({"decoder.lm_head": 3, "encoder.embedding": 2, **dict.fromkeys(names, 5)}, "layer")
-    assert [unit.name for unit in units] == [
+    config = ModelConfig(n_encoder_layers=11, n_decoder_layers=11, tie_embeddings=False)
+    assert [unit.name for unit in units_of(config, "layer")] == [
         "encoder.embedding",
-        "encoder.layers.9",
-        "encoder.layers.10",
+        *(f"encoder.layers.{index}" for index in range(11)),
+        "decoder.embedding",
         "decoder.lm_head",
-        "decoder.layers.9",
-        "decoder.layers.10",
+        *(f"decoder.layers.{index}" for index in range(11)),
     ]
 
 
 def test_a_mix_is_written_with_the_fewest_patterns(tiny: Artifact) -> None:
-    units = units_of(matrix_sizes(tiny), "block")
+    units = units_of(tiny.manifest.model, "block")
     mix = ("int8", *["int4"] * (len(units) - 2), "fp16")
     written = assignment(units, mix)
     assert written.default == "int4"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.weights.groups import is_grouped, pack, quantize_groups, read_grouped, unpack
+from lingolite_cli.weights.groups import is_grouped, pack_integers, quantize_groups, read_grouped, unpack_integers
 
 LAYOUTS = pytest.mark.parametrize(
     ("bits", "group_size", "is_symmetric"), [(4, 16, True), (4, 32, False), (8, 32, True), (8, 16, False)]
@@ -78,14 +78,14 @@ def test_groups_of_any_magnitude_stay_finite(magnitude, is_symmetric):
 @pytest.mark.parametrize("columns", [1, 2, 7, 32])
 def test_packing_comes_back(columns):
     integers = np.random.default_rng(columns).integers(0, 16, (3, columns)).astype(np.uint8)
-    packed = pack(integers, bits=4)
+    packed = pack_integers(integers, bits=4)
     assert (packed.dtype, packed.shape) == (np.uint8, (3, -(-columns // 2)))
-    np.testing.assert_array_equal(unpack(packed, columns, bits=4), integers)
-    np.testing.assert_array_equal(unpack(pack(integers, bits=8), columns, bits=8), integers)
+    np.testing.assert_array_equal(unpack_integers(packed, columns, bits=4), integers)
+    np.testing.assert_array_equal(unpack_integers(pack_integers(integers, bits=8), columns, bits=8), integers)
 
 
 def test_the_first_of_two_is_in_the_lower_half():
-    packed = pack(np.array([[1, 2, 15, 0, 9]], np.uint8), bits=4)
+    packed = pack_integers(np.array([[1, 2, 15, 0, 9]], np.uint8), bits=4)
     assert packed.tolist() == [[0x21, 0x0F, 0x09]]
 
 

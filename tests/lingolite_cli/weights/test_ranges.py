@@ -5,20 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.weights.activations import InputRange
 from lingolite_cli.weights.options import StaticInt8Options
 from lingolite_cli.weights.ranges import (
     NUM_BINS,
     Histogram,
-    InputRange,
     affine_range,
     choose_range,
-    entropy,
-    min_max,
-    percentile,
+    entropy_range,
+    min_max_range,
+    percentile_range,
     range_tensors,
-    shared_inputs,
 )
 
 
@@ -35,7 +33,7 @@ def test_pieces_of_growing_range_are_counted_as_if_they_had_come_at_once() -> No
     histogram = seen(values, pieces=50)
     expected, _ = np.histogram(values, bins=2 * NUM_BINS, range=(-histogram.bound, histogram.bound))
     np.testing.assert_array_equal(histogram.counts, expected)
-    assert min_max(histogram) == (values.min(), values.max())
+    assert min_max_range(histogram) == (values.min(), values.max())
     assert histogram.bound / 2 < np.abs(values).max() <= histogram.bound
 
 
@@ -43,20 +41,20 @@ def test_a_percentile_cuts_as_much_off_above_as_below() -> None:
     values = np.random.default_rng(4).gamma(2.0, 3.0, 40_000) - 4.0
     histogram = seen(values)
     width = histogram.bound / NUM_BINS
-    low, high = percentile(histogram, 98.0)
+    low, high = percentile_range(histogram, 98.0)
     assert low == pytest.approx(np.quantile(values, 0.01), abs=2 * width)
     assert high == pytest.approx(np.quantile(values, 0.99), abs=2 * width)
-    assert percentile(histogram, 100 - 1e-9) == pytest.approx(min_max(histogram), abs=width)
+    assert percentile_range(histogram, 100 - 1e-9) == pytest.approx(min_max_range(histogram), abs=width)
 
 
 def test_entropy_cuts_off_what_is_far_from_all_else() -> None:
     random = np.random.default_rng(5)
     values = np.concatenate([random.standard_normal(100_000), [40.0]])
-    low, high = entropy(seen(values))
+    low, high = entropy_range(seen(values))
     assert 3.0 < high < 20.0
     assert low == pytest.approx(-high, abs=1.0)
     even = random.uniform(-2, 2, 100_000)
-    assert entropy(seen(even)) == pytest.approx(min_max(seen(even)), abs=0.05)
+    assert entropy_range(seen(even)) == pytest.approx(min_max_range(seen(even)), abs=0.05)
 
 
 def test_entropy_takes_the_threshold_of_the_smallest_divergence() -> None:
@@ -80,8 +78,8 @@ def test_entropy_takes_the_threshold_of_the_smallest_divergence() -> None:
         if divergence < best - 1e-12:
             best, chosen = divergence, length
     threshold = chosen * histogram.bound / NUM_BINS
-    assert max(-v for v in entropy(histogram)[:1]) == pytest.approx(min(threshold, -values.min()), rel=1e-6)
-    assert entropy(histogram)[1] == pytest.approx(min(threshold, values.max()), rel=1e-6)
+    assert max(-v for v in entropy_range(histogram)[:1]) == pytest.approx(min(threshold, -values.min()), rel=1e-6)
+    assert entropy_range(histogram)[1] == pytest.approx(min(threshold, values.max()), rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -131,14 +129,3 @@ def test_bundles_store_one_scale_and_one_zero_point() -> None:
         "a.b.input_scale": (np.float32, [0.25]),
         "a.b.input_zero_point": (np.uint8, [7]),
     }
-
-
-def test_every_linear_layer_is_in_one_group() -> None:
-    from torch import nn
-
-    from lingolite_cli.model import MobileTranslationModel
-
-    config = ModelConfig(vocab_size=11, d_model=8, n_encoder_layers=3, n_decoder_layers=2, n_heads=2, d_ff=5)
-    model = MobileTranslationModel.from_config(config)
-    names = [name for group in shared_inputs(config) for name in group]
-    assert sorted(names) == sorted(name for name, module in model.named_modules() if isinstance(module, nn.Linear))

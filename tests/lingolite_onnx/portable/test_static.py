@@ -13,6 +13,7 @@ from lingolite_onnx.session.saturation import ProbeResult
 from lingolite_onnx.session.sessions import session_options
 from onnx import numpy_helper
 
+from lingolite_cli.architecture.tensors import shared_inputs
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.decoding.batching import pad
 from lingolite_cli.decoding.options import DecodingOptions
@@ -22,7 +23,6 @@ from lingolite_cli.testing.contract import artifacts_root
 from lingolite_cli.testing.forward import framed_sources
 from lingolite_cli.testing.routes import follow, registry
 from lingolite_cli.testing.tiny import IDS
-from lingolite_cli.weights.ranges import shared_inputs
 from tests.lingolite_onnx.onnx_bundles import export_to, needs_exact_int8, tensors_of, write_bundle
 
 

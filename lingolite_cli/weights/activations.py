@@ -1,0 +1,75 @@
+"""How activations that meet int8 weights are rounded: one rule, which every runtime follows and exporters quote.
+
+Owns the constants, the arithmetic in numpy, and the sentences that describe it in exported files. A runtime with an
+arithmetic of its own (PyTorch, ONNX graphs) takes the constants from here. Ranges of static quantization are found in
+`lingolite_cli.weights.ranges`; how weights are rounded is `lingolite_cli.weights.rows`'s and `groups`'s.
+
+Dynamic: each row has a scale of its own, so that no row of a batch depends on another. Static: each tensor has one
+scale and one zero point, calibrated beforehand. In both, sums of products with int8 weights are exact in int32.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from lingolite_cli.weights.rows import INT8_MAX
+
+if TYPE_CHECKING:
+    from lingolite_cli.arrays import Array, FloatArray
+
+SMALLEST_MAXIMUM = 1e-30
+"""A row whose largest magnitude is below this is scaled as if it were this, so that no row divides by zero.
+
+An engine may do without: where the scale of a row of zeros is 0, whatever its integers are is multiplied by 0. Both
+ways the products are 0.
+"""
+
+UINT8_MAX = 255
+"""Largest integer of a calibrated range; the smallest is 0."""
+
+MIDDLE = 128
+"""The uint8 that stands for 0 where int8 integers are stored as uint8: each is larger by this."""
+
+SCALE_RULE = f"s_x = max(max|x|, {SMALLEST_MAXIMUM:g}) / {INT8_MAX}"
+ROUNDING_RULE = "q_x = round_half_even(x / s_x)"
+STATIC_RULE = f"q_x = clip(round_half_even(x / s_x) + z, 0, {UINT8_MAX})"
+"""The rules in words for exported files: x an activation, s_x its scale, z its zero point, q_x its integer."""
+
+
+class InputRange(msgspec.Struct, frozen=True):
+    """What the 256 integers of an activation stand for: integer `q` for `(q - zero_point) * scale`.
+
+    Attributes:
+        scale: above 0, exact in float32.
+        zero_point: the integer of 0, from 0 to 255.
+    """
+
+    scale: float
+    zero_point: int
+
+
+def row_scale(x: Array) -> FloatArray:
+    """[..., 1] float32 from x [..., in] float32: what makes the largest magnitude of each row 127."""
+    largest = np.max(np.abs(x), axis=-1, keepdims=True)
+    scale: FloatArray = np.maximum(largest, np.float32(SMALLEST_MAXIMUM)) / np.float32(INT8_MAX)
+    return scale
+
+
+def half_to_even(quotients: Array) -> Array:
+    """The nearest integers, as floats; of two that are equally near, the even one."""
+    return np.rint(quotients)
+
+
+def quantize_dynamic(x: Array) -> tuple[Array, FloatArray]:
+    """Integers [..., in] int8 in -127...127 and scales [..., 1] float32 from x [..., in] float32."""
+    scale = row_scale(x)
+    return half_to_even(x / scale).astype(np.int8), scale
+
+
+def quantize_static(x: Array, input_range: InputRange) -> Array:
+    """Integers uint8 from x float32, of any shape; what lies outside the range is clipped."""
+    integers = half_to_even(x / np.float32(input_range.scale)) + np.float32(input_range.zero_point)
+    return integers.clip(0, UINT8_MAX).astype(np.uint8)
