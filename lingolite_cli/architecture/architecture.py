@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from lingolite_cli.errors import LingoLiteError, did_you_mean
+from lingolite_cli.tokenization.description import LINGOLITE
 
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,7 +29,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     max_seq_len: int = 512
     dropout: float = 0.1
     tie_embeddings: bool = True
-    pad_token_id: int = 0
+    pad_token_id: int = LINGOLITE.ids.pad
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "d_model", "n_heads", "n_kv_heads", "d_ff", "max_seq_len"):

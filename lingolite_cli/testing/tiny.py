@@ -28,6 +28,7 @@ from lingolite_cli.artifact import (
 )
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.tokenization.description import LINGOLITE, DecodingIds, TokenizerDescription
+from lingolite_cli.tokenization.lingolite import special_pieces
 from lingolite_cli.tokenization.opening import read_tokenizer
 
 if TYPE_CHECKING:
@@ -71,12 +72,12 @@ _END_GAIN = 3.0
 
 
 def tiny_tokenizer(description: TokenizerDescription = LINGOLITE) -> bytes:
-    """A SentencePiece model of about 340 pieces, with byte fallback and tags for `LANGUAGES`.
+    """A SentencePiece model of about 360 pieces, with byte fallback and tags for `LANGUAGES`.
 
     Args:
-        description: the special ids.
+        description: its special ids, and the frame whose pieces it has.
     """
-    model = io.BytesIO()
+    model, ids, frame, special = io.BytesIO(), description.ids, description.frame, special_pieces(description)
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter([*SENTENCES, *TRANSLATIONS]),
         model_writer=model,
@@ -84,12 +85,12 @@ def tiny_tokenizer(description: TokenizerDescription = LINGOLITE) -> bytes:
         vocab_size=400,
         hard_vocab_limit=False,
         byte_fallback=True,
-        pad_id=description.ids.pad,
-        bos_id=description.ids.start,
-        eos_id=description.ids.end,
-        unk_id=description.ids.unknown,
+        pad_id=ids.pad,
+        bos_id=ids.start if ids.start not in (ids.pad, ids.end) else -1,
+        eos_id=ids.end,
+        unk_id=ids.unknown,
         pad_piece="<pad>",
-        user_defined_symbols=["<en>", "<da>", "<src>", "<tgt>"],
+        user_defined_symbols=[*map(frame.tag, LANGUAGES), *(piece for piece in frame.pieces if piece not in special)],
         num_threads=1,
         minloglevel=2,
     )

@@ -1,7 +1,7 @@
 """What a manifest says of a tokenizer: its kind, its special ids, and the frame around a source and a target.
 
-Owns the values of LingoLite's own format, which are the defaults: no other module has these numbers or pieces. How
-text becomes ids is the business of the tokenizers beside it.
+Owns the special ids and the frame of LingoLite's own format, which are the defaults: no other module has constants of
+them. How text becomes ids is the business of the tokenizers beside it.
 """
 
 from __future__ import annotations
