@@ -29,9 +29,8 @@ from lingolite_cli.history.store import HistoryStore
 from lingolite_cli.plugins.manager import PluginHost
 from lingolite_cli.recipe.cache import CachedStep, Entry, StepCache, changes, step_key, sweep_partial
 from lingolite_cli.recipe.keys import describe_work
+from lingolite_cli.recipe.kinds import KINDS
 from lingolite_cli.recipe.scope import Plan, PlannedStep, PluginChoice
-from lingolite_cli.recipe.steps import JUDGES, KINDS
-from lingolite_cli.recipe.steps.report import PlannedReport
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.directory import add_report, artifact_place, fill, with_places
 from lingolite_cli.runs.finished import new_run_name, place_of
@@ -231,8 +230,7 @@ class Runner:
 
     def _reporters(self) -> list[tuple[str, PluginChoice]]:
         """(step, reporter) of all `report` steps."""
-        steps = [planned for planned in self._plan.steps if isinstance(planned, PlannedReport)]
-        return [(planned.step.id, choice) for planned in steps for choice in planned.reporters]
+        return [(planned.step.id, choice) for planned in self._plan.steps for choice in planned.reporters]
 
     def _enter(self, step: str) -> None:
         self._running, self._since = step, time.perf_counter()
@@ -260,8 +258,9 @@ class Runner:
         )
 
     def _status(self, planned: PlannedStep) -> tuple[bool, str]:
-        if not planned.is_cacheable:
-            return False, "timings are always taken anew" if planned.uses == "benchmark" else "always written"
+        why = KINDS[planned.uses].not_cached
+        if why is not None:
+            return False, why
         description = describe_work(planned, self._plan, self._digests)
         if description is None:
             waits = [reference for reference in planned.inputs if reference not in self._digests]
@@ -280,7 +279,7 @@ class Runner:
         before = time.perf_counter()
         description = describe_work(planned, self._plan, self._digests)
         assert description is not None, "steps refer backwards only"
-        key = step_key(description) if planned.is_cacheable else None
+        key = step_key(description) if KINDS[planned.uses].not_cached is None else None
         found = self._cache.find(key) if key else None
         cached = None if self._is_fresh else found
         status: Literal["cached", "done"] = "cached" if cached and not planned.is_timed else "done"
@@ -312,7 +311,7 @@ class Runner:
 
     def _judge(self, planned: PlannedStep, cached: CachedStep) -> CachedStep:
         """The outcome with what is not kept with it: the verdicts of budgets."""
-        judge = JUDGES.get(planned.uses)
+        judge = KINDS[planned.uses].judge
         if judge is None:
             return cached
         entry = msgspec.structs.replace(cached.entry, result=judge(planned, self._workspace, cached.entry.result))

@@ -16,7 +16,8 @@ from lingolite_cli.jobs.inputs import MODEL, Input, model_input
 from lingolite_cli.jobs.job import Job, JobBuilder, run_job
 from lingolite_cli.jobs.quantizer_texts import NamedTexts, QuantizerTexts, find_texts, needs_of
 from lingolite_cli.jobs.runnable import format_of, runnable_model
-from lingolite_cli.recipe.model import BenchmarkStep, BenchmarkSystemTable, Step
+from lingolite_cli.recipe.model import Step
+from lingolite_cli.recipe.steps.benchmark import BenchmarkStep, BenchmarkSystemTable
 from lingolite_cli.runs.results import BenchmarkResult
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.inputs import Input, model_input
 from lingolite_cli.jobs.job import Job, JobBuilder
-from lingolite_cli.recipe.model import ExportStep, ShortlistInput
+from lingolite_cli.recipe.model import ShortlistInput
+from lingolite_cli.recipe.steps.export import ExportStep
 
 
 def export_job(

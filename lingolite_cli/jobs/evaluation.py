@@ -17,7 +17,7 @@ from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.inputs import model_input
 from lingolite_cli.jobs.job import JobBuilder, run_job
 from lingolite_cli.jobs.runnable import format_of, runnable_model
-from lingolite_cli.recipe.model import DEFAULT_METRICS, EvaluateStep
+from lingolite_cli.recipe.work.evaluation import DEFAULT_METRICS, EvaluateStep
 from lingolite_cli.runs.record import StepRecord
 from lingolite_cli.runs.results import EvaluateResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME

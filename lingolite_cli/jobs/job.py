@@ -19,13 +19,14 @@ from lingolite_cli.execution.runner import Outcome, Runner
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.inputs import Input, input_table
 from lingolite_cli.recipe.defaults import make_step
+from lingolite_cli.recipe.kinds import RecipeFile
 from lingolite_cli.recipe.model import Recipe, Step
 from lingolite_cli.recipe.plan import make_plan
 from lingolite_cli.runs.record import StepRecord
 from lingolite_cli.schema import convert
 from lingolite_cli.training.launch import num_processes
 
-S = TypeVar("S", bound=msgspec.Struct)
+S = TypeVar("S", bound=Step)
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +83,7 @@ class JobBuilder:
         """
         tables = {name: input_table(spec) for name, spec in inputs.items()}
         data = {"name": self._command, "inputs": tables, "steps": tuple(steps), **given_of(threads=threads)}
-        return Job(recipe=convert(data, Recipe, where=self._where), is_fresh=is_fresh)
+        return Job(recipe=convert(data, RecipeFile, where=self._where), is_fresh=is_fresh)
 
     @property
     def _where(self) -> str:

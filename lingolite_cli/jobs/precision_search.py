@@ -24,7 +24,11 @@ from lingolite_cli.jobs.job import Job, JobBuilder, publish_artifact, run_and_ke
 from lingolite_cli.jobs.runnable import backend_for, format_of
 from lingolite_cli.plugins.registry import Health
 from lingolite_cli.plugins.specs import QuantizerSpec
-from lingolite_cli.recipe.model import EvaluateStep, ReportStep, SearchStep, Step, VerifyStep
+from lingolite_cli.recipe.model import Step
+from lingolite_cli.recipe.steps.report import ReportStep
+from lingolite_cli.recipe.work.evaluation import EvaluateStep
+from lingolite_cli.recipe.work.judgement import VerifyStep
+from lingolite_cli.recipe.work.trials import SearchStep
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import SearchResult, VerifyResult
 

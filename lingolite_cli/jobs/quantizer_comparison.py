@@ -23,15 +23,12 @@ from lingolite_cli.jobs.quantizer_texts import NamedTexts, QuantizerTexts, find_
 from lingolite_cli.jobs.runnable import able_backend, format_of
 from lingolite_cli.plugins.registry import Health
 from lingolite_cli.plugins.specs import ExporterSpec, QuantizerSpec
-from lingolite_cli.recipe.model import (
-    BenchmarkStep,
-    BenchmarkSystemTable,
-    EvaluateStep,
-    ExportStep,
-    ReportStep,
-    Step,
-    VerifyStep,
-)
+from lingolite_cli.recipe.model import Step
+from lingolite_cli.recipe.steps.benchmark import BenchmarkStep, BenchmarkSystemTable
+from lingolite_cli.recipe.steps.export import ExportStep
+from lingolite_cli.recipe.steps.report import ReportStep
+from lingolite_cli.recipe.work.evaluation import EvaluateStep
+from lingolite_cli.recipe.work.judgement import VerifyStep
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import BenchmarkResult, VerifyResult
 

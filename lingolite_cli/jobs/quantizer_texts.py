@@ -16,7 +16,8 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.inputs import MODEL, Input, has_tsv_name, project_corpus, source_input
 from lingolite_cli.jobs.job import JobBuilder
-from lingolite_cli.recipe.model import QuantizeStep, Step
+from lingolite_cli.recipe.model import Step
+from lingolite_cli.recipe.steps.quantize import QuantizeStep
 from lingolite_cli.training.options import PairsSpec
 
 CALIBRATION = "calibration"

@@ -17,7 +17,9 @@ from lingolite_cli.jobs.inputs import MODEL, model_input
 from lingolite_cli.jobs.job import JobBuilder, run_job
 from lingolite_cli.plugins.registry import Health, Registry
 from lingolite_cli.plugins.specs import BackendSpec, ExporterSpec, QuantizerSpec
-from lingolite_cli.recipe.model import EvaluateStep, ExportStep, QuantizeStep
+from lingolite_cli.recipe.steps.export import ExportStep
+from lingolite_cli.recipe.steps.quantize import QuantizeStep
+from lingolite_cli.recipe.work.evaluation import EvaluateStep
 
 _CONVERTERS: tuple[tuple[str, type[ExportStep | QuantizeStep], str], ...] = (
     ("exporter", ExportStep, "format"),

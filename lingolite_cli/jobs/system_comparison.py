@@ -22,7 +22,7 @@ from lingolite_cli.jobs.inputs import Input, corpus_input, model_input
 from lingolite_cli.jobs.job import JobBuilder, run_job
 from lingolite_cli.jobs.runnable import backend_for, format_of
 from lingolite_cli.plugins.specs import MetricSpec
-from lingolite_cli.recipe.model import EvaluateStep
+from lingolite_cli.recipe.work.evaluation import EvaluateStep
 from lingolite_cli.runs.changes import Changes, compare_runs, regressions
 from lingolite_cli.runs.finished import MANIFEST_NAME, read_run, run_translations, translations_of
 from lingolite_cli.runs.record import RunManifest

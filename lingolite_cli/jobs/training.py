@@ -16,9 +16,11 @@ from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.job import publish_artifact
 from lingolite_cli.plugins.specs import QuantizerSpec
 from lingolite_cli.recipe.cache import FollowerCache
-from lingolite_cli.recipe.model import QuantizeStep, Recipe, Step, TrainStep
+from lingolite_cli.recipe.model import Recipe, Step
 from lingolite_cli.recipe.plan import make_plan, read_recipe
 from lingolite_cli.recipe.scope import Plan
+from lingolite_cli.recipe.steps.quantize import QuantizeStep
+from lingolite_cli.recipe.steps.train import TrainStep
 from lingolite_cli.recipe.work.learning import state_directory
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.record import RunManifest

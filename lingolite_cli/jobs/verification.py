@@ -18,7 +18,8 @@ from lingolite_cli.jobs.inputs import Input, model_input
 from lingolite_cli.jobs.job import JobBuilder, run_job
 from lingolite_cli.jobs.runnable import backend_for, format_of
 from lingolite_cli.plugins.specs import MetricSpec
-from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
+from lingolite_cli.recipe.work.evaluation import EvaluateStep
+from lingolite_cli.recipe.work.judgement import VerifyStep
 from lingolite_cli.runs.record import StepRecord
 from lingolite_cli.runs.results import VerifyResult
 

@@ -1,39 +1,31 @@
 """The project's defaults under the keys of a step: `[defaults.KIND]` of `lingolite.toml`.
 
 Owns the order of precedence: what a recipe, a flag or a function gives, over the project's defaults, over those of the
-structs in `model`. A recipe file and a step that is made in Python take the same road.
+structs of the steps. A recipe file and a step that is made in Python take the same road.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import msgspec
 
 from lingolite_cli.errors import LingoLiteError, did_you_mean
+from lingolite_cli.recipe.kinds import KINDS, AnyStep
 from lingolite_cli.recipe.model import Step
 from lingolite_cli.schema import convert
 from lingolite_cli.settings import SETTINGS_NAME
 
-S = TypeVar("S", bound=msgspec.Struct)
+S = TypeVar("S", bound=Step)
 Defaults = Mapping[str, Mapping[str, Any]]
-
-
-def tag_of(kind: type[msgspec.Struct]) -> str:
-    """The word that a recipe has under `uses` for this kind of step."""
-    return str(kind.__struct_config__.tag)
-
-
-STEP_KINDS: Mapping[str, type[msgspec.Struct]] = {tag_of(kind): kind for kind in get_args(Step)}
-"""The struct of each kind of step, by the word that a recipe has under `uses`."""
 
 
 class _Steps(msgspec.Struct, frozen=True):
     """Only steps, so that an error names a step as one in a recipe does."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[AnyStep, ...]
 
 
 def make_step(kind: type[S], given: Mapping[str, Any], *, defaults: Defaults, where: str) -> S:
@@ -50,7 +42,7 @@ def make_step(kind: type[S], given: Mapping[str, Any], *, defaults: Defaults, wh
         LingoLiteError: a key is unknown or missing, or a value has the wrong type or range.
     """
     check_kinds(defaults)
-    tag = tag_of(kind)
+    tag = str(kind.__struct_config__.tag)
     merged = {**_merge(defaults.get(tag, {}), given), "uses": tag}
     (step,) = convert({"steps": [merged]}, _Steps, where=where).steps
     assert isinstance(step, kind)
@@ -82,10 +74,10 @@ def check_kinds(defaults: Defaults) -> None:
         LingoLiteError: naming the first of them.
     """
     for kind in defaults:
-        if kind not in STEP_KINDS:
+        if kind not in KINDS:
             raise LingoLiteError(
                 f"{SETTINGS_NAME}: unknown key `defaults.{kind}`: there is no such kind of step",
-                hint=did_you_mean(kind, STEP_KINDS),
+                hint=did_you_mean(kind, KINDS),
             )
 
 

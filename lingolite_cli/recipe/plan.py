@@ -16,9 +16,9 @@ from lingolite_cli.corpora.corpus import CorpusSpec, check_corpus_files, check_f
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.plugins.registry import Registry
 from lingolite_cli.recipe.defaults import merge_defaults
+from lingolite_cli.recipe.kinds import KINDS, RecipeFile
 from lingolite_cli.recipe.model import ModelInput, Recipe, ShortlistInput
 from lingolite_cli.recipe.scope import Plan, Scope
-from lingolite_cli.recipe.steps import KINDS
 from lingolite_cli.schema import convert, parse_value, read_toml
 from lingolite_cli.settings import Project
 from lingolite_cli.training.options import PairsSpec
@@ -39,7 +39,7 @@ def read_recipe(path: Path, project: Project, *, overrides: Mapping[str, str] | 
     merged = merge_defaults(data, project.settings.defaults)
     for key, text in (overrides or {}).items():
         _override(merged, key, parse_value(text))
-    recipe = convert(merged, Recipe, where=str(path))
+    recipe = convert(merged, RecipeFile, where=str(path))
     if not recipe.steps:
         raise LingoLiteError(f"{path} has no steps", hint="`lingolite init` writes a recipe to start from")
     return recipe
@@ -82,8 +82,7 @@ def make_plan(recipe: Recipe, *, path: str, project: Project, registry: Registry
         positions=_positions(recipe, path),
     )
     for step in recipe.steps:
-        kind = KINDS[str(step.__struct_config__.tag)]
-        scope.steps[step.id] = kind.check(step, scope)
+        scope.steps[step.id] = KINDS[step.uses].check(step, scope)
     return Plan(
         recipe=recipe,
         path=path,

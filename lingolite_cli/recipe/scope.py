@@ -16,7 +16,7 @@ from lingolite_cli.artifact import Artifact, Manifest
 from lingolite_cli.corpora.corpus import CorpusSpec
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.plugins.registry import Health, Loaded, Registry
-from lingolite_cli.recipe.model import BenchmarkStep, Recipe, SearchStep, Step, VerifyStep
+from lingolite_cli.recipe.model import Recipe, Step
 from lingolite_cli.training.options import PairsSpec
 
 
@@ -38,7 +38,6 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
         origin: the "inputs.NAME" that the artifact comes from in the end, or the step that made it from nothing.
         manifest: of an artifact that was made from nothing: its sizes and languages, as far as they are known.
         summary: one line for `--plan`.
-        is_cacheable: False for timings and reports.
         is_timed: whether what can be cached is judged by timings besides, which are taken each time.
     """
 
@@ -49,13 +48,12 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
     origin: str | None = None
     manifest: Manifest | None = None
     summary: str
-    is_cacheable: bool = True
     is_timed: bool = False
 
     @property
     def uses(self) -> str:
         """The kind of step."""
-        return str(self.step.__struct_config__.tag)
+        return self.step.uses
 
     # Cache keys, records and locks hold both lists in this order: a change of order makes old entries unfindable.
 
@@ -67,6 +65,11 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def plugins(self) -> tuple[PluginChoice, ...]:
         """The plugins that it uses."""
+        return ()
+
+    @property
+    def reporters(self) -> tuple[PluginChoice, ...]:
+        """Those of them that write when the run ends."""
         return ()
 
 
@@ -224,9 +227,9 @@ class Scope:
             step, key, f"no backend runs format {format}", hint="`lingolite plugins list` shows the backends"
         )
 
-    def check_budget(self, step: VerifyStep | BenchmarkStep | SearchStep, known: Sequence[str]) -> None:
+    def check_budget(self, step: Step, budget: Mapping[str, float], *, known: Sequence[str]) -> None:
         """Refuse a budget on what the step does not measure, and a limit that nothing could break or keep."""
-        for name, limit in step.budget.items():
+        for name, limit in budget.items():
             if name not in known:
                 message = "there is no such budget here"
                 raise self.error(step, f"budget.{name}", message, hint=did_you_mean(name, known))

@@ -1,38 +1,14 @@
-"""The kinds of step, one file each: a check before anything heavy loads, the work, and what judges it afterwards."""
+"""The kinds of step, one file each, which declares its kind as `KIND`.
 
-from __future__ import annotations
+To add a kind, write three files:
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, Protocol
+1. `lingolite_cli/recipe/steps/NAME.py`: the step's table (a `Step` with the tag NAME), what it is once it passed its
+   checks (a `PlannedStep` with what it uses, by name), its check, its work, what judges it if it has budgets, and
+   `KIND = StepKind(...)`, which `lingolite_cli.recipe.kinds` finds by itself. Torch, numpy and engines are imported
+   inside functions that do the work.
+2. `lingolite_cli/runs/results.py`: the result, with the same tag, in the union `StepResult`.
+3. `lingolite_cli/views`: what is shown of the result at the end of a run.
 
-from lingolite_cli.recipe.scope import PlannedStep, Scope
-from lingolite_cli.recipe.steps import benchmark, evaluate, export, quantize, report, search, train, verify
-from lingolite_cli.recipe.work import judgement
-from lingolite_cli.recipe.workspace import Workspace
-from lingolite_cli.runs.results import StepResult
-
-
-class StepKind(Protocol):
-    """A module in this package."""
-
-    def check(self, step: Any, scope: Scope) -> PlannedStep:
-        """Refuse what can be refused, and say what the step depends on."""
-
-    def run(self, planned: Any, workspace: Workspace, directory: Path) -> StepResult:
-        """Do the work that the same module planned; files go into `directory`."""
-
-
-KINDS: Mapping[str, StepKind] = {
-    "evaluate": evaluate,
-    "quantize": quantize,
-    "export": export,
-    "verify": verify,
-    "benchmark": benchmark,
-    "train": train,
-    "search": search,
-    "report": report,
-}
-
-JUDGES: Mapping[str, Callable[[Any, Workspace, StepResult], StepResult]] = {"verify": judgement.judge_verification}
-"""What is made of a kind's result each time, whether that was measured now or comes from the cache."""
+Recipes, `[defaults.NAME]`, cache, locks, history and the records of runs need nothing more. What several kinds share,
+or what is too large for one file, is in `lingolite_cli.recipe.work`.
+"""

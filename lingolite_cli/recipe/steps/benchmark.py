@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from msgspec import field
 
 from lingolite_cli.benchmark.figures import Timing
 from lingolite_cli.benchmark.measure import Measured, Workload, measure
@@ -14,8 +17,10 @@ from lingolite_cli.budgets.judging import judge_all
 from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import BUDGETS
 from lingolite_cli.budgets.verdicts import Verdict
-from lingolite_cli.recipe.model import BenchmarkStep, BenchmarkSystemTable
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.recipe.model import Positive, Rounds, Step, Table
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
+from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.work.timing import (
     TimingRule,
     draw_sentences,
@@ -26,6 +31,46 @@ from lingolite_cli.recipe.work.timing import (
 )
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.results import BenchmarkResult, BenchmarkSystem, effort
+
+
+class BenchmarkSystemTable(Table, frozen=True, kw_only=True):
+    """One system of a benchmark: an artifact and the backend that runs it.
+
+    `threads` and `workers` are those of the step unless the system has its own.
+    """
+
+    model: str
+    backend: str
+    name: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    threads: Positive | None = None
+    workers: Positive | None = None
+
+
+class BenchmarkStep(Step, tag="benchmark", frozen=True, kw_only=True):
+    """Measure systems in turn, each alone in a fresh process.
+
+    Ratios are to the first system. Budgets judge the last system: those of `lingolite_cli.budgets.table` on timed
+    rounds. They have rounds of their own: as many as `rounds`, six at least, and up to `max_rounds` where these leave a
+    verdict unsure; tokens a second are those of the first batch size.
+    `lengths` adds runs of exactly that many target tokens a sentence, in batches of `length_batch_sizes`. Each system
+    has `cold_starts` starts, each in a fresh process.
+    """
+
+    systems: tuple[BenchmarkSystemTable, ...]
+    corpus: str = "inputs.test"
+    num_sentences: Positive = 64
+    batch_sizes: tuple[Positive, ...] = (1, 32)
+    lengths: tuple[Positive, ...] = ()
+    length_batch_sizes: tuple[Positive, ...] = (1,)
+    decoding: DecodingOptions = DecodingOptions()
+    rounds: Positive = 3
+    cold_starts: Positive = 1
+    threads: Positive = 1
+    workers: Positive = 1
+    budget: dict[str, float] = field(default_factory=dict)
+    max_rounds: Rounds = 4 * MIN_ROUNDS
+    allow_inconclusive: bool = False
 
 
 class PlannedBenchmark(PlannedStep, frozen=True, kw_only=True):
@@ -51,13 +96,13 @@ class PlannedBenchmark(PlannedStep, frozen=True, kw_only=True):
         return source, target
 
 
-def check(step: BenchmarkStep, scope: Scope) -> PlannedBenchmark:
+def _check(step: BenchmarkStep, scope: Scope) -> PlannedBenchmark:
     """Refuse unknown backends, formats that they do not read, lengths beyond the model, unknown budgets."""
     if not step.systems:
         raise scope.error(step, "systems", "there is nothing to measure", hint="name a model and a backend")
     if not step.batch_sizes:
         raise scope.error(step, "batch_sizes", "there is nothing to measure", hint="name one at least, such as 1")
-    scope.check_budget(step, [name for name, budget in BUDGETS.items() if budget.is_timed])
+    scope.check_budget(step, step.budget, known=[name for name, budget in BUDGETS.items() if budget.is_timed])
     if step.budget and max(system.workers or step.workers for system in step.systems) > 1:
         raise scope.error(
             step,
@@ -91,7 +136,6 @@ def check(step: BenchmarkStep, scope: Scope) -> PlannedBenchmark:
         options={"languages": list(scope.corpora[step.corpus].languages or manifest.languages[:2])},
         summary=", ".join(_names(step.systems))
         + f"; {step.num_sentences} sentences, {effort(step.threads, step.workers)}",
-        is_cacheable=False,
     )
 
 
@@ -104,7 +148,7 @@ def _names(systems: Sequence[BenchmarkSystemTable]) -> list[str]:
     ]
 
 
-def run(planned: PlannedBenchmark, workspace: Workspace, directory: Path) -> BenchmarkResult:
+def _run(planned: PlannedBenchmark, workspace: Workspace, directory: Path) -> BenchmarkResult:
     """Measure."""
     step = planned.step
     workload = Workload(
@@ -195,3 +239,12 @@ def _judge(
     )
     measured = with_rounds(MeasuredFigures(), timed)
     return timing, judge_all(step.budget, BUDGETS, measured, allow_inconclusive=step.allow_inconclusive)
+
+
+KIND = StepKind(
+    table=BenchmarkStep,
+    result=BenchmarkResult,
+    check=_check,
+    run=_run,
+    not_cached="timings are always taken anew",
+)

@@ -16,52 +16,16 @@ from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.evaluation.scorer import Scorer
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.recipe.decoding import resolve_decoding
-from lingolite_cli.recipe.model import EvaluateStep, Step
-from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
+from lingolite_cli.recipe.scope import PluginChoice, Scope
+from lingolite_cli.recipe.step_kind import StepKind
+from lingolite_cli.recipe.work.evaluation import EvaluateStep, PlannedEvaluation
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact, summarize_corpus
 from lingolite_cli.runs.results import EvaluateResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord, as_translations, write_translations
-from lingolite_cli.schema import convert
 from lingolite_cli.workers.pool import Served, open_backend
 
 
-class PlannedEvaluation(PlannedStep, frozen=True, kw_only=True):
-    """An `evaluate` step with the backend that translates and the metrics that score."""
-
-    step: EvaluateStep
-    backend: PluginChoice
-    metrics: tuple[PluginChoice, ...]
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """The artifact and the text."""
-        return self.step.model, self.step.corpus
-
-    @property
-    def plugins(self) -> tuple[PluginChoice, ...]:
-        """The backend, and the metrics as the step names them."""
-        return self.backend, *self.metrics
-
-    @property
-    def languages(self) -> tuple[str, str]:
-        """Source and target language."""
-        source, target = self.options["languages"]
-        return source, target
-
-    @property
-    def decoding(self) -> DecodingOptions:
-        """The artifact's defaults under what the step overrides."""
-        return convert(self.options["decoding"], DecodingOptions, where="decoding")
-
-
-def find_evaluation(step: Step, scope: Scope, *, key: str, reference: str) -> PlannedEvaluation:
-    """The earlier `evaluate` step that `reference` names."""
-    planned = scope.earlier(step, key, reference, "evaluate")
-    assert isinstance(planned, PlannedEvaluation)
-    return planned
-
-
-def check(step: EvaluateStep, scope: Scope) -> PlannedEvaluation:
+def _check(step: EvaluateStep, scope: Scope) -> PlannedEvaluation:
     """Refuse unknown plugins, text without references, formats that the backend does not read."""
     format = scope.artifact_format(step, "model", step.model)
     backend = scope.plugin(step, "backend", kind="backend", name=step.backend, options=step.options)
@@ -115,7 +79,7 @@ def _decoding(step: EvaluateStep, scope: Scope, manifest: Manifest) -> DecodingO
     return resolve_decoding(manifest, step.decoding, where=scope.place(step, "decoding"))
 
 
-def run(planned: PlannedEvaluation, workspace: Workspace, directory: Path) -> EvaluateResult:
+def _run(planned: PlannedEvaluation, workspace: Workspace, directory: Path) -> EvaluateResult:
     """Translate and score."""
     step = planned.step
     artifact = workspace.artifact(step.model)
@@ -202,3 +166,6 @@ def _checked(score: object, choice: PluginChoice) -> Score:
         if not math.isfinite(value):
             raise LingoLiteError(f"metric `{name}` gave {value} as its {part}", exit_code=ExitCode.PLUGIN)
     return score
+
+
+KIND = StepKind(table=EvaluateStep, result=EvaluateResult, check=_check, run=_run)

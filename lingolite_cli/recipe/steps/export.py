@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from lingolite_cli.recipe.model import ExportStep
+from msgspec import field
+
+from lingolite_cli.recipe.model import Step
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
+from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.work.conversion import choose_converter, convert_artifact
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.results import ExportResult
+
+
+class ExportStep(Step, tag="export", frozen=True, kw_only=True):
+    """Turn an artifact into another format, with the vocabulary shortlist `shortlist` if one is named."""
+
+    model: str = "inputs.model"
+    format: str = "onnx"
+    shortlist: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 class PlannedExport(PlannedStep, frozen=True, kw_only=True):
@@ -30,9 +43,11 @@ class PlannedExport(PlannedStep, frozen=True, kw_only=True):
         return (self.exporter,)
 
 
-def check(step: ExportStep, scope: Scope) -> PlannedExport:
+def _check(step: ExportStep, scope: Scope) -> PlannedExport:
     """Refuse an unknown format, wrong options, an artifact that the exporter does not read, or a wrong shortlist."""
-    exporter = choose_converter(step, scope, kind="exporter", name=step.format, key="format")
+    exporter = choose_converter(
+        step, scope, kind="exporter", name=step.format, key="format", model=step.model, options=step.options
+    )
     produces = exporter.loaded.spec.produces
     summary = f"{step.model} → {produces} by {step.format}"
     if step.shortlist is not None:
@@ -51,7 +66,7 @@ def _check_shortlist(step: ExportStep, shortlist: str, scope: Scope, *, exporter
     scope.shortlist(step, "shortlist", shortlist)
 
 
-def run(planned: PlannedExport, workspace: Workspace, directory: Path) -> ExportResult:
+def _run(planned: PlannedExport, workspace: Workspace, directory: Path) -> ExportResult:
     """Export."""
     step = planned.step
     source = workspace.artifact(step.model)
@@ -67,3 +82,6 @@ def run(planned: PlannedExport, workspace: Workspace, directory: Path) -> Export
         artifact=summarize_artifact(made),
         details=made.manifest.details,
     )
+
+
+KIND = StepKind(table=ExportStep, result=ExportResult, check=_check, run=_run)

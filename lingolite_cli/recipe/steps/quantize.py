@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+from msgspec import field
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.corpora.corpus import Corpus
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.plugins.interfaces import Calibration
-from lingolite_cli.recipe.model import QuantizeStep
 from lingolite_cli.recipe.scope import PluginChoice, Scope
+from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.work.conversion import choose_converter, convert_artifact
 from lingolite_cli.recipe.work.learning import (
     Learning,
+    LearningStep,
     PlannedTraining,
     check_learning,
     describe_learning,
@@ -35,6 +37,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LEARNING_KEYS = ("data", "dev", "dev_samples", "metric", "languages", "text")
+
+
+class QuantizeStep(LearningStep, tag="quantize", frozen=True, kw_only=True):
+    """Make an artifact smaller.
+
+    `calibration` names the text for methods that need to see the model at work; of its columns only the sources are
+    used. What a training reads is for methods that train.
+    """
+
+    model: str = "inputs.model"
+    method: str = "dynamic-int8"
+    calibration: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 class PlannedQuantization(PlannedTraining, frozen=True, kw_only=True):
@@ -55,9 +70,11 @@ class PlannedQuantization(PlannedTraining, frozen=True, kw_only=True):
         return self.quantizer, *(self.scorer.plugins if self.scorer else ())
 
 
-def check(step: QuantizeStep, scope: Scope) -> PlannedQuantization:
+def _check(step: QuantizeStep, scope: Scope) -> PlannedQuantization:
     """Refuse an unknown method, wrong options, an artifact that the method does not read, or the wrong text."""
-    quantizer = choose_converter(step, scope, kind="quantizer", name=step.method, key="method")
+    quantizer = choose_converter(
+        step, scope, kind="quantizer", name=step.method, key="method", model=step.model, options=step.options
+    )
     spec = quantizer.loaded.spec
     planned = PlannedQuantization(
         step=step,
@@ -114,7 +131,7 @@ def _is_calibrated(step: QuantizeStep, scope: Scope, *, needs: frozenset[str]) -
 
 def _with_training(planned: PlannedQuantization, scope: Scope) -> PlannedQuantization:
     step, quantizer = planned.step, planned.quantizer
-    options = training_options(quantizer)
+    options = _training_options(quantizer)
     languages = check_learning(step, scope, options=options, manifest=scope.manifest(step, "model", step.model))
 
     def find_backend() -> PluginChoice:
@@ -153,7 +170,7 @@ def _is_trained(step: QuantizeStep, scope: Scope, *, needs: frozenset[str]) -> b
     return True
 
 
-def training_options(choice: PluginChoice) -> TrainingOptions:
+def _training_options(choice: PluginChoice) -> TrainingOptions:
     """The options of a quantizer that trains.
 
     Raises:
@@ -169,7 +186,7 @@ def training_options(choice: PluginChoice) -> TrainingOptions:
     return options
 
 
-def run(planned: PlannedQuantization, workspace: Workspace, directory: Path) -> QuantizeResult:
+def _run(planned: PlannedQuantization, workspace: Workspace, directory: Path) -> QuantizeResult:
     """Quantize."""
     step = planned.step
     source = workspace.artifact(step.model)
@@ -222,7 +239,7 @@ class _Training:
         self._learning = Learning(
             planned,
             workspace,
-            options=training_options(planned.quantizer),
+            options=_training_options(planned.quantizer),
             source=source,
             manifest=source.manifest,
         )
@@ -233,3 +250,6 @@ class _Training:
             _, fitted = self._learning.fit(prepare=prepare, convert=convert)
             self.record = self._learning.record(fitted.outcome, self._directory)
         return fitted.model
+
+
+KIND = StepKind(table=QuantizeStep, result=QuantizeResult, check=_check, run=_run)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lingolite_cli.recipe.model import ReportStep
+from lingolite_cli.recipe.model import Step
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
+from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.results import ReportResult
+
+
+class ReportStep(Step, tag="report", frozen=True, kw_only=True):
+    """Write reports when the run ends."""
+
+    reporters: tuple[str, ...] = ("html", "markdown")
 
 
 class PlannedReport(PlannedStep, frozen=True, kw_only=True):
@@ -22,12 +29,15 @@ class PlannedReport(PlannedStep, frozen=True, kw_only=True):
         return self.reporters
 
 
-def check(step: ReportStep, scope: Scope) -> PlannedReport:
+def _check(step: ReportStep, scope: Scope) -> PlannedReport:
     """Refuse an unknown reporter."""
     choices = tuple(scope.plugin(step, "reporters", kind="reporter", name=name, options={}) for name in step.reporters)
-    return PlannedReport(step=step, reporters=choices, summary=", ".join(step.reporters), is_cacheable=False)
+    return PlannedReport(step=step, reporters=choices, summary=", ".join(step.reporters))
 
 
-def run(planned: PlannedReport, workspace: Workspace, directory: Path) -> ReportResult:
+def _run(planned: PlannedReport, workspace: Workspace, directory: Path) -> ReportResult:
     """Name the reporters; the runner calls them with the whole manifest."""
     return ReportResult(reporters=[choice.loaded.spec.name for choice in planned.reporters])
+
+
+KIND = StepKind(table=ReportStep, result=ReportResult, check=_check, run=_run, not_cached="always written")

@@ -27,16 +27,16 @@ from lingolite_cli.precision_search.figures import Sensitivity, Trial
 from lingolite_cli.precision_search.strategy import Space, find_smallest
 from lingolite_cli.precision_search.units import Mix, Unit, assignment, units_of
 from lingolite_cli.recipe.keys import describe_work
-from lingolite_cli.recipe.model import EvaluateStep, SearchStep
 from lingolite_cli.recipe.scope import PluginChoice, Scope
-from lingolite_cli.recipe.steps.evaluate import PlannedEvaluation, find_evaluation
-from lingolite_cli.recipe.work.trials import MixMeasurement, PlannedSearch, Trials
+from lingolite_cli.recipe.step_kind import StepKind
+from lingolite_cli.recipe.work.evaluation import EvaluateStep, PlannedEvaluation, find_evaluation, read_evaluation
+from lingolite_cli.recipe.work.trials import MixMeasurement, PlannedSearch, SearchStep, Trials
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
-from lingolite_cli.runs.results import ArtifactSummary, EvaluateResult, SearchResult
-from lingolite_cli.runs.translations import TRANSLATIONS_NAME, as_translations, read_translations
+from lingolite_cli.runs.results import ArtifactSummary, SearchResult
+from lingolite_cli.runs.translations import as_translations
 
 
-def check(step: SearchStep, scope: Scope) -> PlannedSearch:
+def _check(step: SearchStep, scope: Scope) -> PlannedSearch:
     """Refuse quantizers that know no precisions, unknown precisions, and anything but one budget on a drop."""
     evaluation = find_evaluation(step, scope, key="reference", reference=step.reference)
     evaluated = evaluation.step
@@ -134,7 +134,7 @@ def _metric(step: SearchStep, scope: Scope, evaluation: PlannedEvaluation) -> Pl
         raise scope.error(step, "reference", f"`{step.reference}` has no metric that tells the better mix")
     if len(step.budget) != 1:
         raise scope.error(step, "budget", "a search needs one budget", hint=f"for example {next(iter(metrics))} = 0.5")
-    scope.check_budget(step, list(metrics))
+    scope.check_budget(step, step.budget, known=list(metrics))
     return metrics[next(iter(step.budget))]
 
 
@@ -142,7 +142,7 @@ def _limit(step: SearchStep) -> str:
     return ", ".join(f"{name} {limit:g}" for name, limit in step.budget.items())
 
 
-def run(planned: PlannedSearch, workspace: Workspace, directory: Path) -> SearchResult:
+def _run(planned: PlannedSearch, workspace: Workspace, directory: Path) -> SearchResult:
     """Try uniform precisions, rank the units, try mixes, and make the smallest that fits.
 
     Raises:
@@ -179,10 +179,7 @@ class _Search:
         self._precisions: list[str] = planned.options["precisions"]
         self._known: tuple[str, ...] = planned.quantizer.loaded.spec.precisions
         self._lossless = self._known[-1]
-        evaluated = workspace.finished[self._step.reference]
-        assert isinstance(evaluated.entry.result, EvaluateResult)
-        self._evaluated = evaluated.entry.result
-        self._records = read_translations(evaluated.directory / TRANSLATIONS_NAME)
+        self._evaluated, self._records = read_evaluation(workspace, self._step.reference)
         self._sample = _spread(len(self._records), self._step.sample)
         self.units = units_of(workspace.artifact(planned.evaluation.step.model).manifest.model, self._step.granularity)
         self.trials = self._open(planned)
@@ -352,3 +349,6 @@ def _spread(total: int, count: int) -> list[int]:
     """`count` of `total` indices at even distances: texts are often ordered by where they come from."""
     count = min(count, total)
     return [index * total // count for index in range(count)]
+
+
+KIND = StepKind(table=SearchStep, result=SearchResult, check=_check, run=_run)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
+from msgspec import field
 
 from lingolite_cli.architecture.architecture import ModelConfig, preset
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, Manifest, Provenance
 from lingolite_cli.recipe.cache import ARTIFACT_NAME
-from lingolite_cli.recipe.model import TrainStep
 from lingolite_cli.recipe.scope import PluginChoice, Scope
+from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.work.learning import (
     Learning,
+    LearningStep,
     PlannedTraining,
     check_learning,
     describe_learning,
@@ -22,6 +25,18 @@ from lingolite_cli.recipe.work.learning import (
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.results import TrainResult
 from lingolite_cli.schema import convert
+from lingolite_cli.training.options import ScratchOptions, TrainingOptions
+
+
+class TrainStep(LearningStep, tag="train", frozen=True, kw_only=True):
+    """Train a bundle: on from `model`, or from scratch. `backend` translates the text `dev`."""
+
+    model: str | None = None
+    scratch: ScratchOptions | None = None
+    data: tuple[str, ...] = ("inputs.train",)
+    backend: str = "cached"
+    backend_options: dict[str, Any] = field(default_factory=dict)
+    options: TrainingOptions = TrainingOptions()
 
 
 class PlannedTrain(PlannedTraining, frozen=True, kw_only=True):
@@ -40,7 +55,7 @@ class PlannedTrain(PlannedTraining, frozen=True, kw_only=True):
         return self.scorer.plugins if self.scorer else ()
 
 
-def check(step: TrainStep, scope: Scope) -> PlannedTrain:
+def _check(step: TrainStep, scope: Scope) -> PlannedTrain:
     """Refuse a model that cannot be trained, unknown text, plugins or sizes, and a training that would not end."""
     manifest = _manifest(step, scope)
     languages = check_learning(step, scope, options=step.options, manifest=manifest)
@@ -91,7 +106,7 @@ def _manifest(step: TrainStep, scope: Scope) -> Manifest:
     return Manifest(format=BUNDLE, model=config, languages=step.languages, made_by=Provenance(operation="train"))
 
 
-def run(planned: PlannedTrain, workspace: Workspace, directory: Path) -> TrainResult:
+def _run(planned: PlannedTrain, workspace: Workspace, directory: Path) -> TrainResult:
     """Train, or go on training."""
     from lingolite_cli.training.session import write_bundle
 
@@ -117,3 +132,6 @@ def _provenance(planned: PlannedTrain, workspace: Workspace) -> Provenance:
         for reference in dict.fromkeys(planned.inputs)
     }
     return Provenance(operation="train", options=planned.options["options"], inputs=inputs)
+
+
+KIND = StepKind(table=TrainStep, result=TrainResult, check=_check, run=_run)

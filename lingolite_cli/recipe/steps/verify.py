@@ -17,20 +17,20 @@ from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.faults import FaultCounts, TranslatedSentence, compare_faults
 from lingolite_cli.evaluation.scorer import Scorer
 from lingolite_cli.files.download import CODEC, download_bytes
-from lingolite_cli.recipe.model import EvaluateStep, VerifyStep
 from lingolite_cli.recipe.scope import PluginChoice, Scope
-from lingolite_cli.recipe.steps.evaluate import find_evaluation
-from lingolite_cli.recipe.work.judgement import PlannedVerification, verify_budgets
+from lingolite_cli.recipe.step_kind import StepKind
+from lingolite_cli.recipe.work.evaluation import EvaluateStep, find_evaluation, read_evaluation
+from lingolite_cli.recipe.work.judgement import PlannedVerification, VerifyStep, judge_verification, verify_budgets
 from lingolite_cli.recipe.work.parity import EvaluatedSystem, measure_step_parity
 from lingolite_cli.recipe.work.timing import timed_limits
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.results import EvaluateResult, SentencePair, VerifyResult
-from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord, as_translations, read_translations
+from lingolite_cli.runs.translations import TranslationRecord, as_translations
 
 _MB = 1e6
 
 
-def check(step: VerifyStep, scope: Scope) -> PlannedVerification:
+def _check(step: VerifyStep, scope: Scope) -> PlannedVerification:
     """Refuse anything but two evaluations of the same text, and budgets on what they do not measure."""
     reference = find_evaluation(step, scope, key="reference", reference=step.reference)
     candidate = find_evaluation(step, scope, key="candidate", reference=step.candidate)
@@ -45,7 +45,7 @@ def check(step: VerifyStep, scope: Scope) -> PlannedVerification:
     metrics = {choice.loaded.spec.name: choice for choice in reference.metrics}
     shared = [choice for choice in candidate.metrics if _same_metric(metrics.get(choice.loaded.spec.name), choice)]
     budgets = verify_budgets(shared)
-    scope.check_budget(step, list(budgets))
+    scope.check_budget(step, step.budget, known=list(budgets))
     _check_logits(step, scope, (reference.backend, candidate.backend), budgets)
     if step.timing.max_rounds < step.timing.rounds:
         raise scope.error(step, "timing.max_rounds", f"{step.timing.max_rounds} is less than the rounds to begin with")
@@ -95,11 +95,11 @@ def _same_metric(first: PluginChoice | None, second: PluginChoice) -> bool:
     return first is not None and first.options == second.options
 
 
-def run(planned: PlannedVerification, workspace: Workspace, directory: Path) -> VerifyResult:
+def _run(planned: PlannedVerification, workspace: Workspace, directory: Path) -> VerifyResult:
     """Measure; no budget is looked at."""
     step = planned.step
-    before, reference_records = _evaluated(workspace, step.reference)
-    after, candidate_records = _evaluated(workspace, step.candidate)
+    before, reference_records = read_evaluation(workspace, step.reference)
+    after, candidate_records = read_evaluation(workspace, step.candidate)
     differences = [
         _difference(choice, workspace, (before, after), (reference_records, candidate_records), step)
         for choice in planned.metrics
@@ -132,13 +132,6 @@ def run(planned: PlannedVerification, workspace: Workspace, directory: Path) -> 
         cpu_features=cpu_features(),
         warnings=sorted({*after.warnings, *warnings}),
     )
-
-
-def _evaluated(workspace: Workspace, step: str) -> tuple[EvaluateResult, list[TranslationRecord]]:
-    cached = workspace.finished[step]
-    result = cached.entry.result
-    assert isinstance(result, EvaluateResult)
-    return result, read_translations(cached.directory / TRANSLATIONS_NAME)
 
 
 def _difference(
@@ -203,3 +196,6 @@ def _pairs(both: Sequence[tuple[TranslationRecord, TranslationRecord]]) -> list[
             )
         )
     return pairs
+
+
+KIND = StepKind(table=VerifyStep, result=VerifyResult, check=_check, run=_run, judge=judge_verification)

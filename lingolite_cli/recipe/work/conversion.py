@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from lingolite_cli.artifact import Artifact, Product, Provenance, derive_artifact
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.recipe.cache import ARTIFACT_NAME
-from lingolite_cli.recipe.model import ExportStep, QuantizeStep
+from lingolite_cli.recipe.model import Step
 from lingolite_cli.recipe.scope import PluginChoice, Scope
 
 
-def choose_converter(step: QuantizeStep | ExportStep, scope: Scope, *, kind: str, name: str, key: str) -> PluginChoice:
-    """The plugin that makes one artifact from another, once it is sure that it reads the format of `step.model`."""
-    format = scope.artifact_format(step, "model", step.model)
-    choice = scope.plugin(step, key, kind=kind, name=name, options=step.options)
-    scope.accepted(step, choice, format=format, reference=step.model)
+def choose_converter(
+    step: Step, scope: Scope, *, kind: str, name: str, key: str, model: str, options: dict[str, Any]
+) -> PluginChoice:
+    """The plugin that makes one artifact from another, once it is sure that it reads the format of `model`.
+
+    Args:
+        step: for messages.
+        scope: what the step may refer to.
+        kind: "quantizer" or "exporter".
+        name: of the plugin.
+        key: of the step that names the plugin.
+        model: reference to the artifact that is converted.
+        options: of the plugin.
+    """
+    format = scope.artifact_format(step, "model", model)
+    choice = scope.plugin(step, key, kind=kind, name=name, options=options)
+    scope.accepted(step, choice, format=format, reference=model)
     return choice
 
 

@@ -7,18 +7,21 @@ and knows no budget: another limit is judged anew on the same figures. Timed rou
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta, field
 
 from lingolite_cli.benchmark.figures import Timing
+from lingolite_cli.benchmark.noise import MIN_ROUNDS
 from lingolite_cli.benchmark.rounds import RoundWorkload, SystemWorkload
 from lingolite_cli.budgets.budget import Budget
 from lingolite_cli.budgets.judging import judge_all
 from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import BUDGETS, by_name, metric_budgets
-from lingolite_cli.recipe.model import VerifyStep
+from lingolite_cli.recipe.model import Positive, Resamples, Rounds, Step, Table
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
-from lingolite_cli.recipe.steps.evaluate import PlannedEvaluation
+from lingolite_cli.recipe.work.evaluation import PlannedEvaluation
 from lingolite_cli.recipe.work.timing import (
     TimingRule,
     draw_sentences,
@@ -29,7 +32,37 @@ from lingolite_cli.recipe.work.timing import (
     with_rounds,
 )
 from lingolite_cli.recipe.workspace import Workspace
-from lingolite_cli.runs.results import StepResult, VerifyResult
+from lingolite_cli.runs.results import VerifyResult
+
+
+class TimingTable(Table, frozen=True, kw_only=True):
+    """How budgets on time and memory are measured, if there are any.
+
+    Each round is a fresh process a system, with `num_sentences` one at a time and in batches of `batch_size`. Where
+    `rounds` leave a verdict unsure, more are taken, up to `max_rounds`.
+    """
+
+    num_sentences: Positive = 64
+    batch_size: Positive = 1
+    rounds: Rounds = MIN_ROUNDS
+    max_rounds: Rounds = 4 * MIN_ROUNDS
+
+
+class VerifyStep(Step, tag="verify", frozen=True, kw_only=True):
+    """Judge one `evaluate` step against another on the same corpus.
+
+    Budgets are those of `lingolite_cli.budgets.table`, with a family for each metric that both steps have. Logits are
+    compared on `parity_samples` sentences.
+    """
+
+    reference: str
+    candidate: str
+    budget: dict[str, float] = field(default_factory=dict)
+    allow_inconclusive: bool = False
+    timing: TimingTable = TimingTable()
+    resamples: Resamples = 1000
+    worst: Annotated[int, Meta(ge=0)] = 20
+    parity_samples: Positive = 256
 
 
 class PlannedVerification(PlannedStep, frozen=True, kw_only=True):
@@ -58,10 +91,9 @@ def verify_budgets(metrics: Iterable[PluginChoice]) -> dict[str, Budget]:
     return {**BUDGETS, **by_name(budget for spec in specs for budget in metric_budgets(spec.name, spec.goal))}
 
 
-def judge_verification(planned: PlannedVerification, workspace: Workspace, measured: StepResult) -> VerifyResult:
+def judge_verification(planned: PlannedVerification, workspace: Workspace, measured: VerifyResult) -> VerifyResult:
     """The measurement of a `verify` step with a verdict for each of its budgets; those on time are measured now."""
     step = planned.step
-    assert isinstance(measured, VerifyResult)
     timing = _take_timing(planned, workspace)
     verdicts = judge_all(
         step.budget,

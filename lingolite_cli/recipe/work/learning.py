@@ -23,19 +23,32 @@ from lingolite_cli.corpora.pairs import Text, TextReport
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.evaluation.scorer import Scorer, Translations
 from lingolite_cli.files.lock import exclusive
-from lingolite_cli.recipe.model import QuantizeStep, TrainStep
+from lingolite_cli.recipe.model import Positive, Step
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.results import TrainingRecord
 from lingolite_cli.training.launch import rank
 from lingolite_cli.training.metrics import EVENTS_NAME, METRICS_NAME, training_curve
-from lingolite_cli.training.options import TrainingOptions
+from lingolite_cli.training.options import TextOptions, TrainingOptions
 
 if TYPE_CHECKING:
     from lingolite_cli.training.session import DevText, Fitted, Session
     from lingolite_cli.training.trainer import Outcome, Status
 
-LearningStep = TrainStep | QuantizeStep
+
+class LearningStep(Step, frozen=True, kw_only=True):
+    """A step that trains on `data`, inputs with `pairs`; one that is named twice counts twice.
+
+    `metric` scores the text `dev` at each checkpoint; `cross-entropy` needs no backend. `text` says which pairs are
+    good.
+    """
+
+    data: tuple[str, ...] = ()
+    dev: str | None = None
+    dev_samples: Positive | None = None
+    metric: str = "chrf"
+    languages: tuple[str, str] | None = None
+    text: TextOptions = TextOptions()
 
 
 class DevScorer(msgspec.Struct, frozen=True):

@@ -14,15 +14,37 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
+from msgspec import field
 
 from lingolite_cli.artifact import Artifact, canonical_json, write_atomic
-from lingolite_cli.precision_search.units import Assignment
-from lingolite_cli.recipe.model import SearchStep
+from lingolite_cli.precision_search.units import Assignment, Granularity
+from lingolite_cli.recipe.model import Positive, Resamples, Step
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
-from lingolite_cli.recipe.steps.evaluate import PlannedEvaluation
 from lingolite_cli.recipe.work.conversion import convert_artifact
+from lingolite_cli.recipe.work.evaluation import PlannedEvaluation
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.translations import TranslationRecord
+
+
+class SearchStep(Step, tag="search", frozen=True, kw_only=True):
+    """Find the smallest mix of precisions inside a budget, and make the artifact.
+
+    `reference` is an `evaluate` step of the float model: its text, decoding and translations are what mixes are
+    measured with. `budget` has one key, `METRIC_drop_max`. `sample` sentences rank the units; mixes are judged on all.
+    """
+
+    reference: str
+    method: str = "mixed"
+    options: dict[str, Any] = field(default_factory=dict)
+    precisions: tuple[str, ...] | None = None
+    granularity: Granularity = "block"
+    backend: str | None = None
+    backend_options: dict[str, Any] = field(default_factory=dict)
+    budget: dict[str, float]
+    allow_inconclusive: bool = False
+    max_trials: Positive = 12
+    sample: Positive = 200
+    resamples: Resamples = 1000
 
 
 class PlannedSearch(PlannedStep, frozen=True, kw_only=True):

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.recipe.defaults import STEP_KINDS, Defaults, make_step
-from lingolite_cli.recipe.model import BenchmarkStep, BenchmarkSystemTable, EvaluateStep, TimingTable, VerifyStep
+from lingolite_cli.recipe.defaults import Defaults, make_step
 from lingolite_cli.recipe.plan import read_recipe
-from lingolite_cli.recipe.steps import KINDS
+from lingolite_cli.recipe.steps.benchmark import BenchmarkStep, BenchmarkSystemTable
+from lingolite_cli.recipe.work.evaluation import EvaluateStep
+from lingolite_cli.recipe.work.judgement import TimingTable, VerifyStep
 from lingolite_cli.settings import Project, Settings
 
 DEFAULTS: Defaults = {
@@ -71,7 +72,3 @@ def test_defaults_of_an_unknown_kind_are_refused() -> None:
     with pytest.raises(LingoLiteError, match=r"unknown key `defaults.evalute`") as caught:
         make_step(EvaluateStep, {"id": "a"}, defaults={"evalute": {}}, where="lingolite eval")
     assert "evaluate" in (caught.value.hint or "")
-
-
-def test_every_kind_of_step_can_have_defaults() -> None:
-    assert STEP_KINDS.keys() == KINDS.keys()

@@ -18,7 +18,7 @@ from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.inputs import Input, corpus_input, model_input
 from lingolite_cli.jobs.quantizer_comparison import PlannedComparison, plan_comparison
 from lingolite_cli.jobs.quantizer_texts import NamedTexts, find_texts
-from lingolite_cli.recipe.model import QuantizeStep
+from lingolite_cli.recipe.steps.quantize import QuantizeStep
 from lingolite_cli.runs.results import EvaluateResult, QuantizeResult, TrainingRecord, VerifyResult
 from lingolite_cli.testing import SENTENCES
 
