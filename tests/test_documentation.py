@@ -18,7 +18,7 @@ from lingolite_cli.artifact import Artifact, Quantization
 from lingolite_cli.budgets.table import BUDGETS
 from lingolite_cli.evaluation.faults import FAULT_KINDS
 from lingolite_cli.plugins.registry import load_registry
-from lingolite_cli.recipe import model as recipe_model
+from lingolite_cli.recipe.kinds import KINDS
 from lingolite_cli.training.options import PairsSpec, ScratchOptions, TextOptions, TrainingOptions
 from lingolite_cli.views.budgets import budgets_markdown
 from lingolite_cli.weights.options import StaticInt8Options
@@ -67,19 +67,7 @@ def test_documented_command_exists_with_its_options(document: str, line: str) ->
             command = command.commands[word]
 
 
-@pytest.mark.parametrize(
-    "struct",
-    [
-        recipe_model.EvaluateStep,
-        recipe_model.QuantizeStep,
-        recipe_model.ExportStep,
-        recipe_model.VerifyStep,
-        recipe_model.BenchmarkStep,
-        recipe_model.TrainStep,
-        recipe_model.SearchStep,
-        recipe_model.ReportStep,
-    ],
-)
+@pytest.mark.parametrize("struct", [kind.table for kind in KINDS.values()])
 def test_every_key_of_a_step_is_documented(struct: Any) -> None:
     text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
     keys = [field.encode_name for field in msgspec.structs.fields(struct)]
