@@ -12,7 +12,7 @@ from statistics import median
 import msgspec
 
 NOISY_WIDTH = 0.25
-"""A ratio whose rounds lie further apart than this share of their median says too little to conclude from."""
+"""A ratio is noisy if its range over the rounds is wider than this share of the median."""
 
 
 class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,8 +22,8 @@ class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Ratio(_Struct, frozen=True, kw_only=True):
     """How many times as fast as the first system, above 1 is faster: median and range over the paired rounds.
 
-    `is_noisy` says that the range is too wide to conclude from: a quarter of the median. The first system has no range
-    to itself; there it says so of its speed.
+    `is_noisy` says that the range is too wide for a conclusion: a quarter of the median. The first system has no ratio
+    to itself; there it refers to its speed.
     """
 
     median: float
@@ -65,7 +65,7 @@ class LengthBucket(_Struct, frozen=True, kw_only=True):
 
 
 class Round(_Struct, frozen=True, kw_only=True):
-    """What was seen of one system in one round of its own process.
+    """The figures of one system in one round of its own process.
 
     `first_token_ms` is the median over the sentences, latencies are percentiles over them, one sentence at a time.
     `peak_memory_mb` is None where the system does not tell.
@@ -159,7 +159,7 @@ def spread(values: Sequence[float]) -> float:
 
 
 def quantiles(ordered: Sequence[float]) -> list[float]:
-    """A distribution in brief: of the ascending values those at 0, 5, …, 100 %, by nearest rank; none of none."""
+    """Quantiles of the ascending values at 0, 5, …, 100 %, by nearest rank; empty for no values."""
     found = (percentile(ordered, step / 20) for step in range(21))
     return [value for value in found if value is not None]
 

@@ -20,7 +20,7 @@ from lingolite_cli.console import Progress
 from lingolite_cli.decoding.options import DecodingOptions
 
 BUCKET_SENTENCES = 3
-"""Sentences forced to each length at batch 1: few, for the slowest system recomputes its prefix at every token."""
+"""Sentences forced to each length at batch 1: few, because the slowest system recomputes its prefix at every token."""
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +120,7 @@ def measure(
 
 
 class _Turns:
-    """Asks all systems the same, round by round."""
+    """Sends the same request to all systems, round by round."""
 
     def __init__(self, workers: Sequence[WorkerProcess], rounds: int, progress: Progress) -> None:
         self._workers = workers
@@ -207,7 +207,7 @@ def _row(batch_size: int, num_sentences: int, first: Sequence[Timed], own: Seque
 def _latencies_ms(timings: Sequence[Timed]) -> list[float]:
     """One a sentence, ascending; none at larger batches.
 
-    The median over the rounds of each sentence: a hiccup of the machine is in one round, a long sentence in all.
+    Each is the median of one sentence over the rounds: a disturbance is in one round, a long sentence in all.
     """
     return sorted(median(values) for values in zip(*(timed.latencies_ms for timed in timings), strict=True))
 

@@ -1,7 +1,6 @@
-"""How sure a timing is, and when it has been taken often enough.
+"""The noise of timings: the interval of the median over rounds, and when more rounds are taken.
 
-Owns the interval of a series of rounds and the rule of taking more. What a round measures is the caller's, so both are
-functions of numbers alone.
+Owns both rules. What a round measures is up to the caller, so both are functions of numbers alone.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 CONFIDENCE = 0.95
-"""Of the interval that every look at the rounds takes."""
+"""Of the interval, at every look at the rounds."""
 MIN_ROUNDS = 6
 """The fewest rounds whose whole range has that confidence: 1 - 2^(1-6) = 0.969."""
 
@@ -22,7 +21,7 @@ T = TypeVar("T")
 
 
 class SeriesInterval(msgspec.Struct, frozen=True):
-    """The median of a series of rounds, and the range that holds the true one with 95 % confidence or more."""
+    """The median of a series of rounds, with its interval of 95 % confidence or more."""
 
     median: float
     low: float
@@ -33,9 +32,9 @@ def median_interval(values: Sequence[float]) -> SeriesInterval:
     """Interval of the median by order statistics: of N ascending values the narrowest pair (k-th smallest, k-th
     largest) that misses the true median with a probability of 5 % at most, 2 · P(Binomial(N, 1/2) < k).
 
-    It assumes rounds that are alike and independent, and nothing of how they are distributed: slow outliers, which
-    timings have, do not widen it as they would a standard deviation (Le Boudec 2010, "Performance Evaluation of
-    Computer and Communication Systems", chapter 2). Of fewer than `MIN_ROUNDS` values no pair is sure enough.
+    It assumes independent rounds of one distribution, whatever that is: slow outliers, which timings have, do not widen
+    it as they would widen a standard deviation (Le Boudec 2010, "Performance Evaluation of Computer and Communication
+    Systems", chapter 2). Fewer than `MIN_ROUNDS` values have no such pair.
 
     Args:
         values: one a round, in any order.
@@ -60,17 +59,17 @@ def _num_outside(count: int) -> int:
 
 
 def settle(take: Callable[[], T], is_sure: Callable[[Sequence[T]], bool], *, rounds: int, max_rounds: int) -> list[T]:
-    """Take rounds until they are sure, each time as many again as there are, and `max_rounds` at most.
+    """Take rounds until they settle the question: the number of rounds doubles each time, up to `max_rounds`.
 
     Every look may be wrong by chance, so there are few. With looks after 6, 12 and 24 rounds, a figure whose true
-    median stands just beyond its limit passes with a probability of 4.6 % at most: that of one end of an interval to
-    miss it, added up over the three.
+    median is just beyond its limit passes with a probability of 4.6 % at most: the sum over the three looks of the
+    probability that one end of the interval misses the median.
 
     Args:
         take: measures one round.
-        is_sure: whether the rounds so far settle what is asked.
-        rounds: how many are taken before the first look.
-        max_rounds: how many there may be, `rounds` if that is more.
+        is_sure: whether the rounds so far settle the question.
+        rounds: taken before the first look.
+        max_rounds: at most; `rounds` if that is more.
     """
     taken = [take() for _ in range(rounds)]
     while not is_sure(taken) and len(taken) < max_rounds:

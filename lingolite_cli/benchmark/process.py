@@ -1,4 +1,4 @@
-"""A worker process, seen from the measuring process."""
+"""A system to measure, and the process that runs it; the messages are `protocol`, the other end is `worker`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _MODULE = "lingolite_cli.benchmark.worker"
 
 
 class System(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker shall load."""
+    """A backend with an artifact under a name, for a process of its own."""
 
     name: str
     load: Load
 
 
 class WorkerProcess(Child):
-    """A worker that runs, for one system."""
+    """The running worker process of one system."""
 
     def __init__(self, system: System) -> None:
         super().__init__(_MODULE, response=Response, what=f"benchmark of {system.name}", threads=system.load.threads)

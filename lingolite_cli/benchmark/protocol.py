@@ -1,4 +1,4 @@
-"""What the measuring process and a worker say to each other."""
+"""The messages between the measuring process and a worker."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Request = Load | Translate
 
 
 class BackendLoaded(_Message, tag="loaded", frozen=True, kw_only=True):
-    """`seconds` from before the engine's import to a backend that is ready."""
+    """`seconds` from before the engine's import until the backend is ready."""
 
     seconds: float
 

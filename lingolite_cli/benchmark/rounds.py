@@ -1,7 +1,7 @@
-"""One round of a system for a verdict: a fresh process, from its start to the last sentence.
+"""One round of a system, for verdicts on time and memory: a fresh process, from its start to the last sentence.
 
-A fresh process each round, since what differs from one process to the next (memory layout, the cores it lands on) is
-noise that rounds inside one process never show (Kalibera and Jones 2013, "Rigorous Benchmarking in Reasonable Time").
+Each round is a fresh process because what differs between processes (memory layout, the cores it runs on) is noise that
+rounds within one process never show (Kalibera and Jones 2013, "Rigorous Benchmarking in Reasonable Time").
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from lingolite_cli.benchmark.protocol import BackendLoaded, Timed, Translate
 from lingolite_cli.decoding.options import DecodingOptions
 
 _WARM_UP = 4
-"""Sentences that are translated before any is timed."""
+"""Sentences that are translated before timing starts."""
 
 
 class RoundWorkload(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,10 +41,10 @@ class SystemWorkload(msgspec.Struct, frozen=True):
 
 
 def take_round(system: System, workload: RoundWorkload) -> Round:
-    """Start the system, load it, let it translate, and end it.
+    """Start the system, load it, translate, and stop it.
 
     Raises:
-        LingoLiteError: it could not do so.
+        LingoLiteError: one of these failed.
     """
     with start_worker(system) as worker:
         loaded = worker.ask(system.load)

@@ -1,4 +1,4 @@
-"""One system in a process of its own, which is asked to load and to translate."""
+"""The process of one system: it loads the artifact and translates on request, and reports times."""
 
 from __future__ import annotations
 

@@ -57,6 +57,7 @@ def judge(budget: Budget, measured: MeasuredFigures, *, limit: float, allow_inco
             verdict = _judge_rounds(budget, rule, measured, limit)
         case Limit() as rule:
             verdict = _judge_limit(budget, rule, measured, limit)
+    # The status stays `inconclusive`: a recipe may let it pass, and reports still show the doubt.
     is_allowed = allow_inconclusive and verdict.status == "inconclusive"
     return msgspec.structs.replace(verdict, allowed=is_allowed)
 
@@ -70,7 +71,7 @@ def _judge_limit(budget: Budget, rule: Limit, measured: MeasuredFigures, limit: 
         relation = "within" if is_within else "outside"
         seen = f"{value:.4g}"
         if float(seen) == limit != value:
-            seen = repr(value)  # never "12 is outside the limit of 12"
+            seen = repr(value)  # four digits may read as the limit itself: never "12 is outside the limit of 12"
         why = f"{_with_unit(seen, budget)} is {relation} the limit of {_with_unit(f'{limit:g}', budget)}"
         status: VerdictStatus = "pass" if is_within else "fail"
         verdict = Verdict(budget=budget.name, limit=limit, seen=value, status=status, why=why)
@@ -89,6 +90,7 @@ def _judge_rounds(budget: Budget, rule: TimedRounds, measured: MeasuredFigures, 
     """
     values = _series(rule, measured)
     known = [value for value in values if value is not None]
+    # Judging the rounds that have a value would favour a system whose slow rounds fail to report.
     if len(known) < len(values):
         return _not_measured(budget, limit)
     seen = median_interval(known)

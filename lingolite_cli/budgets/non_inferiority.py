@@ -58,6 +58,7 @@ def judge_loss(budget: str, difference: MetricDifference, limit: float) -> Verdi
 
 def _place(loss: Loss, limit: float) -> tuple[VerdictStatus, str]:
     """The verdict on a loss, and where it lies, in words."""
+    # A bootstrap interval only knows failures that the test set has; the guarded end assumes one that it lacks.
     if loss.upper <= limit:
         guarded = f", even if one more sentence were lost (up to {loss.upper:.2f})" if loss.upper > loss.high else ""
         return "pass", f"at or below the limit of {limit:g}{guarded}"

@@ -294,6 +294,7 @@ def find_budget(name: str) -> Budget:
     """
     if name in BUDGETS:
         return BUDGETS[name]
+    # Names of plugins' metrics are free, so the ending decides; `_drop_max` ends in `_max` and is asked for first.
     if name.endswith(_DROP):
         return drop_budget(name.removesuffix(_DROP))
     metric, _, direction = name.rpartition("_")

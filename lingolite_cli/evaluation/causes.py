@@ -1,7 +1,7 @@
-"""What a pattern of differences points to.
+"""Likely causes of differences between two systems, by the pattern of the differences.
 
 Owns the names of causes and the rule for each: pure functions of the figures in `lingolite_cli.evaluation.parity`, and
-of the noise that the candidate's precision excuses.
+of the noise that the candidate's precision explains.
 
 | name | the pattern |
 | --- | --- |
@@ -36,20 +36,20 @@ from lingolite_cli.evaluation.parity import (
 )
 
 FLOAT_NOISE, ROUNDING_NOISE, HALF_NOISE, INT8_NOISE, INT4_NOISE = 1e-4, 0.001, 0.005, 0.03, 0.3
-"""Nats of mean KL that a precision may cost before its pattern is looked at. On the starter, int8 costs 0.0008."""
+"""Mean KL in nats that a precision explains; patterns below it are ignored. On the starter, int8 costs 0.0008."""
 
 _FEW_POSITIONS = 4
-"""A fault of positions or of the cache shows within so many tokens, or grows; what rests until later is a limit."""
+"""A fault of positions or of the cache shows within this many tokens, or grows; what starts later is a length limit."""
 _GROWTH = 4.0  # from the first half of the positions before to the second
 _TIMES_MAX = 10.0  # one token may lie so many times above the mean
 
 
 def expected_noise(candidate: Quantization | None, reference: Quantization | None = None) -> float:
-    """Nats of mean KL that a candidate's precision excuses.
+    """Mean KL in nats that a candidate's precision explains.
 
     Args:
-        candidate: of its manifest; None for float32. A scheme of unknown bits is excused most.
-        reference: of the reference's. Of equal ones only roundings differ.
+        candidate: of its manifest; None for float32. A scheme of unknown precision gets the largest value.
+        reference: of the reference's manifest. If both are equal, only rounding differs.
     """
     scheme = candidate.scheme if candidate else "float32"
     if candidate is not None and candidate == reference:
@@ -61,11 +61,11 @@ def expected_noise(candidate: Quantization | None, reference: Quantization | Non
 def name_causes(parity: Parity, *, noise: float) -> list[LikelyCause]:
     """The causes that the figures point to, the surest first; none where they stay within the noise.
 
-    A cause that explains later figures ends the search: what is behind it can be seen once it is mended.
+    A cause that explains all later figures ends the search: what it hides shows once it is fixed.
 
     Args:
         parity: what was measured.
-        noise: nats of mean KL that are no fault, see `expected_noise`.
+        noise: mean KL in nats that is not a fault, see `expected_noise`.
     """
     surest = [*_truncation(parity), *_inconsistencies(parity, noise)]
     vocabulary = parity.vocabulary
@@ -206,7 +206,7 @@ def _by_length(parity: Parity, logits: LogitParity, noise: float) -> list[Likely
 
 
 def _is_growing(buckets: Sequence[ParityBucket], start: int) -> bool:
-    """Whether differences were on the way up before they passed the noise at `start`, and not at rest."""
+    """Whether differences were growing already before they exceeded the noise at `start`."""
     before = [bucket.kl_mean for bucket in buckets if bucket.first < start]
     middle = len(before) // 2
     return median(before[middle:]) > _GROWTH * median(before[:middle])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lingolite_cli.evaluation.statistics import Pairs
 
 LENGTHS = ((1, 5), (6, 10), (11, 20), (21, 40), (41, None))
-"""Words of a source, first and last of each bucket."""
+"""Source lengths in words, the first and last of each bucket."""
 
 
 class ComparedSentence(msgspec.Struct, frozen=True, kw_only=True):

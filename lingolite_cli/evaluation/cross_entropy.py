@@ -1,7 +1,7 @@
-"""How well a model expects given translations: its cross-entropy on references, token by token.
+"""Cross-entropy of a model on reference translations, per token.
 
-Owns the mean; the forcing itself is `lingolite_cli.decoding.forced`. Where chrF of a few hundred sentences cannot tell
-two models apart, this often can: it moves with every logit, and not only when another token becomes the best.
+Owns the mean; teacher forcing is `lingolite_cli.decoding.forced`. It often separates two models where chrF of a few
+hundred sentences cannot: it depends on every logit, and not only on which token is the best.
 """
 
 from __future__ import annotations

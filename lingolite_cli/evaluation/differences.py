@@ -32,8 +32,8 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class MetricDifference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Candidate minus reference on the same sentences, with a paired-bootstrap interval where there is one.
 
-    `p_value` is that of approximate randomization: how often chance alone would give such a difference between systems
-    that are alike. `num_sentences` is the size of the test set behind both. `goal` is the metric's.
+    `p_value` is that of approximate randomization: how often equal systems would show such a difference by chance.
+    `num_sentences` is the size of the test set behind both. `goal` is the metric's.
     """
 
     metric: str

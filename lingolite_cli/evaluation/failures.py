@@ -1,7 +1,7 @@
-"""What it costs to lose a sentence altogether, by any metric: the failure that a test set may not hold.
+"""The statistics of a sentence that is translated completely wrong: a failure that a test set may not contain.
 
-A test set of N sentences cannot tell whether a system fails in one sentence of N. So verdicts count on one such failure
-(`guarded_interval`), and this module says what its statistics are. K statistics.
+A test set of N sentences cannot show whether a system fails in one of N sentences. So verdicts assume one such failure
+(`guarded_interval`); this module owns its statistics. K statistics.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from lingolite_cli.evaluation.statistics import Pairs
 
 _SAMPLE = 200
-"""Sentences of which the mean is taken: enough for a mean, and few for a neural metric."""
+"""Sentences that the mean is taken over: enough for a mean, few enough for a neural metric."""
 
 _LETTER = "\ua66e"  # MULTIOCULAR O, in one manuscript of the fifteenth century: a letter that no reference has
 
 
 def lost_sentences(scorer: Scorer, translations: Translations) -> Pairs:
-    """The mean sentence as this system translates it, and as one that fails does.
+    """The statistics of an average sentence, translated as this system does, and failed.
 
-    It fails in two ways, since metrics that excuse the one do not excuse the other: everything is wrong, at the same
-    length, and nothing is said at all.
+    There are two failures, because a metric that penalizes one lightly penalizes the other: all characters are wrong,
+    at the same length, and the translation is empty.
 
     Args:
         scorer: of a metric that is resamplable.
-        translations: of the system that does not fail.
+        translations: of the system that has not failed.
 
     Returns:
         [2, K] of each.

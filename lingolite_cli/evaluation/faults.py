@@ -1,7 +1,7 @@
 """Faults that a corpus score hardly shows and a user sees at once: loops, copies, lost numbers and placeholders.
 
-Owns what counts as a fault of one translation, and the count over a test set. A reference excuses: what a human
-translator did as well is no fault.
+Owns what counts as a fault of one translation, and the count over a test set. Whatever a reference does as well is not
+a fault.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import msgspec
 from lingolite_cli.evaluation.language import LanguagePair
 
 MAX_RATIO = 3.0
-"""Times as long as the source, or as short, in characters; as seen from the references too."""
+"""Largest ratio of lengths in characters between a translation and its source and references, in either direction."""
 MIN_LENGTH = 10
-"""Characters of a source below which its length says nothing."""
+"""Characters; shorter sources are not tested for odd lengths."""
 MIN_COPIED_WORDS = 4
-"""Words below which a translation may well be its source: names, commands."""
+"""Words; shorter sources, such as names and commands, may be their own translation."""
 _MAX_PERIOD, _MIN_REPEATS = 6, 4  # words of a loop, and how often it must come in a row
 _MAX_CHARACTERS, _MIN_CHARACTER_REPEATS = 8, 8  # the same for text without spaces
 
@@ -35,7 +35,7 @@ _TAG = re.compile(r"</?[A-Za-z][\w-]*(?:\s[^<>]*)?/?>")
 
 
 class TranslatedSentence(msgspec.Struct, frozen=True):
-    """What is judged. `is_finished` is False where the search reached its longest output without an end."""
+    """A translation to test for faults. `is_finished` is False where the search reached its length limit."""
 
     source: str
     references: list[str]
@@ -44,7 +44,7 @@ class TranslatedSentence(msgspec.Struct, frozen=True):
 
 
 class FaultCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One kind of fault: in how many sentences of each system, and which of the candidate's are new, by index."""
+    """Sentences with one kind of fault: a count for each system, and the indices where only the candidate has it."""
 
     kind: str
     reference: int
@@ -53,7 +53,7 @@ class FaultCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 def is_loop(translation: TranslatedSentence) -> bool:
-    """Words come four times in a row or more, or characters eight times, and not so in the source."""
+    """Words repeat four times in a row or more, or characters eight times, and they do not in the source."""
     return _has_loop(translation.hypothesis) and not _has_loop(translation.source)
 
 
@@ -91,7 +91,7 @@ def is_empty(translation: TranslatedSentence) -> bool:
 
 
 def is_unfinished(translation: TranslatedSentence) -> bool:
-    """The longest output allowed was reached."""
+    """The length limit was reached without an end token."""
     return not translation.is_finished
 
 
@@ -155,16 +155,16 @@ FAULTS: dict[str, Callable[[TranslatedSentence], bool]] = {
     "placeholders": _changes(_placeholders),
     "tags": _changes(_tags),
 }
-"""Each kind of fault that one translation shows by itself, and how it is tested for it."""
+"""The test for each kind of fault that a single translation shows."""
 FAULT_KINDS = (*FAULTS, "languages")
-"""Every kind; `languages` are told apart by what the whole test set says of them."""
+"""Every kind; `languages` needs the whole test set, from which a classifier is trained."""
 
 
 def fault_tests(translations: Sequence[TranslatedSentence]) -> dict[str, Callable[[TranslatedSentence], bool]]:
     """How one translation is tested for each kind of fault.
 
     Args:
-        translations: the whole test set; of any system, for only sources and references are looked at.
+        translations: the whole test set, of any system: only sources and references are used.
     """
     pair = LanguagePair(
         (translation.source for translation in translations),

@@ -1,8 +1,8 @@
-"""Whether a translation is in the language of its source, by what a test set itself says of the two languages.
+"""Whether a translation is in the language of its source, by a classifier trained on the test set itself.
 
-Owns a classifier that is learnt from the sources and references at hand: naive Bayes over runs of letters (Dunning
+Owns that classifier, which learns from the sources and references at hand: naive Bayes over n-grams of letters (Dunning
 1994, "Statistical Identification of Language"; words are padded as by Cavnar and Trenkle 1994, "N-Gram-Based Text
-Categorization"). It knows these two languages, whichever they are, and no third.
+Categorization"). It knows these two languages only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 MIN_EVIDENCE = 10.0
-"""Nats by which a text must rather be of the source's language. Less finds more, names and loan words among it."""
+"""Log-likelihood ratio in nats from which a text counts as source language; a lower one also finds loan words."""
 _ORDERS = (1, 2, 3, 4)
 _SMOOTHING = 0.5  # counted on top of each n-gram's occurrences in either language
 _MARKUP = re.compile(r"</?[A-Za-z][^<>]*>|(?:https?|ftp)://\S+|\bwww\.\S+|\S+@\S+")
@@ -22,7 +22,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
 class LanguagePair:
-    """What tells the source's language from the target's.
+    """A naive Bayes classifier of two languages.
 
     Args:
         sources: texts of the one language.
@@ -36,11 +36,11 @@ class LanguagePair:
         self._word_evidence = lru_cache(maxsize=None)(self._evidence_of_word)
 
     def is_source_language(self, text: str, references: Sequence[str] = ()) -> bool:
-        """Whether a translation reads as of the source's language, by `MIN_EVIDENCE`, and no reference does as well.
+        """Whether a translation has the evidence for the source language, `MIN_EVIDENCE`, that no reference has.
 
         Args:
             text: the translation.
-            references: what people made of the same source; no word of theirs counts for the source's language.
+            references: of the same source; none of their words counts as evidence for the source language.
         """
         excused = {word for reference in references for word in _words(reference)}
         if self._evidence(text, excused=excused) < MIN_EVIDENCE:
@@ -48,7 +48,7 @@ class LanguagePair:
         return all(self._evidence(reference) < MIN_EVIDENCE for reference in references)
 
     def _evidence(self, text: str, *, excused: Container[str] = ()) -> float:
-        """Nats for the source's language, against the target's if negative."""
+        """Log-likelihood ratio in nats: positive for the source language, negative for the target language."""
         evidence = 0.0
         for word in _words(text):
             own = self._word_evidence(word)
@@ -56,7 +56,7 @@ class LanguagePair:
         return evidence
 
     def _evidence_of_word(self, word: str) -> float:
-        """The mean over the orders of n-grams, for they repeat one another. What neither language has says nothing."""
+        """Mean over the orders of n-grams, which are not independent. N-grams that neither language has are skipped."""
         first, second = self._counts
         evidence = sum(
             math.log((first[gram] + _SMOOTHING) / self._totals[0])
@@ -72,7 +72,7 @@ def _count(texts: Iterable[str]) -> Counter[str]:
 
 
 def _words(text: str) -> Iterator[str]:
-    """In small letters, without tags, addresses, and names as programs and functions have them: `VGA`, `StrConv`."""
+    """In lower case, without tags, addresses, and identifiers such as `VGA` and `StrConv`."""
     for word in _WORD.findall(_MARKUP.sub(" ", text)):
         if not any(map(str.isupper, word[1:])):
             yield word.lower()

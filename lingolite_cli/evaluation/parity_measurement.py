@@ -1,4 +1,4 @@
-"""How parity is measured: the candidate fed the reference's own hypotheses, both in step, and probed besides.
+"""How parity is measured: both systems are fed the reference's hypotheses token by token, and the candidate is probed.
 
 Owns the sample of sentences and the order of work. The records are `lingolite_cli.evaluation.parity`'s.
 """
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lingolite_cli.tokenization.description import DecodingIds
 
 _LONGEST = 4
-"""Sentences with the longest hypotheses that are in every sample: faults beyond a length show there alone."""
+"""Sentences with the longest hypotheses are in every sample: only they show faults beyond a length."""
 
 
 class ParityText(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ class ParityText(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         reference_sources: framed ids as the reference reads them.
-        candidate_sources: as the candidate does, perhaps cut to fewer positions.
+        candidate_sources: as the candidate reads them, which may have fewer positions.
         reference_tokens: the reference's hypotheses, as `Translation.tokens`; empty for an empty source.
         candidate_tokens: the candidate's own.
         candidate_positions: most source or target tokens that the candidate takes.
@@ -60,7 +60,7 @@ class ParitySettings(msgspec.Struct, frozen=True, kw_only=True):
     """How much is measured.
 
     Attributes:
-        sample: most sentences whose logits are compared; the share of tokens ranked first is of all sentences.
+        sample: most sentences whose logits are compared; the share of tokens ranked first is taken over all sentences.
         seed: of the sample.
         vocabulary: most vocabulary entries that are read one by one.
         worst: sentences to list.
@@ -85,7 +85,7 @@ def measure_parity(
         candidate: the backend to judge.
         text: the sentences.
         reference: the backend that `text.reference_tokens` come from, for its logits; None if it gives none.
-        settings: how much.
+        settings: how much is measured.
 
     Raises:
         LingoLiteError: there is no token to compare, or the candidate's logits are not finite.
@@ -158,7 +158,7 @@ def _length_limits(text: ParityText) -> LengthLimits:
 
 
 class _Agreement:
-    """How often the candidate ranks the forced token first, and by how much it misses."""
+    """How often the candidate ranks the forced token first, and the largest margin by which it does not."""
 
     def __init__(self) -> None:
         self.num_agreed = 0

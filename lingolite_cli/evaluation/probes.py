@@ -1,6 +1,6 @@
-"""Probes: small inputs made so that a fault of one kind shows in one of them and in no other.
+"""Probes: small inputs, each constructed so that it shows one kind of fault and no other.
 
-Owns what is fed. What the outcomes mean is named by `lingolite_cli.evaluation.causes`. B rows, T steps, S source
+Owns the inputs. What the outcomes mean is decided by `lingolite_cli.evaluation.causes`. B rows, T steps, S source
 tokens, V vocabulary.
 """
 
@@ -36,7 +36,7 @@ def consistency_probes(
     ids: DecodingIds,
     positions: int,
 ) -> list[ConsistencyProbe]:
-    """Hold a backend against itself where its logits must not change.
+    """Compare a backend with itself, in ways that must not change its logits.
 
     Args:
         backend: the candidate.
@@ -75,14 +75,14 @@ def _spread(items: Sequence[int], count: int) -> list[int]:
 
 
 def _fed(targets: Sequence[Sequence[int]], steps: int, *, ids: DecodingIds) -> IntArray:
-    """[B, T] int64: the start token and the first tokens of each target; a shorter one begins again."""
+    """[B, T] int64: the start token and the first tokens of each target; shorter targets are repeated."""
     first = [ids.start, *ids.prefix]
     rows = [np.concatenate([first, np.resize(np.array(target), steps)])[:steps] for target in targets]
     return np.stack(rows).astype(np.int64)
 
 
 def _others(fed: IntArray) -> IntArray:
-    """Another prefix for each row of `fed`: the next row's, and turned by a token, so that a single row has one too."""
+    """Another prefix for each row of `fed`: the next row's, rotated by a token so that a single row differs too."""
     others = np.roll(fed, -1, axis=0)
     others[:, 1:] = np.roll(others[:, 1:], 1, axis=1)
     return others
@@ -91,7 +91,7 @@ def _others(fed: IntArray) -> IntArray:
 def _logits(
     backend: Backend, sources: Sequence[Sequence[int]], fed: IntArray, *, pad_id: int, extra: int = 0
 ) -> FloatArray:
-    """[B, T, V] float32 of `fed` [B, T], no row moved; `extra` columns of padding are behind the longest source."""
+    """[B, T, V] float32 of `fed` [B, T], without moving rows; `extra` columns of padding follow the longest source."""
     ids, mask = pad(sources, pad_id)
     ids = np.pad(ids, ((0, 0), (0, extra)), constant_values=pad_id)
     state = backend.encode(ids, np.pad(mask, ((0, 0), (0, extra))))
@@ -127,7 +127,7 @@ def _moving(
 
 
 def _beams(step: int, num_rows: int) -> IntArray:
-    """Two rows a sentence: at first each sentence is repeated, then the two of every other one change places."""
+    """Two rows a sentence: each sentence is repeated first, then the two rows of every other sentence are swapped."""
     if not step:
         return np.repeat(np.arange(num_rows // 2), 2)
     pairs = np.arange(num_rows).reshape(-1, 2)
@@ -136,14 +136,14 @@ def _beams(step: int, num_rows: int) -> IntArray:
 
 
 def _rows(step: int, num_rows: int) -> IntArray:
-    """Sentences change places, leave and are repeated."""
+    """Sentences are permuted, removed and repeated, as by a scheduler of batches."""
     rows = np.arange(num_rows)
     moves = {2: rows[::-1], 4: np.roll(rows, 3), 6: rows[rows % 3 != 1], 8: np.concatenate([rows, rows[:2]])}
     return np.ascontiguousarray(moves.get(step, rows))
 
 
 def _repetition(backend: Backend, sources: Sequence[Sequence[int]], fed: IntArray, *, pad_id: int) -> ConsistencyProbe:
-    """One token again and again: all keys have the same value, so attention gives it whatever the positions are."""
+    """One repeated token: all values of the self-attention are equal, so its output does not depend on positions."""
     token = fed[:, 1:2] if fed.shape[1] > 1 else fed
     logits = _logits(backend, sources, np.repeat(token, fed.shape[1], axis=1), pad_id=pad_id)
     return _compared("repetition", np.broadcast_to(logits[:, :1], logits.shape), logits)
@@ -163,13 +163,13 @@ def _compared(name: str, expected: FloatArray, seen: FloatArray) -> ConsistencyP
 
 
 def probe_vocabulary(reference: Backend, candidate: Backend, pieces: Sequence[str], *, limit: int) -> VocabularyProbe:
-    """Feed single tokens to both: one source token, and the same as the first target token.
+    """Feed single tokens to both systems: as the whole source, and the same as the first target token.
 
     Args:
         reference: what the candidate is to follow.
         candidate: the backend to judge.
         pieces: the V entries, to name them.
-        limit: of more entries an even share is read, so many.
+        limit: most entries that are read; of a larger vocabulary, evenly spaced ones.
     """
     size = len(pieces)
     block = _block(size)
@@ -202,7 +202,7 @@ def probe_vocabulary(reference: Backend, candidate: Backend, pieces: Sequence[st
 
 
 def _block(size: int) -> IntArray:
-    """Neighbours in the middle of the vocabulary: shifts show there."""
+    """Neighbouring ids in the middle of the vocabulary, where a shift of the table shows."""
     count = min(_BLOCK, size)
     return np.arange((size - count) // 2, (size - count) // 2 + count)
 
@@ -215,10 +215,10 @@ def _single_tokens(backend: Backend, ids: IntArray) -> FloatArray:
 
 
 def _far(distances: DoubleArray) -> list[tuple[int, float]]:
-    """Places of distances far above the median, and how many times it they are; the farthest first.
+    """Indices of distances far above the median, with the ratio to the median; the largest first.
 
-    A row of the embedding that is wrong moves all logits when it is read, and one when it is written: means over logits
-    tell the token that was read wrong from those which foretell it.
+    A wrong row of the embedding changes all logits when it is read as input, but only its own when it is an output: the
+    mean over logits tells a token that is read wrong from one that is predicted wrong.
     """
     ratios = distances / max(float(np.median(distances)), _LEAST / _FAR)
     found = np.flatnonzero(ratios > _FAR)

@@ -1,4 +1,4 @@
-"""A metric as the host calls it: on one system's translations, with what the metric's plugin says it needs."""
+"""A metric as the host calls it: with the translations of one system, and with sources where the metric needs them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Scorer(msgspec.Struct, frozen=True):
         return "sentence_statistics" in self.spec.capabilities
 
     def score(self, translations: Translations) -> Any:
-        """What the metric gives for them: a `Score`, unless the plugin is wrong."""
+        """The metric's result, which a correct plugin makes a `Score`; callers check it."""
         return self.metric.score(translations.hypotheses, translations.streams, **self._sources(translations))
 
     def statistics(self, translations: Translations) -> StatisticsArray:

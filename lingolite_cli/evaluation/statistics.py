@@ -1,7 +1,7 @@
-"""How sure a difference between two systems is: bootstrap intervals, a guard for their tails, and randomization.
+"""Statistics of a difference between two systems: bootstrap intervals, a guard for their tails, and randomization.
 
-Owns the resampling. What the statistics of a sentence are, and how their sums become a score, is the business
-of each metric. N sentences, K statistics, M resamples.
+Owns the resampling. What the statistics of a sentence are, and how their sums become a score, is up to each metric.
+N sentences, K statistics, M resamples.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CHUNK_CELLS = 4_000_000
 """Resampling weights held at a time (32 MB of float64), so that memory does not grow with the test set."""
 
 _SAME = 1e-9
-"""Points of a metric: two differences nearer than this are the same one, summed in another order."""
+"""Points of a metric: differences that are closer than this are equal, and only summed in another order."""
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -77,7 +77,7 @@ def guarded_interval(
     seed: int,
     confidence: float = 0.95,
 ) -> Interval:
-    """A wider interval for verdicts: as if the test set had one more sentence, the worst that must be reckoned with.
+    """A wider interval for verdicts: as if the test set had one more sentence, the worst one that must be expected.
 
     Percentile intervals are too narrow where few sentences carry the difference, for another draw may hold more of
     them, or the first. Here resamples weigh N + 1 sentences by a flat Dirichlet distribution (Rubin 1981, "The Bayesian
@@ -129,7 +129,7 @@ def paired_randomization(
     """Two-sided p-value of approximate randomization (Riezler and Maxwell 2005, "On Some Pitfalls in Automatic
     Evaluation and Significance Testing for MT", W05-0908, section 4).
 
-    Were the systems alike, it would not matter which of them made which translation. Each trial exchanges the two
+    If the systems are equal, it does not matter which of them made which translation. Each trial exchanges the two
     translations of every sentence with probability 1/2. The p-value is (c + 1) / (M + 1), with c trials whose
     difference is at least as large as the one seen. sacreBLEU counts larger ones only, so that equal systems get
     1 / (M + 1) there; here they get 1.
@@ -142,7 +142,7 @@ def paired_randomization(
         seed: of the exchanges; the same seed gives the same p-value.
 
     Returns:
-        in (0, 1]: how often chance alone would give such a difference between systems that are alike.
+        in (0, 1]: how often equal systems would show such a difference by chance.
 
     Raises:
         ValueError: as of `paired_bootstrap`.

@@ -1,4 +1,4 @@
-"""Two tokenizers that should be one: how their tables of pieces differ."""
+"""How the vocabularies of two tokenizers differ that should be the same."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Mixed precision found by measuring: the parts of a model, what each costs, and the smallest mix that will do."""
+"""Search for mixed precision: the units of a model, their sensitivity, and the smallest mix that meets a budget."""

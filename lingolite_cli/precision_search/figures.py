@@ -1,4 +1,4 @@
-"""What a search found, as records: cheap to import, for run records and reports."""
+"""What a search for mixed precision found, as records: cheap to import, for run records and reports."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Trial(_Struct, frozen=True, kw_only=True):
 
     @property
     def fits(self) -> bool:
-        """Inside the budget: surely; or, where inconclusive verdicts are allowed, by its estimate."""
+        """Whether it meets the budget; by its estimate alone where inconclusive verdicts are allowed."""
         verdict = self.verdict
         if verdict.status == "inconclusive" and verdict.allowed:
             return verdict.seen is not None and verdict.seen <= verdict.limit

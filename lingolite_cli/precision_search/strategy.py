@@ -1,4 +1,4 @@
-"""The smallest mix of precisions that is good enough, found with few measurements.
+"""The smallest mix of precisions that meets a budget, found with few measurements.
 
 Owns the order in which mixes are tried. What a mix costs is measured by others; what units cost alone only says where
 to look, because such costs need not add up.

@@ -75,6 +75,7 @@ def take_rounds(
         return seen if forwards else seen[::-1]
 
     def is_sure(rounds: Sequence[list[Round]]) -> bool:
+        # More rounds are taken even where a recipe allows doubt: it allows what rounds could not settle.
         measured = with_rounds(MeasuredFigures(), _by_system(systems, rounds))
         verdicts = judge_all(limits, BUDGETS, measured, allow_inconclusive=False)
         unsure = [verdict.budget for verdict in verdicts if verdict.status == "inconclusive"]
