@@ -75,7 +75,7 @@ class EncoderNames(msgspec.Struct, frozen=True, kw_only=True):
 
     embedding: str
     layers: tuple[EncoderLayerNames, ...]
-    final_norm: str
+    output_norm: str
 
 
 class DecoderNames(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +83,7 @@ class DecoderNames(msgspec.Struct, frozen=True, kw_only=True):
 
     embedding: str
     layers: tuple[DecoderLayerNames, ...]
-    final_norm: str
+    output_norm: str
     projection: str
 
 
@@ -179,12 +179,12 @@ def layer_names(config: ModelConfig) -> LayerNames:
         EncoderNames(
             embedding=ENCODER_EMBEDDING,
             layers=tuple(encoder_layer(index) for index in range(config.n_encoder_layers)),
-            final_norm="encoder.final_norm",
+            output_norm="encoder.final_norm",
         ),
         DecoderNames(
             embedding=_DECODER_EMBEDDING,
             layers=tuple(decoder_layer(index) for index in range(config.n_decoder_layers)),
-            final_norm="decoder.final_norm",
+            output_norm="decoder.final_norm",
             projection=_PROJECTION,
         ),
     )
@@ -259,7 +259,7 @@ def _all_specs(config: ModelConfig) -> Iterator[TensorSpec]:
         yield from _feed_forward_specs(encoder.feed_forward, config, encoder.name)
         for norm in (encoder.self_attention_norm, encoder.feed_forward_norm):
             yield TensorSpec(name=norm, shape=gains, role="norm", layer=encoder.name)
-    yield TensorSpec(name=names.encoder.final_norm, shape=gains, role="norm")
+    yield TensorSpec(name=names.encoder.output_norm, shape=gains, role="norm")
     yield TensorSpec(name=names.decoder.embedding, shape=vocabulary, role="embedding")
     for decoder in names.decoder.layers:
         yield from _attention_specs(decoder.self_attention, config, decoder.name)
@@ -267,7 +267,7 @@ def _all_specs(config: ModelConfig) -> Iterator[TensorSpec]:
         yield from _feed_forward_specs(decoder.feed_forward, config, decoder.name)
         for norm in (decoder.self_attention_norm, decoder.cross_attention_norm, decoder.feed_forward_norm):
             yield TensorSpec(name=norm, shape=gains, role="norm", layer=decoder.name)
-    yield TensorSpec(name=names.decoder.final_norm, shape=gains, role="norm")
+    yield TensorSpec(name=names.decoder.output_norm, shape=gains, role="norm")
     yield TensorSpec(name=names.decoder.projection, shape=vocabulary, role="output projection")
 
 

@@ -131,7 +131,7 @@ def load_bundle(path: str | Path) -> MobileTranslationModel:
         path: a directory of format bundle, bundle-fp16, bundle-bf16, bundle-int8, bundle-static-int8 or bundle-int4.
 
     Raises:
-        LingoLiteError: it is no bundle, or damaged.
+        LingoLiteError: it is not a bundle, or is damaged.
     """
     return load_model(Artifact.open(path))
 

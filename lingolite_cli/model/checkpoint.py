@@ -62,7 +62,7 @@ def read_checkpoint(
         max_seq_len: positions; by default those of the configuration, the preset, or 512.
 
     Raises:
-        LingoLiteError: it is no checkpoint, a size is missing or contradicted, or tensors are missing,
+        LingoLiteError: it is not a checkpoint, a size is missing or contradicted, or tensors are missing,
             unexpected, mis-shaped or not numbers; the message names them.
     """
     path = Path(path)
@@ -89,7 +89,7 @@ def _load(path: Path) -> Mapping[str, Any]:
         raise LingoLiteError(f"no checkpoint at {path}") from None
     except IsADirectoryError:
         raise LingoLiteError(f"{path} is a directory, not a checkpoint", hint="pass the .pt file") from None
-    except Exception as error:  # a file that is no checkpoint can fail in any way
+    except Exception as error:  # a file that is not a checkpoint can fail in any way
         # Not the reason: torch's own words advise to read the file unsafely.
         raise LingoLiteError(
             f"{path} cannot be read as a checkpoint: it is damaged, or holds more than tensors and plain values",

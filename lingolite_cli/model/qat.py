@@ -145,7 +145,7 @@ def prepare_model_for_qat(model: MobileTranslationModel, qconfig: Qconfig = "fbg
         a model in training mode on the same device; `convert_qat_model` makes the int8 model of it.
 
     Raises:
-        LingoLiteError: the model is quantized or prepared already, or there is no such qconfig.
+        LingoLiteError: the model is quantized or prepared already, or the qconfig is unknown.
     """
     if qconfig not in get_args(Qconfig):
         raise LingoLiteError(f"unknown qconfig `{qconfig}`", hint=did_you_mean(qconfig, get_args(Qconfig)))

@@ -16,7 +16,7 @@ class Sensitivity(_Struct, frozen=True, kw_only=True):
     """What it costs to give one unit alone a lower precision, and what it saves.
 
     Attributes:
-        unit: name of the unit, such as `decoder.layers.1`.
+        unit: name of the unit: a layer, a block or a matrix.
         precision: the unit's; all others lose nothing.
         num_weights: elements of the unit's matrices.
         saved_bytes: how much smaller the artifact is.

@@ -25,7 +25,7 @@ class Unit(msgspec.Struct, frozen=True):
     """Matrices that share a precision.
 
     Attributes:
-        name: of the layer, the block or the matrix, such as `decoder.layers.1`.
+        name: of the layer, the block or the matrix.
         matrices: their names, without `.weight`.
         num_weights: elements of all of them.
     """

@@ -13,7 +13,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lingolite_cli.architecture.tensors import tensor_specs
 from lingolite_cli.environment import cpu_features
-from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.model import MobileTranslationModel
 from lingolite_cli.training.options import TrainingOptions
 
@@ -68,26 +67,6 @@ def make_optimizer(model: MobileTranslationModel, options: TrainingOptions) -> t
         (decayed if name in decaying else others).append(parameter)
     groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=options.learning_rate, betas=options.betas)
-
-
-def find_device(name: str) -> torch.device:
-    """The device called `name`.
-
-    Raises:
-        LingoLiteError: it is no such name, or not on this machine.
-    """
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise LingoLiteError(f"unknown device `{name}`", hint=did_you_mean(name, ("cpu", "cuda", "mps"))) from None
-    present = {
-        "cpu": True,
-        "cuda": torch.cuda.device_count() > (device.index or 0),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not present.get(device.type, False):
-        raise LingoLiteError(f"the device `{name}` is not available here", hint='train with device = "cpu"')
-    return device
 
 
 def uses_bfloat16(options: TrainingOptions, device: torch.device) -> bool:

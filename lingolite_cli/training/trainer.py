@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import MobileTranslationModel
+from lingolite_cli.model.device import find_device
 from lingolite_cli.model.parameters import bundle_tensors
 from lingolite_cli.training.checkpoint import (
     Position,
@@ -32,7 +33,6 @@ from lingolite_cli.training.examples import Batch, Examples, Ints, epoch_batches
 from lingolite_cli.training.metrics import Measurements
 from lingolite_cli.training.optimization import (
     cross_entropy,
-    find_device,
     learning_rate,
     make_optimizer,
     reduced_precision,
@@ -108,7 +108,7 @@ class Trainer:
                 "nothing would end this training", hint="set max_steps, max_minutes, or patience with a dev text"
             )
         self._processes = processes or Processes()
-        self._device = find_device(local_device(options.device))
+        self._device = find_device(local_device(options.device), hint='train with device = "cpu"')
         self._model = model.to(self._device)
         self._examples = examples
         self._directory = directory

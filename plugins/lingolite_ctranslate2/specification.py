@@ -54,7 +54,7 @@ def _encoder(weights: Weights, config: ModelConfig) -> Any:
         _set_self_attention(layer.self_attention, weights, parts.self_attention)
         _set_norm(layer.ffn, weights, parts.feed_forward_norm)
         _set_feed_forward(layer.ffn, weights, parts.feed_forward)
-    _set_norm(spec, weights, names.final_norm)
+    _set_norm(spec, weights, names.output_norm)
     return spec
 
 
@@ -70,7 +70,7 @@ def _decoder(weights: Weights, config: ModelConfig) -> Any:
         _set_cross_attention(layer.attention, weights, parts.cross_attention)
         _set_norm(layer.ffn, weights, parts.feed_forward_norm)
         _set_feed_forward(layer.ffn, weights, parts.feed_forward)
-    _set_norm(spec, weights, names.final_norm)
+    _set_norm(spec, weights, names.output_norm)
     return spec
 
 

@@ -18,7 +18,7 @@ def lingolite_quantizers() -> Iterable[QuantizerSpec]:
     """The quantizers `dynamic-int8`, `fp16`, `bf16`, `int4`, `mixed` and `qat-int8`."""
     yield QuantizerSpec(
         name="dynamic-int8",
-        summary="int8 weights, one scale a row; activations are quantized as they come",
+        summary="int8 weights, one scale per row; activations are quantized dynamically, by row",
         factory="lingolite_quantizers.dynamic_int8:DynamicInt8",
         accepts=frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16}),
         produces=BUNDLE_INT8,

@@ -11,7 +11,7 @@ from lingolite_cli.training.options import Positive, TrainingOptions
 
 Precision: TypeAlias = Literal["int4", "int8", "fp16", "fp32"]
 PRECISIONS = ("int4", "int8", "fp16", "fp32")
-"""Those that `mixed` gives matrices, from the smallest."""
+"""Precisions that `mixed` supports, from the smallest."""
 
 
 class GroupOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

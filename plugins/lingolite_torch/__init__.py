@@ -66,7 +66,7 @@ def lingolite_quantizers() -> Iterable[QuantizerSpec]:
     )
     yield QuantizerSpec(
         name="gptq-int4",
-        summary="4-bit weights that make up for one another on a calibration text; computed with in float32",
+        summary="GPTQ: 4-bit rounding with error compensation on a calibration text; computed with in float32",
         factory="lingolite_torch.gptq_int4:GptqInt4",
         options=GptqInt4Options,
         accepts=frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16}),

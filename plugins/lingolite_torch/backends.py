@@ -24,8 +24,8 @@ from lingolite_cli.artifact import (
 )
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import LayerCache, load_model
+from lingolite_cli.model.device import find_device
 from lingolite_cli.model.int8 import is_int_mm_exact
-from lingolite_torch.device import find_device
 from lingolite_torch.options import TorchOptions
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class _TorchBackend:
             )
         self.warnings: list[str] = []
         self._start = artifact.manifest.tokenizer_description.ids.start
-        self._device = find_device(options.device)
+        self._device = find_device(options.device, hint="pass --device cpu, or install a PyTorch built for the device")
         torch.set_num_threads(threads)
         self._model = load_model(artifact).to(self._device)
         self._model.tie_weights()

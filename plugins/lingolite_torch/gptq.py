@@ -1,7 +1,7 @@
-"""4-bit integers that make up for one another: GPTQ (Frantar et al. 2023, arXiv:2210.17323).
+"""GPTQ: 4-bit rounding with error compensation (Frantar et al. 2023, arXiv:2210.17323).
 
-Columns are rounded one after the other, and those still to come make up for what each rounding cost, as far as their
-inputs vary together. Owns no file and imports numpy only; the inputs are seen by `lingolite_cli.model`.
+Columns are rounded one after the other. The error of each is compensated by the columns that are still to be rounded,
+as far as their inputs vary together. Owns no file and imports numpy only; the inputs are seen by `lingolite_cli.model`.
 """
 
 from __future__ import annotations

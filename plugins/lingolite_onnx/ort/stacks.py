@@ -109,7 +109,7 @@ class _Encoder:
                 normed = layers.norm(x, layer.self_attention_norm)
                 x = self._self_attention(normed, layer.self_attention, lengths, residual=x)
                 x = layers.feed_forward_plus(layers.norm(x, layer.feed_forward_norm), layer.feed_forward, x)
-        self._source(layers.norm(x, names.final_norm))
+        self._source(layers.norm(x, names.output_norm))
 
     def _lengths(self) -> Lengths:
         """A row of nothing but padding counts as one token, for the attention operator knows no empty rows."""
@@ -172,7 +172,7 @@ class _Decoder:
                 normed = layers.norm(x, layer.cross_attention_norm)
                 x = self._cross_attention(normed, layer.cross_attention, index=index, residual=x)
                 x = layers.feed_forward_plus(layers.norm(x, layer.feed_forward_norm), layer.feed_forward, x)
-        self._predict(layers.norm(x, names.final_norm))
+        self._predict(layers.norm(x, names.output_norm))
 
     def _predict(self, normed: str) -> None:
         self._choose(self._graph, self._layers.projection(normed, output=LOGITS))

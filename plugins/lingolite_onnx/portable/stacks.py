@@ -55,7 +55,7 @@ class _Encoder:
                 x = graph.op("Add", x, self._self_attention(normed, layer.self_attention, rotation, mask))
                 normed = layers.norm(x, layer.feed_forward_norm)
                 x = graph.op("Add", x, layers.feed_forward(normed, layer.feed_forward))
-        self._cross_attention(layers.norm(x, names.final_norm))
+        self._cross_attention(layers.norm(x, names.output_norm))
 
     def _rotation(self) -> Rotation:
         """Tables [S, 1, D] of positions 0 to S - 1."""
@@ -130,7 +130,7 @@ class _Decoder:
                 x = graph.op("Add", x, self._cross_attention(normed, layer.cross_attention, mask, index=index))
                 normed = layers.norm(x, layer.feed_forward_norm)
                 x = graph.op("Add", x, layers.feed_forward(normed, layer.feed_forward))
-        layers.projection(layers.norm(x, names.final_norm))
+        layers.projection(layers.norm(x, names.output_norm))
 
     def _rotation(self) -> Rotation:
         """Tables [1, 1, D] of position P, the length of the past."""

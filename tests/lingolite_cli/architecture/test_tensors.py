@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -120,3 +123,37 @@ def test_matrices_over_the_vocabulary(config: ModelConfig, expected: tuple[str, 
 def test_layers_are_counted_by_stack() -> None:
     keys = tensor_shapes(_UNTIED)
     assert (count_layers(keys, "encoder"), count_layers(keys, "decoder")) == (3, 2)
+
+
+_SPELLING = re.compile(
+    r"q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj|self_attn|cross_attn|lm_head|final_norm"
+    r"|(encoder|decoder)\.(layers|embedding)|embedding\.weight|\bnorm[123]\b"
+)
+_MAY_SPELL = {
+    "lingolite_cli/architecture/tensors.py",
+    "lingolite_cli/architecture/reference.py",  # independent on purpose
+    "lingolite_cli/model/attention.py",  # these three are the modules whose attributes the names are
+    "lingolite_cli/model/layers.py",
+    "lingolite_cli/model/transformer.py",
+}
+
+
+def _spelled(tree: ast.Module) -> list[str]:
+    """Strings and attributes of a module that look like names of parameters; docstrings may give examples."""
+    statements = (node.value for node in ast.walk(tree) if isinstance(node, ast.Expr))
+    docstrings = {id(value) for value in statements if isinstance(value, ast.Constant)}
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            found.append(node.value)
+        elif isinstance(node, ast.Attribute):
+            found.append(node.attr)
+    return [text for text in found if _SPELLING.search(text)]
+
+
+def test_parameter_names_are_spelled_in_few_files() -> None:
+    root = Path(__file__).parents[3]
+    files = [path for folder in ("lingolite_cli", "plugins") for path in (root / folder).rglob("*.py")]
+    assert len(files) > 100
+    spelling = {path.relative_to(root).as_posix() for path in files if _spelled(ast.parse(path.read_text()))}
+    assert spelling == _MAY_SPELL, "take names from lingolite_cli.architecture.tensors"

@@ -11,8 +11,9 @@ import torch
 from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import MobileTranslationModel, read_checkpoint
+from lingolite_cli.model.device import find_device
 from lingolite_cli.model.parameters import model_from_tensors
-from lingolite_cli.training.optimization import cross_entropy, find_device, learning_rate, make_optimizer
+from lingolite_cli.training.optimization import cross_entropy, learning_rate, make_optimizer
 from lingolite_cli.training.options import TrainingOptions
 
 
@@ -61,7 +62,7 @@ def test_matrices_decay_and_norms_and_embeddings_do_not(model: MobileTranslation
 
 def test_unknown_device_is_refused() -> None:
     with pytest.raises(LingoLiteError, match="unknown device `gpu`"):
-        find_device("gpu")
+        find_device("gpu", hint="choose another")
 
 
 # The network once more, in float64 and from the papers alone, to hold loss and gradients to.
