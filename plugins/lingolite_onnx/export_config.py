@@ -157,7 +157,7 @@ def _files(directory: Path, graph_files: dict[str, str]) -> dict[str, str]:
     known = {
         **graph_files,
         "weights.bin": "weights of all graphs; keep it beside them under this name",
-        SHORTLIST_NAME: "vocabulary shortlist: which words a source can need",
+        SHORTLIST_NAME: "vocabulary shortlist: which words a source can need",  # bytes of every export, see arithmetic
         "weights_optimized.bin": "more constants of the optimized graphs; keep it beside them",
     }
     present = {name: meaning for name, meaning in known.items() if (directory / name).is_file()}

@@ -1,7 +1,7 @@
 """The exporter `onnx`: graphs over one file of weights, checked before they are handed over.
 
 Owns the order of work, which is the same for every profile of `lingolite_onnx.profiles`. The portable profile makes
-graphs of standard operators (int4 bundles need two of ONNX Runtime's own besides), the ORT profile graphs of the
+graphs of standard operators (and, for int4 bundles, two of ONNX Runtime's own), the ORT profile graphs of the
 fastest operators that ONNX Runtime has.
 """
 

@@ -24,7 +24,10 @@ RUNTIME_DOMAIN = "com.microsoft"
 """The domain of operators that only ONNX Runtime has."""
 
 EXTERNAL_FROM_BYTES = 1024
+"""Smaller initializers stay in the graph: shapes and scalars, which shape inference and fusions must see."""
+
 _ALIGNMENT = 64
+"""Bytes. Runtimes map the file and multiply where it lies, and 64 is a cache line and the widest vector."""
 
 
 class WeightFile:
@@ -44,6 +47,7 @@ class WeightFile:
         """An initializer that refers to the bytes of `array` in this file."""
         data = np.ascontiguousarray(array).tobytes()
         digest = hashlib.sha256(data).hexdigest()
+        # By content and not by name: encoder, decoders and the embedding share bytes under different names and shapes.
         if digest not in self._offsets:
             self._offsets[digest] = self._append(data)
         return external_tensor(name, array, location=self._path.name, offset=self._offsets[digest], length=len(data))
@@ -140,7 +144,7 @@ class GraphBuilder:
         return helper.make_model(
             graph,
             opset_imports=opsets,
-            ir_version=helper.find_min_ir_version_for([opset]),
+            ir_version=helper.find_min_ir_version_for([opset]),  # the newest one shuts out older runtimes
             producer_name="lingolite",
             producer_version=__version__,
         )

@@ -1,4 +1,4 @@
-"""What every profile's runner does, whatever its graphs are: the backend knows no more of them than this."""
+"""The protocol of runners, which is all that the backend knows of a profile, and the refusals that they share."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Do graphs compute the model? What they gave on a sample, compared with the independent reference.
 
-Owns the tolerances and the verdict, for every profile. Running the graphs is the business of the profile's check.
+Owns the tolerances and the verdict, for every profile. Each profile's check runs its graphs.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def compare_with_reference(
 def _difference_hint(weights: Weights) -> str:
     probe = int8_is_exact(1)
     if weights.has_int8 and not probe.is_mended:
-        return f"{probe.warning}. To export here all the same, set test = false"
-    return "report this with the model's configuration; set test = false to write the graphs all the same"
+        return f"{probe.warning}. To export here anyway, set test = false"
+    return "report this with the model's configuration; set test = false to write the graphs anyway"
 
 
 def _two_digits(value: float) -> float:

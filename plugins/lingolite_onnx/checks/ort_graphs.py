@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from lingolite_onnx.profiles import GraphSettings
 
 _KERNEL_TOLERANCE = 1e-2
-"""As `TOLERANCE`, for `MatMulNBits`, which rounds where nobody can look: one activation may be a level away from what
-the replay thinks."""
+"""As `TOLERANCE`, for `MatMulNBits`, which rounds inside its kernel, where it cannot be recorded: an activation may be
+one level away from what the replay assumes."""
 _KERNEL_ROUNDING_TOLERANCE = 0.6
 _GROUP_ROUNDING_TOLERANCE = 1.0
 """By groups there are more roundings, and levels are finer where a group has no large activation."""

@@ -1,9 +1,9 @@
 """What graphs are checked on, what is recorded of them, and how a recording is replayed to the reference.
 
-Two right computations of an int8 model need not agree: another order of float sums may move an activation by one of
-255 levels, and later layers make more of it. Owns the way around that: record the graphs' own integers, hold each
-to its quotient, and let the reference go on from them. Then logits must agree as closely as in float. Which tensors of
-a graph are recorded is in the module of its profile.
+Two correct computations of an int8 model can differ: another order of float sums can move an activation by one of 255
+levels, and later layers amplify that. So the graphs' own integers are recorded, each is compared with the quotient that
+it was rounded from, and the reference continues from them. Logits must then agree as closely as in float. Which tensors
+of a graph are recorded is decided by the module of its profile.
 """
 
 from __future__ import annotations

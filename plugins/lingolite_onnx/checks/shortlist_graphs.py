@@ -102,7 +102,7 @@ def _compare(weights: Weights, check: GraphCheck, found: FloatArray, expected: F
         raise LingoLiteError(
             f"the {check.graph} graphs do not compute the model: a logit is off by {difference:.3g}, where "
             f"{tolerance:g} of the largest logit, {largest:.3g}, is allowed",
-            hint="report this with the model's configuration; set test = false to write the graphs all the same",
+            hint="report this with the model's configuration; set test = false to write the graphs anyway",
             exit_code=ExitCode.PLUGIN,
         )
     return msgspec.structs.replace(

@@ -1,7 +1,7 @@
 """A decoder bound to the memory of a batch: each step writes into the same arrays, and nothing is copied.
 
-Owns what is bound to which input and output. Which row lies where is the business of `lingolite_onnx.ort.buffers`,
-and when a batch is bound again that of `lingolite_onnx.ort.runner`. R rows, k best tokens.
+Owns what is bound to which input and output. `lingolite_onnx.ort.buffers` decides which row lies where, and
+`lingolite_onnx.ort.runner` when a batch is bound again. R rows, k best tokens.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from lingolite_cli.arrays import IntArray
 
 FIRST_CAPACITY = 32
-"""Target tokens that buffers have room for at first; they double when they are full."""
+"""Target tokens that buffers have room for at first. They double when they are full, so that all copies together move
+fewer keys than the last buffers hold, and memory follows the longest target and not `max_seq_len`."""
 
 
 class Buffers(msgspec.Struct):

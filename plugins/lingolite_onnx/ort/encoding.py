@@ -79,7 +79,7 @@ class SourceEncoder:
             name: np.zeros([sizes.get(size, size) for size in shape], np.float32)
             for name, shape in self._shapes.items()
         }
-        arrays["source_bias"].fill(-np.inf)
+        arrays["source_bias"].fill(-np.inf)  # beyond a chunk's length all is padding
         return arrays
 
 

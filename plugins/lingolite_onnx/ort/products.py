@@ -56,7 +56,7 @@ class Products(ABC):
         return self._added(self.graph.op("MatMul", x, self.as_float32(stored, matrix), name=output), plus)
 
     def by_rows(self, x: str, matrix: Matrix, *, name: str, output: str | None = None) -> str:
-        """The same with a float matrix that stays [out, in], because its rows are looked up, too."""
+        """The same with a float matrix that stays [out, in], because its rows are looked up as well."""
         stored = self.as_float32(self.graph.constant(matrix.values, name), matrix)
         return self.graph.op("FusedMatMul", x, stored, name=output, domain=RUNTIME_DOMAIN, transB=1)
 
@@ -72,6 +72,7 @@ class Products(ABC):
         return self.product(self._activate(gated, scaled), parts.down, name=names[2], plus=plus)
 
     def _activate(self, gate: str, up: str) -> str:
+        # QuickGelu with alpha = 1 is x * sigmoid(x), SiLU, in one pass.
         return self.graph.op("Mul", self.graph.op("QuickGelu", gate, domain=RUNTIME_DOMAIN, alpha=1.0), up)
 
     def as_float32(self, stored: str, matrix: Matrix) -> str:
@@ -110,7 +111,8 @@ class Products(ABC):
 
 
 class FewRows(Products):
-    """For a handful of rows: the weights are read once, as they lie on disk."""
+    """For a handful of rows, where the time of a product is that of reading its weights: one byte each, once, as they
+    lie on disk."""
 
     def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None, plus: str | None) -> str:
         graph = self.graph

@@ -51,7 +51,7 @@ MANY_ROWS, MANY_WIDE_ROWS = 6, 12
 6 rows with a d_model of 256, and at about 12 with one of 512, where a row of activations has several scales."""
 
 WIDE = 256
-"""The largest d_model with one scale a row, for `MatMulNBits` rounds 256 activations together at most."""
+"""The largest d_model with one scale a row, because `MatMulNBits` rounds at most 256 activations together."""
 
 
 class OrtState(msgspec.Struct):
@@ -71,10 +71,10 @@ class OrtState(msgspec.Struct):
 class OrtRunner:
     """The encoder, and one or two decoders over the same weights.
 
-    A decoder is opened when a batch first has as many rows as it is for. To open the one for many rows needs several
-    times the memory that it has afterwards, for ONNX Runtime transposes its matrices. So the order of sessions decides
-    the peak: a large batch opens that decoder before it is encoded, while there are no activations, and the other
-    decoder is closed first, to be opened again by the next few rows. Both stay open then.
+    A decoder is opened when a batch first has as many rows as it is for. Opening the one for many rows needs several
+    times the memory that it has afterwards, because ONNX Runtime transposes its matrices. So the order of sessions
+    decides the peak of memory. A large batch opens that decoder before it is encoded, while there are no activations,
+    and closes the other decoder first; the next batch of few rows opens that again, and then both stay open.
 
     Args:
         directory: where the graphs and their weights are.
@@ -109,7 +109,9 @@ class OrtRunner:
         self._past_names = tuple(
             f"past_{kind}_{layer}" for layer in range(config.n_decoder_layers) for kind in ("key", "value")
         )
-        self._logits = np.empty(0, np.float32)
+        self._logits = np.empty(
+            0, np.float32
+        )  # of all batches: V floats a row, which nobody reads when k are asked for
 
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> OrtState:
         """A state before the first target token; see `lingolite_cli.plugins.interfaces.Backend.encode`.
@@ -124,6 +126,7 @@ class OrtRunner:
             self._session(self._decoders[True])  # before the encoder's activations are there, see the class
         source = self._encoder.encode(source_ids, source_mask)
         config, capacity = self._config, min(FIRST_CAPACITY, self.max_seq_len)
+        # Not zeroed: attention reads up to the length of a row, and never what lies beyond.
         past = np.empty((len(self._past_names), rows, config.n_kv_heads, capacity, config.head_dim), np.float32)
         candidates = self._choose(source_ids, source_mask, source)
         return OrtState(Buffers(np.arange(rows), np.arange(rows), source, past), candidates=candidates)
@@ -141,6 +144,7 @@ class OrtRunner:
         """The same, but ids [B, k] and log-probabilities [B, k] of the best tokens; fewer columns when V < k."""
         candidates = state.candidates
         step = self._advance(state, tokens, min(k, candidates.count if candidates else self._config.vocab_size))
+        # Copies: the next step writes into the same memory, and a host may keep what it was given.
         ids, log_probabilities = step.output("top_ids").copy(), step.output("top_log_probabilities").copy()
         return (ids, log_probabilities) if candidates is None else candidates.top_k(ids, log_probabilities, k)
 
@@ -188,7 +192,7 @@ class OrtRunner:
             buffers.grow(self.max_seq_len)
             state.step = None
         step = state.step
-        # Another batch may have made more room for logits since: then this one's are written where nobody looks.
+        # Another batch may have replaced the array of logits by a larger one since this one was bound.
         if step is None or step.num_best != k or step.outputs["logits"].base is not self._logits:
             step = state.step = self._bind(state, k)
         if buffers.num_rows:

@@ -92,7 +92,10 @@ def _shortlist_decoder(weights: Weights, products: Products, num_positions: int,
 
 
 class _Encoder:
-    """Nodes of the encoder. Hidden states are [B·S, d_model], so that activations are rounded token by token."""
+    """Nodes of the encoder. Hidden states are [B·S, d_model], so that activations are rounded token by token.
+
+    Its products are those for many rows, with matrices of its own that no decoder shares: source tokens are never few.
+    """
 
     def __init__(self, layers: OrtLayers) -> None:
         self._layers = layers
@@ -112,7 +115,7 @@ class _Encoder:
         self._source(layers.norm(x, names.output_norm))
 
     def _lengths(self) -> Lengths:
-        """A row of nothing but padding counts as one token, for the attention operator knows no empty rows."""
+        """A row of nothing but padding counts as one token, because GroupQueryAttention has no empty rows."""
         graph = self._graph
         counted = graph.op("Cast", "source_mask", to=TensorProto.INT32)
         tokens = graph.op("ReduceSum", counted, graph.integers(-1), keepdims=0)

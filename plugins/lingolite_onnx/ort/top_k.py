@@ -27,10 +27,10 @@ def add_top_k(graph: GraphBuilder, logits: str) -> None:
 def add_top_k_by_blocks(graph: GraphBuilder, logits: str, *, vocab_size: int) -> None:
     """The same, several times as fast for many rows.
 
-    The k best are within the k blocks whose largest logits are largest, for each block before one of these holds a
-    logit that comes before any in the later ones; on a tie that is the block of smaller ids. So `TopK`, which is slow,
-    sees block maxima and k blocks instead of all logits. Blocks are gathered in the order of their ids, so that ties
-    still go to the smaller one.
+    `TopK` is slow, and this keeps most logits from it. The k best are within the k blocks whose largest logits are
+    largest: each block before one of these holds a logit that comes before any in the later ones, and on a tie that is
+    the block of smaller ids. So `TopK` sees block maxima and k blocks instead of all logits. Blocks are gathered in the
+    order of their ids, so that ties still go to the smaller one.
     """
     size = next(
         (size for size in _BLOCK_SIZES if vocab_size % size == 0 and vocab_size // size >= _FEWEST_BLOCKS), None

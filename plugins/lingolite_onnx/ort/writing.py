@@ -68,12 +68,12 @@ def _require_exportable(weights: Weights) -> None:
     config = weights.config
     if weights.activations == "calibrated":
         raise LingoLiteError(
-            "the ORT profile cannot carry calibrated activation ranges: its kernels round as they go",
+            "the ORT profile cannot carry calibrated activation ranges: its kernels quantize activations dynamically",
             hint='quantize with the method `dynamic-int8`, or export with profile = "portable"',
         )
     if config.head_dim % _HEAD_DIM_MULTIPLE:
         raise LingoLiteError(
             f"the ORT profile cannot carry heads of {config.head_dim} dimensions: ONNX Runtime's "
-            f"GroupQueryAttention wants a multiple of {_HEAD_DIM_MULTIPLE}",
+            f"GroupQueryAttention requires a multiple of {_HEAD_DIM_MULTIPLE}",
             hint='export with profile = "portable"',
         )

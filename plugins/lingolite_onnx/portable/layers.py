@@ -48,6 +48,7 @@ class PortableLayers:
         self.graph = graph
         self.weights = weights
         self.names: LayerNames = layer_names(weights.config)
+        # Only rounding to integers turns a last bit into a different token, so float graphs stay in float32.
         self._is_exact = is_exact and weights.has_int8
         self._products = PortableProducts(graph)
 

@@ -137,7 +137,7 @@ class PortableProducts:
         return graph.op("Gemm", x, rows, transB=1, name=output)
 
     def _groups(self, matrix: GroupedMatrix, name: str) -> list[str]:
-        """Scales, and zero points where there are some; without them ONNX Runtime takes the middle, too."""
+        """Scales, and zero points if the matrix has some. Without them ONNX Runtime takes the middle, as we do."""
         parts = [self._graph.constant(matrix.scale, f"{name}.scale")]
         if matrix.zero_point is not None:
             parts.append(self._graph.constant(matrix.zero_point, f"{name}.zero_point"))

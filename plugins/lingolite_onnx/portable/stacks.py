@@ -79,6 +79,7 @@ class _Encoder:
         turned = layers.rotate(turning, rotation)
         query, key = layers.split_heads(turned, (heads, kv_heads), axis=2)
         query = graph.op("Transpose", query, perm=[0, 2, 1, 3])
+        # Heads of a group are neighbours, so [B, H, S, D] is [B, K, G·S, D] without moving anything. 0 keeps a size.
         grouped = graph.op("Reshape", query, graph.integers(0, kv_heads, -1, width))
         transposed_key = graph.op("Transpose", key, perm=[0, 2, 3, 1])
         value = graph.op("Transpose", value, perm=[0, 2, 1, 3])
@@ -146,6 +147,7 @@ class _Decoder:
         fused = graph.op("Reshape", fused, graph.integers(-1, heads + 2 * kv_heads, width))
         turning, value = layers.split_heads(fused, (heads + kv_heads, kv_heads), axis=1)
         query, key = layers.split_heads(layers.rotate(turning, rotation), (heads, kv_heads), axis=1)
+        # Keys are cached as [B, K, D, P], transposed, so that no step transposes the whole past.
         key = graph.op("Unsqueeze", key, graph.integers(3))
         value = graph.op("Unsqueeze", value, graph.integers(2))
         key = graph.op("Concat", f"past_key_{index}", key, axis=3, name=f"present_key_{index}")

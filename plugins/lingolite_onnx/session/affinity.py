@@ -1,7 +1,7 @@
 """Which processor each thread runs on.
 
-Owns the check of users' wishes and how they reach ONNX Runtime, which pins the threads of its pool, and the thread that
-calls it, which it leaves alone.
+Owns the check of the option `cores`, the setting by which ONNX Runtime pins the threads of its pool, and pinning the
+calling thread, which ONNX Runtime does not do.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from lingolite_cli.errors import LingoLiteError
 
 
 def check_cores(cores: Sequence[int], *, threads: int) -> None:
-    """Refuse what cannot be done: no pinning on this system, or not one free processor for each thread.
+    """Refuse processors that threads cannot be pinned to.
 
     Raises:
-        LingoLiteError: with what was asked for and what there is.
+        LingoLiteError: this system cannot pin threads, or `cores` does not name one allowed processor per thread.
     """
     if sys.platform != "linux":
         raise LingoLiteError(f"threads cannot be pinned to processors on {sys.platform}", hint="leave out cores")

@@ -1,8 +1,8 @@
 """The memory of a process in huge pages, on Linux.
 
 A step reads all weights of a decoder. In pages of 4 KiB the processor looks up an address every 4 KiB, and its
-prefetchers stop there; in pages of 2 MiB neither happens. Many systems (`madvise` in
-`/sys/kernel/mm/transparent_hugepage/enabled`) give huge pages only to who asks, and no allocator of ONNX Runtime does.
+prefetchers stop there; in pages of 2 MiB neither happens. Many systems give huge pages
+only on request (`madvise` in `/sys/kernel/mm/transparent_hugepage/enabled`), and ONNX Runtime's allocators do not ask.
 
 Owns which memory is moved, and when that pays. Where the system has no such call, nothing happens.
 """
@@ -61,7 +61,7 @@ def move_to_huge_pages(without: Sequence[Range] = ()) -> int:
     """Move the private memory of this process that is in use to huge pages.
 
     The kernel copies: addresses and contents stay the same. Files and what is shared with another process stay where
-    they are. Where the system has run out of huge pages, the rest stays, too.
+    they are. When the system runs out of huge pages, the rest stays as well.
 
     Args:
         without: addresses that are left alone, in ascending order.
@@ -84,7 +84,7 @@ def move_to_huge_pages(without: Sequence[Range] = ()) -> int:
 
 
 def _is_possible() -> bool:
-    """Whether this system has huge pages that nobody has turned off, and the process may look at its own memory."""
+    """Whether huge pages exist and are not disabled on this system, and the process may read its own page map."""
     if sys.platform != "linux":
         return False
     enabled = _SETTINGS / "enabled"
@@ -124,7 +124,7 @@ def _left(piece: Range, without: Sequence[Range]) -> Iterator[Range]:
 
 
 def _private_memory() -> Iterator[Range]:
-    """Writable private memory that is no file's."""
+    """Writable private memory that is not mapped from a file."""
     for line in (_PROCESS / "maps").read_text(encoding="utf-8", errors="replace").splitlines():
         addresses, permissions, _, _, _, *name = line.split(maxsplit=5)
         if permissions == "rw-p" and name in ([], ["[heap]"]):

@@ -2,10 +2,10 @@
 
 On x86 without VNNI, ONNX Runtime multiplies uint8 by int8 with an instruction that adds pairs of products in 16
 bits and saturates (onnxruntime#14642): 255 · 127 · 2 does not fit. An int8 graph is then right on phones and wrong
-here, in silence. Owns a probe that finds out by computing.
+here, without an error. Owns a probe that finds out by computing.
 
-ONNX Runtime's session option `session.x64quantprecision` mends that: weights become uint8, whose kernel is exact. It
-does so on CPUs with VNNI too, where it only costs time, so it is set where the probe sees a need.
+ONNX Runtime's session option `session.x64quantprecision` avoids that: weights become uint8, whose kernel is exact and
+slower. CPUs with VNNI do not need it, so it is set only where the probe finds an error.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from lingolite_onnx.session.sessions import open_session
 
 _INNER, _COLUMNS = 256, 64
 _ROWS = (1, 48)
+"""One row and many, which need not run the same kernel."""
+
 _ZERO_POINT = 128
 _EXACT = {"session.x64quantprecision": "1"}
 
@@ -59,7 +61,7 @@ class ProbeResult(msgspec.Struct, frozen=True, kw_only=True):
         if self.is_mended:
             return (
                 f"{reason}int8 graphs are run with session.x64quantprecision = 1 here: exact, and slower than on a CPU "
-                "that has the instructions. An app must set it on such CPUs, too"
+                "that has the instructions. An app must also set it on such CPUs"
             )
         return (
             f"{reason}Translations and scores of int8 graphs are wrong here, though "
@@ -102,6 +104,7 @@ def _error(threads: int, entries: Mapping[str, str]) -> tuple[int, int]:
 def _extreme_weights() -> Array:
     """[_INNER, _COLUMNS] int8: columns of 127, of -127, of both in turn, and random ones."""
     weights = np.random.default_rng(0).integers(-127, 128, (_INNER, _COLUMNS)).astype(np.int8)
+    # 255 · 127 twice is 64,770, and a signed 16-bit integer ends at 32,767: each of these columns overflows.
     weights[:, 0], weights[:, 1] = 127, -127
     weights[0::2, 2], weights[1::2, 2] = 127, -127
     return weights

@@ -1,4 +1,7 @@
-"""ONNX Runtime sessions, opened in one way everywhere: providers, threads, logging."""
+"""ONNX Runtime sessions, opened in one way everywhere: providers, threads, logging.
+
+Owns the options of a session that do not depend on its graph. What a CPU needs for int8 graphs comes in as `entries`.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,7 @@ def open_session(
         threads: threads inside an operator.
         provider: see `execution_providers`.
         weights_directory: where the weights of a serialized model are, if it has any.
-        entries: further settings of the session, in ONNX Runtime's words.
+        entries: further session configuration entries of ONNX Runtime.
 
     Raises:
         LingoLiteError: onnxruntime refuses the model or lacks the provider.
@@ -92,9 +95,9 @@ def open_session(
 
 
 def _trim_heap() -> None:
-    """Give back what onnxruntime freed while it loaded a graph: glibc keeps it, as much as all weights weigh.
+    """Return to the system what onnxruntime freed while it loaded a graph: glibc keeps it, as much as all weights.
 
-    Does nothing where the C library has no `malloc_trim`.
+    No effect where the C library has no `malloc_trim`.
     """
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
