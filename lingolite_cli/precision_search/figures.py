@@ -13,7 +13,7 @@ class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Sensitivity(_Struct, frozen=True, kw_only=True):
-    """What it costs to give one unit alone a lower precision, and what it saves.
+    """The loss and the saving of one unit in a lower precision, all others lossless.
 
     Attributes:
         unit: name of the unit: a layer, a block or a matrix.

@@ -48,7 +48,7 @@ class Space(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
     def _worth_from(self, mix: Mix) -> Callable[[Mix], tuple[float, int]]:
-        """Loss that a larger mix takes back a byte; of two that are alike, fewer bytes are worth more."""
+        """Loss regained per byte of a larger mix; at equal worth, fewer bytes come first."""
         loss, size = self._loss(mix), self.size(mix)
 
         def worth(other: Mix) -> tuple[float, int]:
@@ -58,7 +58,7 @@ class Space(msgspec.Struct, frozen=True, kw_only=True):
         return worth
 
     def _loss(self, mix: Mix) -> float:
-        """The sum over units. A higher precision counts as no worse than a lower one: what says otherwise is noise."""
+        """The sum over units. A higher precision counts as no worse than a lower one; the opposite is noise."""
         levels = self._levels(mix)
         return sum(max(0.0, min(row[: level + 1])) for row, level in zip(self.losses, levels, strict=True))
 
@@ -72,7 +72,7 @@ class Space(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_smallest(space: Space, fits: Callable[[Mix], bool], *, max_trials: int) -> Mix:
-    """The smallest mix that was found to fit, on the way of upgrades.
+    """The smallest mix on the path of upgrades that was found to meet the budget.
 
     Bisects that way from the smallest uniform mix, known not to fit, to the largest, known to fit. Mixes beside the way
     are not tried: with every further one that is measured on the same text, the one that comes out best owes more to

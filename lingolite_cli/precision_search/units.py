@@ -79,7 +79,7 @@ def _order(name: str) -> tuple[bool, bool, list[tuple[int, str]]]:
 
 
 def assignment(units: Iterable[Unit], mix: Mix) -> Assignment:
-    """`mix` with as few patterns as there can be: the default is the precision of most units."""
+    """`mix` with the fewest patterns: the default is the precision of most units."""
     pairs = list(zip(units, mix, strict=True))
     default = Counter(mix).most_common(1)[0][0]
     return Assignment(default, {unit.pattern: precision for unit, precision in pairs if precision != default})

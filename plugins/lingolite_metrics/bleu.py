@@ -42,7 +42,7 @@ class Bleu(CorpusMetric):
         return {**precisions, "bp": float(result.bp), "sys_len": result.sys_len, "ref_len": result.ref_len}
 
     def from_statistics(self, totals: StatisticsArray) -> StatisticsArray:
-        """[M] scores from [M, 10] sums, as `sacrebleu.metrics.BLEU.compute_bleu` has it for one."""
+        """[M] scores from [M, 10] sums, as `sacrebleu.metrics.BLEU.compute_bleu` computes one."""
         precisions = self._precisions(totals[:, 2 : 2 + MAX_ORDER], totals[:, 2 + MAX_ORDER :])
         with np.errstate(divide="ignore"):  # a precision of 0 makes the score 0: exp(-inf)
             scores = _brevity_penalty(totals[:, 0], totals[:, 1]) * np.exp(np.log(precisions).mean(axis=1))

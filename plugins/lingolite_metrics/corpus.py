@@ -1,4 +1,4 @@
-"""What every metric refuses to score."""
+"""Checks of the input that all metrics share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lingolite_cli.errors import LingoLiteError
 
 
 def check_corpus(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-    """Refuse a corpus of nothing, and streams of different lengths.
+    """Refuse an empty corpus, and streams of different lengths.
 
     Args:
         hypotheses: N sentences.

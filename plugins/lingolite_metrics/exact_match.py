@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ExactMatch:
-    """The metric `exact-match`: per cent of hypotheses that are one of their references, white space at the ends aside.
+    """The metric `exact-match`: per cent of hypotheses that equal a reference, ignoring white space at the ends.
 
     A sentence's statistics are [1 if it is, 1].
     """

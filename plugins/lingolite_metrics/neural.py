@@ -1,4 +1,4 @@
-"""COMET (Rei et al. 2020, "COMET: A Neural Framework for MT Evaluation"), by a checkpoint on this machine.
+"""COMET (Rei et al. 2020, "COMET: A Neural Framework for MT Evaluation"), from a local checkpoint.
 
 Owns how such a checkpoint is read: from local files alone, and without ever unpickling code. The network is that of the
 package unbabel-comet. N sentences, R reference streams.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lingolite_cli.arrays import StatisticsArray
 
 KIND = "regression_metric"
-"""COMET's name of the models that read source, translation and reference and give a score."""
+"""COMET's name for models that score a translation from its source and its reference."""
 
 
 class Comet:

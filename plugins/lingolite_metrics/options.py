@@ -1,4 +1,4 @@
-"""Options of the metrics, where they are sacreBLEU's in its own words and with its defaults."""
+"""Options of the metrics; those of sacreBLEU keep its names and defaults."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class CometOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError(f"no such directory: {self.encoder}")
 
     def files(self) -> list[Path]:
-        """What scores depend on; nothing of an encoder that transformers has in its cache."""
+        """The files that scores depend on, without an encoder in the cache of transformers."""
         path = Path(self.checkpoint)
         encoder = [] if self.encoder is None else [file for file in Path(self.encoder).rglob("*") if file.is_file()]
         return [path, path.absolute().parents[1] / "hparams.yaml", *encoder]

@@ -8,7 +8,7 @@ from lingolite_cli.plugins.specs import ReporterSpec
 
 @hookimpl
 def lingolite_reporters() -> list[ReporterSpec]:
-    """One page for people, one for pull requests, cases for CI, and the figures alone."""
+    """An HTML page, Markdown for pull requests, JUnit cases for CI, and figures as SVG files."""
     return [
         ReporterSpec(
             name="html",

@@ -50,7 +50,7 @@ class ReportSection(msgspec.Struct, frozen=True):
 
 
 class Fact(msgspec.Struct, frozen=True):
-    """A figure that a reader looks for first, and what it is measured by."""
+    """One of the first figures of a report, with a detail that puts it into proportion."""
 
     label: str
     value: str

@@ -1,4 +1,4 @@
-"""What the figures of a report have in common: the figure itself, rows with labels, and bars."""
+"""What the figures of a report share: the figure as a struct, labelled rows, and bars."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lingolite_cli.views.charts import SERIES, inline_svg
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """An inline SVG element, and what it shows in words. `name` is unlike that of any other figure of the run."""
+    """An inline SVG element, and what it shows in words. `name` is unique in the run."""
 
     name: str
     svg: str
@@ -27,13 +27,13 @@ def finish(drawing: Canvas, name: str, *, title: str, caption: str, tips: Mappin
 
 
 def label_rows(axes: Axes, labels: Sequence[str]) -> None:
-    """Names of the rows, the first on top."""
+    """Set the labels of the rows, the first on top."""
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.5, -0.5)
 
 
 def draw_bars(axes: Axes, labels: Sequence[str], values: Sequence[float], *, texts: Sequence[str]) -> None:
-    """A horizontal bar for each label, with its value behind it."""
+    """Draw a horizontal bar for each label, with its value beside it."""
     axes.barh(range(len(values)), values, height=0.55, color=SERIES[0])
     for row, (value, text) in enumerate(zip(values, texts, strict=True)):
         axes.annotate(text, (value, row), (4, 0), textcoords="offset points", va="center")

@@ -8,7 +8,7 @@ from lingolite_reports.tables import Column, Table
 
 
 def faults_table(result: VerifyResult) -> Table | None:
-    """Kinds of faults by system; those of which there are none are left out."""
+    """Counts of faults by kind and system, without kinds that neither system has."""
     columns = [
         Column("Fault"),
         Column(result.reference, "number"),

@@ -1,4 +1,4 @@
-"""The figures of a report on training, searches, quality and size; those on speed are drawn next door.
+"""The figures of a report on training, searches, quality and size; those on speed are in `speed_figures`.
 
 Owns what is drawn. How a drawing looks, and how it becomes an element of a page, is `lingolite_cli.views.charts`.
 """
@@ -26,13 +26,13 @@ from lingolite_reports.sentences import Pairing
 from lingolite_reports.speed_figures import speed_figures
 
 _MOST_PAIRS = 4
-"""Pairs of systems beyond which a table tells more than so many figures."""
+"""Pairs of systems; more would be too many figures, and the table is clearer."""
 
 _LEAST_SPAN = 2.0
 
 
 def draw(manifest: RunManifest, pairs: Sequence[Pairing] = ()) -> dict[Key, list[Figure]]:
-    """The figures of each section that has some; `pairs` as of `lingolite_reports.sections.compose`."""
+    """The figures of each section that has some; `pairs` as in `lingolite_reports.sections.compose`."""
     with style():
         found: dict[Key, list[Figure]] = {
             "budgets": draw_gauges(manifest),
@@ -62,7 +62,7 @@ def _sizes(manifest: RunManifest) -> list[Figure]:
 
 
 def _trade_off(manifest: RunManifest) -> list[Figure]:
-    """Score against size, with latencies where they were measured; of two sizes or more."""
+    """Score against size for two sizes or more, with latencies where they were measured."""
     systems = evaluations(manifest)
     metrics = [name for _, result in systems for name in result.metrics]
     if len({result.artifact.size_bytes for _, result in systems}) < 2 or not metrics:
@@ -96,7 +96,7 @@ def _trade_off(manifest: RunManifest) -> list[Figure]:
 
 
 def _widen(axes: Axes) -> None:
-    """Show at least two points of a score: less would make much of what is next to nothing."""
+    """Show at least two points of a score: a narrower axis would magnify differences that are noise."""
     low, high = axes.get_ylim()
     if high - low < _LEAST_SPAN:
         middle = (low + high) / 2
@@ -135,7 +135,7 @@ def _training_curves(manifest: RunManifest) -> list[Figure]:
 
 
 def _mixes(step: str, result: SearchResult) -> Figure:
-    """Score against size of all mixes that a search tried, with their intervals, the model as it was and the budget."""
+    """Score against size of all mixes that a search tried, with intervals, the original model and the budget."""
     drawing, axes = canvas(8)
     axes.grid(visible=True, axis="both")
     axes.margins(x=0.15, y=0.15)
@@ -180,7 +180,7 @@ def _quality(manifest: RunManifest) -> list[Figure]:
 
 
 def _by_length(pairs: Sequence[Pairing]) -> list[Figure]:
-    """What each length of source gains or loses, with its interval: a figure for each of a few pairs."""
+    """Difference by length of the source, with its interval: a figure for each pair, if there are few."""
     if len(pairs) > _MOST_PAIRS:
         return []
     figures = []

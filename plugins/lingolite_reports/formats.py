@@ -1,4 +1,4 @@
-"""Numbers as people read them. Every figure of a report is written by one of these."""
+"""How numbers are written in a report; every figure of a report uses one of these functions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def significant(value: float) -> str:
 
 
 def small(value: float) -> str:
-    """Three significant digits of what may be next to nothing: 0.0123, 4.2e−07."""
+    """Three significant digits of a number that may be very small: 0.0123, 4.2e−07."""
     return f"{value:.3g}".replace("-", MINUS)
 
 
@@ -35,7 +35,7 @@ def limit(value: float) -> str:
 
 
 def seen(value: float | None, against: float) -> str:
-    """What was seen against a limit, to four significant digits, or to all where four would read as the limit."""
+    """A figure beside its limit, to four significant digits, or to all where four would read as the limit."""
     if value is None:
         return NOTHING
     text = f"{value:.4g}"
@@ -59,7 +59,7 @@ def interval(low: float | None, high: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share in [0, 1] as per cent; only what is whole reads 100 %."""
+    """A share in [0, 1] as per cent; only 1 exactly reads 100 %."""
     if share is None:
         return NOTHING
     text = f"{100 * share:.1f}"

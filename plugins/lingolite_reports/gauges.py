@@ -1,4 +1,7 @@
-"""Budgets as gauges: where the limit stands, what was seen, and how sure that is."""
+"""Budgets as gauges: the limit, the figure and its interval.
+
+Which side of a limit is allowed comes from `lingolite_cli.budgets.table`.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ class _Reading(msgspec.Struct, frozen=True):
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Of the scale: a ceiling's from zero, a floor's about what matters, so that nothing stands on the edge."""
+        """Of the scale: from zero for an upper limit, around the marks for a lower one, with a margin."""
         least, most = min(self.marks), max(self.marks)
         if least > 0 and not self.is_floor:
             least = 0.0

@@ -1,4 +1,4 @@
-"""The reporter `html`: one page that needs nothing but itself."""
+"""The reporter `html`: one self-contained page."""
 
 from __future__ import annotations
 

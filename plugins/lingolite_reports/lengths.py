@@ -1,4 +1,4 @@
-"""Quality by the length of the source: where short or long sentences lose more than the others."""
+"""Quality by length of the source: shows where short or long sentences lose more than the others."""
 
 from __future__ import annotations
 

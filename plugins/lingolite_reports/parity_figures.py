@@ -1,4 +1,4 @@
-"""The figures on parity: differences of logits by position and by length, and where translations part."""
+"""The figures on parity: differences of logits by position and by length, and where translations diverge."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lingolite_reports.drawing import Figure, finish
 from lingolite_reports.parity_tables import parities
 
 _MOST_STEPS = 4
-"""Verifications beyond which tables tell more than so many figures."""
+"""Verifications; more would be too many figures, and the tables are clearer."""
 
 
 def parity_figures(manifest: RunManifest) -> list[Figure]:
@@ -40,7 +40,7 @@ def _differences(step: str, of: str, parity: Parity) -> list[Figure]:
 
 
 def _draw(name: str, buckets: Sequence[ParityBucket], *, of: str) -> Figure:
-    """The largest and the mean difference; what is zero cannot stand on a logarithmic axis and is left out."""
+    """The largest and the mean difference; zeros have no place on a logarithmic axis and are left out."""
     drawing, axes = canvas(5)
     axes.grid(visible=True, axis="both")
     places = [(bucket.first + bucket.last) / 2 for bucket in buckets]

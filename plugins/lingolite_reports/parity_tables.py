@@ -1,4 +1,4 @@
-"""The tables on parity: how far candidates follow their reference, where they leave it, and what that points to."""
+"""The tables on parity: agreement with the reference, differences of logits, and their likely causes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report says of searches for the smallest mix of precisions."""
+"""The tables on searches for the smallest mix of precisions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def searches(manifest: RunManifest) -> list[tuple[str, SearchResult]]:
 
 
 def search_tables(manifest: RunManifest) -> list[Table]:
-    """The mixes that were tried, and what each unit costs alone, for each search."""
+    """The tried mixes and the sensitivity of each unit, for each search."""
     return [
         table
         for step, result in searches(manifest)

@@ -18,7 +18,7 @@ from lingolite_cli.runs.translations import TranslationRecord, read_translations
 from lingolite_reports.results import evaluations, verifications
 
 MOST_BYTES = 2_000_000
-"""Of sentences in a page: with more, it would be slow to open on a phone."""
+"""Bytes of sentences in a page; a larger page is slow to open on a phone."""
 
 
 class SystemTranslations(msgspec.Struct, frozen=True):
@@ -42,7 +42,7 @@ class TranslatedText(msgspec.Struct, frozen=True):
 
 
 class Pairing(msgspec.Struct, frozen=True):
-    """Two systems of one text that are held against one another, by step."""
+    """Two systems that are compared on one text, by step."""
 
     text: TranslatedText
     reference: str
@@ -89,7 +89,7 @@ def _system(
     known: dict[tuple[str, ...], float],
     tests: Mapping[str, Callable[[TranslatedSentence], bool]],
 ) -> SystemTranslations:
-    """`known` has the scores of what other systems have said already: most sentences come out alike."""
+    """`known` caches scores by hypothesis and references: systems translate most sentences alike."""
     from sacrebleu.metrics import CHRF
 
     metric = CHRF()
@@ -105,7 +105,7 @@ def _system(
 
 
 def pairings(manifest: RunManifest, texts: Sequence[TranslatedText]) -> list[Pairing]:
-    """What was verified, or else every system against the first of its text."""
+    """The pairs that were verified, or else every system with the first one of its text."""
     verified = [(result.reference, result.candidate) for _, result in verifications(manifest)]
     found = [
         Pairing(text, reference, candidate)

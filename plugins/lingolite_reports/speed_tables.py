@@ -46,7 +46,7 @@ def speed_table(result: BenchmarkResult, *, step: str) -> Table:
 
 
 def start_table(result: BenchmarkResult, *, step: str) -> Table:
-    """What each system costs before it translates, and in memory."""
+    """Start times, memory and size of each system."""
     columns = [
         Column("System", "code"),
         Column("Load, s", "number"),
@@ -70,7 +70,7 @@ def start_table(result: BenchmarkResult, *, step: str) -> Table:
 
 
 def _over_rounds(low: float, high: float, *, is_noisy: bool) -> str:
-    """The range of a ratio; a noisy one is no figure to conclude from."""
+    """The range of a ratio over rounds, marked where it is noisy."""
     return f"{'noisy: ' if is_noisy else ''}{spelled(low, high, formats.ratio)}"
 
 

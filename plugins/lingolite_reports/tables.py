@@ -13,7 +13,7 @@ Kind = Literal["text", "number", "status", "code"]
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A heading, and how the cells below it look."""
+    """A heading, and the kind of the cells below it."""
 
     label: str
     kind: Kind = "text"

@@ -8,7 +8,7 @@ from lingolite_reports.tables import Column, Table
 
 
 def trainings_table(manifest: RunManifest) -> Table | None:
-    """What each training cost, and how it ended."""
+    """Steps, time and end of each training."""
     columns = [
         Column("Step", "code"),
         Column("Steps", "number"),

@@ -140,7 +140,7 @@ def _check(step: BenchmarkStep, scope: Scope) -> PlannedBenchmark:
 
 
 def _names(systems: Sequence[BenchmarkSystemTable]) -> list[str]:
-    """Given names; else the backend, with the artifact where one backend runs several."""
+    """The given names; otherwise the backend, with the artifact where one backend runs several."""
     backends = [system.backend for system in systems]
     return [
         system.name or (f"{system.backend} ({system.model})" if backends.count(system.backend) > 1 else system.backend)
@@ -217,7 +217,7 @@ def _summaries(
 def _judge(
     step: BenchmarkStep, systems: Sequence[System], workload: Workload, workspace: Workspace
 ) -> tuple[Timing | None, list[Verdict]]:
-    """Budgets on the last system, in rounds of their own with the first one where that is the measure."""
+    """Judge the last system in rounds of its own, together with the first one where a limit is relative to it."""
     if not step.budget:
         return None, []
     rounds = RoundWorkload(

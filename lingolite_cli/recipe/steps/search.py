@@ -1,4 +1,4 @@
-"""`search`: the smallest mix of precisions inside a budget, found by measuring.
+"""`search`: the smallest mix of precisions that meets a budget, found by measuring.
 
 Owns what is measured and in which order it is told; which mixes are tried is up to
 `lingolite_cli.precision_search.strategy`.
@@ -37,7 +37,7 @@ from lingolite_cli.runs.translations import as_translations
 
 
 def _check(step: SearchStep, scope: Scope) -> PlannedSearch:
-    """Refuse quantizers that know no precisions, unknown precisions, and anything but one budget on a drop."""
+    """Refuse quantizers without selectable precisions, unknown precisions, and anything but one budget on a loss."""
     evaluation = find_evaluation(step, scope, key="reference", reference=step.reference)
     evaluated = evaluation.step
     quantizer = _quantizer(step, scope)
@@ -89,7 +89,7 @@ def _quantizer(step: SearchStep, scope: Scope) -> PluginChoice:
 
 
 def _backend(step: SearchStep, scope: Scope, evaluated: EvaluateStep, *, format: str) -> PluginChoice:
-    """The one that was named, or that of the evaluation."""
+    """The backend that the step names, or that of the evaluation."""
     name = step.backend or evaluated.backend
     options = step.backend_options if step.backend else evaluated.options
     choice = scope.plugin(step, "backend", kind="backend", name=name, options=options)
@@ -112,7 +112,7 @@ def _backend(step: SearchStep, scope: Scope, evaluated: EvaluateStep, *, format:
 
 
 def _precisions(step: SearchStep, scope: Scope, quantizer: PluginChoice) -> list[str]:
-    """Those asked for, from the smallest; by default all but the one that loses nothing and saves nothing."""
+    """Those asked for, from the smallest; by default all but the last, which is lossless and saves nothing."""
     known: tuple[str, ...] = quantizer.loaded.spec.precisions
     if step.precisions is None:
         return list(known[:-1])
@@ -157,7 +157,7 @@ def _run(planned: PlannedSearch, workspace: Workspace, directory: Path) -> Searc
 
 
 def state_directory(planned: PlannedSearch, workspace: Workspace) -> Path:
-    """Where the measurements of a search lie: under a key of what they depend on, which the budget is not."""
+    """Where the measurements of a search are kept: under a key of what they depend on, which excludes the budget."""
     measured = msgspec.structs.replace(planned, options={"evaluation": planned.options["evaluation"]})
     digests = {reference: workspace.input_digest(reference) for reference in planned.inputs}
     description = describe_work(measured, workspace.plan, digests)
@@ -193,7 +193,7 @@ class _Search:
         return Trials(planned, self._workspace, records=self._records, sample=self._sample, state=state)
 
     def try_uniform(self) -> str:
-        """The lowest precision that fits for all units alike. The two lowest are tried in any case, to compare with.
+        """The lowest uniform precision that meets the budget. The two lowest are always tried, for comparison.
 
         Raises:
             LingoLiteError: not even the highest fits.
@@ -210,7 +210,7 @@ class _Search:
         raise self._none_fits()
 
     def rank(self, largest: str) -> list[Sensitivity]:
-        """What each unit alone costs at each precision up to `largest`; the most costly unit first."""
+        """The sensitivity of each unit at each precision up to `largest`; the most sensitive unit first."""
         precisions = self._precisions[: self._precisions.index(largest) + 1]
         found: list[list[Sensitivity]] = []
         total = len(self.units) * len(precisions)
@@ -221,7 +221,7 @@ class _Search:
         return [row for rows in found for row in rows]
 
     def try_mixes(self, largest: str, sensitivities: Sequence[Sensitivity]) -> Mix:
-        """The smallest mix that fits, of all that were tried."""
+        """The smallest of the tried mixes that meet the budget."""
         spare = max(0, self._step.max_trials - len(self._judged))
         precisions = tuple(self._precisions[: self._precisions.index(largest) + 1])
         seen = {(row.unit, row.precision): row for row in sensitivities}
@@ -269,7 +269,7 @@ class _Search:
         return self.trials.measure(assignment(self.units, mix), sentences)
 
     def _alone(self, unit: Unit, precision: str) -> Sensitivity:
-        """One unit at `precision`, all others without loss. Translations are made at the lowest precision only."""
+        """One unit at `precision`, all others lossless. Translations are made at the lowest precision only."""
         is_lowest = precision == self._precisions[0]
         mix = tuple(precision if other is unit else self._lossless for other in self.units)
         seen = self._measure(mix, self._sample if is_lowest else ())
@@ -283,7 +283,7 @@ class _Search:
         )
 
     def _try(self, mix: Mix, name: str) -> Trial:
-        """A mix on all sentences, judged."""
+        """Measure a mix on all sentences and judge it."""
         everything = range(len(self._records))
         seen = self._measure(mix, everything)
         (limit,) = self._step.budget.values()
@@ -338,7 +338,7 @@ class _Search:
 
 
 def describe_trial(trial: Trial) -> str:
-    """One line on a trial."""
+    """A trial on one line."""
     seen = trial.difference
     difference = with_interval(seen.delta, seen.low, seen.high)
     fits = "fits" if trial.fits else "does not fit"
@@ -346,7 +346,7 @@ def describe_trial(trial: Trial) -> str:
 
 
 def _spread(total: int, count: int) -> list[int]:
-    """`count` of `total` indices at even distances: texts are often ordered by where they come from."""
+    """`count` of `total` indices, evenly spaced: texts are often ordered by origin."""
     count = min(count, total)
     return [index * total // count for index in range(count)]
 

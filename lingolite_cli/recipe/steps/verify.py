@@ -1,4 +1,4 @@
-"""`verify`: one evaluated artifact measured against another, by quality, parity, faults and size.
+"""`verify`: one evaluated artifact compared with another, by quality, parity, faults and size.
 
 Owns the checks and the measurement, which is cached. What each budget says of it is `judgement`'s.
 """
@@ -96,7 +96,7 @@ def _same_metric(first: PluginChoice | None, second: PluginChoice) -> bool:
 
 
 def _run(planned: PlannedVerification, workspace: Workspace, directory: Path) -> VerifyResult:
-    """Measure; no budget is looked at."""
+    """Measure; budgets are judged later, on the cached result."""
     step = planned.step
     before, reference_records = read_evaluation(workspace, step.reference)
     after, candidate_records = read_evaluation(workspace, step.candidate)
@@ -172,7 +172,7 @@ def _faulty(
 def _worst(
     reference_records: Sequence[TranslationRecord], candidate_records: Sequence[TranslationRecord], count: int
 ) -> list[SentencePair]:
-    """The sentences that lost most by sentence chrF, worst first; sentences translated alike are not listed."""
+    """The sentences with the largest losses of sentence chrF, worst first, without those that are translated alike."""
     both = zip(reference_records, candidate_records, strict=True)
     pairs = _pairs([(before, after) for before, after in both if before.hypothesis != after.hypothesis])
     return sorted(pairs, key=lambda pair: (pair.delta, pair.index))[:count]

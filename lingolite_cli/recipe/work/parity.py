@@ -1,4 +1,4 @@
-"""Parity in a `verify` step: both systems opened, the reference's translations turned into what is forced.
+"""Parity in a `verify` step: opens both systems, and makes the forced tokens of the reference's translations.
 
 Owns the way from a step's evaluations to `lingolite_cli.evaluation.parity_measurement`.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class EvaluatedSystem(msgspec.Struct, frozen=True):
-    """One side of a comparison: what ran, and what it translated."""
+    """A system that was evaluated: its backend, its artifact and its translations."""
 
     backend: PluginChoice
     artifact: Artifact
@@ -38,14 +38,14 @@ class EvaluatedSystem(msgspec.Struct, frozen=True):
 
     @property
     def gives_logits(self) -> bool:
-        """Whether its engine can be driven token by token."""
+        """Whether its engine gives logits, so that it can be driven token by token."""
         return bool(self.backend.loaded.spec.gives_logits)
 
 
 def measure_step_parity(
     planned: PlannedVerification, workspace: Workspace, *, reference: EvaluatedSystem, candidate: EvaluatedSystem
 ) -> tuple[Parity | None, list[str]]:
-    """Parity of the candidate, from its file alone, through its backend; None where the two spell text differently.
+    """Parity of the candidate, from its files alone, through its backend; None where the tokenizers differ.
 
     Of an engine that gives no logits only whole translations are compared.
 
@@ -108,7 +108,7 @@ def _open(system: EvaluatedSystem, workspace: Workspace) -> Backend:
 
 
 def _isolate(system: EvaluatedSystem, workspace: Workspace) -> IsolatedBackend:
-    """The same in a fresh process, which sees the artifact's files alone."""
+    """The system in a fresh process that has access to the artifact's files only."""
     from lingolite_cli.workers.isolation import IsolatedBackend
     from lingolite_cli.workers.protocol import Open
 

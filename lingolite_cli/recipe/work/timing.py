@@ -1,4 +1,7 @@
-"""Budgets on time and memory: rounds of the systems in turn, and again where they leave a verdict unsure."""
+"""Timed rounds for budgets on time and memory: systems take turns, and more rounds follow where a verdict is open.
+
+Owns how many rounds are taken and in which order. One round is `lingolite_cli.benchmark.rounds`.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +110,7 @@ def with_rounds(measured: MeasuredFigures, systems: Sequence[TimedSystem]) -> Me
 def make_system(
     name: str, choice: PluginChoice, reference: str, *, threads: int, workers: int = 1, workspace: Workspace
 ) -> System:
-    """A backend with an artifact, for a process of its own."""
+    """A backend with an artifact under a name, to run in a process of its own."""
     return System(
         name=name,
         load=Load(
@@ -122,7 +125,7 @@ def make_system(
 
 
 def draw_sentences(sources: Sequence[str], count: int, *, seed: int) -> list[str]:
-    """`count` sentences with text in them, drawn without replacement; all of them where there are fewer.
+    """`count` non-empty sentences, drawn without replacement; all of them where there are fewer.
 
     Raises:
         LingoLiteError: no line has text.

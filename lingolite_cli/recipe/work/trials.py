@@ -1,4 +1,4 @@
-"""Mixes of precisions measured: made for real, and run through a backend.
+"""Trials of mixes: each artifact is made as it would be shipped, and run through a backend.
 
 Owns the measurements of one search and their files, so that a search that was killed goes on where it stopped, and one
 with another budget measures nothing twice.
@@ -68,7 +68,7 @@ class PlannedSearch(PlannedStep, frozen=True, kw_only=True):
 
 
 class MixMeasurement(msgspec.Struct, frozen=True, kw_only=True):
-    """What was seen of one mix.
+    """The measurement of one mix.
 
     Attributes:
         size_bytes: of the artifact, tokenizer included.
@@ -124,7 +124,7 @@ class Trials:
         return convert_artifact(source, quantizer.quantize, choice, directory)
 
     def measure(self, mix: Assignment, sentences: Sequence[int] = ()) -> MixMeasurement:
-        """Size and cross-entropy of `mix`, and its translations of `sentences`; from an earlier search if it was seen.
+        """Size, cross-entropy and translations of `mix`; from an earlier search where there is one.
 
         Args:
             mix: the precisions.
