@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 import sentencepiece
-from safetensors.numpy import save_file
 
 from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.architecture.tensors import TensorSpec, tensor_specs
 from lingolite_cli.artifact import (
     BUNDLE,
     TOKENIZER_NAME,
-    WEIGHTS_NAME,
     Artifact,
     Manifest,
     Provenance,
@@ -30,6 +28,7 @@ from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.tokenization.description import LINGOLITE, DecodingIds, TokenizerDescription
 from lingolite_cli.tokenization.lingolite import special_pieces
 from lingolite_cli.tokenization.opening import read_tokenizer
+from lingolite_cli.weights.bundle import write_tensors
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import FloatArray
@@ -121,7 +120,7 @@ def tiny_bundle(
             tie_embeddings=tie_embeddings,
             pad_token_id=described.ids.pad,
         )
-        save_file(random_weights(model, seed=seed, end=described.ids.end), directory / WEIGHTS_NAME)
+        write_tensors(random_weights(model, seed=seed, end=described.ids.end), directory)
         manifest = Manifest(
             format=BUNDLE,
             model=model,
