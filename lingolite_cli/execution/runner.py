@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -25,7 +25,6 @@ from lingolite_cli.environment import describe_environment
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.disk import check_writable, explained
 from lingolite_cli.history.entry import entry_of_manifest
-from lingolite_cli.history.store import HistoryStore
 from lingolite_cli.plugins.manager import PluginHost
 from lingolite_cli.recipe.cache import CachedStep, Entry, StepCache, changes, step_key, sweep_partial
 from lingolite_cli.recipe.keys import describe_work
@@ -36,6 +35,9 @@ from lingolite_cli.runs.directory import add_report, artifact_place, fill, with_
 from lingolite_cli.runs.finished import new_run_name, place_of
 from lingolite_cli.runs.record import PluginUse, RunManifest, StepRecord, Stop
 from lingolite_cli.runs.results import StepResult
+
+if TYPE_CHECKING:
+    from lingolite_cli.history.store import HistoryStore
 
 
 class StepForecast(msgspec.Struct, frozen=True, kw_only=True):

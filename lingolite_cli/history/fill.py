@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.history.entry import RunEntry, entry_of_manifest
 from lingolite_cli.history.series import Trend
-from lingolite_cli.history.store import HistoryStore
 from lingolite_cli.runs.finished import MANIFEST_NAME, place_of, read_run
 from lingolite_cli.runs.record import RunManifest
+
+if TYPE_CHECKING:
+    from lingolite_cli.history.store import HistoryStore
 
 SCHEMA = 1
 

@@ -7,13 +7,15 @@ command line reads it, and this module knows no command line.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lingolite_cli.console import Console
-from lingolite_cli.history.store import HistoryStore
 from lingolite_cli.plugins.registry import Health, Registry, load_registry
 from lingolite_cli.recipe.cache import StepCache
 from lingolite_cli.settings import Project, find_project
+
+if TYPE_CHECKING:
+    from lingolite_cli.history.store import HistoryStore
 
 
 class JobContext:
@@ -62,6 +64,8 @@ class JobContext:
 
     def history(self, console: Console) -> HistoryStore:
         """The project's history; warnings about a damaged file go to `console`."""
+        from lingolite_cli.history.store import HistoryStore  # sqlite3, which `--help` need not pay for
+
         return HistoryStore(self.project.history_path, warn=console.warn)
 
     def console(self, *, json: bool = False) -> Console:

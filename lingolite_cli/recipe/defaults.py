@@ -33,8 +33,8 @@ def make_step(kind: type[S], given: Mapping[str, Any], *, defaults: Defaults, wh
 
     Args:
         kind: its struct.
-        given: values by key. A default equals a value that is not given, but not one that is: `batch_size = 32` over
-            a project's `batch_size = 8` is 32.
+        given: values by key. One that equals a built-in default is given all the same: `batch_size = 32` over a
+            project's `batch_size = 8` is 32.
         defaults: the project's, by kind of step.
         where: what asks for the step, for messages.
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,7 +23,9 @@ from lingolite_cli.recipe.work.evaluation import EvaluateStep, PlannedEvaluation
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact, summarize_corpus
 from lingolite_cli.runs.results import EvaluateResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord, as_translations, write_translations
-from lingolite_cli.workers.pool import Served, open_backend
+
+if TYPE_CHECKING:
+    from lingolite_cli.workers.pool import Served
 
 
 def _check(step: EvaluateStep, scope: Scope) -> PlannedEvaluation:
@@ -81,6 +84,8 @@ def _decoding(step: EvaluateStep, scope: Scope, manifest: Manifest) -> DecodingO
 
 def _run(planned: PlannedEvaluation, workspace: Workspace, directory: Path) -> EvaluateResult:
     """Translate and score."""
+    from lingolite_cli.workers.pool import Served, open_backend
+
     step = planned.step
     artifact = workspace.artifact(step.model)
     corpus = workspace.corpus(step.corpus)
