@@ -14,7 +14,7 @@ from lingolite_cli.decoding.search import search
 from lingolite_cli.plugins.registry import Loaded
 from lingolite_cli.testing.contract import ArtifactContract, shared
 from lingolite_cli.testing.forward import framed_sources
-from lingolite_cli.testing.routes import Conversion, contents, convert, convert_observed, registry
+from lingolite_cli.testing.routes import Conversion, contents, convert_observed, convert_with, registry
 from lingolite_cli.testing.tiny import IDS
 
 
@@ -23,7 +23,7 @@ class ConversionContract(ArtifactContract):
 
     def convert(self, source: Artifact, path: Path) -> Artifact:
         """A new artifact at `path`, with the options of this contract."""
-        return convert(self.loaded(), source, path, options=dict(self.options))
+        return convert_with(self.loaded(), source, path, options=dict(self.options))
 
     @pytest.fixture
     def conversion(

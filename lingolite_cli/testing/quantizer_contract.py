@@ -11,7 +11,7 @@ import pytest
 from lingolite_cli.architecture.tensors import layer_names
 from lingolite_cli.artifact import BUNDLE_INT8, BUNDLE_STATIC_INT8, Artifact
 from lingolite_cli.testing.conversion import ConversionContract
-from lingolite_cli.testing.routes import convert
+from lingolite_cli.testing.routes import convert_with
 from lingolite_cli.weights.bundle import read_tensors
 from lingolite_cli.weights.rows import INT8_MAX, SCALE_SUFFIX
 
@@ -66,7 +66,7 @@ class QuantizerContract(ConversionContract):
         return precisions
 
     def _as(self, source: Artifact, path: Path, **options: Any) -> Artifact:
-        return convert(self.loaded(), source, path, options={**self.options, **options})
+        return convert_with(self.loaded(), source, path, options={**self.options, **options})
 
 
 def _weights(artifact: Artifact) -> dict[str, bytes]:

@@ -73,7 +73,7 @@ def follow(route: Route, root: Path) -> Artifact:
         return Artifact.open(path)
     if not route:
         return tiny_bundle(path)
-    return convert(converter(route[-1]), follow(route[:-1], root), path)
+    return convert_with(converter(route[-1]), follow(route[:-1], root), path)
 
 
 def work_of(plugin: Loaded, made: Any) -> Callable[[Artifact, Path], Product]:
@@ -117,7 +117,7 @@ def contents(artifact: Artifact) -> dict[str, bytes]:
     return {str(path.relative_to(artifact.path)): path.read_bytes() for path in files}
 
 
-def convert(plugin: Loaded, source: Artifact, path: Path, *, options: dict[str, Any] | None = None) -> Artifact:
+def convert_with(plugin: Loaded, source: Artifact, path: Path, *, options: dict[str, Any] | None = None) -> Artifact:
     """Make an artifact at `path` from `source`, with a quantizer or exporter."""
     return convert_observed(plugin, source, path, options=options).artifact
 

@@ -69,7 +69,7 @@ class Processes:
         return self.gather(value)[0]
 
 
-def joined(device: str) -> Processes:
+def join_processes(device: str) -> Processes:
     """The processes that torchrun started, joined until they end; or this one alone.
 
     They are joined once, however many trainings there are: torchrun's store keeps the addresses of the first group, and

@@ -18,8 +18,8 @@ from lingolite_cli.model import MobileTranslationModel, load_model, save_bundle
 from lingolite_cli.tokenization.opening import read_tokenizer
 from lingolite_cli.training.examples import examples_of, read_examples
 from lingolite_cli.training.options import TextOptions, TrainingOptions
-from lingolite_cli.training.processes import Processes, joined
-from lingolite_cli.training.trainer import Outcome, Status, Trainer
+from lingolite_cli.training.processes import Processes, join_processes
+from lingolite_cli.training.trainer import Status, Trainer, TrainingOutcome
 from lingolite_cli.training.validation import mean_cross_entropy
 from lingolite_cli.training.vocabulary import train_tokenizer
 
@@ -80,7 +80,7 @@ class Fitted(NamedTuple):
 
     model: MobileTranslationModel
     tokenizer: Path
-    outcome: Outcome
+    outcome: TrainingOutcome
 
 
 def fit(session: Session) -> Fitted:
@@ -90,7 +90,7 @@ def fit(session: Session) -> Fitted:
         LingoLiteError: text or checkpoint cannot be used, or the loss is not finite.
     """
     torch.set_num_threads(session.threads)
-    return _fit(session, joined(session.options.device))
+    return _fit(session, join_processes(session.options.device))
 
 
 def _fit(session: Session, processes: Processes) -> Fitted:

@@ -57,7 +57,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     is_checkpoint: bool = False
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class TrainingOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a training ended; its model has the chosen weights.
 
     Attributes:
@@ -123,7 +123,7 @@ class Trainer:
         self._position = Position()
         self._measurements = Measurements(directory)
 
-    def run(self) -> Outcome:
+    def run(self) -> TrainingOutcome:
         """Train until something ends it, from the last checkpoint where there is one.
 
         Raises:
@@ -299,7 +299,7 @@ class Trainer:
         best = self._position.best_score
         return best is None or self._sign * (score - best) > 0
 
-    def _finish(self, ended_by: str) -> Outcome:
+    def _finish(self, ended_by: str) -> TrainingOutcome:
         """Put the weights of the best checkpoint into the model, or the mean of the last ones if that scores higher.
 
         Without a dev text it is the mean, and without averaging the last.
@@ -318,7 +318,7 @@ class Trainer:
                 score = position.best_score
                 self._load(read_weights(self._directory, position.best_step))
         self._model.eval()
-        return Outcome(position=position, ended_by=ended_by, weights=weights, dev_score=score)
+        return TrainingOutcome(position=position, ended_by=ended_by, weights=weights, dev_score=score)
 
     def _load(self, tensors: dict[str, Tensor]) -> None:
         self._model.load_state_dict(tensors, strict=False)  # copies of a tied embedding are not there

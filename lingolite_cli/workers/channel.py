@@ -45,7 +45,7 @@ class Child:
     Several threads may ask it at once: then the next request waits in the pipe while it works on the one before.
 
     Args:
-        module: what it runs: a module whose `main` calls `serve`.
+        module: what it runs: a module that calls `serve` when it is run.
         response: the type of its answers, `Failed` among them.
         what: what it is, for messages.
         threads: for engines that go by OpenMP's environment.

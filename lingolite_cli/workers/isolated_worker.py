@@ -13,7 +13,7 @@ from lingolite_cli.workers.isolation import Encode, Logits, NewState, Request, S
 from lingolite_cli.workers.protocol import Open, Opened
 
 
-class Worker:
+class SteppingWorker:
     """Holds the one backend of this process, and its states."""
 
     def __init__(self) -> None:
@@ -55,10 +55,10 @@ class Worker:
         return NewState(state=number)
 
 
-def main() -> None:
+def serve_steps() -> None:
     """Serve until stdin ends."""
-    serve(Worker().answer, Request)
+    serve(SteppingWorker().answer, Request)
 
 
 if __name__ == "__main__":
-    main()
+    serve_steps()

@@ -10,7 +10,7 @@ from lingolite_cli.workers.memory import peak_memory_mb
 from lingolite_cli.workers.protocol import Found, Open, Opened, Request, Search
 
 
-class Worker:
+class SearchWorker:
     """Holds the one backend of this process."""
 
     def __init__(self) -> None:
@@ -44,10 +44,10 @@ class Worker:
         return Found(hypotheses=found, peak_memory_mb=peak_memory_mb())
 
 
-def main() -> None:
+def serve_searches() -> None:
     """Serve until stdin ends."""
-    serve(Worker().answer, Request)
+    serve(SearchWorker().answer, Request)
 
 
 if __name__ == "__main__":
-    main()
+    serve_searches()

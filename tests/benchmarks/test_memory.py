@@ -11,7 +11,7 @@ import pytest
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.plugins.registry import load_registry
-from lingolite_cli.testing.routes import convert
+from lingolite_cli.testing.routes import convert_with
 
 SCRIPT = Path(__file__).with_name("memory.py")
 pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="resident memory is read from /proc")
@@ -42,7 +42,7 @@ def test_every_pass_over_the_sentences_has_an_order_of_its_own(monkeypatch: pyte
 
 @pytest.mark.slow
 def test_memory_stays_flat(tiny: Artifact, tmp_path: Path) -> None:
-    artifact = convert(load_registry().resolve("exporter", "onnx"), tiny, tmp_path / "exported")
+    artifact = convert_with(load_registry().resolve("exporter", "onnx"), tiny, tmp_path / "exported")
     flags = ["--model", artifact.path, "--sentences", "400", "--batch-size", "8", "--out", "memory.svg"]
     done = subprocess.run(
         [sys.executable, SCRIPT, *flags], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300

@@ -22,7 +22,7 @@ from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.runs.results import VerifyResult
 from lingolite_cli.testing.forward import framed_sources
-from lingolite_cli.testing.routes import convert
+from lingolite_cli.testing.routes import convert_with
 from lingolite_cli.testing.tiny import IDS
 
 ctranslate2 = pytest.importorskip("ctranslate2", reason='CTranslate2 is not installed: pip install -e ".[ctranslate2]"')
@@ -32,7 +32,7 @@ ctranslate2 = pytest.importorskip("ctranslate2", reason='CTranslate2 is not inst
 def exported(tiny: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """The tiny bundle as a CTranslate2 model. Not to be written to."""
     exporter = load_registry().resolve("exporter", "ctranslate2")
-    return convert(exporter, tiny, tmp_path_factory.mktemp("ctranslate2") / "exported")
+    return convert_with(exporter, tiny, tmp_path_factory.mktemp("ctranslate2") / "exported")
 
 
 def opened(artifact: Artifact, *, backend: str = "ctranslate2", threads: int = 1, **options: Any) -> Any:
@@ -121,7 +121,7 @@ def test_nan_is_an_error(tiny: Artifact, tmp_path: Path) -> None:
     tensors["decoder.final_norm.weight"][3] = np.nan
     save_file(tensors, bundle / "model.safetensors")
     write_manifest(bundle, read_manifest(bundle))
-    made = convert(load_registry().resolve("exporter", "ctranslate2"), Artifact.open(bundle), tmp_path / "made")
+    made = convert_with(load_registry().resolve("exporter", "ctranslate2"), Artifact.open(bundle), tmp_path / "made")
     with pytest.raises(LingoLiteError, match="NaN"):
         found_by(opened(made), made, DecodingOptions(max_length=5))
 

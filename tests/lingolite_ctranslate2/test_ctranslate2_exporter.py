@@ -33,7 +33,7 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing import LANGUAGES, SENTENCES, tiny_bundle
 from lingolite_cli.testing.forward import framed_sources
-from lingolite_cli.testing.routes import convert
+from lingolite_cli.testing.routes import convert_with
 from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.tokenization.opening import open_tokenizer
 
@@ -90,11 +90,11 @@ class Reader:
 
 
 def export(source: Artifact, path: Path) -> Artifact:
-    return convert(load_registry().resolve("exporter", "ctranslate2"), source, path)
+    return convert_with(load_registry().resolve("exporter", "ctranslate2"), source, path)
 
 
 def quantize(source: Artifact, method: str, path: Path) -> Artifact:
-    return convert(load_registry().resolve("quantizer", method), source, path)
+    return convert_with(load_registry().resolve("quantizer", method), source, path)
 
 
 def spoiled(source: Artifact, path: Path, change: Callable[[dict[str, Any]], None]) -> Artifact:

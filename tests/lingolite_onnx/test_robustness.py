@@ -19,7 +19,7 @@ from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translation, Translator
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing import SENTENCES
-from lingolite_cli.testing.routes import convert
+from lingolite_cli.testing.routes import convert_with
 from lingolite_cli.tokenization.opening import open_tokenizer
 from tests.lingolite_onnx.onnx_bundles import export_to
 
@@ -39,7 +39,7 @@ def artifacts(
     }
     if "ctranslate2" in registry.names("exporter"):
         exporter = registry.resolve("exporter", "ctranslate2")
-        found["ctranslate2"] = ("ctranslate2", convert(exporter, wide_bundles[BUNDLE], root / "ctranslate2"))
+        found["ctranslate2"] = ("ctranslate2", convert_with(exporter, wide_bundles[BUNDLE], root / "ctranslate2"))
     return found
 
 

@@ -33,7 +33,7 @@ from lingolite_cli.training.options import TextOptions, TrainingOptions
 
 if TYPE_CHECKING:
     from lingolite_cli.training.session import DevText, Fitted, Session
-    from lingolite_cli.training.trainer import Outcome, Status
+    from lingolite_cli.training.trainer import Status, TrainingOutcome
 
 
 class LearningStep(Step, frozen=True, kw_only=True):
@@ -218,7 +218,7 @@ class Learning:
             )
             return session, fit(session)
 
-    def record(self, outcome: Outcome, directory: Path) -> TrainingRecord:
+    def record(self, outcome: TrainingOutcome, directory: Path) -> TrainingRecord:
         """What is recorded of a finished training, whose measurements go into the step's `directory`."""
         shutil.copyfile(self._state / METRICS_NAME, directory / METRICS_NAME)
         if (self._state / EVENTS_NAME).is_dir():

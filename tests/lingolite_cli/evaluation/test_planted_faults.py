@@ -32,7 +32,7 @@ from lingolite_cli.evaluation.parity_measurement import ParitySettings, ParityTe
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import VerifyResult
-from lingolite_cli.testing.routes import convert, converter
+from lingolite_cli.testing.routes import convert_with, converter
 from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.tokenization.opening import open_tokenizer
 from tests.lingolite_cli.evaluation import planted_faults as faults
@@ -126,7 +126,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Artifac
             path = root / f"{artifact.path.name}-{step}"
             options = {"test": False} if step == "onnx" else {}
             artifact = (
-                Artifact.open(path) if path.exists() else convert(converter(step), artifact, path, options=options)
+                Artifact.open(path) if path.exists() else convert_with(converter(step), artifact, path, options=options)
             )
         return artifact
 

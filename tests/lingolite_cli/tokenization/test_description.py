@@ -109,3 +109,10 @@ def test_a_frame_spells_and_recognizes_tags() -> None:
     assert [frame.tagged_language(piece) for piece in (">>da<<", ">><<", "<da>", "da<<")] == ["da", None, None, None]
     assert (frame.num_source_tokens, frame.pieces) == (3, ("<go>",))
     assert SOURCE_TAG not in frame.pieces
+
+
+def test_the_documentation_shows_lingolites_own_format() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "plugins.md").read_text()
+    (shown,) = re.findall(r"```json\n(\"tokenizer\": .*?)```", text, flags=re.DOTALL)
+    described = json.loads("{" + shown + "}")["tokenizer"]
+    assert described == json.loads(msgspec.json.encode(TokenizerDescription()))

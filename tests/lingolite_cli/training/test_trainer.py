@@ -15,7 +15,7 @@ from lingolite_cli.model import MobileTranslationModel, prepare_model_for_qat
 from lingolite_cli.training.checkpoint import mean_weights, read_weights
 from lingolite_cli.training.examples import Examples
 from lingolite_cli.training.options import TrainingOptions
-from lingolite_cli.training.trainer import Outcome, Status, Trainer
+from lingolite_cli.training.trainer import Status, Trainer, TrainingOutcome
 
 OPTIONS = TrainingOptions(
     batch_tokens=60, learning_rate=5e-3, warmup_steps=4, checkpoint_every=4, log_every=1, max_steps=12
@@ -32,7 +32,7 @@ def change(**options) -> TrainingOptions:
 
 def train(
     model: MobileTranslationModel, examples: Examples, directory: Path, *, options: TrainingOptions = OPTIONS, **rest
-) -> Outcome:
+) -> TrainingOutcome:
     return Trainer(model, examples, directory=directory, options=options, **rest).run()
 
 
