@@ -1,1 +1,1 @@
-"""Running a plan: each step from the cache or done now."""
+"""Running a plan: in which order, where the work is done, and what is left of it."""

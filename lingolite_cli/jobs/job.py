@@ -15,7 +15,7 @@ import msgspec
 from lingolite_cli.artifact import Artifact, atomic_directory, check_target
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.execution.runner import Outcome, Runner
+from lingolite_cli.execution.runner import FinishedRun, Runner
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.inputs import Input, input_table
 from lingolite_cli.recipe.defaults import make_step
@@ -123,7 +123,7 @@ def run_job(context: JobContext, job: Job, console: Console) -> tuple[list[StepR
         return runner.execute(), runner
 
 
-def run_and_keep(context: JobContext, job: Job, console: Console) -> tuple[Outcome, Runner]:
+def run_and_keep(context: JobContext, job: Job, console: Console) -> tuple[FinishedRun, Runner]:
     """Check a job and run it as `lingolite run` runs a recipe: among the project's runs, in its history."""
     runner = make_runner(context, job, console)
     return runner.run(context.project.runs_directory, history=context.history(console)), runner

@@ -93,7 +93,6 @@ def search_precisions(
         LingoLiteError: no mix fits (exit code 3). There is no artifact then.
     """
     outcome, runner = run_and_keep(context, search_job(context, request), console)
-    assert outcome.directory is not None
     found, verified = _results(outcome.manifest)
     done = SearchOutcome(
         environment=outcome.manifest.environment,

@@ -120,7 +120,6 @@ def compare_quantizers(
     for method, why in planned.left_out.items():
         console.warn(f"`{method}` is left out: {why}")
     outcome, _ = run_and_keep(context, planned.job, console)
-    assert outcome.directory is not None
     comparison = QuantizerComparison(
         environment=outcome.manifest.environment,
         run=outcome.manifest.id,

@@ -14,7 +14,7 @@ import msgspec
 from lingolite_cli.console import Console
 from lingolite_cli.environment import cpu_features
 from lingolite_cli.errors import ExitCode, LingoLiteError
-from lingolite_cli.execution.runner import Outcome, Runner
+from lingolite_cli.execution.runner import FinishedRun, Runner
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.recipe.lock import (
     Lock,
@@ -70,7 +70,7 @@ class RecipeRun:
             self._plan, cache=context.cache, console=console, host=registry.host, is_fresh=request.is_fresh
         )
 
-    def run(self) -> Outcome:
+    def run(self) -> FinishedRun:
         """Run it, among the project's runs and in its history."""
         return self.runner.run(self._context.project.runs_directory, history=self._context.history(self._console))
 

@@ -79,7 +79,6 @@ def train(context: JobContext, request: TrainingRequest, console: Console) -> Tr
     host = context.registry.host
     runner = Runner(plan, cache=context.cache, console=console, host=host, is_fresh=request.is_fresh)
     outcome = runner.run(context.project.runs_directory, history=context.history(console))
-    assert outcome.directory is not None
     if request.out is not None:
         artifact = runner.finished(plan.steps[-1].step.id).artifact_path
         publish_artifact(artifact, request.out, overwrite=request.overwrite)

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,23 @@ class StepCache:
                     return stored
                 publish_directory(directory, final)
         return CachedStep(final, entry)
+
+    @contextmanager
+    def explaining_losses(self) -> Iterator[None]:
+        """Say so where a file vanishes from the cache under a run: another run does a step afresh, or it was removed.
+
+        Raises:
+            LingoLiteError: in the place of the `FileNotFoundError`.
+        """
+        try:
+            yield
+        except FileNotFoundError as error:
+            if error.filename is None or not Path(error.filename).is_relative_to(self.root):
+                raise
+            raise LingoLiteError(
+                f"{error.filename} is gone: it was removed from the cache, or replaced by another run",
+                hint="run the same command again: what is still there is not done again",
+            ) from error
 
     def remember(self, recipe: str, step: str, description: dict[str, Any]) -> None:
         """Keep the description of a step's last work, so that the next plan can say what changed."""

@@ -22,6 +22,10 @@ class Workspace:
         console: where progress is shown.
         state_root: where work that takes long keeps its state, so that it can go on after it was killed.
         is_fresh: such a state is not to be used.
+
+    Attributes:
+        finished: the steps that are done, by id.
+        digests: of each input and each finished step, by reference; of what keys of later steps are made.
     """
 
     def __init__(self, plan: Plan, console: Console, *, state_root: Path, is_fresh: bool = False) -> None:
@@ -30,6 +34,7 @@ class Workspace:
         self.state_root = state_root
         self.is_fresh = is_fresh
         self.finished: dict[str, CachedStep] = {}
+        self.digests: dict[str, str] = {}
         self._corpora: dict[str, Corpus] = {}
 
     @property
@@ -41,6 +46,17 @@ class Workspace:
     def seed(self) -> int:
         """The recipe's seed."""
         return self.plan.recipe.seed
+
+    def read_inputs(self) -> None:
+        """Read the inputs of the recipe as far as their digests need it."""
+        plan = self.plan
+        for reference in (*plan.models, *plan.corpora, *plan.pairs, *plan.shortlists):
+            self.digests[reference] = self.input_digest(reference)
+
+    def finish(self, step: str, outcome: CachedStep) -> None:
+        """A step is done: later ones may use its outcome."""
+        self.finished[step] = outcome
+        self.digests[step] = self.input_digest(step)
 
     def artifact(self, reference: str) -> Artifact:
         """The artifact that an input or a finished step gave."""

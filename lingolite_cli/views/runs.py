@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 
 from lingolite_cli.console import Console
-from lingolite_cli.execution.runner import Outcome, StepForecast
+from lingolite_cli.execution.forecast import StepForecast
+from lingolite_cli.execution.runner import FinishedRun
 from lingolite_cli.runs.results import (
     BenchmarkResult,
     SearchResult,
@@ -28,7 +29,7 @@ def show_forecast(forecasts: Sequence[StepForecast], console: Console) -> None:
     )
 
 
-def show_run(outcome: Outcome, console: Console) -> None:
+def show_run(outcome: FinishedRun, console: Console) -> None:
     """The outcome of a run: scores, speed, verdicts, and where its files are."""
     manifest = outcome.manifest
     console.print_json(manifest)
@@ -46,12 +47,11 @@ def show_run(outcome: Outcome, console: Console) -> None:
     _show_end(outcome, console)
 
 
-def _show_end(outcome: Outcome, console: Console) -> None:
+def _show_end(outcome: FinishedRun, console: Console) -> None:
     manifest = outcome.manifest
     cached = sum(step.status == "cached" for step in manifest.steps)
     console.print(f"{len(manifest.steps)} steps in {manifest.seconds:.1f} s, {cached} from the cache")
-    if outcome.directory is not None:
-        console.print(f"run: {os.path.relpath(outcome.directory)}")
-        for report in outcome.reports:
-            console.print(f"     {os.path.relpath(report)}")
+    console.print(f"run: {os.path.relpath(outcome.directory)}")
+    for report in outcome.reports:
+        console.print(f"     {os.path.relpath(report)}")
     console.print(verdict_line(manifest.verdicts))

@@ -1,0 +1,135 @@
+"""What a run writes of itself: its directory with manifest, artifacts and reports, and its entry in the history.
+
+Owns when these are written, and what happens where they cannot be. The directory appears whole or not at all. What lies
+in it under which name is `lingolite_cli.runs.directory`'s.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lingolite_cli.artifact import atomic_directory
+from lingolite_cli.environment import describe_environment
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.history.entry import entry_of_manifest
+from lingolite_cli.recipe.cache import sweep_partial
+from lingolite_cli.recipe.scope import PluginChoice
+from lingolite_cli.recipe.workspace import Workspace
+from lingolite_cli.runs.directory import add_report, fill
+from lingolite_cli.runs.finished import new_run_name, place_of
+from lingolite_cli.runs.record import RunManifest
+
+if TYPE_CHECKING:
+    from lingolite_cli.history.store import HistoryStore
+
+
+class RunFiles:
+    """The files of one run, which gets its name here.
+
+    Args:
+        workspace: of the run.
+        runs_directory: where the runs of all recipes are.
+        history: where it is kept how the run ended.
+
+    Attributes:
+        draft: its manifest, before the first step.
+        directory: `NAME/ID` under `runs_directory`; it is not there yet.
+    """
+
+    def __init__(self, workspace: Workspace, runs_directory: Path, history: HistoryStore) -> None:
+        self._workspace = workspace
+        self._history = history
+        directory = runs_directory / workspace.plan.recipe.name
+        self.draft = self._begin(directory)
+        self.directory = directory / self.draft.id
+
+    def _begin(self, directory: Path) -> RunManifest:
+        started = datetime.now(timezone.utc)
+        name = new_run_name(directory, started)
+        if name.behind is not None:
+            self._workspace.console.warn(
+                f"the clock says {started:%Y-%m-%d %H:%M} UTC, which is before run {name.behind}; "
+                f"this one is called {name.id}, so that it comes after it"
+            )
+        plan = self._workspace.plan
+        return RunManifest(
+            name=plan.recipe.name,
+            id=name.id,
+            status="done",
+            started=started.isoformat(timespec="seconds"),
+            seconds=0.0,
+            seed=plan.recipe.seed,
+            recipe_path=plan.path,
+            recipe=msgspec.to_builtins(plan.recipe),
+            environment=describe_environment(threads=plan.threads),
+            steps=[],
+        )
+
+    def write(self, manifest: RunManifest, *, enter: Callable[[str], None]) -> list[Path]:
+        """Write the directory of a run that came to its end.
+
+        Args:
+            manifest: the run's.
+            enter: told of each `report` step that is come to.
+
+        Returns:
+            What reporters put at the top of the directory.
+        """
+        sweep_partial(self.directory.parent)
+        names: list[str] = []
+        with atomic_directory(self.directory) as temporary:
+            fill(temporary, manifest, self._workspace.finished)
+            for step, choice in self._reporters():
+                enter(step)
+                names += add_report(temporary, manifest, self._workspace.create(choice).report)
+        return [self.directory / name for name in names]
+
+    def write_stopped(self, manifest: RunManifest) -> bool:
+        """Whether reports of a run that failed were written: those that can be, if any step was begun.
+
+        What goes wrong here is a warning, for the error that stopped the run is what must be told.
+        """
+        reporters = self._reporters()
+        is_begun = manifest.steps or (manifest.stop is not None and manifest.stop.step is not None)
+        if not reporters or not is_begun:
+            return False
+        console = self._workspace.console
+        written: list[str] = []
+        try:
+            with atomic_directory(self.directory) as temporary:
+                fill(temporary, manifest, self._workspace.finished)
+                for step, choice in reporters:
+                    try:
+                        written += add_report(temporary, manifest, self._workspace.create(choice).report)
+                    except Exception as error:
+                        console.warn(f"{step}: no report by {choice.loaded.spec.name} of the run: {error}")
+        except Exception as error:
+            console.warn(f"there is no report of this run: {error}")
+            return False
+        for name in written:
+            console.note(f"report of what was finished: {os.path.relpath(self.directory / name)}")
+        return True
+
+    def keep(self, manifest: RunManifest, *, is_written: bool) -> None:
+        """Keep in the history how the run ended. That it cannot be kept is a warning.
+
+        Args:
+            manifest: the run's.
+            is_written: whether its directory is there.
+        """
+        place = place_of(self.directory, root=self._workspace.plan.root) if is_written else None
+        try:
+            self._history.add([entry_of_manifest(manifest, place)])
+        except LingoLiteError as error:
+            self._workspace.console.warn(f"this run is not in the history: {error.message}")
+
+    def _reporters(self) -> list[tuple[str, PluginChoice]]:
+        """(step, reporter) of all `report` steps."""
+        steps = self._workspace.plan.steps
+        return [(planned.step.id, choice) for planned in steps for choice in planned.reporters]

@@ -1,0 +1,102 @@
+"""One step: taken from the cache, or done now and put there.
+
+Owns when work is done again, and that it goes through the executor. What a step's record says is in `step_record`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+
+from lingolite_cli.execution.executor import Executor, Task
+from lingolite_cli.execution.step_record import describe_record, record_step
+from lingolite_cli.files.disk import explained
+from lingolite_cli.recipe.cache import CachedStep, Entry, StepCache, step_key
+from lingolite_cli.recipe.keys import describe_work
+from lingolite_cli.recipe.kinds import KINDS
+from lingolite_cli.recipe.scope import PlannedStep
+from lingolite_cli.recipe.workspace import Workspace
+from lingolite_cli.runs.record import StepRecord
+from lingolite_cli.runs.results import StepResult
+
+
+class StepExecution:
+    """Does the steps of one run.
+
+    Args:
+        workspace: of the run; a step that was done is finished in it.
+        cache: of finished steps.
+        executor: does the work.
+    """
+
+    def __init__(self, workspace: Workspace, cache: StepCache, executor: Executor) -> None:
+        self._workspace = workspace
+        self._cache = cache
+        self._executor = executor
+        self._scratch: Path | None = None
+
+    @contextmanager
+    def scratch(self) -> Iterator[None]:
+        """Where steps that are never cached write; it lives as long as the block."""
+        with TemporaryDirectory(prefix="lingolite-") as name:
+            self._scratch = Path(name)
+            yield
+
+    def execute(self, planned: PlannedStep) -> StepRecord:
+        """Do a step whose inputs are there, or find it done.
+
+        Raises:
+            LingoLiteError: it could not be done.
+        """
+        before = time.perf_counter()
+        workspace, cache, kind = self._workspace, self._cache, KINDS[planned.uses]
+        description = describe_work(planned, workspace.plan, workspace.digests)
+        assert description is not None, "steps refer backwards only"
+        key = step_key(description) if kind.not_cached is None else None
+        found = cache.find(key) if key else None
+        done = None if workspace.is_fresh else found
+        is_cached = done is not None and not planned.is_timed
+        if not is_cached:
+            label = "" if planned.step.id == planned.uses else f"{planned.uses}: "
+            workspace.console.note(f"{planned.step.id}: {label}{planned.summary}")
+        if done is None:
+            done = self._do(planned, key, instead_of=found)
+        if kind.judge is not None:
+            done = _with_result(done, kind.judge(planned, workspace, done.entry.result))
+        if key:
+            cache.remember(workspace.plan.recipe.name, planned.step.id, description)
+        workspace.finish(planned.step.id, done)
+        record = record_step(
+            planned, done.entry.result, workspace, is_cached=is_cached, seconds=time.perf_counter() - before, key=key
+        )
+        workspace.console.note(describe_record(record))
+        return record
+
+    def _do(self, planned: PlannedStep, key: str | None, *, instead_of: CachedStep | None) -> CachedStep:
+        work = partial(self._run, planned)
+        if key is not None:
+            return self._cache.store(key, work, instead_of=instead_of)
+        assert self._scratch is not None, "outside `scratch`"
+        directory = self._scratch / planned.step.id
+        with explained(self._scratch):
+            directory.mkdir()
+            result = work(directory)
+        return CachedStep(directory, Entry(result=result, files={}, digest=""))
+
+    def _run(self, planned: PlannedStep, directory: Path) -> StepResult:
+        run: Any = KINDS[planned.uses].run
+        task: Task[StepResult] = Task(directory, partial(run, planned, self._workspace))
+        (result,) = self._executor.run([task])
+        return result
+
+
+def _with_result(done: CachedStep, result: StepResult) -> CachedStep:
+    """With what is not kept in the cache: the verdicts of budgets."""
+    return msgspec.structs.replace(done, entry=msgspec.structs.replace(done.entry, result=result))

@@ -1,0 +1,47 @@
+"""Where a run is, and what is kept of one that ends there.
+
+Owns the words for both. What is written of such a run is in `run_files`.
+"""
+
+from __future__ import annotations
+
+import time
+
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.runs.record import Stop
+
+
+class Position:
+    """The step that a run is at, and for how long.
+
+    Attributes:
+        step: its id; None before the first step and after the last.
+    """
+
+    def __init__(self) -> None:
+        self.step: str | None = None
+        self._since = 0.0
+
+    def enter(self, step: str) -> None:
+        """Go on to a step."""
+        self.step, self._since = step, time.perf_counter()
+
+    def leave(self) -> None:
+        """All steps are done."""
+        self.step = None
+
+    def stop(self, error: BaseException) -> Stop:
+        """What ended the run here, in the words of the error that the user sees."""
+        message, hint = str(error), None
+        if isinstance(error, LingoLiteError):
+            message, hint = error.message, error.hint
+        elif isinstance(error, Exception):
+            message = f"{type(error).__name__}: {error}"
+        return Stop(
+            where=f"at `{self.step}`" if self.step else "while its files were written",
+            step=self.step,
+            seconds=time.perf_counter() - self._since if self.step else 0.0,
+            error=type(error).__name__,
+            message=message,
+            hint=hint,
+        )
