@@ -51,7 +51,7 @@ app = typer.Typer(
 )
 
 app.command("run", cls=Command)(run.run_recipe)
-app.command("eval", cls=Command)(eval_.evaluate_model)
+app.command("eval", cls=Command)(eval_.score_model)
 app.command("quantize", cls=Command, short_help="Make a bundle smaller: by one method, by all, or by a search.")(
     quantize.quantize
 )

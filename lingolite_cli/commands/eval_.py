@@ -35,7 +35,7 @@ from lingolite_cli.views.evaluation import show_evaluations
 
 
 @takes_aliases("backend")
-def evaluate_model(
+def score_model(
     typer_context: typer.Context,
     model: Model = None,
     backend: Backend = None,

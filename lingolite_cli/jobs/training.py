@@ -50,14 +50,14 @@ class TrainingRequest(msgspec.Struct, frozen=True, kw_only=True):
     overwrite: bool = False
 
 
-class Training(msgspec.Struct, frozen=True):
+class FinishedTraining(msgspec.Struct, frozen=True):
     """A finished training: the manifest of its run, and where the last artifact is."""
 
     manifest: RunManifest
     bundle: Path
 
 
-def train(context: JobContext, request: TrainingRequest, console: Console) -> Training | None:
+def train(context: JobContext, request: TrainingRequest, console: Console) -> FinishedTraining | None:
     """Run the steps that train. A training that was killed goes on from its checkpoint.
 
     Returns:
@@ -82,7 +82,7 @@ def train(context: JobContext, request: TrainingRequest, console: Console) -> Tr
     if request.out is not None:
         artifact = runner.finished(plan.steps[-1].step.id).artifact_path
         publish_artifact(artifact, request.out, overwrite=request.overwrite)
-    return Training(outcome.manifest, request.out or outcome.directory / _last_artifact(outcome.manifest))
+    return FinishedTraining(outcome.manifest, request.out or outcome.directory / _last_artifact(outcome.manifest))
 
 
 def training_plan(context: JobContext, request: TrainingRequest) -> Plan:

@@ -36,7 +36,7 @@ class Panel(msgspec.Struct, frozen=True):
     caption: str
 
 
-class Section(msgspec.Struct, frozen=True):
+class RecipeSection(msgspec.Struct, frozen=True):
     """A recipe of the page: its figures, and its runs from the last to the first."""
 
     recipe: str
@@ -88,7 +88,7 @@ def _page(entries: Sequence[RunEntry], series: Sequence[Series]) -> str:
         own = [one for one in series if one.recipe == recipe]
         runs = [entry for entry in reversed(entries) if entry.recipe == recipe]
         metrics = [one.figure for one in own if one.figure not in UNITS]
-        sections.append(Section(recipe, [_panel(one) for one in own], metrics, runs))
+        sections.append(RecipeSection(recipe, [_panel(one) for one in own], metrics, runs))
     source = files("lingolite_cli").joinpath("templates", "history.html.jinja").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(source).render(sections=sections)
