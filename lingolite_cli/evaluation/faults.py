@@ -14,6 +14,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from lingolite_cli.evaluation.language import LanguagePair
+from lingolite_cli.evaluation.numerals import same_numbers
+from lingolite_cli.evaluation.repetition import has_unexcused_loop
+from lingolite_cli.visible import has_visible_text
 
 MAX_RATIO = 3.0
 """Largest ratio of lengths in characters between a translation and its source and references, in either direction."""
@@ -21,14 +24,13 @@ MIN_LENGTH = 10
 """Characters; shorter sources are not tested for odd lengths."""
 MIN_COPIED_WORDS = 4
 """Words; shorter sources, such as names and commands, may be their own translation."""
-_MAX_PERIOD, _MIN_REPEATS = 6, 4  # words of a loop, and how often it must come in a row
-_MAX_CHARACTERS, _MIN_CHARACTER_REPEATS = 8, 8  # the same for text without spaces
 
-_NUMBER = re.compile(r"\d+(?:[.,\u00a0\u202f']\d+)*")
-_URL = re.compile(r"(?:https?|ftp)://[^\s<>\"')\]]+|\bwww\.[^\s<>\"')\]]+|[\w.+-]+@[\w-]+\.[\w.-]+\w")
+# Each of these takes time linear in the text. What could be tried from every character of a long token, or split in
+# many ways, is tied to where a token begins.
+_URL = re.compile(r"(?:https?|ftp)://[^\s<>\"')\]]+|\bwww\.[^\s<>\"')\]]+|(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+\w")
 _PLACEHOLDER = re.compile(
-    r"%(?:\d+\$)?(?:\([\w.]+\))?[-+#0]*\d*(?:\.\d+)?(?:hh|h|ll|l|z)?[sdiufgexXcp@](?![A-Za-z])"  # printf and Python
-    r"|%\d+(?!\d*\s?%)\b"  # Qt
+    r"%(?:\d+\$)?(?:\([\w.]+\))?[-+#0]*(?:(?!0)\d+)?(?:\.\d+)?(?:hh|h|ll|l|z)?[sdiufgexXcp@](?![A-Za-z])"  # printf
+    r"|%\d+\b(?!\s?%)"  # Qt
     r"|\$\{\w+\}|\{\{\s*[\w.]+\s*\}\}|\{[\w.]*\}"
 )
 _TAG = re.compile(r"</?[A-Za-z][\w-]*(?:\s[^<>]*)?/?>")
@@ -53,25 +55,8 @@ class FaultCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 def is_loop(translation: TranslatedSentence) -> bool:
-    """Words repeat four times in a row or more, or characters eight times, and they do not in the source."""
-    return _has_loop(translation.hypothesis) and not _has_loop(translation.source)
-
-
-def _has_loop(text: str) -> bool:
-    words = text.lower().split()
-    return _repeats(words, _MAX_PERIOD, _MIN_REPEATS) or _repeats(
-        [character for character in text.lower() if character.isalpha()], _MAX_CHARACTERS, _MIN_CHARACTER_REPEATS
-    )
-
-
-def _repeats(items: Sequence[str], max_period: int, min_repeats: int) -> bool:
-    for period in range(1, max_period + 1):
-        equal = 0
-        for index in range(period, len(items)):
-            equal = equal + 1 if items[index] == items[index - period] else 0
-            if equal >= period * (min_repeats - 1):
-                return True
-    return False
+    """Words, letters or any characters repeat without end, and neither source nor reference does likewise."""
+    return has_unexcused_loop(translation.hypothesis, (translation.source, *translation.references))
 
 
 def is_copy(translation: TranslatedSentence) -> bool:
@@ -86,8 +71,9 @@ def _plain(text: str) -> str:
 
 
 def is_empty(translation: TranslatedSentence) -> bool:
-    """No text at all."""
-    return not translation.hypothesis.strip()
+    """Nothing to see, where the source and every reference have something."""
+    texts = (translation.source, *translation.references)
+    return not has_visible_text(translation.hypothesis) and all(map(has_visible_text, texts))
 
 
 def is_unfinished(translation: TranslatedSentence) -> bool:
@@ -97,7 +83,7 @@ def is_unfinished(translation: TranslatedSentence) -> bool:
 
 def has_odd_length(translation: TranslatedSentence) -> bool:
     """More than three times as long as the source and every reference, or less than a third of them all."""
-    if len(translation.source) < MIN_LENGTH or is_empty(translation):
+    if len(translation.source) < MIN_LENGTH or not has_visible_text(translation.hypothesis):
         return False
     length, others = len(translation.hypothesis), [len(translation.source), *map(len, translation.references)]
     return length > MAX_RATIO * max(others) or length * MAX_RATIO < min(others)
@@ -126,9 +112,15 @@ def _changes(find: Callable[[str], Counter[str]]) -> Callable[[TranslatedSentenc
     return is_changed
 
 
-def _numbers(text: str) -> Counter[str]:
-    """Without separators, which languages write differently."""
-    return Counter(re.sub(r"\D", "", number) for number in _NUMBER.findall(_URL.sub(" ", text)))
+def has_other_numbers(translation: TranslatedSentence) -> bool:
+    """The numbers are neither those of the source nor those of a reference; URLs aside, which are a kind of their own.
+
+    Languages separate digits differently, so separators may change; a decimal point may not move.
+    """
+    hypothesis, *allowed = (
+        _URL.sub(" ", text) for text in (translation.hypothesis, translation.source, *translation.references)
+    )
+    return not any(same_numbers(hypothesis, text) for text in allowed)
 
 
 def _urls(text: str) -> Counter[str]:
@@ -150,7 +142,7 @@ FAULTS: dict[str, Callable[[TranslatedSentence], bool]] = {
     "unfinished": is_unfinished,
     "lengths": has_odd_length,
     "scripts": has_foreign_script,
-    "numbers": _changes(_numbers),
+    "numbers": has_other_numbers,
     "urls": _changes(_urls),
     "placeholders": _changes(_placeholders),
     "tags": _changes(_tags),

@@ -17,7 +17,8 @@ MIN_EVIDENCE = 10.0
 """Log-likelihood ratio in nats from which a text counts as source language; a lower one also finds loan words."""
 _ORDERS = (1, 2, 3, 4)
 _SMOOTHING = 0.5  # counted on top of each n-gram's occurrences in either language
-_MARKUP = re.compile(r"</?[A-Za-z][^<>]*>|(?:https?|ftp)://\S+|\bwww\.\S+|\S+@\S+")
+_MARKUP = re.compile(r"</?[A-Za-z][^<>]*>|(?:https?|ftp)://\S+|\bwww\.\S+|(?<![^\s>])[^\s@>]+@\S+")
+_MAX_LETTERS = 256  # of a word that are looked at: more have no further evidence, and a token may have a million
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
@@ -75,7 +76,7 @@ def _words(text: str) -> Iterator[str]:
     """In lower case, without tags, addresses, and identifiers such as `VGA` and `StrConv`."""
     for word in _WORD.findall(_MARKUP.sub(" ", text)):
         if not any(map(str.isupper, word[1:])):
-            yield word.lower()
+            yield word[:_MAX_LETTERS].lower()
 
 
 def _ngrams(word: str) -> Iterator[str]:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from lingolite_cli.evaluation.faults import FAULT_KINDS, FAULTS, TranslatedSentence, compare_faults
+from lingolite_cli.evaluation.faults import FAULT_KINDS, FAULTS, TranslatedSentence, compare_faults, fault_tests
 
 FAULTY = [
     ("loops", "The cat sat.", "Katten sad.", "den røde kat den røde kat den røde kat den røde kat"),
     ("loops", "The cat sat.", "Katten sad.", "og og og og"),
     ("loops", "the cat sat", "kat", "hahahahahahahahahaha"),
+    ("loops", "Wait…", "Vent…", "Vent...................."),
+    ("loops", "In 1999", "I 1999", "I 1999 1111111111111111111"),
+    ("loops", "Well done!", "Godt gået!", "Godt gået! 🎉🎉🎉🎉🎉🎉🎉🎉🎉🎉"),
+    ("loops", "Save the file", "Gem filen", "Gem filen" + "\u200b" * 40),
+    ("loops", "保存文件", "Gem filen", "保存该文件到磁盘上去吧" * 5),
     ("copies", "Open the red door now", "Åbn den røde dør nu", "open the red  door now"),
     ("empty", "Hello", "Hej", "  "),
+    ("empty", "Hello", "Hej", ""),
+    ("empty", "Hello", "Hej", "\u200b\u200d\ufeff"),
+    ("empty", "Hello", "Hej", "\x00\x07\x1b\x9b"),
+    ("empty", "Hello", "Hej", "\u00a0\u3000\u2009\n\t"),
+    ("empty", "Hello", "Hej", "\u3164\u2800\ufe0f\u034f\U000e0041"),
     ("lengths", "Open the door", "Åbn døren", "Åbn døren " * 5),
     ("lengths", "Open the old red door now", "Åbn den gamle røde dør nu", "Dør"),
     ("scripts", "Open the door", "Åbn døren", "Åbn дверь"),
@@ -19,6 +29,8 @@ FAULTY = [
     ("numbers", "Wait 10 minutes", "Vent 10 minutter", "Vent 100 minutter"),
     ("numbers", "Wait 10 minutes", "Vent 10 minutter", "Vent minutter"),
     ("numbers", "In 1 of 3 cases", "I 1 af 3", "I 1 af 3 af 3"),
+    ("numbers", "1.5 litres", "1,5 liter", "15 liter"),
+    ("numbers", "It costs 1,234.5 kr", "Det koster 1.234,5 kr", "Det koster 12.345 kr"),
     ("urls", "See https://a.example/b.", "Se https://a.example/b.", "Se https://a.example/c."),
     ("urls", "Ask me@a.example", "Spørg me@a.example", "Spørg"),
     ("placeholders", "%d of %s", "%d af %s", "%d af s"),
@@ -40,6 +52,12 @@ SOUND = [
     ("scripts", "5 µm", "5 µm", "5 µm"),
     ("numbers", "1,000 cats in 2.5 s", "1.000 katte på 2,5 s", "1.000 katte på 2,5 s"),
     ("numbers", "Two cats", "2 katte", "2 katte"),
+    ("numbers", "12,345.5 km", "12.345,5 km", "12\u202f345,5 km"),
+    ("numbers", "12,345.5 km", "12'345.5 km", "12 345,5 km"),
+    ("empty", " ", "", ""),
+    ("empty", "Yes", "Ja", "·"),
+    ("empty", "Fine", "Fint", "👍🏽"),
+    ("empty", "Price", "Pris", "\ue000"),
     ("urls", "See https://a.example/b.", "Se https://a.example/b", "Se »https://a.example/b«".replace("«", " ")),
     ("placeholders", "100% of cats", "100 % af katte", "100 % af katte"),
     ("placeholders", "50% discount", "50 % rabat", "50 % rabat"),
@@ -62,6 +80,39 @@ def test_fault_is_found_and_a_reference_excuses_it(kind: str, source: str, refer
 @pytest.mark.parametrize(("kind", "source", "reference", "hypothesis"), SOUND)
 def test_sound_translation_has_no_fault(kind: str, source: str, reference: str, hypothesis: str) -> None:
     assert not FAULTS[kind](translation(source, reference, hypothesis))
+
+
+LONG_TOKENS = [
+    "QUJD",
+    "a",
+    "a.",
+    "a@",
+    "a@b.",
+    "@",
+    "0",
+    "%0",
+    "%1",
+    "%1$",
+    "%(",
+    "{{",
+    "${a",
+    "<a ",
+    "<",
+    "www.",
+    "ħ-",
+    "og ",
+]
+
+
+@pytest.mark.parametrize("unit", LONG_TOKENS)
+@pytest.mark.parametrize("start", ["", "%", "<b "])
+def test_a_long_token_is_tested_in_one_go(unit: str, start: str) -> None:
+    """Time that grew with the square of the length would keep this test for hours."""
+    text = start + unit * (100_000 // len(unit))
+    own = TranslatedSentence("The cat sat.", ["Katten sad."], text, is_finished=True)
+    for has_fault in fault_tests([own]).values():
+        has_fault(own)
+    assert not any(has_fault(translation(text, text, text)) for has_fault in fault_tests([own]).values())
 
 
 def test_unfinished_is_what_the_search_says() -> None:
