@@ -223,7 +223,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     """Refuse a place for a new artifact where something lies that it must not replace.
 
     Args:
-        path: where the artifact shall be.
+        path: where the artifact will be.
         overwrite: another artifact, or an empty directory, may be replaced; nothing else ever is.
 
     Raises:
@@ -236,7 +236,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     is_empty = path.is_dir() and not any(path.iterdir())
     if not is_empty and not (path / MANIFEST_NAME).is_file():
         raise LingoLiteError(
-            f"{path} is no artifact, so it is not replaced: it has no {MANIFEST_NAME}",
+            f"{path} is not an artifact, so it is not replaced: it has no {MANIFEST_NAME}",
             hint="choose another place, or remove it yourself",
         )
 
@@ -246,7 +246,7 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A temporary directory beside `path` that becomes `path` when the block ends, and vanishes when it fails.
 
     Args:
-        path: where the directory shall be.
+        path: where the directory will be.
         overwrite: replace what is at `path`; otherwise that is an error, raised before the block runs.
 
     Raises:
@@ -333,7 +333,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     """Write a file whole or not at all.
 
     Raises:
-        LingoLiteError: there is no room, or no right to write, or `path` is a directory.
+        LingoLiteError: the disk is full, permission is denied, or `path` is a directory.
     """
     try:
         _write_atomic(path, data)

@@ -59,7 +59,7 @@ def check_corpus_files(spec: CorpusSpec, root: Path) -> None:
 
 
 def check_files(paths: Sequence[Path], root: Path) -> None:
-    """Refuse a path that is no file.
+    """Refuse a path that is not a file.
 
     Args:
         paths: of text.
@@ -80,7 +80,7 @@ def read_corpus(spec: CorpusSpec, *, name: str, root: Path, max_samples: int | N
         spec: where it is.
         name: what reports call it.
         root: what relative paths start from.
-        max_samples: keep the first so many sentences; the rest is checked all the same.
+        max_samples: keep this many sentences from the start; the rest is still checked.
 
     Raises:
         LingoLiteError: as `check_corpus_files`, or a file is not UTF-8 or cut short, a line is blank or has

@@ -1,4 +1,4 @@
-"""The best next tokens of each row, whoever finds them: the engine, or this module from its logits.
+"""The best next tokens of each row, selected by the engine, or here from its logits.
 
 Owns top-k selection with its rule for ties, and log-softmax. B batch, V vocabulary.
 """

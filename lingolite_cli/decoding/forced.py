@@ -1,6 +1,6 @@
-"""Teacher forcing: what a backend would have said at each position of given targets.
+"""Teacher forcing: the logits of a backend at each position of given targets.
 
-Owns the loop; what the answers mean is the business of `lingolite_cli.evaluation`. B rows, R of them still running,
+Owns the loop; what the logits mean is the business of `lingolite_cli.evaluation`. B rows, R of them still running,
 V vocabulary.
 """
 
@@ -60,7 +60,7 @@ def forced_steps(
     targets: Sequence[Sequence[int]],
     ids: DecodingIds,
 ) -> Iterator[ForcedStep]:
-    """Feed the start token and each target's tokens but the last, whatever the backend would have said itself.
+    """Feed the start token and each target's tokens but the last, whatever the backend would have generated.
 
     Rows leave the batch where their target ends. Only one step's logits [R, V] are held at a time.
 

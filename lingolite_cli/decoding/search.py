@@ -89,13 +89,13 @@ def search_in_steps(
         capabilities: those that the backend declares.
 
     Raises:
-        LingoLiteError: beams are asked for, which take back what they have said; or the engine searches by itself.
+        LingoLiteError: `beam_size` is more than 1, since beams revise earlier tokens; or the engine searches by itself.
     """
     if options.beam_size > 1:
         raise LingoLiteError(
-            f"a translation cannot be shown token by token with beam_size {options.beam_size}: beams take back what "
-            "they have said",
-            hint="take beam_size 1",
+            f"a translation cannot be shown token by token with beam_size {options.beam_size}: beams revise "
+            "earlier tokens",
+            hint="pass beam_size 1",
         )
     if {"translate", "submit"} & capabilities and "step" not in capabilities:
         raise LingoLiteError(

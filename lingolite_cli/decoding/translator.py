@@ -32,11 +32,11 @@ WINDOW_BATCHES = 16
 
 
 BATCHES_AHEAD = 2
-"""Batches for each worker of a pool that are read ahead at the least, so that none of them waits for text."""
+"""Batches for each worker of a pool that are read ahead at least, so that no worker waits for text."""
 
 
 _INCOMPLETE = "\ufffd"
-"""What stands for bytes that are no character yet."""
+"""Stands for bytes that are not a whole character yet."""
 
 
 class Alternative(msgspec.Struct, frozen=True):
@@ -110,7 +110,7 @@ class Translator:
         self._capabilities = capabilities
 
     def translate(self, texts: Iterable[str]) -> Iterator[Translation]:
-        """Translate `texts` as they come.
+        """Translate `texts` one after another.
 
         Reads a window of texts, sorts it by length into batches and yields in input order, each sentence as soon as
         those before it are done. With a batch size of 1, each is yielded before the next is read. A pool of workers
@@ -150,14 +150,14 @@ class Translator:
             options=self.options,
             capabilities=self._capabilities,
         )
-        said: Translation | None = None
+        given: Translation | None = None
         for hypothesis in found:
-            told = self._translation(source, [hypothesis])
-            if not told.text.endswith(_INCOMPLETE):
-                said = told
-                yield told
-        if told is not said:
-            yield told
+            found_so_far = self._translation(source, [hypothesis])
+            if not found_so_far.text.endswith(_INCOMPLETE):
+                given = found_so_far
+                yield found_so_far
+        if found_so_far is not given:
+            yield found_so_far
 
     def _translate_window(self, texts: list[str], pool: PoolBackend | None) -> Iterator[Translation]:
         sources = [self._encode(text) for text in texts]
@@ -186,7 +186,7 @@ class Translator:
             yield group, self._translations(batch, found)
 
     def _shared(self, sources: list[SourceIds], groups: list[list[int]], pool: PoolBackend) -> Iterator[_Batch]:
-        """All batches, begun now by whoever is idle, and given as they are done.
+        """All batches, started now by idle workers, and yielded as they finish.
 
         The longest come first: what is left for the end is short, and the workers end together.
         """

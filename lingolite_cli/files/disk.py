@@ -32,7 +32,7 @@ def check_writable(directory: Path) -> None:
     """
     existing = _existing(directory)
     if not existing.is_dir():
-        raise LingoLiteError(f"cannot write to {directory}: {existing} is no directory")
+        raise LingoLiteError(f"cannot write to {directory}: {existing} is not a directory")
     if not os.access(existing, os.W_OK | os.X_OK):
         is_read_only = hasattr(os, "statvfs") and bool(os.statvfs(existing).f_flag & os.ST_RDONLY)
         why = "its file system is read-only" if is_read_only else "there is no right to"

@@ -1,4 +1,4 @@
-"""What torchrun tells a process by its environment. Imports nothing heavy: commands ask before anything else."""
+"""What torchrun passes to a process in its environment. Imports nothing heavy: commands read it first."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def training_curve(path: Path, *, max_points: int = 200) -> list[CurvePoint]:
-    """The curve in the file `path` of measurements: every score, and at most so many losses, evenly spread."""
+    """The curve in the file `path` of measurements: every score, and at most `max_points` losses, evenly spread."""
     points = [msgspec.json.decode(line, type=CurvePoint) for line in path.read_bytes().splitlines()]
     stride = -(-sum(point.loss is not None for point in points) // max_points) or 1
     losses = [point for point in points if point.loss is not None][::stride]

@@ -40,7 +40,7 @@ class TextOptions(_Options, frozen=True, kw_only=True):
         max_tokens: longest source (with its frame) and target (with `</s>`); None is the model's positions. A longer
             pair is bad data: half a sentence has no translation.
         on_bad_data: `skip` counts and reports bad rows and goes on; `refuse` fails on the first.
-        short_words: a pair whose source has at most so many words is short.
+        short_words: a pair is short if its source has at most this many words.
     """
 
     max_tokens: Positive | None = None
@@ -81,7 +81,7 @@ class TrainingOptions(_Options, frozen=True, kw_only=True):
         max_minutes: the end, in minutes of training, those before a resumption included.
         patience: the end, in checkpoints that did not improve on the dev text.
         checkpoint_every: steps between checkpoints; the dev text is scored at each.
-        average: the last so many checkpoints whose weights are averaged at the end; 1 for none.
+        average: number of last checkpoints whose weights are averaged at the end; 1 averages nothing.
         log_every: steps between lines of the metrics file.
     """
 

@@ -1,7 +1,7 @@
 """A child process that answers requests, seen from both of its ends.
 
 Owns how it is started, asked and ended, and how messages travel: msgpack on stdin and stdout, each after its length.
-What is said is the business of the protocols.
+What the messages contain is the business of the protocols.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _START = (
     "import sys; path = {path!r}; sys.path[:] = path + [entry for entry in sys.path if entry and entry not in path]; "
     "import runpy; runpy.run_module({module!r}, run_name='__main__')"
 )
-"""A child imports what its parent does: `-m` would look into the working directory first, a project of anybody's."""
+"""A child imports what its parent does. `python -m` would search the working directory first, where a project may have
+any module."""
 
 
 class Failed(msgspec.Struct, tag="failed", frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,7 +81,7 @@ class Child:
         with self._sending:
             with suppress(BrokenPipeError):  # it is gone already, and so is its end of the other pipe
                 _send(self._process.stdin, msgspec.msgpack.encode(request))
-            self._receiving.acquire()  # before anybody else sends, so that answers find who asked
+            self._receiving.acquire()  # before another thread sends, so that each answer reaches the thread that asked
         try:
             answer = _receive(self._process.stdout)
         finally:
@@ -96,7 +97,7 @@ class Child:
         return response
 
     def kill(self) -> None:
-        """End the process, whatever it is doing; who waits for its answer is told that it died."""
+        """End the process, whatever it is doing; a thread that waits for its answer gets an error."""
         self._process.kill()
         self._process.wait()
 

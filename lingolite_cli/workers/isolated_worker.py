@@ -9,7 +9,7 @@ import numpy as np
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.workers.channel import serve
-from lingolite_cli.workers.isolation import Encode, Logits, NewState, Request, Select, Step
+from lingolite_cli.workers.isolation import EncodeRequest, Logits, NewState, Request, SelectRequest, StepRequest
 from lingolite_cli.workers.protocol import Open, Opened
 
 
@@ -25,13 +25,13 @@ class SteppingWorker:
         """Do what is asked."""
         if isinstance(request, Open):
             return self._open(request)
-        for number in request.forgotten:  # those that `Select` used up are gone already
+        for number in request.forgotten:  # those that `SelectRequest` used up are gone already
             self._states.pop(number, None)
-        if isinstance(request, Encode):
+        if isinstance(request, EncodeRequest):
             ids = np.frombuffer(request.source_ids, np.int64).reshape(request.shape)
             mask = np.frombuffer(request.source_mask, np.bool_).reshape(request.shape)
             return self._keep(self._backend.encode(ids.copy(), mask.copy()))
-        if isinstance(request, Select):
+        if isinstance(request, SelectRequest):
             rows = np.frombuffer(request.rows, np.int64).copy()
             return self._keep(self._backend.select(self._states.pop(request.state), rows))
         return self._step(request)
@@ -44,7 +44,7 @@ class SteppingWorker:
         self._backend = loaded.create(artifact, options=request.options, threads=request.threads)
         return Opened(warnings=list(getattr(self._backend, "warnings", ())))
 
-    def _step(self, request: Step) -> Logits:
+    def _step(self, request: StepRequest) -> Logits:
         tokens = np.frombuffer(request.tokens, np.int64).copy()
         logits = np.ascontiguousarray(self._backend.step(self._states[request.state], tokens), np.float32)
         return Logits(shape=(logits.shape[0], logits.shape[1]), values=logits.tobytes())

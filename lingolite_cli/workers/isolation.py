@@ -1,7 +1,7 @@
 """A backend in a process of its own, seen from this one: nothing but the artifact's files reaches it.
 
-Owns what is said of states and logits, and this end of it; the other end is `isolated_worker`. How messages travel is
-`channel`'s.
+Owns the messages about states and logits, and this end of the connection; the other end is `isolated_worker`. How
+messages travel is the business of `channel`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _MODULE = "lingolite_cli.workers.isolated_worker"
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`forgotten` are states that nobody needs any more."""
+    """`forgotten` are numbers of states that are no longer needed."""
 
     forgotten: list[int] = []
 
 
-class Encode(_Request, tag="encode", frozen=True, kw_only=True):
+class EncodeRequest(_Request, tag="encode", frozen=True, kw_only=True):
     """`Backend.encode`. `source_ids` int64 and `source_mask` bool are bytes of `shape`."""
 
     shape: tuple[int, int]
@@ -35,25 +35,25 @@ class Encode(_Request, tag="encode", frozen=True, kw_only=True):
     source_mask: bytes
 
 
-class Step(_Request, tag="step", frozen=True, kw_only=True):
+class StepRequest(_Request, tag="step", frozen=True, kw_only=True):
     """`Backend.step` of the state of that number. `tokens` are bytes of int64."""
 
     state: int
     tokens: bytes
 
 
-class Select(_Request, tag="select", frozen=True, kw_only=True):
+class SelectRequest(_Request, tag="select", frozen=True, kw_only=True):
     """`Backend.select`; the old state is gone then. `rows` are bytes of int64."""
 
     state: int
     rows: bytes
 
 
-Request = Open | Encode | Step | Select
+Request = Open | EncodeRequest | StepRequest | SelectRequest
 
 
 class NewState(msgspec.Struct, tag="state", frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The number of a state that `Encode` or `Select` made."""
+    """The number of a state that `EncodeRequest` or `SelectRequest` made."""
 
     state: int
 
@@ -103,31 +103,33 @@ class IsolatedBackend:
         """A state before the first target token."""
         rows, columns = source_ids.shape
         ids, mask = source_ids.astype(np.int64).tobytes(), source_mask.astype(np.bool_).tobytes()
-        request = Encode(shape=(rows, columns), source_ids=ids, source_mask=mask, forgotten=self._take_forgotten())
+        request = EncodeRequest(
+            shape=(rows, columns), source_ids=ids, source_mask=mask, forgotten=self._take_forgotten()
+        )
         return self._state(request)
 
     def step(self, state: IsolatedState, tokens: IntArray) -> FloatArray:
         """[B, V] float32 logits of the next token; advances `state`."""
-        said = tokens.astype(np.int64).tobytes()
-        logits = self._ask(Step(state=state.number, tokens=said, forgotten=self._take_forgotten()), Logits)
+        sent = tokens.astype(np.int64).tobytes()
+        logits = self._ask(StepRequest(state=state.number, tokens=sent, forgotten=self._take_forgotten()), Logits)
         return np.frombuffer(logits.values, np.float32).reshape(logits.shape)
 
     def select(self, state: IsolatedState, rows: IntArray) -> IsolatedState:
         """A state of the given rows."""
         chosen = rows.astype(np.int64).tobytes()
-        return self._state(Select(state=state.number, rows=chosen, forgotten=self._take_forgotten()))
+        return self._state(SelectRequest(state=state.number, rows=chosen, forgotten=self._take_forgotten()))
 
     def close(self) -> None:
         """End the process."""
         self._child.close()
 
     def _take_forgotten(self) -> list[int]:
-        """Told once. States may be finalized at any time: what comes meanwhile is told with the next request."""
+        """Each number once. A state may be finalized at any time: its number then goes with the next request."""
         taken = self._forgotten[:]
         del self._forgotten[: len(taken)]
         return taken
 
-    def _state(self, request: Encode | Select) -> IsolatedState:
+    def _state(self, request: EncodeRequest | SelectRequest) -> IsolatedState:
         state = IsolatedState(self._ask(request, NewState).state)
         weakref.finalize(state, self._forgotten.append, state.number)
         return state

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def peak_memory_mb() -> float | None:
-    """Peak resident memory of this process in MB; None where the system does not tell."""
+    """Peak resident memory of this process in MB; None where the system does not report it."""
     try:
         # Not getrusage on Linux: its figure survives exec and would include the parent's memory.
         status = Path("/proc/self/status").read_text(encoding="ascii")

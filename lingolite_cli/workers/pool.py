@@ -1,4 +1,4 @@
-"""Several workers as one backend: each is a process with the engine of its own, and batches go to whoever is idle.
+"""Several workers as one backend: each is a process with its own engine, and batches go to idle ones.
 
 Processes and not threads: between the steps of an engine the search runs in Python, and one interpreter runs one of
 them at a time. Files of weights that engines map are in memory once all the same.

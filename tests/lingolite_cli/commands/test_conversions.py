@@ -56,7 +56,7 @@ def test_what_is_no_artifact_is_never_replaced(lingolite: Command, project: Path
     for out in ("mine", "test.tsv"):
         outcome = lingolite(*command, "--out", out, "--overwrite")
         assert outcome.code == 2
-        assert f"error: {out} is no artifact, so it is not replaced: it has no lingolite.json" in outcome.err
+        assert f"error: {out} is not an artifact, so it is not replaced: it has no lingolite.json" in outcome.err
     assert contents(project) == before
 
 

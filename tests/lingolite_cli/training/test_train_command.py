@@ -213,7 +213,7 @@ def test_finished_training_is_served_from_the_cache_and_fresh_starts_anew(
         (["--resume", "--fresh"], "--resume and --fresh contradict each other"),
         (["--max-minutes", "0"], "--max-minutes must be more than 0"),
         (["--out", "train.tsv"], "train.tsv exists"),
-        (["--out", "train.tsv", "--overwrite"], "train.tsv is no artifact, so it is not replaced"),
+        (["--out", "train.tsv", "--overwrite"], "train.tsv is not an artifact, so it is not replaced"),
         (["--set", "inputs.train.pairs=missing.tsv"], "inputs.train: no such file"),
         (["--set", "train.data=['inputs.dev']"], "`inputs.dev` is text to evaluate on"),
         (["--set", "train.metric=bleurt"], "there is no metric called `bleurt`"),
