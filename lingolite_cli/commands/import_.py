@@ -9,6 +9,7 @@ import typer
 
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag, Out, Overwrite
+from lingolite_cli.views.bundle import show_bundle
 
 
 def import_bundle(
@@ -48,11 +49,4 @@ def import_bundle(
         max_seq_len=max_seq_len,
         overwrite=overwrite,
     )
-    model = artifact.manifest.model
-    console.print_json({"out": str(out), "digest": artifact.digest, "manifest": artifact.manifest})
-    console.print(
-        f"{out}: bundle, {artifact.size_bytes / 1e6:.2f} MB, languages {', '.join(artifact.manifest.languages)}\n"
-        f"  {model.n_encoder_layers} encoder and {model.n_decoder_layers} decoder layers, d_model {model.d_model}, "
-        f"{model.n_heads} heads, {model.n_kv_heads} key/value heads, d_ff {model.d_ff}, "
-        f"vocabulary {model.vocab_size:,}, {model.max_seq_len} positions"
-    )
+    show_bundle(artifact, out, console)

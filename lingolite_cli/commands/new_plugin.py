@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lingolite_cli.artifact import atomic_directory
 from lingolite_cli.commands.context import context_of
-from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.files.templates import fill_template
-
-_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-
-
-class Kind(str, Enum):
-    """Kinds of plugin; there is a template for each."""
-
-    METRIC = "metric"
-    BACKEND = "backend"
-    QUANTIZER = "quantizer"
-    EXPORTER = "exporter"
-    REPORTER = "reporter"
-
-
-_DEPENDENCIES = {
-    Kind.METRIC: ("lingolite", "msgspec", "numpy"),
-    Kind.BACKEND: ("lingolite", "msgspec", "torch"),
-    Kind.QUANTIZER: ("lingolite", "msgspec", "numpy", "safetensors"),
-    Kind.EXPORTER: ("lingolite", "msgspec", "safetensors"),
-    Kind.REPORTER: ("lingolite", "msgspec"),
-}
+from lingolite_cli.jobs.plugin_package import PluginKind, write_plugin_package
 
 
 def new_plugin(
     typer_context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name used in commands, such as `--metrics NAME`.")],
     kind: Annotated[
-        Kind, typer.Option(metavar="KIND", help="One of metric, backend, quantizer, exporter and reporter.")
+        PluginKind, typer.Option(metavar="KIND", help="One of metric, backend, quantizer, exporter and reporter.")
     ],
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="The directory to make; default: lingolite-NAME.")
@@ -50,46 +24,8 @@ def new_plugin(
     """Write a package with a plugin that works, and a test that holds it to its contract."""
     context = context_of(typer_context)
     console = context.console()
-    if not _NAME.fullmatch(name):
-        raise LingoLiteError(
-            f"`{name}` cannot be the name of a plugin",
-            hint="use lower-case letters, digits and single hyphens: word-order",
-        )
-    taken = [entry for entry in context.registry.of_kind(kind.value) if entry.name == name]
-    if taken:
-        raise LingoLiteError(
-            f"there is a {kind.value} called `{name}` already, of {taken[0].origin.distribution}",
-            hint="choose another name: of two plugins with one name neither is used",
-        )
+    written = write_plugin_package(context, name, kind, out=out)
+    for path in written:
+        console.print(f"wrote {path}")
     target = out or Path(f"lingolite-{name}")
-    if target.exists():
-        raise LingoLiteError(f"{target} exists", hint="choose another place with --out")
-    with atomic_directory(target) as directory:
-        for path, data in _files(name, kind).items():
-            (directory / path).parent.mkdir(exist_ok=True)
-            (directory / path).write_bytes(data)
-    for path in _files(name, kind):
-        console.print(f"wrote {target / path}")
     console.note(f'next: `cd {target}`, `pip install -e ".[test]"`, `lingolite plugins check {name}`, `pytest`')
-
-
-def _files(name: str, kind: Kind) -> Mapping[str, bytes]:
-    """The package's files by their path in it."""
-    package = f"lingolite_{name.replace('-', '_')}"
-    words = "".join(part.capitalize() for part in name.split("-"))
-    values = {
-        "name": name,
-        "kind": kind.value,
-        "package": package,
-        "words": words,
-        "class": f"{words}{kind.value.capitalize()}",  # never the name of something imported, such as `Score`
-        "dependencies": ", ".join(f'"{dependency}"' for dependency in _DEPENDENCIES[kind]),
-    }
-    templates = {
-        "pyproject.toml": "plugin-pyproject.toml.in",
-        "README.md": "plugin-README.md.in",
-        f"{package}/__init__.py": f"plugin-{kind.value}-init.py.in",
-        f"{package}/{kind.value}.py": f"plugin-{kind.value}.py.in",
-        f"tests/test_{package}.py": f"plugin-{kind.value}-test.py.in",
-    }
-    return {path: fill_template(template, values) for path, template in templates.items()}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -146,12 +147,9 @@ def quantize(
             )
         out = _given(out)
         check_target(out, overwrite=overwrite)
-        request = msgspec.structs.replace(
-            _search_request(context, path, flags),
-            method=method if is_given(typer_context, "method") else None,
-            options=parse_options(option),
-            max_samples=max_samples,
-        )
+        chosen = method if is_given(typer_context, "method") else None
+        options = parse_options(option)
+        request = _search_request(context, path, flags, method=chosen, options=options, max_samples=max_samples)
         _search(context, request, console, out=out, overwrite=overwrite)
         return
     flags.refuse()
@@ -179,7 +177,15 @@ def _given(out: Path | None) -> Path:
     return out
 
 
-def _search_request(context: JobContext, model: Path, flags: SearchFlags) -> SearchRequest:
+def _search_request(
+    context: JobContext,
+    model: Path,
+    flags: SearchFlags,
+    *,
+    method: str | None,
+    options: Mapping[str, Any],
+    max_samples: int | None,
+) -> SearchRequest:
     budget = parse_options([flags.budget], flag="--budget") if flags.budget else DEFAULT_BUDGET
     languages = parse_languages(flags.languages)
     targets = flags.target or ()
@@ -188,9 +194,12 @@ def _search_request(context: JobContext, model: Path, flags: SearchFlags) -> Sea
         corpus=corpus_input(context, source=flags.source, targets=targets, languages=languages, which="dev"),
         budget=budget,
         allow_inconclusive=flags.allow_inconclusive,
+        method=method,
+        options=options,
         precisions=[name.strip() for name in flags.precisions.split(",")] if flags.precisions else None,
         granularity=flags.granularity,
         max_trials=flags.max_trials,
+        max_samples=max_samples,
     )
 
 
