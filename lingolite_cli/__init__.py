@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         save_bundle,
     )
 
-__version__ = "0.1.0"
+    __version__: str
 
 __all__ = [
     "MobileTranslationModel",
@@ -40,6 +40,8 @@ _API_NAMES = {"evaluate_model", "export_full_model", "translate", "translate_str
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("lingolite_cli.environment").VERSION
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = "lingolite_cli.api" if name in _API_NAMES else "lingolite_cli.model"

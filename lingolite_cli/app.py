@@ -14,7 +14,6 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from lingolite_cli import __version__
 from lingolite_cli.commands import (
     bench,
     compare,
@@ -36,6 +35,7 @@ from lingolite_cli.commands import (
 )
 from lingolite_cli.commands.usage import MOST_COLUMNS, Command
 from lingolite_cli.console import Console
+from lingolite_cli.environment import VERSION
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.files.disk import full_disk
 from lingolite_cli.jobs.context import JobContext
@@ -75,7 +75,7 @@ app.add_typer(plugins.app, name="plugins")
 
 def _show_version(is_asked: bool) -> None:
     if is_asked:
-        typer.echo(f"lingolite {__version__}")
+        typer.echo(f"lingolite {VERSION}")
         raise typer.Exit
 
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli import __version__
 from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.environment import VERSION
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.disk import explained, full_disk
 from lingolite_cli.tokenization.description import LINGOLITE, TokenizerDescription
@@ -60,7 +60,7 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How an artifact was made. Holds no time and no path, so that the same work gives the same bytes."""
 
     operation: str
-    tool: str = f"lingolite {__version__}"
+    tool: str = f"lingolite {VERSION}"
     options: dict[str, Any] = {}
     inputs: dict[str, str] = {}
 

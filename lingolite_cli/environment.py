@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli import __version__
+VERSION = "0.1.0"
+"""Of LingoLite; pyproject.toml has the same."""
 
 PACKAGES = (
     "torch",
@@ -40,7 +41,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 def describe_environment(*, threads: int) -> Environment:
     """The environment of this process."""
     return Environment(
-        lingolite=__version__,
+        lingolite=VERSION,
         python=platform.python_version(),
         platform=platform.platform(),
         cpu=cpu_name(),

@@ -18,14 +18,12 @@ if TYPE_CHECKING:
     from lingolite_cli.artifact import Artifact, Product
     from lingolite_cli.decoding.hypothesis import Hypothesis
     from lingolite_cli.decoding.options import DecodingOptions
-    from lingolite_cli.model import MobileTranslationModel
     from lingolite_cli.runs.record import RunManifest
     from lingolite_cli.tokenization.description import DecodingIds
 
-    ModelFunction: TypeAlias = Callable[[MobileTranslationModel], MobileTranslationModel]
-
 T = TypeVar("T")
 State: TypeAlias = Any  # a backend's own: the host passes it back and never looks inside
+TrainableModel: TypeAlias = Any  # `lingolite_cli.model.MobileTranslationModel`: it is built on these interfaces
 AnyBackend: TypeAlias = "Backend | TranslateBackend | PoolBackend"
 
 
@@ -204,7 +202,12 @@ class CalibratedQuantizer(Protocol):
 class Training(Protocol):
     """Trains the model that is to be quantized: on the step's text, with its options, from its checkpoint if any."""
 
-    def __call__(self, *, prepare: ModelFunction, convert: ModelFunction) -> MobileTranslationModel:
+    def __call__(
+        self,
+        *,
+        prepare: Callable[[TrainableModel], TrainableModel],
+        convert: Callable[[TrainableModel], TrainableModel],
+    ) -> TrainableModel:
         """Train until something ends it.
 
         Args:

@@ -13,7 +13,7 @@ from lingolite_cli.training.options import TrainingOptions
 
 if TYPE_CHECKING:
     from lingolite_cli.model import MobileTranslationModel
-    from lingolite_cli.plugins.interfaces import ModelFunction
+    from lingolite_cli.training.session import ModelFunction
 
 
 def tiny_training(source: Artifact) -> Training:

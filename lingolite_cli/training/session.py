@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 import torch
@@ -29,6 +29,9 @@ class DevText(msgspec.Struct, frozen=True):
 
     sources: list[str]
     references: list[str]
+
+
+ModelFunction: TypeAlias = Callable[[MobileTranslationModel], MobileTranslationModel]
 
 
 def _unchanged(model: MobileTranslationModel) -> MobileTranslationModel:
@@ -71,8 +74,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     higher_is_better: bool
     observe: Callable[[Status], None]
     report: Callable[[list[TextReport]], None]
-    prepare: Callable[[MobileTranslationModel], MobileTranslationModel] = _unchanged
-    convert: Callable[[MobileTranslationModel], MobileTranslationModel] = _unchanged
+    prepare: ModelFunction = _unchanged
+    convert: ModelFunction = _unchanged
 
 
 class Fitted(NamedTuple):

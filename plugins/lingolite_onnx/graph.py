@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from lingolite_cli import __version__
 from lingolite_cli.arrays import Array
+from lingolite_cli.environment import VERSION
 from lingolite_onnx.interface import Interface, Value
 
 WEIGHTS_FILE = "weights.bin"
@@ -146,7 +146,7 @@ class GraphBuilder:
             opset_imports=opsets,
             ir_version=helper.find_min_ir_version_for([opset]),  # the newest one shuts out older runtimes
             producer_name="lingolite",
-            producer_version=__version__,
+            producer_version=VERSION,
         )
 
     def _tensor(self, name: str, array: Array) -> onnx.TensorProto:
