@@ -12,7 +12,7 @@ from lingolite_cli.commands.options import JsonFlag
 from lingolite_cli.commands.usage import Command
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
 from lingolite_cli.jobs.context import JobContext
-from lingolite_cli.plugins.registry import Entry, Health, Loaded
+from lingolite_cli.plugins.registry import Health, Loaded, PluginEntry
 from lingolite_cli.views.plugins import plain_plugin, show_plugin, show_plugins
 
 app = typer.Typer(help="List, show, check and begin plugins.", no_args_is_help=True, rich_markup_mode=None)
@@ -65,7 +65,7 @@ def check_plugin(
         console.print(f"{entry.kind} {entry.name}: {factory.__module__}.{factory.__qualname__} loads")
 
 
-def _find(context: JobContext, name: str) -> list[Entry]:
+def _find(context: JobContext, name: str) -> list[PluginEntry]:
     found = [entry for entry in context.registry.entries if entry.name == name]
     if not found:
         known = {entry.name for entry in context.registry.entries}

@@ -22,7 +22,7 @@ from lingolite_cli.execution.forecast import StepForecast, forecast_step
 from lingolite_cli.execution.local import LocalExecutor
 from lingolite_cli.execution.run_files import RunFiles
 from lingolite_cli.execution.step import StepExecution
-from lingolite_cli.execution.stop import Position
+from lingolite_cli.execution.stop import RunPosition
 from lingolite_cli.files.disk import check_writable
 from lingolite_cli.plugins.manager import PluginHost
 from lingolite_cli.recipe.cache import CachedStep, StepCache
@@ -69,7 +69,7 @@ class Runner:
         self._host = host
         self._workspace = Workspace(plan, console, state_root=cache.state_root, is_fresh=is_fresh)
         self._steps = StepExecution(self._workspace, cache, executor or LocalExecutor())
-        self._position = Position()
+        self._position = RunPosition()
         self._records: list[StepRecord] = []
 
     def forecast(self) -> list[StepForecast]:

@@ -18,7 +18,7 @@ import msgspec
 from lingolite_cli.execution.executor import Executor, Task
 from lingolite_cli.execution.step_record import describe_record, record_step
 from lingolite_cli.files.disk import explained
-from lingolite_cli.recipe.cache import CachedStep, Entry, StepCache, step_key
+from lingolite_cli.recipe.cache import CachedStep, CacheEntry, StepCache, step_key
 from lingolite_cli.recipe.keys import describe_work
 from lingolite_cli.recipe.kinds import KINDS
 from lingolite_cli.recipe.scope import PlannedStep
@@ -88,7 +88,7 @@ class StepExecution:
         with explained(self._scratch):
             directory.mkdir()
             result = work(directory)
-        return CachedStep(directory, Entry(result=result, files={}, digest=""))
+        return CachedStep(directory, CacheEntry(result=result, files={}, digest=""))
 
     def _run(self, planned: PlannedStep, directory: Path) -> StepResult:
         run: Any = KINDS[planned.uses].run

@@ -11,7 +11,7 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.runs.record import Stop
 
 
-class Position:
+class RunPosition:
     """The step that a run is at, and for how long.
 
     Attributes:

@@ -10,7 +10,7 @@ from lingolite_cli.environment import Environment, describe_environment
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.plugins.manager import describe
-from lingolite_cli.plugins.registry import Entry, Health, Loaded, Registry
+from lingolite_cli.plugins.registry import Health, Loaded, PluginEntry, Registry
 from lingolite_cli.plugins.specs import BackendSpec
 from lingolite_cli.settings import Project
 
@@ -29,7 +29,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     environment: Environment
     project: Project
     num_plugins: int
-    unhealthy: list[Entry]
+    unhealthy: list[PluginEntry]
     findings: dict[str, list[str]]
 
     @property

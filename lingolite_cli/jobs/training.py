@@ -21,7 +21,7 @@ from lingolite_cli.recipe.plan import make_plan, read_recipe
 from lingolite_cli.recipe.scope import Plan
 from lingolite_cli.recipe.steps.quantize import QuantizeStep
 from lingolite_cli.recipe.steps.train import TrainStep
-from lingolite_cli.recipe.work.learning import state_directory
+from lingolite_cli.recipe.work.learning import training_state
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import QuantizeResult, TrainResult
@@ -141,7 +141,7 @@ def _check_resumable(plan: Plan, context: JobContext, console: Console) -> None:
     """Refuse to resume where the first training has no checkpoint."""
     from lingolite_cli.training.checkpoint import has_checkpoint
 
-    directory = state_directory(plan.steps[0], Workspace(plan, console, state_root=context.cache.state_root))
+    directory = training_state(plan.steps[0], Workspace(plan, console, state_root=context.cache.state_root))
     if not has_checkpoint(directory):
         raise LingoLiteError(
             f"there is no checkpoint to resume step `{plan.steps[0].step.id}` from",

@@ -32,7 +32,7 @@ class Health(str, Enum):
     DUPLICATE = "duplicate"
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class PluginEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One plugin, healthy or not. `kind` is "plugin" and `spec` None where a module offers nothing by name."""
 
     kind: str
@@ -124,7 +124,7 @@ class Registry:
         """Names of the healthy plugins of a kind."""
         return sorted(entry.name for entry in self.of_kind(kind) if entry.health is Health.OK)
 
-    def of_kind(self, kind: str) -> list[Entry]:
+    def of_kind(self, kind: str) -> list[PluginEntry]:
         """All entries of a kind, healthy or not."""
         return [entry for entry in self.entries if entry.kind == kind]
 
@@ -159,7 +159,7 @@ def load_registry(*, blocked: Iterable[str] = (), warn: Callable[[str], None] = 
     return Registry(PluginHost(blocked=blocked, warn=warn))
 
 
-def _entries(module: LoadedModule) -> list[Entry]:
+def _entries(module: LoadedModule) -> list[PluginEntry]:
     origin = module.origin
     if module.is_blocked:
         return [_whole(origin, Health.BLOCKED, "by lingolite.toml, --no-plugin or LINGOLITE_BLOCK")]
@@ -170,36 +170,36 @@ def _entries(module: LoadedModule) -> list[Entry]:
     return [_entry(kind, spec, origin) for kind, spec in module.specs]
 
 
-def _whole(origin: Origin, health: Health, reason: str, error: BaseException | None = None) -> Entry:
-    return Entry(kind="plugin", name=origin.entry_point, origin=origin, health=health, reason=reason, error=error)
+def _whole(origin: Origin, health: Health, reason: str, error: BaseException | None = None) -> PluginEntry:
+    return PluginEntry(kind="plugin", name=origin.entry_point, origin=origin, health=health, reason=reason, error=error)
 
 
-def _entry(kind: str, spec: Spec, origin: Origin) -> Entry:
+def _entry(kind: str, spec: Spec, origin: Origin) -> PluginEntry:
     health, reason = Health.OK, ""
     missing = [name for name in spec.requires if find_spec(name.partition(".")[0]) is None]
     if spec.api != API_VERSION:
         health, reason = Health.INCOMPATIBLE, f"made for plugin API {spec.api}; this host has {API_VERSION}"
     elif missing:
         health, reason = Health.UNAVAILABLE, f"needs {', '.join(missing)}"
-    return Entry(kind=kind, name=spec.name, origin=origin, health=health, reason=reason, spec=spec)
+    return PluginEntry(kind=kind, name=spec.name, origin=origin, health=health, reason=reason, spec=spec)
 
 
-def _mark_duplicates(entries: list[Entry]) -> list[Entry]:
-    claims: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+def _mark_duplicates(entries: list[PluginEntry]) -> list[PluginEntry]:
+    claims: dict[tuple[str, str], list[PluginEntry]] = defaultdict(list)
     for entry in entries:
         if entry.kind in KINDS:
             claims[entry.kind, entry.name].append(entry)
     return [_marked(entry, claims.get((entry.kind, entry.name), [])) for entry in entries]
 
 
-def _marked(entry: Entry, claimants: list[Entry]) -> Entry:
+def _marked(entry: PluginEntry, claimants: list[PluginEntry]) -> PluginEntry:
     if len(claimants) < 2:
         return entry
     both = " and ".join(f"{other.origin.distribution} {other.origin.version}" for other in claimants)
     return msgspec.structs.replace(entry, health=Health.DUPLICATE, reason=f"claimed by {both}")
 
 
-def _remedy(entry: Entry) -> str:
+def _remedy(entry: PluginEntry) -> str:
     if entry.health is Health.UNAVAILABLE and entry.spec is not None and entry.spec.install:
         return f"run `{entry.spec.install}`"
     if entry.health is Health.DUPLICATE:

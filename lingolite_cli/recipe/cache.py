@@ -35,7 +35,7 @@ ARTIFACT_NAME = "artifact"
 _PARTIAL = re.compile(r"^\..*\.(?P<pid>\d+)-[^.]*\.(partial|old)$")
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CacheEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`entry.json`: the result, the digest of each file beside it, and the digest of all of it."""
 
     result: StepResult
@@ -47,7 +47,7 @@ class CachedStep(msgspec.Struct, frozen=True):
     """A finished step in the cache."""
 
     directory: Path
-    entry: Entry
+    entry: CacheEntry
 
     @property
     def artifact_path(self) -> Path | None:
@@ -75,7 +75,7 @@ class StepCache:
         """The entry for `key`, when it is whole."""
         directory = self._directory(key)
         try:
-            entry = msgspec.json.decode((directory / ENTRY_NAME).read_bytes(), type=Entry)
+            entry = msgspec.json.decode((directory / ENTRY_NAME).read_bytes(), type=CacheEntry)
             if (directory / ARTIFACT_NAME).is_dir():
                 Artifact.open(directory / ARTIFACT_NAME)
             is_whole = _describe(directory, entry.result) == entry
@@ -169,14 +169,14 @@ class FollowerCache(StepCache):
         self._elsewhere.remember(recipe, step, description)
 
 
-def _describe(directory: Path, result: StepResult) -> Entry:
+def _describe(directory: Path, result: StepResult) -> CacheEntry:
     names = sorted(file.name for file in directory.iterdir() if file.is_file() and file.name != ENTRY_NAME)
     files = {name: sha256_file(directory / name) for name in names}
     artifact = directory / ARTIFACT_NAME
     parts: dict[str, Any] = {"result": msgspec.to_builtins(result), "files": files}
     if artifact.is_dir():
         parts["artifact"] = Artifact.open(artifact, verify=False).digest
-    return Entry(result=result, files=files, digest=hashlib.sha256(canonical_json(parts)).hexdigest())
+    return CacheEntry(result=result, files=files, digest=hashlib.sha256(canonical_json(parts)).hexdigest())
 
 
 def sweep_partial(directory: Path) -> None:

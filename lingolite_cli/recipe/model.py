@@ -19,23 +19,23 @@ Resamples = Annotated[int, Meta(ge=100, le=100_000)]
 Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
 
-class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RecipeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of a recipe. A key that it does not know is an error."""
 
 
-class ModelInput(Table, frozen=True, kw_only=True):
+class ModelInput(RecipeTable, frozen=True, kw_only=True):
     """An artifact that a recipe starts from."""
 
     bundle: str
 
 
-class ShortlistInput(Table, frozen=True, kw_only=True):
+class ShortlistInput(RecipeTable, frozen=True, kw_only=True):
     """A vocabulary shortlist that `lingolite shortlist` made."""
 
     shortlist: str
 
 
-class Step(Table, tag_field="uses", frozen=True, kw_only=True):
+class Step(RecipeTable, tag_field="uses", frozen=True, kw_only=True):
     """A step; each kind extends it with its keys. `id` is what later steps refer to."""
 
     id: Identifier
@@ -46,7 +46,7 @@ class Step(Table, tag_field="uses", frozen=True, kw_only=True):
         return str(self.__struct_config__.tag)
 
 
-class Recipe(Table, frozen=True, kw_only=True):
+class Recipe(RecipeTable, frozen=True, kw_only=True):
     """A recipe. Paths are relative to the project's root: the directory of `lingolite.toml`.
 
     One that is read from a file is a `lingolite_cli.recipe.kinds.RecipeFile`, which knows what each step may have.

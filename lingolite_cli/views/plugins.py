@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from lingolite_cli.console import Console
-from lingolite_cli.plugins.registry import Entry, Health
+from lingolite_cli.plugins.registry import Health, PluginEntry
 
 
-def show_plugins(entries: Sequence[Entry], console: Console) -> None:
+def show_plugins(entries: Sequence[PluginEntry], console: Console) -> None:
     """A line each, and below why some cannot be used."""
     console.print_json([plain_plugin(entry) for entry in entries])
     if console.is_json:
@@ -23,7 +23,7 @@ def show_plugins(entries: Sequence[Entry], console: Console) -> None:
             console.print(f"{entry.kind} {entry.name} of {entry.origin.distribution}: {entry.reason}")
 
 
-def _row(entry: Entry) -> list[str]:
+def _row(entry: PluginEntry) -> list[str]:
     origin = f"{entry.origin.distribution} {entry.origin.version}"
     return [entry.kind, entry.name, origin, entry.health.value, entry.spec.summary if entry.spec else ""]
 
@@ -38,7 +38,7 @@ def _columns(rows: list[list[str]]) -> str:
     )
 
 
-def show_plugin(entry: Entry, console: Console, *, is_verbose: bool) -> None:
+def show_plugin(entry: PluginEntry, console: Console, *, is_verbose: bool) -> None:
     """What it reads and makes, its options, and its health; with the traceback of one that broke if verbose."""
     console.print(f"{entry.kind} {entry.name}: {entry.health.value}" + (f": {entry.reason}" if entry.reason else ""))
     if entry.health is Health.UNAVAILABLE and entry.spec is not None and entry.spec.install:
@@ -60,7 +60,7 @@ def show_plugin(entry: Entry, console: Console, *, is_verbose: bool) -> None:
         console.print("".join(traceback.format_exception(entry.error)).rstrip())
 
 
-def plain_plugin(entry: Entry) -> dict[str, Any]:
+def plain_plugin(entry: PluginEntry) -> dict[str, Any]:
     """A plugin as JSON."""
     spec: Any = entry.spec
     plain = {

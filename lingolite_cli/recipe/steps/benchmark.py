@@ -18,7 +18,7 @@ from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import BUDGETS
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.recipe.model import Positive, Rounds, Step, Table
+from lingolite_cli.recipe.model import Positive, RecipeTable, Rounds, Step
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.work.timing import (
@@ -33,7 +33,7 @@ from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.results import BenchmarkResult, BenchmarkSystem, effort
 
 
-class BenchmarkSystemTable(Table, frozen=True, kw_only=True):
+class BenchmarkSystemTable(RecipeTable, frozen=True, kw_only=True):
     """One system of a benchmark: an artifact and the backend that runs it.
 
     `threads` and `workers` are those of the step unless the system has its own.

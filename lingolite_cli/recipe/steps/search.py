@@ -156,7 +156,7 @@ def _run(planned: PlannedSearch, workspace: Workspace, directory: Path) -> Searc
     return search.result(sensitivities, chosen, summarize_artifact(artifact))
 
 
-def state_directory(planned: PlannedSearch, workspace: Workspace) -> Path:
+def _search_state(planned: PlannedSearch, workspace: Workspace) -> Path:
     """Where the measurements of a search are kept: under a key of what they depend on, which excludes the budget."""
     measured = msgspec.structs.replace(planned, options={"evaluation": planned.options["evaluation"]})
     digests = {reference: workspace.input_digest(reference) for reference in planned.inputs}
@@ -187,7 +187,7 @@ class _Search:
         self._judged: dict[Mix, Trial] = {}
 
     def _open(self, planned: PlannedSearch) -> Trials:
-        state = state_directory(planned, self._workspace)
+        state = _search_state(planned, self._workspace)
         if self._workspace.is_fresh:
             shutil.rmtree(state, ignore_errors=True)
         return Trials(planned, self._workspace, records=self._records, sample=self._sample, state=state)

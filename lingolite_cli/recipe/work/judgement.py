@@ -19,7 +19,7 @@ from lingolite_cli.budgets.budget import Budget
 from lingolite_cli.budgets.judging import judge_all
 from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import BUDGETS, by_name, metric_budgets
-from lingolite_cli.recipe.model import Positive, Resamples, Rounds, Step, Table
+from lingolite_cli.recipe.model import Positive, RecipeTable, Resamples, Rounds, Step
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
 from lingolite_cli.recipe.work.evaluation import PlannedEvaluation
 from lingolite_cli.recipe.work.timing import (
@@ -35,7 +35,7 @@ from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.results import VerifyResult
 
 
-class TimingTable(Table, frozen=True, kw_only=True):
+class TimingTable(RecipeTable, frozen=True, kw_only=True):
     """How budgets on time and memory are measured, if there are any.
 
     Each round is a fresh process a system, with `num_sentences` one at a time and in batches of `batch_size`. Where

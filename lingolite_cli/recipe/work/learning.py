@@ -131,7 +131,7 @@ def describe_learning(step: LearningStep, options: TrainingOptions) -> str:
     return f"on {', '.join(step.data)}; {limits}"
 
 
-def state_directory(planned: PlannedStep, workspace: Workspace) -> Path:
+def training_state(planned: PlannedStep, workspace: Workspace) -> Path:
     """Where the checkpoints of a step lie that trains; its inputs must be known."""
     options = dict(planned.options)
     training = dict(options.pop("options"))
@@ -176,7 +176,7 @@ class Learning:
         self._source = source
         self._manifest = manifest
         self._languages = (planned.options["languages"][0], planned.options["languages"][1])
-        self._state = state_directory(planned, workspace)
+        self._state = training_state(planned, workspace)
         self.texts: list[TextReport] = []
 
     @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.execution.stop import Position
+from lingolite_cli.execution.stop import RunPosition
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from lingolite_cli.execution.stop import Position
     ],
 )
 def test_a_stop_says_what_the_user_sees(error: BaseException, name: str, message: str, hint: str | None) -> None:
-    position = Position()
+    position = RunPosition()
     position.enter("verify")
     stop = position.stop(error)
     assert (stop.where, stop.step, stop.error, stop.message, stop.hint) == (
@@ -31,7 +31,7 @@ def test_a_stop_says_what_the_user_sees(error: BaseException, name: str, message
 
 
 def test_after_the_last_step_a_run_is_at_its_files() -> None:
-    position = Position()
+    position = RunPosition()
     position.enter("verify")
     position.leave()
     stop = position.stop(OSError("disk full"))
