@@ -23,7 +23,7 @@ INTEGERS = ".integers"
 _JOINT = "+"
 
 
-def joined(names: Iterable[str]) -> str:
+def joined_name(names: Iterable[str]) -> str:
     """The name of several matrices that are multiplied as one."""
     return _JOINT.join(names)
 

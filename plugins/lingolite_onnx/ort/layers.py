@@ -15,7 +15,7 @@ from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION, FeedForwardNam
 from lingolite_cli.weights.bundle import Matrix, Weights, can_join, concatenate
 from lingolite_cli.weights.groups import GroupedMatrix
 from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder
-from lingolite_onnx.naming import joined
+from lingolite_onnx.naming import joined_name
 from lingolite_onnx.ort.blocks import blocks
 from lingolite_onnx.ort.products import Gated, Products
 
@@ -54,7 +54,7 @@ class OrtLayers:
         """[..., sum of out]: the products of x [..., in] with several matrices side by side."""
         matrices = tuple(self.weights.matrix(name) for name in names)
         if can_join(matrices):
-            return self._products.product(x, concatenate(matrices), name=joined(names))
+            return self._products.product(x, concatenate(matrices), name=joined_name(names))
         parts = [self._products.product(x, matrix, name=name) for matrix, name in zip(matrices, names, strict=True)]
         return self.graph.op("Concat", *parts, axis=-1)
 

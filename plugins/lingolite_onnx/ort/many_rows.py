@@ -20,7 +20,7 @@ from lingolite_cli.weights.bundle import Matrix, concatenate
 from lingolite_cli.weights.groups import GroupedMatrix
 from lingolite_cli.weights.rows import INT8_MAX
 from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder
-from lingolite_onnx.naming import INTEGERS, joined
+from lingolite_onnx.naming import INTEGERS, joined_name
 from lingolite_onnx.ort.blocks import block_size, blocks
 from lingolite_onnx.ort.products import FewRows, Gated, Products
 
@@ -64,7 +64,7 @@ class ManyRows(Products):
         gate, up = parts.gate, parts.up
         if not (_is_int8(gate) and _is_int8(up) and self._has_columns(gate)):
             return super().gated(x, parts, names=names, plus=plus)
-        rounded = self._round(x, gate.values.shape[1], joined(names[:2]))
+        rounded = self._round(x, gate.values.shape[1], joined_name(names[:2]))
         gate_columns, up_columns = self.columns((gate, up), names[:2])
         gated = self._sum(rounded, gate_columns, gate, name=names[0])
         if len(rounded.scales) > 1:
@@ -168,7 +168,7 @@ class ManyRowsOfBlocks(ManyRows):
         matrix = concatenate(tuple(matrices))
         assert isinstance(matrix, Matrix)
         stored, _ = blocks(matrix)
-        flat = graph.constant(stored.reshape(len(stored), -1).view(np.int8), f"{joined(names)}.blocks")
+        flat = graph.constant(stored.reshape(len(stored), -1).view(np.int8), f"{joined_name(names)}.blocks")
         signed = graph.op("BitwiseXor", flat, graph.constant(np.int8(-MIDDLE)))  # -128 is the highest bit alone
         if stored[0].size > matrix.values.shape[1]:
             signed = graph.op(

@@ -19,7 +19,7 @@ from lingolite_cli.arrays import Array
 from lingolite_cli.weights.bundle import Matrix, can_join, concatenate
 from lingolite_cli.weights.groups import GroupedMatrix
 from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder
-from lingolite_onnx.naming import PRODUCT, joined
+from lingolite_onnx.naming import PRODUCT, joined_name
 from lingolite_onnx.ort.blocks import blocks
 
 ROUNDED_BY_BLOCK = 4
@@ -65,7 +65,7 @@ class Products(ABC):
         down."""
         graph, (gate, up) = self.graph, names[:2]
         if can_join((parts.gate, parts.up)):
-            both = self.product(x, concatenate((parts.gate, parts.up)), name=joined(names[:2]))
+            both = self.product(x, concatenate((parts.gate, parts.up)), name=joined_name(names[:2]))
             gated, scaled = graph.ops("Split", both, names=[None, None], axis=-1, num_outputs=2)
         else:
             gated, scaled = self.product(x, parts.gate, name=gate), self.product(x, parts.up, name=up)

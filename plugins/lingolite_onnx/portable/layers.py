@@ -19,7 +19,7 @@ from lingolite_cli.arrays import Array
 from lingolite_cli.weights.bundle import Weights, can_join, concatenate
 from lingolite_onnx.graph import GraphBuilder
 from lingolite_onnx.interface import MASKED
-from lingolite_onnx.naming import joined
+from lingolite_onnx.naming import joined_name
 from lingolite_onnx.portable.products import PortableProducts
 
 _EPSILON = 1e-6
@@ -64,7 +64,7 @@ class PortableLayers:
         """
         matrices = tuple(self.weights.matrix(name) for name in names)
         if can_join(matrices):
-            return self._products.product(x, concatenate(matrices), name=joined(names))
+            return self._products.product(x, concatenate(matrices), name=joined_name(names))
         parts = [self._products.product(x, matrix, name=name) for matrix, name in zip(matrices, names, strict=True)]
         return self.graph.op("Concat", *parts, axis=-1)
 
