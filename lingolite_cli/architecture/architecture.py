@@ -1,7 +1,7 @@
 """The shape of a LingoLite model: its configuration and the presets.
 
-Owns no tensor and imports no torch, so that manifests, plans and exporters can read it cheaply. The network
-that has this shape is in `lingolite_cli.model`.
+Owns the one constant that no checkpoint stores, the epsilon of the norms. Owns no tensor and imports no torch, so that
+manifests, plans and exporters can read it cheaply. The network that has this shape is in `lingolite_cli.model`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import msgspec
 
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.tokenization.description import LINGOLITE
+
+NORM_EPSILON = 1e-6
+"""Added to the mean square in every RMSNorm. Checkpoints do not store it, so no model can have another."""
 
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

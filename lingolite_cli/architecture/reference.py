@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from lingolite_cli.architecture.architecture import NORM_EPSILON
 from lingolite_cli.architecture.rotary import rotary_tables
 from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION
 from lingolite_cli.arrays import Array
@@ -21,7 +22,7 @@ from lingolite_cli.weights.activations import UINT8_MAX, InputRange, half_to_eve
 from lingolite_cli.weights.bundle import Matrix, Weights
 from lingolite_cli.weights.groups import GroupedMatrix
 
-_EPSILON = np.float32(1e-6)
+_EPSILON = np.float32(NORM_EPSILON)
 
 Rounding: TypeAlias = Callable[[str, Array], Array]
 """From the name of a matrix and x / s_x [..., in] float32 to integers of that shape."""

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lingolite_cli.architecture.architecture import NORM_EPSILON
 from lingolite_cli.architecture.rotary import rotary_tables
 from lingolite_cli.errors import LingoLiteError
 
-NORM_EPS = 1e-6
 _SMALLEST = 1e-5  # channels and columns below it are smoothed as if they were this large, not by huge factors
 
 
@@ -38,7 +38,7 @@ class RMSNorm(OrderSensitive):
     def forward(self, x: Tensor) -> Tensor:
         """[..., d_model] to the same."""
         weight = self.weight.to(self.compute_dtype)
-        return F.rms_norm(x.to(self.compute_dtype), weight.shape, weight, NORM_EPS).to(x.dtype)
+        return F.rms_norm(x.to(self.compute_dtype), weight.shape, weight, NORM_EPSILON).to(x.dtype)
 
 
 class FeedForward(OrderSensitive):

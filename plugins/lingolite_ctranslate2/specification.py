@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 from ctranslate2 import specs
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import NORM_EPSILON, ModelConfig
 from lingolite_cli.architecture.rotary import BASE
 from lingolite_cli.architecture.tensors import AttentionNames, FeedForwardNames, layer_names
 from lingolite_cli.tokenization.description import SpecialIds
 from lingolite_cli.weights.bundle import Matrix, Weights, concatenate
-
-RMS_NORM_EPSILON = 1e-6
 
 
 def transformer_spec(weights: Weights, config: ModelConfig, pieces: Sequence[str], *, ids: SpecialIds) -> Any:
@@ -39,7 +37,7 @@ def transformer_spec(weights: Weights, config: ModelConfig, pieces: Sequence[str
     spec.config.unk_token = pieces[ids.unknown]
     spec.config.bos_token = spec.config.decoder_start_token = pieces[ids.start]
     spec.config.eos_token = pieces[ids.end]
-    spec.config.layer_norm_epsilon = RMS_NORM_EPSILON
+    spec.config.layer_norm_epsilon = NORM_EPSILON
     spec.validate()
     spec.optimize()  # without quantization it only stores equal arrays once: those of a tied embedding
     return spec

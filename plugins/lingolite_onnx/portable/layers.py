@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from onnx import TensorProto
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import NORM_EPSILON, ModelConfig
 from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION, FeedForwardNames, LayerNames, layer_names
 from lingolite_cli.arrays import Array
 from lingolite_cli.weights.bundle import Weights, can_join, concatenate
@@ -21,8 +21,6 @@ from lingolite_onnx.graph import GraphBuilder
 from lingolite_onnx.interface import MASKED
 from lingolite_onnx.naming import joined_name
 from lingolite_onnx.portable.products import PortableProducts
-
-_EPSILON = 1e-6
 
 
 class Rotation(msgspec.Struct, frozen=True):
@@ -93,7 +91,7 @@ class PortableLayers:
     def _root_mean(self, square: str) -> str:
         graph = self.graph
         mean = graph.op("ReduceMean", square, graph.integers(-1), keepdims=1)
-        return graph.op("Sqrt", graph.op("Add", mean, self._scalar(_EPSILON)))
+        return graph.op("Sqrt", graph.op("Add", mean, self._scalar(NORM_EPSILON)))
 
     def rotation(self, tables: tuple[Array, Array], positions: str, *, head_axis: int) -> Rotation:
         """The rows of `tables` [max_seq_len, D/2] at `positions`, with an axis for heads put in."""
