@@ -75,7 +75,8 @@ class MobileTranslationModel(nn.Module):
         shared = self.encoder.embedding if tie_embeddings else nn.Embedding(vocab_size, d_model)
         self.decoder = TransformerDecoder(self.config, shared)
         self.tie_weights()
-        for embedding in {self.encoder.embedding, shared}:
+        # A dict keeps its order, which a set does not: the same seed must give the same weights in every process.
+        for embedding in dict.fromkeys((self.encoder.embedding, shared)):
             nn.init.normal_(embedding.weight, std=d_model**-0.5)  # variance 1 after the scaling by sqrt(d_model)
 
     @classmethod

@@ -29,6 +29,19 @@ def test_sizes_that_do_not_fit_are_refused():
         MobileTranslationModel(50, 24, n_heads=7)
 
 
+def test_one_seed_gives_one_model_with_untied_embeddings_too():
+    """Twenty models that live at once, because what depends on addresses in memory comes out alike now and then."""
+    models = []
+    for _ in range(20):
+        torch.manual_seed(3)
+        models.append(MobileTranslationModel(5, 8, n_heads=2, n_kv_heads=1, d_ff=4, tie_embeddings=False))
+    first = models[0].state_dict()
+    assert not torch.equal(first["encoder.embedding.weight"], first["decoder.embedding.weight"])
+    for model in models[1:]:
+        state = model.state_dict()
+        assert all(torch.equal(value, first[name]) for name, value in state.items())
+
+
 def test_rows_end_at_their_own_time_with_and_without_a_cache(small_model, batch):
     endless = small_model.generate(*batch, max_length=25)
     assert endless.shape == (3, 25)
