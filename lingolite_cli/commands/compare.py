@@ -11,6 +11,7 @@ from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag, Metrics, Threads, parse_metrics
 from lingolite_cli.errors import ExitCode
 from lingolite_cli.jobs.system_comparison import ComparisonRequest, compare_systems
+from lingolite_cli.recipe.model import MOST_RESAMPLES, MOST_SEED
 from lingolite_cli.views.comparison import show_compare_outcome
 
 
@@ -29,9 +30,12 @@ def compare_paths(
         int, typer.Option("--sentences", min=0, metavar="N", help="Best and worst sentences to show.")
     ] = 5,
     resamples: Annotated[
-        int, typer.Option(min=100, metavar="N", help="Of the paired bootstrap and the randomization.")
+        int,
+        typer.Option(min=100, max=MOST_RESAMPLES, metavar="N", help="Of the paired bootstrap and the randomization."),
     ] = 1000,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the paired bootstrap and the randomization.")] = 17,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MOST_SEED, metavar="N", help="Of the paired bootstrap and the randomization.")
+    ] = 17,
     fail_on_regression: Annotated[
         bool,
         typer.Option("--fail-on-regression", help="Exit 3 on a significant regression or a newly broken budget."),

@@ -13,9 +13,13 @@ from msgspec import Meta
 
 from lingolite_cli.benchmark.noise import MIN_ROUNDS
 
+MOST_SEED = 2**63 - 1
+"""What PyTorch's generators take, with a rank added."""
+MOST_RESAMPLES = 100_000
 Positive = Annotated[int, Meta(ge=1)]
+Seed = Annotated[int, Meta(ge=0, le=MOST_SEED)]
 Rounds = Annotated[int, Meta(ge=MIN_ROUNDS)]
-Resamples = Annotated[int, Meta(ge=100, le=100_000)]
+Resamples = Annotated[int, Meta(ge=100, le=MOST_RESAMPLES)]
 Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
 
@@ -55,7 +59,7 @@ class Recipe(RecipeTable, frozen=True, kw_only=True):
     name: Identifier
     schema: int = 1
     summary: str = ""
-    seed: int = 17
+    seed: Seed = 17
     threads: Positive | None = None
     inputs: dict[str, dict[str, Any]] = {}
     steps: tuple[Step, ...]

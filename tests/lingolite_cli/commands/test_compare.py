@@ -74,6 +74,19 @@ def test_two_files_are_compared_as_sacrebleu_scores_them(
     assert [line.split(":")[1].split()[0] for line in found["regressions"]] == ["bleu", "chrf"]
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--seed", "-1"), ("--seed", str(2**63)), ("--resamples", "99"), ("--resamples", "1" + "0" * 12)],
+)
+def test_numbers_that_no_resampling_takes_are_refused_before_work(
+    lingolite: Command, project: Path, option: str, value: str
+) -> None:
+    outcome = lingolite("compare", "a.jsonl", "b.jsonl", option, value)
+    assert outcome.code == 2
+    assert option in outcome.err
+    assert "Traceback" not in outcome.err
+
+
 def test_every_metric_has_an_interval_and_a_p_value(
     lingolite: Command, project: Path, texts: tuple[list[str], list[str], list[str]]
 ) -> None:

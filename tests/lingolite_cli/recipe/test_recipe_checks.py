@@ -40,6 +40,12 @@ MISTAKES = {
         "step `verify`, `resamples`: expected `int` >= 100, not 5",
         None,
     ),
+    "seed below zero": (('name = "small"', 'name = "small"\nseed = -1'), "`seed`: expected `int` >= 0, not -1", None),
+    "seed that no generator takes": (
+        ('name = "small"', 'name = "small"\nseed = 9223372036854775808'),
+        "`seed`: expected `int` <= 9223372036854775807, not 9223372036854775808",
+        None,
+    ),
     "no steps": (
         (RECIPE[RECIPE.index("[inputs]") :], "steps = []\n"),
         "recipes/wrong.toml has no steps",
