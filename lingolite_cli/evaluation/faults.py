@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import sha256
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
@@ -34,6 +36,10 @@ _PLACEHOLDER = re.compile(
     r"|\$\{\w+\}|\{\{\s*[\w.]+\s*\}\}|\{[\w.]*\}"
 )
 _TAG = re.compile(r"</?[A-Za-z][\w-]*(?:\s[^<>]*)?/?>")
+
+
+_MOST_KEPT = 8  # findings that a process keeps: those of the systems of a run
+Kept = TypeVar("Kept")
 
 
 class TranslatedSentence(msgspec.Struct, frozen=True):
@@ -152,35 +158,68 @@ FAULT_KINDS = (*FAULTS, "languages")
 """Every kind; `languages` needs the whole test set, from which a classifier is trained."""
 
 
-def fault_tests(translations: Sequence[TranslatedSentence]) -> dict[str, Callable[[TranslatedSentence], bool]]:
-    """How one translation is tested for each kind of fault.
+Track: TypeAlias = Callable[[Sequence[TranslatedSentence]], Iterable[TranslatedSentence]]
+_found: dict[bytes, list[tuple[str, ...]]] = {}
+_pairs: dict[bytes, LanguagePair] = {}
+
+
+def find_faults(translations: Sequence[TranslatedSentence], *, track: Track = iter) -> list[tuple[str, ...]]:
+    """The kinds of faults that each translation has, in the order of `FAULT_KINDS`.
+
+    They are looked for once in a process: `verify` and each reporter of a run ask about the same translations.
 
     Args:
-        translations: the whole test set, of any system: only sources and references are used.
+        translations: of a whole test set by one system.
+        track: iterates over them, and may show how far it is.
     """
-    pair = LanguagePair(
-        (translation.source for translation in translations),
-        (reference for translation in translations for reference in translation.references[:1]),
-    )
-    return {
-        **FAULTS,
-        "languages": lambda translation: pair.is_source_language(translation.hypothesis, translation.references),
-    }
+
+    def find() -> list[tuple[str, ...]]:
+        texts = [(translation.source, translation.references[:1]) for translation in translations]
+        pair = _kept(_pairs, texts, lambda: LanguagePair(*_sides(texts)))
+        return [_kinds(translation, pair) for translation in track(translations)]
+
+    return _kept(_found, translations, find)
+
+
+def _kept(cache: dict[bytes, Kept], about: Iterable[object], make: Callable[[], Kept]) -> Kept:
+    """What the process has made of the same values before, or makes now; the latest few are kept."""
+    digest = sha256()
+    for value in about:
+        digest.update(msgspec.msgpack.encode(value))
+    key = digest.digest()
+    if key not in cache:
+        made = make()
+        while len(cache) >= _MOST_KEPT:
+            cache.pop(next(iter(cache)))
+        cache[key] = made
+    return cache[key]
+
+
+def _sides(texts: Iterable[tuple[str, list[str]]]) -> tuple[Iterator[str], Iterator[str]]:
+    """Sources, and the first reference of each."""
+    return (source for source, _ in texts), (reference for _, references in texts for reference in references)
+
+
+def _kinds(translation: TranslatedSentence, pair: LanguagePair) -> tuple[str, ...]:
+    kinds = [kind for kind, has_fault in FAULTS.items() if has_fault(translation)]
+    if pair.is_source_language(translation.hypothesis, translation.references):
+        kinds.append("languages")
+    return tuple(kinds)
 
 
 def compare_faults(
-    reference: Sequence[TranslatedSentence], candidate: Sequence[TranslatedSentence]
+    reference: Sequence[TranslatedSentence], candidate: Sequence[TranslatedSentence], *, track: Track = iter
 ) -> list[FaultCounts]:
     """Count the faults of two systems on the same sentences, kind by kind.
 
     Args:
-        reference: translations of the one.
-        candidate: of the other, in the same order.
+        reference: translations of one system.
+        candidate: translations of the other, in the same order.
+        track: as of `find_faults`, for both systems.
     """
-    found = []
-    for kind, has_fault in fault_tests(reference).items():
-        before, after = (
-            {index for index, one in enumerate(system) if has_fault(one)} for system in (reference, candidate)
-        )
-        found.append(FaultCounts(kind=kind, reference=len(before), candidate=len(after), new=sorted(after - before)))
-    return found
+    found = [find_faults(system, track=track) for system in (reference, candidate)]
+    counts = []
+    for kind in FAULT_KINDS:
+        before, after = ({index for index, kinds in enumerate(system) if kind in kinds} for system in found)
+        counts.append(FaultCounts(kind=kind, reference=len(before), candidate=len(after), new=sorted(after - before)))
+    return counts

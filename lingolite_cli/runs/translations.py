@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from lingolite_cli.evaluation.faults import TranslatedSentence
 from lingolite_cli.evaluation.scorer import Translations
 
 
@@ -48,3 +49,11 @@ def as_translations(records: Sequence[TranslationRecord]) -> Translations:
         [record.references for record in records],
         [record.hypothesis for record in records],
     )
+
+
+def as_judged(records: Sequence[TranslationRecord]) -> list[TranslatedSentence]:
+    """Records as what faults are looked for in."""
+    return [
+        TranslatedSentence(record.source, record.references, record.hypothesis, record.is_finished)
+        for record in records
+    ]

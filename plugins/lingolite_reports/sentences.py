@@ -6,15 +6,15 @@ translations are elsewhere, go without. N sentences.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from lingolite_cli.evaluation.faults import TranslatedSentence, fault_tests
+from lingolite_cli.evaluation.faults import find_faults
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.translations import TranslationRecord, read_translations
+from lingolite_cli.runs.translations import TranslationRecord, as_judged, read_translations
 from lingolite_reports.results import evaluations, verifications
 
 MOST_BYTES = 2_000_000
@@ -71,36 +71,26 @@ def read_texts(manifest: RunManifest, directory: Path) -> list[TranslatedText]:
 def _text(systems: dict[str, list[TranslationRecord]], languages: tuple[str, str]) -> TranslatedText:
     records = next(iter(systems.values()))
     known: dict[tuple[str, ...], float] = {}
-    tests = fault_tests(list(map(_judged, records)))
     return TranslatedText(
         languages,
         [record.source for record in records],
         [record.references for record in records],
-        {step: _system(own, known, tests) for step, own in systems.items()},
+        {step: _system(own, known) for step, own in systems.items()},
     )
 
 
-def _judged(record: TranslationRecord) -> TranslatedSentence:
-    return TranslatedSentence(record.source, record.references, record.hypothesis, record.is_finished)
-
-
-def _system(
-    records: Sequence[TranslationRecord],
-    known: dict[tuple[str, ...], float],
-    tests: Mapping[str, Callable[[TranslatedSentence], bool]],
-) -> SystemTranslations:
+def _system(records: Sequence[TranslationRecord], known: dict[tuple[str, ...], float]) -> SystemTranslations:
     """`known` caches scores by hypothesis and references: systems translate most sentences alike."""
     from sacrebleu.metrics import CHRF
 
     metric = CHRF()
-    scores, faults = [], {}
-    for index, record in enumerate(records):
+    scores = []
+    for record in records:
         key = (record.hypothesis, *record.references)
         if key not in known:
             known[key] = float(metric.sentence_score(record.hypothesis, record.references).score)
         scores.append(known[key])
-        if kinds := [kind for kind, has_fault in tests.items() if has_fault(_judged(record))]:
-            faults[index] = kinds
+    faults = {index: list(kinds) for index, kinds in enumerate(find_faults(as_judged(records))) if kinds}
     return SystemTranslations([record.hypothesis for record in records], scores, faults)
 
 

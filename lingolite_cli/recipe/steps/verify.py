@@ -14,7 +14,7 @@ from lingolite_cli.budgets.budget import Budget, Need
 from lingolite_cli.environment import cpu_features
 from lingolite_cli.evaluation.comparison import measure_difference
 from lingolite_cli.evaluation.differences import MetricDifference
-from lingolite_cli.evaluation.faults import FaultCounts, TranslatedSentence, compare_faults
+from lingolite_cli.evaluation.faults import FaultCounts, compare_faults
 from lingolite_cli.evaluation.scorer import Scorer
 from lingolite_cli.files.download import CODEC, download_bytes
 from lingolite_cli.recipe.scope import PluginChoice, Scope
@@ -25,7 +25,7 @@ from lingolite_cli.recipe.work.parity import EvaluatedSystem, measure_step_parit
 from lingolite_cli.recipe.work.timing import timed_limits
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.results import EvaluateResult, SentencePair, VerifyResult
-from lingolite_cli.runs.translations import TranslationRecord, as_translations
+from lingolite_cli.runs.translations import TranslationRecord, as_judged, as_translations
 
 _MB = 1e6
 
@@ -111,7 +111,8 @@ def _run(planned: PlannedVerification, workspace: Workspace, directory: Path) ->
         reference=EvaluatedSystem(planned.reference.backend, original, reference_records),
         candidate=EvaluatedSystem(planned.candidate.backend, artifact, candidate_records),
     )
-    faults = compare_faults(*(list(map(_translation, records)) for records in (reference_records, candidate_records)))
+    with workspace.console.progress(f"{step.id}: faults", total=2 * len(candidate_records)) as progress:
+        faults = compare_faults(as_judged(reference_records), as_judged(candidate_records), track=progress.track)
     download = download_bytes(artifact)
     return VerifyResult(
         reference=step.reference,
@@ -152,10 +153,6 @@ def _difference(
         resamples=step.resamples,
         scores=(results[0].metrics[spec.name].value, results[1].metrics[spec.name].value),
     )
-
-
-def _translation(record: TranslationRecord) -> TranslatedSentence:
-    return TranslatedSentence(record.source, record.references, record.hypothesis, record.is_finished)
 
 
 def _faulty(
