@@ -1,1 +1,1 @@
-"""Running a plan: in which order, where the work is done, and what is left of it."""
+"""Running a plan: the order of its steps, the executors that do their work, and the files of a run."""

@@ -1,6 +1,6 @@
-"""What a run would do with each step, and why, told without doing any of it.
+"""The forecast of a run: what it would do with each step, and why.
 
-Owns these reasons. Inputs and the cache are read; nothing is written.
+Owns the reasons. Inputs and the cache are read; nothing is executed or written.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class StepForecast(msgspec.Struct, frozen=True, kw_only=True):
 def forecast_step(planned: PlannedStep, workspace: Workspace, cache: StepCache) -> StepForecast:
     """What a run would do with a step.
 
-    A step that is in the cache counts as finished from here on, so that the forecasts of later ones can go on from it.
+    A step that is in the cache is finished in `workspace` from here on: forecasts of later steps need its digest.
     """
     is_cached, why = _status(planned, workspace, cache)
     return StepForecast(id=planned.step.id, uses=planned.uses, summary=planned.summary, is_cached=is_cached, why=why)

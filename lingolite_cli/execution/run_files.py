@@ -1,7 +1,7 @@
 """What a run writes of itself: its directory with manifest, artifacts and reports, and its entry in the history.
 
-Owns when these are written, and what happens where they cannot be. The directory appears whole or not at all. What lies
-in it under which name is `lingolite_cli.runs.directory`'s.
+Owns when these are written, and what happens if they cannot be. The directory is written atomically. The names
+inside it are in `lingolite_cli.runs.directory`.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class RunFiles:
     Args:
         workspace: of the run.
         runs_directory: where the runs of all recipes are.
-        history: where it is kept how the run ended.
+        history: where the run is entered when it ends.
 
     Attributes:
         draft: its manifest, before the first step.
-        directory: `NAME/ID` under `runs_directory`; it is not there yet.
+        directory: `NAME/ID` under `runs_directory`; it does not exist before `write`.
     """
 
     def __init__(self, workspace: Workspace, runs_directory: Path, history: HistoryStore) -> None:
@@ -72,11 +72,11 @@ class RunFiles:
         )
 
     def write(self, manifest: RunManifest, *, enter: Callable[[str], None]) -> list[Path]:
-        """Write the directory of a run that came to its end.
+        """Write the directory of a finished run.
 
         Args:
             manifest: the run's.
-            enter: told of each `report` step that is come to.
+            enter: called with the id of each `report` step before its reporters run.
 
         Returns:
             What reporters put at the top of the directory.
@@ -91,9 +91,9 @@ class RunFiles:
         return [self.directory / name for name in names]
 
     def write_stopped(self, manifest: RunManifest) -> bool:
-        """Whether reports of a run that failed were written: those that can be, if any step was begun.
+        """Write reports of a run that failed, if it began any step. Returns whether a directory was written.
 
-        What goes wrong here is a warning, for the error that stopped the run is what must be told.
+        Failures here are warnings only: the error that stopped the run must reach the user.
         """
         reporters = self._reporters()
         is_begun = manifest.steps or (manifest.stop is not None and manifest.stop.step is not None)
@@ -117,11 +117,11 @@ class RunFiles:
         return True
 
     def keep(self, manifest: RunManifest, *, is_written: bool) -> None:
-        """Keep in the history how the run ended. That it cannot be kept is a warning.
+        """Enter the run in the history. Failure to write the history is a warning.
 
         Args:
             manifest: the run's.
-            is_written: whether its directory is there.
+            is_written: whether its directory was written.
         """
         place = place_of(self.directory, root=self._workspace.plan.root) if is_written else None
         try:

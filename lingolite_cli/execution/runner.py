@@ -79,7 +79,7 @@ class Runner:
 
     @contextmanager
     def scratch(self) -> Iterator[Runner]:
-        """Where steps that are never cached write; it lives as long as the block."""
+        """A temporary directory for steps that are never cached; it exists as long as the block runs."""
         with self._steps.scratch():
             yield self
 
@@ -101,11 +101,11 @@ class Runner:
         return self._records
 
     def run(self, runs_directory: Path, *, history: HistoryStore) -> FinishedRun:
-        """Run all steps, write `runs/NAME/ID/`, and keep how it ended in the history.
+        """Run all steps, write `runs/NAME/ID/`, and enter it in the history.
 
         Args:
             runs_directory: where the runs of all recipes are.
-            history: where a run is kept, also one that fails or is interrupted. That it cannot be is a warning.
+            history: where the run is entered, also if it fails or is interrupted. Failure to write it is a warning.
 
         Raises:
             LingoLiteError: as `execute`, after the reports that the recipe asks for were written of what was finished;
@@ -136,7 +136,7 @@ class Runner:
         return FinishedRun(manifest=manifest, directory=files.directory, reports=reports)
 
     def _stop(self, files: RunFiles, error: BaseException, before: float) -> None:
-        """Keep where and why the run ended before its end; of one that failed, write reports as well."""
+        """Enter where and why the run stopped; if it failed, write reports as well."""
         manifest = msgspec.structs.replace(
             files.draft,
             status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed",

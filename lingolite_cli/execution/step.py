@@ -31,7 +31,7 @@ class StepExecution:
     """Does the steps of one run.
 
     Args:
-        workspace: of the run; a step that was done is finished in it.
+        workspace: of the run; a step that was executed is finished in it.
         cache: of finished steps.
         executor: does the work.
     """
@@ -44,13 +44,13 @@ class StepExecution:
 
     @contextmanager
     def scratch(self) -> Iterator[None]:
-        """Where steps that are never cached write; it lives as long as the block."""
+        """A temporary directory for steps that are never cached; it exists as long as the block runs."""
         with TemporaryDirectory(prefix="lingolite-") as name:
             self._scratch = Path(name)
             yield
 
     def execute(self, planned: PlannedStep) -> StepRecord:
-        """Do a step whose inputs are there, or find it done.
+        """Execute a step whose inputs are finished, or take its outcome from the cache.
 
         Raises:
             LingoLiteError: it could not be done.
@@ -98,5 +98,5 @@ class StepExecution:
 
 
 def _with_result(done: CachedStep, result: StepResult) -> CachedStep:
-    """With what is not kept in the cache: the verdicts of budgets."""
+    """The outcome with another result than the cached one: it has the verdicts of budgets."""
     return msgspec.structs.replace(done, entry=msgspec.structs.replace(done.entry, result=result))

@@ -1,6 +1,6 @@
-"""Where a run is, and what is kept of one that ends there.
+"""Where a run is, and the record of a stop there.
 
-Owns the words for both. What is written of such a run is in `run_files`.
+Owns the words of that record. What is written of a stopped run is in `run_files`.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ class RunPosition:
         self._since = 0.0
 
     def enter(self, step: str) -> None:
-        """Go on to a step."""
+        """Enter a step."""
         self.step, self._since = step, time.perf_counter()
 
     def leave(self) -> None:
-        """All steps are done."""
+        """Leave the last step."""
         self.step = None
 
     def stop(self, error: BaseException) -> Stop:
-        """What ended the run here, in the words of the error that the user sees."""
+        """The record of a stop at this position, in the words of the error that the user sees."""
         message, hint = str(error), None
         if isinstance(error, LingoLiteError):
             message, hint = error.message, error.hint

@@ -1,1 +1,1 @@
-"""The history of a project's runs: what is kept of each, in one SQLite file, and how it is drawn."""
+"""The history of a project's runs: the figures of each run, in one SQLite file."""

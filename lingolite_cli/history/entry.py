@@ -1,4 +1,4 @@
-"""What a project's history keeps of a run: how it ended, and the figures of each system that it measured.
+"""An entry of the history: how a run ended, and the figures of each system that it measured.
 
 Owns these structs and how they follow from a run's manifest. An entry has no sentences, and no
 path but that of its run.
@@ -35,7 +35,7 @@ class ScoreFigures(_Struct, frozen=True, kw_only=True):
 
 
 class SystemFigures(_Struct, frozen=True, kw_only=True):
-    """One artifact, through one backend where it was run.
+    """The figures of one artifact, through one backend if it was run.
 
     `name` is that of the step, or of the system in a benchmark. Scores are of `num_sentences` sentences of the text
     with the digest `corpus`; speeds are those of batches of one sentence. None is what the run did not measure.
@@ -119,7 +119,7 @@ def entry_of_manifest(manifest: RunManifest, directory: str | None) -> RunEntry:
 
 
 def _systems(steps: list[StepRecord]) -> dict[str, SystemFigures]:
-    """Every system by name: what was scored; or else what was measured; or else what was made."""
+    """Every system by name: the scored ones; otherwise the measured ones; otherwise the artifacts that were made."""
     measured = [system for step in steps if isinstance(step.result, BenchmarkResult) for system in step.result.systems]
     scored = {step.id: step.result for step in steps if isinstance(step.result, EvaluateResult)}
     if scored:
@@ -176,7 +176,7 @@ def _with_speed(system: SystemFigures, measured: BenchmarkSystem) -> SystemFigur
 
 
 def _intervals(steps: list[StepRecord]) -> dict[str, dict[str, tuple[float, float]]]:
-    """By candidate and metric: the interval of the difference, laid at the reference's score."""
+    """By candidate and metric: the reference's score plus the interval of the difference from it."""
     found: dict[str, dict[str, tuple[float, float]]] = {}
     for step in steps:
         for difference in step.result.differences if isinstance(step.result, VerifyResult) else ():

@@ -1,4 +1,4 @@
-"""What comes into a history from elsewhere: runs on disk that it does not have yet, and files that are imported."""
+"""Filling a history: with runs on disk that it does not have yet, and with imported files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class HistoryDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 def read_history(
     store: HistoryStore, *, runs_directory: Path, root: Path, warn: Callable[[str], None]
 ) -> list[RunEntry]:
-    """All runs, in the order of their ids: those that are kept, and those on disk, which are kept from now on.
+    """All runs by id: those in the store, and those on disk, which are added to the store.
 
     Args:
         store: where they are kept.
@@ -53,7 +53,7 @@ def read_history(
 
 
 def _runs_on_disk(directory: Path, known: set[str], *, root: Path, warn: Callable[[str], None]) -> Iterator[RunEntry]:
-    """Those that are not known, each once."""
+    """The runs that are not known, each once."""
     seen = set(known)
     for path in sorted(directory.glob(f"*/*/{MANIFEST_NAME}")):
         run = path.parent
@@ -85,7 +85,8 @@ def _checked(manifest: RunManifest, directory: str | None, *, where: Path) -> Ru
         entry = entry_of_manifest(manifest, directory)
         return msgspec.convert(msgspec.to_builtins(entry), RunEntry)
     except (msgspec.ValidationError, ValueError) as error:
-        raise LingoLiteError(f"{where} is no manifest of a run: {error}", hint="name the directory of a run") from None
+        message = f"{where} is not the manifest of a run: {error}"
+        raise LingoLiteError(message, hint="name the directory of a run") from None
 
 
 def read_import(path: Path, *, root: Path) -> list[RunEntry]:

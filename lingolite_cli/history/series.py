@@ -1,7 +1,7 @@
 """A recipe's runs as curves: each figure of what it shipped, run by run, and which runs can be compared in it.
 
-A score on another text, by another signature, or a latency on another CPU starts a new stretch of the curve: what lies
-across such a break is no trend.
+A score on another text, by another signature, or a latency on another CPU starts a new stretch of the curve: values on
+both sides of such a break cannot be compared.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def series_of(entries: Sequence[RunEntry]) -> list[Series]:
 
 
 def trends_of(entries: Sequence[RunEntry]) -> list[Trend]:
-    """How each figure went since its last break, where at least two runs have it."""
+    """The change of each figure since its last break, where at least two runs have it."""
     found = []
     for series in series_of(entries):
         points = series.stretches[-1]

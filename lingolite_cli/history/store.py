@@ -1,4 +1,4 @@
-"""The history file: one SQLite database a project, which several processes may read and write at once.
+"""The history file: one SQLite database per project, which several processes may read and write at once.
 
 Owns opening, upgrading, writing and reading it, and what is done with one that is damaged, of a newer version or not
 writable. SQLite's own rollback journal keeps it whole when a writer dies; a writer waits for another one's turn.
@@ -20,17 +20,17 @@ from lingolite_cli.history.entry import RunEntry, ScoreFigures, SystemFigures
 from lingolite_cli.history.schema import APPLICATION_ID, MIGRATIONS, Migration
 
 _WAIT_SECONDS = 60.0
-"""How long one process waits for another one's writing, which takes milliseconds."""
+"""How long a process waits for another one to finish writing, which takes milliseconds."""
 
 _REFILL_HINT = "move the file away: the history is then filled again from the runs that are still on disk"
 
 
 class DamagedHistory(Exception):
-    """The file is no database any more."""
+    """The file is not a readable database."""
 
 
 class HistoryStore:
-    """The history in one file, which the first writing makes.
+    """The history in one file, which is created when it is first written.
 
     Args:
         path: the file.
@@ -46,13 +46,13 @@ class HistoryStore:
         self._migrations = migrations
 
     def add(self, entries: Iterable[RunEntry]) -> list[RunEntry]:
-        """Keep entries; one whose run is already there is left as it was.
+        """Add entries; the entry of a run that is already there stays as it is.
 
         Returns:
             Those that were new.
 
         Raises:
-            LingoLiteError: the file cannot be written, is of a newer version, or is no history. Nothing was kept.
+            LingoLiteError: the file cannot be written, is of a newer version, or is not a history. Nothing was added.
         """
         wanted = list(entries)
         with self._explained("write"):
@@ -104,7 +104,7 @@ class HistoryStore:
 
     @contextmanager
     def _opened(self, mode: str) -> Iterator[sqlite3.Connection]:
-        """A connection to a file that is whole and of a version that is known."""
+        """A connection to a file that is undamaged and of a known version."""
         uri = f"{self.path.absolute().as_uri()}?mode={mode}"
         try:
             with closing(sqlite3.connect(uri, uri=True, timeout=_WAIT_SECONDS, isolation_level=None)) as connection:
@@ -164,7 +164,7 @@ class HistoryStore:
 
     @contextmanager
     def _explained(self, verb: str) -> Iterator[None]:
-        """Failures of the database and of its disk as errors that a user can mend."""
+        """Turn failures of the database and of its disk into errors for users."""
         try:
             yield
         except DamagedHistory as error:

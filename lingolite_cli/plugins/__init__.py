@@ -1,1 +1,1 @@
-"""The plugin host: what plugins may offer, and how they are found and kept from breaking one another."""
+"""The plugin host: what plugins may offer, how they are found, and how a broken one is isolated."""

@@ -147,7 +147,7 @@ class Registry:
         raise self.unknown(kind, name)
 
     def unknown(self, kind: str, name: str) -> LingoLiteError:
-        """The error about a plugin that there is not."""
+        """The error about a plugin that does not exist."""
         return LingoLiteError(
             f"there is no {kind} called `{name}`",
             hint=f"{did_you_mean(name, self.names(kind))} (`lingolite plugins list` shows all)",

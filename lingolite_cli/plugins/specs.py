@@ -77,7 +77,7 @@ class BackendSpec(_Spec, frozen=True, kw_only=True):
 class QuantizerSpec(_Spec, frozen=True, kw_only=True):
     """A quantizer: makes an artifact of format `produces` from one of `accepts`.
 
-    `needs` names the data that it reads besides: `calibration`, text to run the model on, or `training`, parallel text
+    `needs` names further data that it reads: `calibration`, text to run the model on, or `training`, parallel text
     to train it on.
 
     `precisions` are those that it can give single matrices, from the smallest to one that loses nothing. With some, its
@@ -114,14 +114,14 @@ class MetricSpec(_Spec, frozen=True, kw_only=True):
     p-values; and `sources`, for those that read what was translated.
 
     `goal` tells which way is better: `higher`, `lower` for error rates, or a number that a good system comes near to.
-    Such a metric describes translations and does not rank them: nothing is chosen by it, but budgets may hold it.
+    Such a metric describes translations and does not rank them: nothing is chosen by it, but budgets may limit it.
     """
 
     goal: Goal = "higher"
 
     def __post_init__(self) -> None:
         if not isinstance(self.goal, float) and self.goal not in ("higher", "lower"):
-            raise ValueError(f"metric `{self.name}` has the goal {self.goal!r}, which is no float, `higher` or `lower`")
+            raise ValueError(f"metric `{self.name}` has the goal {self.goal!r}; known are `higher`, `lower` and floats")
 
     @property
     def ranks(self) -> bool:

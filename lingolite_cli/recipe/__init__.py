@@ -1,1 +1,1 @@
-"""Recipes: what they say, whether that can be done, and doing it."""
+"""Recipes: reading and checking them, the work of their steps, and the cache and locks of that work."""

@@ -1,4 +1,4 @@
-"""The cache of finished steps: a directory a key, written whole or not at all, verified when read.
+"""The cache of finished steps: one directory per key, written atomically and verified when read.
 
 Owns keys and entries. A key is the SHA-256 of a canonical description of the work; an entry that was damaged
 since is not an error but a miss.
@@ -68,11 +68,11 @@ class StepCache:
 
     @property
     def state_root(self) -> Path:
-        """Where work that takes long keeps its state, so that it can go on after it was killed."""
+        """Where work that takes long keeps its state, so that it can resume after it was killed."""
         return self.root / "state"
 
     def find(self, key: str) -> CachedStep | None:
-        """The entry for `key`, when it is whole."""
+        """The entry for `key`, if it is there and undamaged."""
         directory = self._directory(key)
         try:
             entry = msgspec.json.decode((directory / ENTRY_NAME).read_bytes(), type=CacheEntry)
@@ -112,10 +112,10 @@ class StepCache:
 
     @contextmanager
     def explaining_losses(self) -> Iterator[None]:
-        """Say so where a file vanishes from the cache under a run: another run does a step afresh, or it was removed.
+        """Explain a file that disappears from the cache during a run: another run replaced it, or it was removed.
 
         Raises:
-            LingoLiteError: in the place of the `FileNotFoundError`.
+            LingoLiteError: instead of the `FileNotFoundError`.
         """
         try:
             yield
@@ -147,7 +147,7 @@ class StepCache:
 
 
 class FollowerCache(StepCache):
-    """The cache as a process sees it that works along with another: it reads there, and writes elsewhere.
+    """The cache of a process that follows another one: it reads the same entries, and writes to a directory of its own.
 
     Args:
         root: the cache of the process that is followed.
@@ -161,11 +161,11 @@ class FollowerCache(StepCache):
     def store(
         self, key: str, work: Callable[[Path], StepResult], *, instead_of: CachedStep | None = None
     ) -> CachedStep:
-        """As of any cache, but elsewhere."""
+        """As `StepCache.store`, into the directory of its own."""
         return self._elsewhere.store(key, work, instead_of=instead_of)
 
     def remember(self, recipe: str, step: str, description: dict[str, Any]) -> None:
-        """Elsewhere too."""
+        """As `StepCache.remember`, into the directory of its own."""
         self._elsewhere.remember(recipe, step, description)
 
 
@@ -180,7 +180,7 @@ def _describe(directory: Path, result: StepResult) -> CacheEntry:
 
 
 def sweep_partial(directory: Path) -> None:
-    """Remove what a killed process left half-written; what a living one is writing stays."""
+    """Remove partial directories of processes that no longer run; those of running ones stay."""
     if not directory.is_dir():
         return
     for path in directory.iterdir():
@@ -205,7 +205,7 @@ def step_key(description: dict[str, Any]) -> str:
 
 
 def changes(before: dict[str, Any] | None, now: dict[str, Any]) -> str:
-    """What differs between two descriptions, in one line."""
+    """The first differences between two descriptions, in one line."""
     if before is None:
         return "never run here"
     written = msgspec.json.decode(canonical_json(now))  # `before` was read from JSON, which knows no tuples

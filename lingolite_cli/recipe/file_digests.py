@@ -12,7 +12,7 @@ from lingolite_cli.recipe.scope import PluginChoice
 
 
 def digests_by_name(paths: Iterable[Path]) -> dict[str, str]:
-    """SHA-256 of files by name, to hold on other machines; with as many directories as tell those of one name apart."""
+    """SHA-256 of files by name, so that it holds on other machines; files of equal names get parent directories too."""
     found = {path.absolute() for path in paths}
     depth = 1
     while len(names := {"/".join(path.parts[-depth:]): path for path in sorted(found)}) < len(found):
@@ -21,12 +21,12 @@ def digests_by_name(paths: Iterable[Path]) -> dict[str, str]:
 
 
 def option_files(choice: PluginChoice) -> dict[str, str]:
-    """The same of the files that the plugin's options name; see `lingolite_cli.plugins.specs`."""
+    """The digests of the files that the plugin's options name; see `lingolite_cli.plugins.specs.files_of`."""
     return digests_by_name(files_of(choice.loaded.options(choice.options)))
 
 
 def _digest(path: Path) -> str:
-    """Read once in a process, unless it has changed: such files may have gigabytes."""
+    """Read once per process unless the file changed: such files may have gigabytes."""
     status = path.stat()
     return _digest_of(path, status.st_mtime_ns, status.st_size)
 

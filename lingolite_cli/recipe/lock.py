@@ -94,7 +94,7 @@ def read_lock(recipe: Path) -> Lock:
     """The lock of a recipe.
 
     Raises:
-        LingoLiteError: there is none, or it is no lock.
+        LingoLiteError: there is none, or it is not a lock.
     """
     path = lock_path(recipe)
     if not path.is_file():
@@ -103,7 +103,7 @@ def read_lock(recipe: Path) -> Lock:
 
 
 def write_lock(lock: Lock, recipe: Path) -> Path:
-    """Write the lock of a recipe, whole or not at all."""
+    """Write the lock of a recipe atomically."""
     path = lock_path(recipe)
     write_atomic(path, (_HEAD + tomli_w.dumps(_plain(msgspec.to_builtins(lock)))).encode())
     return path
@@ -177,7 +177,7 @@ def _describe_step(planned: PlannedStep) -> LockedStep:
 
 
 def _plain(value: Any) -> Any:
-    """`value` as TOML can hold it, which knows no null: such keys are left out."""
+    """`value` without keys that are None: TOML has no null."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, (list, tuple)):
@@ -186,7 +186,7 @@ def _plain(value: Any) -> Any:
 
 
 def plan_drift(lock: Lock, now: Lock) -> list[Drift]:
-    """What would make this another run than the locked one. The CPU is not a part of it: see `cpu_drift`."""
+    """Every difference between this plan and the locked one, except the CPU: see `cpu_drift`."""
     found = list(compare("recipe", lock.recipe, now.recipe))
     found += compare("seed", lock.seed, now.seed)
     found += compare("threads", lock.threads, now.threads)
@@ -238,7 +238,7 @@ def cpu_drift(lock: Lock, features: list[str]) -> list[Drift]:
 
 
 def outcome_drift(lock: Lock, now: Lock, *, is_same_cpu: bool) -> list[Drift]:
-    """What came out otherwise than locked: artifacts by digest, scores by value.
+    """Outcomes that differ from the locked ones: artifacts by digest, scores by value.
 
     Args:
         lock: the locked run.

@@ -24,7 +24,7 @@ Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
 
 class RecipeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of a recipe. A key that it does not know is an error."""
+    """A table of a recipe. An unknown key is an error."""
 
 
 class ModelInput(RecipeTable, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""From a recipe to a plan: everything that can be refused is refused here, before anything heavy loads.
+"""From a recipe to a plan: whatever can be refused is refused here, before heavy packages are imported.
 
 Owns reading a recipe and the order of the checks. What a project's defaults add to a step is in `defaults`, the checks
 of one kind of step are in `steps`.

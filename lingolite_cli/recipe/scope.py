@@ -1,6 +1,6 @@
-"""What a step may refer to while it is checked, and what it is once it passed.
+"""What a step may refer to while it is checked, and the plan that passed the checks.
 
-Owns references between steps, plugin health, options and format compatibility. Nothing heavy is imported.
+Owns references between steps, plugin health, options and format compatibility. It imports no heavy package.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
         origin: the "inputs.NAME" that the artifact comes from in the end, or the step that made it from nothing.
         manifest: of an artifact that was made from nothing: its sizes and languages, as far as they are known.
         summary: one line for `--plan`.
-        is_timed: whether what can be cached is judged by timings besides, which are taken each time.
+        is_timed: whether budgets on time judge it as well; its cached outcome is then timed again in each run.
     """
 
     step: Step
@@ -69,7 +69,7 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reporters(self) -> tuple[PluginChoice, ...]:
-        """Those of them that write when the run ends."""
+        """The reporters among them, which write when the run ends."""
         return ()
 
 
@@ -228,7 +228,7 @@ class Scope:
         )
 
     def check_budget(self, step: Step, budget: Mapping[str, float], *, known: Sequence[str]) -> None:
-        """Refuse a budget on what the step does not measure, and a limit that nothing could break or keep."""
+        """Refuse a budget on what the step does not measure, and a limit that is not finite."""
         for name, limit in budget.items():
             if name not in known:
                 message = "there is no such budget here"

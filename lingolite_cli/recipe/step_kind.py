@@ -24,11 +24,11 @@ class StepKind(msgspec.Struct, Generic[TableT, PlannedT, ResultT], frozen=True, 
     Attributes:
         table: its keys in a recipe; the tag is the name of the kind.
         result: what its work gives, with the same tag.
-        check: refuses what can be refused before anything heavy loads, and names what the step uses.
-        run: does the work; files go into the directory that it is given. Heavy imports happen here.
-        judge: makes of a result what is not cached with it, the verdicts of budgets; called each time, whether the
-            result was measured now or comes from the cache. None for the result as it is.
-        not_cached: why the work is done each time; None where it is cached.
+        check: refuses whatever can be refused before heavy packages are imported, and names what the step uses.
+        run: does the work and writes files into the given directory only. Heavy packages are imported inside it.
+        judge: adds the verdicts of budgets to a result. They are not cached: it is called in each run, also for a
+            result from the cache. None for a kind without budgets, and for one whose work includes judging.
+        not_cached: why the work is done in each run; None if its result is cached.
     """
 
     table: type[TableT]

@@ -20,12 +20,12 @@ class Workspace:
     Args:
         plan: what is run.
         console: where progress is shown.
-        state_root: where work that takes long keeps its state, so that it can go on after it was killed.
-        is_fresh: such a state is not to be used.
+        state_root: where long work keeps its state, so that it can resume after it was killed.
+        is_fresh: whether such states are ignored.
 
     Attributes:
         finished: the steps that are done, by id.
-        digests: of each input and each finished step, by reference; of what keys of later steps are made.
+        digests: of each input and each finished step, by reference. Keys of later steps contain them.
     """
 
     def __init__(self, plan: Plan, console: Console, *, state_root: Path, is_fresh: bool = False) -> None:
@@ -48,18 +48,18 @@ class Workspace:
         return self.plan.recipe.seed
 
     def read_inputs(self) -> None:
-        """Read the inputs of the recipe as far as their digests need it."""
+        """Compute the digests of all inputs of the recipe."""
         plan = self.plan
         for reference in (*plan.models, *plan.corpora, *plan.pairs, *plan.shortlists):
             self.digests[reference] = self.input_digest(reference)
 
     def finish(self, step: str, outcome: CachedStep) -> None:
-        """A step is done: later ones may use its outcome."""
+        """Note that a step is finished, so that later ones can use its outcome."""
         self.finished[step] = outcome
         self.digests[step] = self.input_digest(step)
 
     def artifact(self, reference: str) -> Artifact:
-        """The artifact that an input or a finished step gave."""
+        """The artifact of an input or a finished step."""
         if reference in self.plan.models:
             return self.plan.models[reference]
         path = self.finished[reference].artifact_path
@@ -67,7 +67,7 @@ class Workspace:
         return Artifact.open(path, verify=False)
 
     def corpus(self, reference: str) -> Corpus:
-        """A text input, read once a run."""
+        """A text input, read once per run."""
         if reference not in self._corpora:
             spec = self.plan.corpora[reference]
             name = reference.removeprefix("inputs.")
@@ -75,7 +75,7 @@ class Workspace:
         return self._corpora[reference]
 
     def input_digest(self, reference: str) -> str:
-        """Digest of what `reference` names: an artifact, a text, or a finished step's whole outcome."""
+        """Digest of what `reference` names: an artifact, a text, or the whole outcome of a finished step."""
         if reference in self.plan.corpora:
             return self.corpus(reference).digest
         if reference in self.plan.pairs:
@@ -87,7 +87,7 @@ class Workspace:
         return self.finished[reference].entry.digest
 
     def _pairs_digest(self, reference: str) -> str:
-        """Of the files as they are: what is good in them is found when they are trained on."""
+        """Digest of the whole files: which of their rows are good is only found in training."""
         spec = self.plan.pairs[reference]
         files = [sha256_file(path) for path in spec.paths(self.plan.root)]
         return hashlib.sha256(canonical_json({"files": files, "short_share": spec.short_share})).hexdigest()
@@ -98,7 +98,7 @@ class Workspace:
 
 
 def summarize_artifact(artifact: Artifact) -> ArtifactSummary:
-    """An artifact for a record; the runner puts in the path that it has in the run."""
+    """The summary of an artifact for a record, without its path: that is known when the run is recorded."""
     quantization = artifact.manifest.quantization
     return ArtifactSummary(
         path="",
@@ -110,5 +110,5 @@ def summarize_artifact(artifact: Artifact) -> ArtifactSummary:
 
 
 def summarize_corpus(corpus: Corpus, *, num_samples: int, languages: tuple[str, str]) -> CorpusSummary:
-    """A corpus for a record."""
+    """The summary of a corpus for a record."""
     return CorpusSummary(name=corpus.name, digest=corpus.digest, num_samples=num_samples, languages=languages)

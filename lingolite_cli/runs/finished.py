@@ -91,7 +91,8 @@ def read_run(directory: Path) -> RunManifest:
     except OSError as error:
         raise LingoLiteError(f"cannot read {path}: {error.strerror}", hint="name the directory of a run") from None
     except msgspec.DecodeError as error:
-        raise LingoLiteError(f"{path} is no manifest of a run: {error}", hint="name the directory of a run") from None
+        message = f"{path} is not the manifest of a run: {error}"
+        raise LingoLiteError(message, hint="name the directory of a run") from None
 
 
 def run_translations(directory: Path, manifest: RunManifest) -> dict[str, list[TranslationRecord]]:
@@ -111,7 +112,7 @@ def translations_of(path: Path) -> list[TranslationRecord]:
     """The translations in a file.
 
     Raises:
-        LingoLiteError: it cannot be read, has none, or a line is no translation.
+        LingoLiteError: it cannot be read, is empty, or a line is not a translation.
     """
     try:
         records = read_translations(path)
@@ -119,7 +120,7 @@ def translations_of(path: Path) -> list[TranslationRecord]:
         raise LingoLiteError(f"cannot read {path}: {error.strerror}") from None
     except msgspec.DecodeError as error:
         raise LingoLiteError(
-            f"{path} is no file of translations: {error}",
+            f"{path} is not a file of translations: {error}",
             hint="`lingolite eval --save-translations FILE` and each run write such files",
         ) from None
     if not records:

@@ -63,7 +63,7 @@ class Stop(_Struct, frozen=True, kw_only=True):
 
     @property
     def said(self) -> str:
-        """Where and why."""
+        """Where the run ended, and why."""
         return f"{self.where}: {self.message}" if self.message else self.where
 
 
@@ -104,7 +104,10 @@ class RunManifest(_Struct, frozen=True, kw_only=True):
 
     @property
     def unfinished(self) -> list[StepName]:
-        """The steps of a run that stopped, from the one that it was at; without reports, which are written still."""
+        """The steps that a stopped run did not finish, from the one that it was at.
+
+        `report` steps are left out unless the run stopped at one: reports of a stopped run are still written.
+        """
         if self.stop is None:
             return []
         finished = {step.id for step in self.steps}

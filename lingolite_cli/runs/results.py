@@ -49,7 +49,7 @@ class CorpusSummary(_Struct, frozen=True, kw_only=True):
 
 
 class _StepResult(_Struct, frozen=True, kw_only=True, tag_field="kind"):
-    """What any result can be asked for, so that locks, run directories and reports need not know the kinds of step."""
+    """What every result can be asked for, so that locks, run directories and reports need not know the kinds."""
 
     @property
     def made(self) -> ArtifactSummary | None:
@@ -63,12 +63,12 @@ class _StepResult(_Struct, frozen=True, kw_only=True, tag_field="kind"):
 
     @property
     def verdicts(self) -> Sequence[Verdict]:
-        """One for each of its budgets."""
+        """A verdict for each of its budgets."""
         return ()
 
     @property
     def training(self) -> TrainingRecord | None:
-        """How it trained a model, if it did."""
+        """The training that it did, if it trained a model."""
         return None
 
     def with_texts(self: ResultT, place: Callable[[str], str]) -> ResultT:
@@ -97,7 +97,7 @@ class EvaluateResult(_StepResult, frozen=True, kw_only=True, tag="evaluate"):
 
     @property
     def scores(self) -> Mapping[str, Score]:
-        """The same as `metrics`."""
+        """Its scores, by metric."""
         return self.metrics
 
     def with_texts(self, place: Callable[[str], str]) -> EvaluateResult:
@@ -244,13 +244,13 @@ class BenchmarkResult(_StepResult, frozen=True, kw_only=True, tag="benchmark"):
 
     @property
     def effort(self) -> str:
-        """Threads and workers in words; system by system where they differ."""
+        """Threads and workers in words; for each system where they differ."""
         named = zip(self.systems, self._efforts(), strict=True)
         return self.common_effort or "; ".join(f"{system.name}: {each}" for system, each in named)
 
     @property
     def common_effort(self) -> str | None:
-        """The same, None where systems differ."""
+        """Threads and workers in words; None where systems differ."""
         efforts = self._efforts()
         return efforts[0] if len(set(efforts)) == 1 else None
 
@@ -312,7 +312,7 @@ class SearchResult(_StepResult, frozen=True, kw_only=True, tag="search"):
 
 
 class ReportResult(_StepResult, frozen=True, kw_only=True, tag="report"):
-    """Files that reporters shall write when the run ends, relative to the run's directory."""
+    """Names of the reporters that write when the run ends."""
 
     reporters: list[str]
 

@@ -42,8 +42,8 @@ _LEARNING_KEYS = ("data", "dev", "dev_samples", "metric", "languages", "text")
 class QuantizeStep(LearningStep, tag="quantize", frozen=True, kw_only=True):
     """Make an artifact smaller.
 
-    `calibration` names the text for methods that need to see the model at work; of its columns only the sources are
-    used. What a training reads is for methods that train.
+    `calibration` names the text for methods that run the model on text; only its sources are used. The keys of training
+    are for methods that train.
     """
 
     model: str = "inputs.model"

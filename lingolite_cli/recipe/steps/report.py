@@ -36,7 +36,7 @@ def _check(step: ReportStep, scope: Scope) -> PlannedReport:
 
 
 def _run(planned: PlannedReport, workspace: Workspace, directory: Path) -> ReportResult:
-    """Name the reporters; the runner calls them with the whole manifest."""
+    """Name the reporters; they are called once the manifest of the run is complete."""
     return ReportResult(reporters=[choice.loaded.spec.name for choice in planned.reporters])
 
 

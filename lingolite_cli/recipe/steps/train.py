@@ -1,4 +1,4 @@
-"""`train`: a bundle from a bundle or from nothing, on text of one's own. How it is trained is `learning`'s."""
+"""`train`: a bundle, trained further or from scratch on parallel text. How it is trained is in `work.learning`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from lingolite_cli.training.options import ScratchOptions, TrainingOptions
 
 
 class TrainStep(LearningStep, tag="train", frozen=True, kw_only=True):
-    """Train a bundle: on from `model`, or from scratch. `backend` translates the text `dev`."""
+    """Train a bundle, starting from `model` or from scratch. `backend` translates the text `dev`."""
 
     model: str | None = None
     scratch: ScratchOptions | None = None
@@ -46,7 +46,7 @@ class PlannedTrain(PlannedTraining, frozen=True, kw_only=True):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The model that it starts from if it does, and all texts."""
+        """The model that it starts from, if any, and all texts."""
         return tuple(filter(None, (self.step.model, *self.step.data, self.step.dev)))
 
     @property
@@ -56,7 +56,7 @@ class PlannedTrain(PlannedTraining, frozen=True, kw_only=True):
 
 
 def _check(step: TrainStep, scope: Scope) -> PlannedTrain:
-    """Refuse a model that cannot be trained, unknown text, plugins or sizes, and a training that would not end."""
+    """Refuse a model that cannot be trained, unknown text, plugins or sizes, and a training without an end."""
     manifest = _manifest(step, scope)
     languages = check_learning(step, scope, options=step.options, manifest=manifest)
 
@@ -77,7 +77,7 @@ def _check(step: TrainStep, scope: Scope) -> PlannedTrain:
 
 
 def _manifest(step: TrainStep, scope: Scope) -> Manifest:
-    """What the trained model will be: sizes and languages."""
+    """Sizes and languages of the trained model."""
     if (step.model is None) == (step.scratch is None):
         raise scope.error(
             step,
@@ -107,7 +107,7 @@ def _manifest(step: TrainStep, scope: Scope) -> Manifest:
 
 
 def _run(planned: PlannedTrain, workspace: Workspace, directory: Path) -> TrainResult:
-    """Train, or go on training."""
+    """Train, or resume a training."""
     from lingolite_cli.training.session import write_bundle
 
     step = planned.step

@@ -16,7 +16,7 @@ from lingolite_cli.recipe.scope import PluginChoice, Scope
 def choose_converter(
     step: Step, scope: Scope, *, kind: str, name: str, key: str, model: str, options: dict[str, Any]
 ) -> PluginChoice:
-    """The plugin that makes one artifact from another, once it is sure that it reads the format of `model`.
+    """The plugin that makes one artifact from another, after a check that it reads the format of `model`.
 
     Args:
         step: for messages.
@@ -41,14 +41,14 @@ def convert_artifact(
     *,
     texts: Mapping[str, str] | None = None,
 ) -> Artifact:
-    """Let a plugin write its files, and finish them as an artifact in the step's directory.
+    """Let a plugin write its files, and complete them to an artifact in the step's directory.
 
     Args:
         source: what it is made from.
         convert: the plugin's work.
         choice: the plugin.
         directory: the step's.
-        texts: digests of what the plugin read besides, by what it was read for; the manifest keeps them.
+        texts: digests of the texts that the plugin read, by their use; they are recorded in the manifest.
     """
     produces = choice.loaded.spec.produces
     target = directory / ARTIFACT_NAME

@@ -1,4 +1,4 @@
-"""An `evaluate` step as other steps see it: its table, what it uses, and what it left.
+"""An `evaluate` step as other steps see it: its table, what it uses, and its outcome.
 
 Owns these; how text is translated and scored is `lingolite_cli.recipe.steps.evaluate`'s.
 """
@@ -84,7 +84,7 @@ class Evaluated(NamedTuple):
 
 
 def read_evaluation(workspace: Workspace, step: str) -> Evaluated:
-    """What the finished `evaluate` step of that id left."""
+    """The outcome of the finished `evaluate` step of that id."""
     cached = workspace.finished[step]
     result = cached.entry.result
     assert isinstance(result, EvaluateResult)

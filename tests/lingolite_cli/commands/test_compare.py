@@ -192,7 +192,7 @@ def test_artifacts_are_evaluated_on_the_test_set(with_echo: Command, project: Pa
     [
         ("fewer", "60 sentences against 59"),
         ("other", "sentence 3 is not the same in both"),
-        ("damaged", "is no file of translations"),
+        ("damaged", "is not a file of translations"),
         ("empty", "has no translations"),
         ("missing", "no such file or directory"),
         ("directory", "is neither a run nor an artifact"),

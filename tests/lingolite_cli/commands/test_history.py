@@ -96,7 +96,7 @@ def test_run_that_cannot_be_read_is_left_out_with_a_warning(ran: Command, projec
     (project / "runs" / "small" / first / "manifest.json").write_text("{")
     outcome = ran("history", "--json")
     assert [run["id"] for run in outcome.json["runs"]] == [second]
-    assert f"{first}/manifest.json is no manifest of a run" in outcome.err
+    assert f"{first}/manifest.json is not the manifest of a run" in outcome.err
 
 
 def test_damaged_store_is_set_aside_and_filled_again(ran: Command, project: Path) -> None:
