@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from lingolite_cli.artifact import canonical_json, write_atomic
+from lingolite_cli.artifact import canonical_json
 from lingolite_cli.commands.aliases import takes_aliases, uncached_backend
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import (
@@ -25,6 +25,7 @@ from lingolite_cli.commands.options import (
     parse_metrics,
 )
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.jobs.evaluation import EvaluationRequest, evaluate, flat_report
 from lingolite_cli.jobs.inputs import corpus_input, model_path
 from lingolite_cli.jobs.job import given_of

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from lingolite_cli.artifact import write_atomic
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import Languages, parse_languages
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.files.templates import fill_template
 from lingolite_cli.settings import SETTINGS_NAME
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lingolite_cli.artifact import atomic_directory
 from lingolite_cli.environment import describe_environment
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.history.entry import entry_of_manifest
 from lingolite_cli.recipe.cache import sweep_partial
 from lingolite_cli.recipe.scope import PluginChoice

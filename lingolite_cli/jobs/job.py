@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from lingolite_cli.artifact import Artifact, atomic_directory, check_target
+from lingolite_cli.artifact import Artifact, check_target
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.execution.runner import FinishedRun, Runner
+from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.inputs import Input, input_table
 from lingolite_cli.recipe.defaults import make_step

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 
-from lingolite_cli.artifact import atomic_directory
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.files.templates import fill_template
 from lingolite_cli.jobs.context import JobContext
 

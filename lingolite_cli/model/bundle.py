@@ -29,12 +29,12 @@ from lingolite_cli.artifact import (
     Manifest,
     Provenance,
     Quantization,
-    atomic_directory,
     check_target,
     sha256_file,
     write_manifest,
 )
 from lingolite_cli.errors import LingoLiteError, did_you_mean
+from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.model.checkpoint import read_checkpoint
 from lingolite_cli.model.parameters import model_from_tensors, stored_tensors
 from lingolite_cli.model.translation_model import MobileTranslationModel

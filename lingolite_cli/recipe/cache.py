@@ -18,15 +18,9 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli.artifact import (
-    Artifact,
-    canonical_json,
-    partial_directory,
-    publish_directory,
-    sha256_file,
-    write_atomic,
-)
+from lingolite_cli.artifact import Artifact, canonical_json, sha256_file
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.atomic import partial_directory, publish_directory, write_atomic
 from lingolite_cli.files.lock import exclusive
 from lingolite_cli.runs.results import StepResult
 

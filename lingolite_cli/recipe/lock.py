@@ -14,10 +14,10 @@ from typing import Any, Literal
 import msgspec
 import tomli_w
 
-from lingolite_cli.artifact import write_atomic
 from lingolite_cli.corpora.corpus import corpus_paths
 from lingolite_cli.environment import PACKAGES, cpu_features, package_versions
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.recipe.file_digests import digests_by_name, option_files
 from lingolite_cli.recipe.scope import Plan, PlannedStep
 from lingolite_cli.runs.drift import Drift, compare, compare_tables, feature_drift

@@ -14,8 +14,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from lingolite_cli.artifact import sha256_file, write_atomic
+from lingolite_cli.artifact import sha256_file
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.atomic import write_atomic
 
 FORMAT = "lingolite-shortlist-1"
 NO_TOKEN = -1

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from lingolite_cli.artifact import BUNDLE, Artifact, Product, Provenance, atomic_directory, derive_artifact
+from lingolite_cli.artifact import BUNDLE, Artifact, Product, Provenance, derive_artifact
+from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.plugins.interfaces import Calibration
 from lingolite_cli.plugins.registry import Health, Loaded, Registry, load_registry
 from lingolite_cli.testing.tiny import LANGUAGES, SENTENCES, tiny_bundle

@@ -15,16 +15,9 @@ import sentencepiece
 
 from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.architecture.tensors import TensorSpec, tensor_specs
-from lingolite_cli.artifact import (
-    BUNDLE,
-    TOKENIZER_NAME,
-    Artifact,
-    Manifest,
-    Provenance,
-    atomic_directory,
-    write_manifest,
-)
+from lingolite_cli.artifact import BUNDLE, TOKENIZER_NAME, Artifact, Manifest, Provenance, write_manifest
 from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.tokenization.description import LINGOLITE, DecodingIds, TokenizerDescription
 from lingolite_cli.tokenization.lingolite import special_pieces
 from lingolite_cli.tokenization.opening import read_tokenizer

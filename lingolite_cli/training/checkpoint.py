@@ -17,8 +17,8 @@ import msgspec
 import torch
 from torch import Tensor
 
-from lingolite_cli.artifact import write_atomic
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.model import MobileTranslationModel
 
 CHECKPOINT_NAME = "checkpoint.pt"

@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lingolite_cli.artifact import write_atomic
+from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.views.charts import DAYLIGHT, scale_by_tens, style
 
 if TYPE_CHECKING:

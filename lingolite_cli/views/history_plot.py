@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli.artifact import write_atomic
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.intervals import with_interval
+from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.history.entry import RunEntry
 from lingolite_cli.history.series import UNITS, Point, Series, series_of
 from lingolite_cli.views import charts

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lingolite_cli.artifact import write_atomic
 from lingolite_cli.evaluation.comparison import LENGTHS
+from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.runs.record import RunManifest
 from lingolite_reports.figures import draw

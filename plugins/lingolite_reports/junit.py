@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from lingolite_cli.artifact import write_atomic
 from lingolite_cli.budgets.verdicts import Verdict
+from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.runs.record import RunManifest, StepRecord, Stop
 from lingolite_cli.runs.results import BenchmarkResult, EvaluateResult, VerifyResult

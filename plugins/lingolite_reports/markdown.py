@@ -7,8 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lingolite_cli.artifact import write_atomic
 from lingolite_cli.evaluation.word_diff import Span
+from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.runs.record import RunManifest
 from lingolite_reports.sections import compose

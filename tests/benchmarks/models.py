@@ -14,16 +14,8 @@ from safetensors.numpy import save_file
 from sentencepiece import sentencepiece_model_pb2
 
 from lingolite_cli.architecture.architecture import PRESETS, ModelConfig
-from lingolite_cli.artifact import (
-    BUNDLE,
-    TOKENIZER_NAME,
-    WEIGHTS_NAME,
-    Artifact,
-    Manifest,
-    Provenance,
-    atomic_directory,
-    write_manifest,
-)
+from lingolite_cli.artifact import BUNDLE, TOKENIZER_NAME, WEIGHTS_NAME, Artifact, Manifest, Provenance, write_manifest
+from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.testing.tiny import IDS, random_weights
 
 STARTER = Path(__file__).resolve().parent.parent.parent / "recipes" / "starter-en-da"

@@ -23,13 +23,13 @@ from lingolite_cli.artifact import (
     Artifact,
     Manifest,
     Provenance,
-    atomic_directory,
     write_manifest,
 )
 from lingolite_cli.decoding.batching import pad
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing import LANGUAGES, SENTENCES, tiny_bundle
 from lingolite_cli.testing.forward import framed_sources

@@ -23,9 +23,9 @@ from lingolite_cli.artifact import (
     Artifact,
     Manifest,
     Provenance,
-    atomic_directory,
     write_manifest,
 )
+from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.model.checkpoint import read_checkpoint
 from lingolite_cli.testing import tiny_tokenizer
 from tests.lingolite_onnx.onnx_bundles import (

@@ -12,8 +12,9 @@ from lingolite_quantizers.mixed import Mixed, assign
 from lingolite_quantizers.options import Int4Options, MixedOptions
 from safetensors.numpy import load_file, save_file
 
-from lingolite_cli.artifact import WEIGHTS_NAME, Artifact, Product, Provenance, atomic_directory, derive_artifact
+from lingolite_cli.artifact import WEIGHTS_NAME, Artifact, Product, Provenance, derive_artifact
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.model import load_bundle
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.weights.groups import quantize_groups

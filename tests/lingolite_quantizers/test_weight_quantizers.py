@@ -20,8 +20,9 @@ from lingolite_quantizers.options import Int4Options, MixedOptions
 from lingolite_quantizers.storage import narrow
 from safetensors.numpy import load_file, save
 
-from lingolite_cli.artifact import WEIGHTS_NAME, Artifact, Product, Provenance, atomic_directory, derive_artifact
+from lingolite_cli.artifact import WEIGHTS_NAME, Artifact, Product, Provenance, derive_artifact
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.weights.groups import quantize_groups
 from lingolite_cli.weights.rows import quantize_rows

@@ -20,16 +20,9 @@ from lingolite_torch.backends import CachedBackend, EagerBackend, Int8Backend
 from lingolite_torch.options import TorchOptions
 from safetensors.numpy import load_file, save
 
-from lingolite_cli.artifact import (
-    BUNDLE,
-    WEIGHTS_NAME,
-    Artifact,
-    Product,
-    Provenance,
-    atomic_directory,
-    derive_artifact,
-)
+from lingolite_cli.artifact import BUNDLE, WEIGHTS_NAME, Artifact, Product, Provenance, derive_artifact
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.model import apply_dynamic_quantization, int8, load_bundle
 from lingolite_cli.plugins.specs import NoOptions
 

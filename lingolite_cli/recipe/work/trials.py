@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 from msgspec import field
 
-from lingolite_cli.artifact import Artifact, canonical_json, write_atomic
+from lingolite_cli.artifact import Artifact, canonical_json
+from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.precision_search.units import Assignment, Granularity
 from lingolite_cli.recipe.model import Positive, Resamples, Step
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice

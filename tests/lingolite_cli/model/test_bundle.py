@@ -13,16 +13,9 @@ from lingolite_quantizers.options import Int4Options
 from safetensors.numpy import load_file
 from safetensors.torch import load, save
 
-from lingolite_cli.artifact import (
-    WEIGHTS_NAME,
-    Artifact,
-    Provenance,
-    Quantization,
-    atomic_directory,
-    derive_artifact,
-    write_manifest,
-)
+from lingolite_cli.artifact import WEIGHTS_NAME, Artifact, Provenance, Quantization, derive_artifact, write_manifest
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.model import (
     MobileTranslationModel,
     apply_dynamic_quantization,

@@ -16,12 +16,13 @@ import pytest
 import sentencepiece
 import torch
 
-from lingolite_cli.artifact import Artifact, Provenance, atomic_directory, derive_artifact
+from lingolite_cli.artifact import Artifact, Provenance, derive_artifact
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translation, Translator
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.cross_entropy import token_cross_entropy
 from lingolite_cli.evaluation.parity_measurement import ParitySettings, ParityText, measure_parity
+from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.model import load_model
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing import LANGUAGES, SENTENCES, tiny_bundle

@@ -16,10 +16,11 @@ from lingolite_quantizers.options import Int4Options
 from lingolite_torch.backends import CachedBackend
 from lingolite_torch.options import TorchOptions
 
-from lingolite_cli.artifact import BUNDLE, BUNDLE_INT4, Artifact, Provenance, atomic_directory, derive_artifact
+from lingolite_cli.artifact import BUNDLE, BUNDLE_INT4, Artifact, Provenance, derive_artifact
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translator
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.testing import tiny_bundle
 from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_cli.weights.bundle import Weights

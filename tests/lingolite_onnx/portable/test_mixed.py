@@ -15,10 +15,11 @@ from lingolite_quantizers.options import MixedOptions
 from lingolite_torch.backends import CachedBackend
 from lingolite_torch.options import TorchOptions
 
-from lingolite_cli.artifact import Artifact, Provenance, atomic_directory, derive_artifact
+from lingolite_cli.artifact import Artifact, Provenance, derive_artifact
 from lingolite_cli.decoding.batching import pad
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
+from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.testing import tiny_bundle
 from lingolite_cli.testing.forward import framed_sources
 from lingolite_cli.testing.tiny import IDS
