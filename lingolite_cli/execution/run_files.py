@@ -107,7 +107,7 @@ class RunFiles:
                 for step, choice in reporters:
                     try:
                         written += add_report(temporary, manifest, self._workspace.create(choice).report)
-                    except Exception as error:
+                    except Exception as error:  # a plugin's own code; the other reporters still write
                         console.warn(f"{step}: no report by {choice.loaded.spec.name} of the run: {error}")
         except Exception as error:
             console.warn(f"there is no report of this run: {error}")

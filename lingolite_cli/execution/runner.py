@@ -117,7 +117,7 @@ class Runner:
         files = RunFiles(self._workspace, runs_directory, history)
         try:
             run = self._run(files, before)
-        except BaseException as error:
+        except BaseException as error:  # an interruption is entered in the history, too
             self._stop(files, error, before)
             raise
         files.keep(run.manifest, is_written=True)
@@ -128,6 +128,7 @@ class Runner:
         with self.scratch():
             records = self.execute()
             manifest = msgspec.structs.replace(files.draft, steps=records, seconds=time.perf_counter() - before)
+            # Judged before anything is written, so that reports show the final status.
             if any(verdict.breaks_run for _, verdict in manifest.verdicts):
                 manifest = msgspec.structs.replace(manifest, status="broken budget")
             with self._cache.explaining_losses():
@@ -141,6 +142,7 @@ class Runner:
             files.draft,
             status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed",
             seconds=time.perf_counter() - before,
+            # A `report` step has its record before reporters run: one that fails there is not finished.
             steps=[record for record in self._records if record.id != self._position.step],
             stop=self._position.stop(error),
         )

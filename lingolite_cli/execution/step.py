@@ -61,7 +61,7 @@ class StepExecution:
         assert description is not None, "steps refer backwards only"
         key = step_key(description) if kind.not_cached is None else None
         found = cache.find(key) if key else None
-        done = None if workspace.is_fresh else found
+        done = None if workspace.is_fresh else found  # `found` is replaced in the cache only if nobody else did so
         is_cached = done is not None and not planned.is_timed
         if not is_cached:
             label = "" if planned.step.id == planned.uses else f"{planned.uses}: "
@@ -70,6 +70,7 @@ class StepExecution:
             done = self._do(planned, key, instead_of=found)
         if kind.judge is not None:
             done = _with_result(done, kind.judge(planned, workspace, done.entry.result))
+        # After the work: a step that fails keeps the description of its last success.
         if key:
             cache.remember(workspace.plan.recipe.name, planned.step.id, description)
         workspace.finish(planned.step.id, done)

@@ -72,6 +72,7 @@ class StepCache:
             entry = msgspec.json.decode((directory / ENTRY_NAME).read_bytes(), type=CacheEntry)
             if (directory / ARTIFACT_NAME).is_dir():
                 Artifact.open(directory / ARTIFACT_NAME)
+            # Hashes every file again: a damaged entry must be a miss, never a wrong result.
             is_whole = _describe(directory, entry.result) == entry
         except (OSError, msgspec.DecodeError, LingoLiteError):
             return None
@@ -97,6 +98,7 @@ class StepCache:
             result = msgspec.json.decode(msgspec.json.encode(work(directory)), type=StepResult)
             entry = _describe(directory, result)
             (directory / ENTRY_NAME).write_bytes(canonical_json(entry))
+            # Only publishing is locked. Two runs may do the same work at once; both go on with the first one stored.
             with exclusive(self.root / "steps.lock"):
                 stored = self.find(key)
                 if stored is not None and (stored.entry == entry or stored != instead_of):

@@ -13,6 +13,7 @@ from lingolite_cli.recipe.scope import PluginChoice
 
 def digests_by_name(paths: Iterable[Path]) -> dict[str, str]:
     """SHA-256 of files by name, so that it holds on other machines; files of equal names get parent directories too."""
+    # Absolute paths would tie a lock to one machine.
     found = {path.absolute() for path in paths}
     depth = 1
     while len(names := {"/".join(path.parts[-depth:]): path for path in sorted(found)}) < len(found):

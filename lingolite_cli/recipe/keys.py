@@ -30,6 +30,7 @@ def describe_work(planned: PlannedStep, plan: Plan, digests: dict[str, str]) -> 
     return {
         "schema": SCHEMA,
         "kind": planned.uses,
+        # All of the host's code: which of it a step depends on cannot be told, and a stale result is worse than work.
         "host": _cached_source_digest("lingolite_cli"),
         "plugins": [_describe_plugin(choice) for choice in planned.plugins],
         "options": planned.options,

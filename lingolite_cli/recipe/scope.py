@@ -212,7 +212,7 @@ class Scope:
             loaded = self.registry.resolve(kind, name)
         except LingoLiteError as error:
             located = self.error(step, key, error.message, hint=error.hint)
-            located.exit_code = error.exit_code
+            located.exit_code = error.exit_code  # 4 for a broken plugin, which is not a mistake in the recipe
             raise located from None
         resolved = loaded.options(options, where=self.place(step, f"options of {kind} `{name}`"))
         return PluginChoice(loaded, msgspec.to_builtins(resolved))

@@ -64,7 +64,7 @@ class Workspace:
             return self.plan.models[reference]
         path = self.finished[reference].artifact_path
         assert path is not None, f"step {reference} made no artifact"
-        return Artifact.open(path, verify=False)
+        return Artifact.open(path, verify=False)  # the cache verified it when it was found or stored
 
     def corpus(self, reference: str) -> Corpus:
         """A text input, read once per run."""

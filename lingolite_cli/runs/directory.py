@@ -53,6 +53,7 @@ def fill(directory: Path, manifest: RunManifest, finished: Mapping[str, StepFile
 
 def add_report(directory: Path, manifest: RunManifest, report: Report) -> list[str]:
     """Let a reporter write; the names of what is new at the top of `directory`."""
+    # What is new counts, not what the reporter returns: a plugin may name files that it did not write.
     there = set(directory.iterdir())
     report(manifest, directory)
     return sorted(path.name for path in set(directory.iterdir()) - there)

@@ -57,6 +57,11 @@ class _StepResult(_Struct, frozen=True, kw_only=True, tag_field="kind"):
         return None
 
     @property
+    def artifacts(self) -> tuple[ArtifactSummary, ...]:
+        """All artifacts that the step read or made, sources first."""
+        return ()
+
+    @property
     def scores(self) -> Mapping[str, Score]:
         """Its scores, by metric."""
         return {}
@@ -94,6 +99,11 @@ class EvaluateResult(_StepResult, frozen=True, kw_only=True, tag="evaluate"):
     num_tokens: int
     translations: str
     warnings: list[str] = []
+
+    @property
+    def artifacts(self) -> tuple[ArtifactSummary, ...]:
+        """The artifact that was scored."""
+        return (self.artifact,)
 
     @property
     def scores(self) -> Mapping[str, Score]:
@@ -145,6 +155,11 @@ class QuantizeResult(_StepResult, frozen=True, kw_only=True, tag="quantize"):
         """The new artifact."""
         return self.artifact
 
+    @property
+    def artifacts(self) -> tuple[ArtifactSummary, ...]:
+        """The source and the new artifact."""
+        return (self.source, self.artifact)
+
     def with_texts(self, place: Callable[[str], str]) -> QuantizeResult:
         """With the path of its training's measurements."""
         if self.training is None:
@@ -164,6 +179,11 @@ class ExportResult(_StepResult, frozen=True, kw_only=True, tag="export"):
     def made(self) -> ArtifactSummary:
         """The new artifact."""
         return self.artifact
+
+    @property
+    def artifacts(self) -> tuple[ArtifactSummary, ...]:
+        """The source and the new artifact."""
+        return (self.source, self.artifact)
 
 
 class SentencePair(_Struct, frozen=True, kw_only=True):
@@ -204,6 +224,11 @@ class VerifyResult(_StepResult, frozen=True, kw_only=True, tag="verify"):
     faulty: list[SentencePair] = []
     warnings: list[str] = []
 
+    @property
+    def artifacts(self) -> tuple[ArtifactSummary, ...]:
+        """Reference and candidate."""
+        return self.reference_artifact, self.candidate_artifact
+
 
 class BenchmarkSystem(_Struct, frozen=True, kw_only=True):
     """One backend with one artifact, alone in a fresh process.
@@ -243,6 +268,11 @@ class BenchmarkResult(_StepResult, frozen=True, kw_only=True, tag="benchmark"):
     timing: Timing | None = None
 
     @property
+    def artifacts(self) -> tuple[ArtifactSummary, ...]:
+        """One for each system."""
+        return tuple(system.artifact for system in self.systems)
+
+    @property
     def effort(self) -> str:
         """Threads and workers in words; for each system where they differ."""
         named = zip(self.systems, self._efforts(), strict=True)
@@ -274,6 +304,11 @@ class TrainResult(TrainingRecord, _StepResult, frozen=True, kw_only=True, tag="t
     def made(self) -> ArtifactSummary:
         """The new artifact."""
         return self.artifact
+
+    @property
+    def artifacts(self) -> tuple[ArtifactSummary, ...]:
+        """The source, if there is one, and the new artifact."""
+        return (self.source, self.artifact) if self.source else (self.artifact,)
 
     @property
     def training(self) -> TrainingRecord:
@@ -309,6 +344,11 @@ class SearchResult(_StepResult, frozen=True, kw_only=True, tag="search"):
     def made(self) -> ArtifactSummary:
         """The new artifact."""
         return self.artifact
+
+    @property
+    def artifacts(self) -> tuple[ArtifactSummary, ...]:
+        """The source and the new artifact."""
+        return (self.source, self.artifact)
 
 
 class ReportResult(_StepResult, frozen=True, kw_only=True, tag="report"):

@@ -17,7 +17,7 @@ from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.runs.record import RunManifest, StepRecord, Stop
-from lingolite_cli.runs.results import BenchmarkResult, EvaluateResult, VerifyResult
+from lingolite_cli.runs.results import EvaluateResult, VerifyResult
 from lingolite_reports import formats
 
 FILE_NAME = "junit.xml"
@@ -57,7 +57,7 @@ def render_junit(manifest: RunManifest) -> bytes:
 
 def _suite(step: StepRecord, manifest: RunManifest) -> Element:
     name = f"{manifest.name}.{step.id}"
-    verdicts = step.result.verdicts if isinstance(step.result, VerifyResult | BenchmarkResult) else []
+    verdicts = step.result.verdicts
     cases = [_case(name, step.uses, seconds=step.seconds), *(_budget_case(verdict, name) for verdict in verdicts)]
     out = [*_remarks(step), *map(_numbers, verdicts)]
     return _suite_of(cases, manifest, name=name, out=out, err=getattr(step.result, "warnings", []))

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 
-from lingolite_cli.runs.record import RunManifest, StepRecord
+from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import (
     ArtifactSummary,
     BenchmarkResult,
     EvaluateResult,
-    ExportResult,
-    QuantizeResult,
-    SearchResult,
-    TrainResult,
     VerifyResult,
 )
 
@@ -49,28 +43,9 @@ def benchmarks(manifest: RunManifest) -> list[tuple[str, BenchmarkResult]]:
 
 def artifacts(manifest: RunManifest) -> list[ArtifactRow]:
     """Every artifact once, in the order of appearance, named after the step that made it or after its path."""
-    makers = {
-        step.result.artifact.digest: step.id
-        for step in manifest.steps
-        if isinstance(step.result, QuantizeResult | ExportResult | TrainResult | SearchResult)
-    }
+    makers = {step.result.made.digest: step.id for step in manifest.steps if step.result.made is not None}
     rows: dict[str, ArtifactRow] = {}
-    for artifact in _mentioned(manifest.steps):
+    for artifact in (artifact for step in manifest.steps for artifact in step.result.artifacts):
         label = makers.get(artifact.digest) or "/".join(artifact.path.split("/")[-2:])
         rows.setdefault(artifact.digest, ArtifactRow(label, artifact))
     return list(rows.values())
-
-
-def _mentioned(steps: Iterable[StepRecord]) -> Iterable[ArtifactSummary]:
-    for step in steps:
-        match step.result:
-            case QuantizeResult() | ExportResult() | SearchResult() as made:
-                yield from (made.source, made.artifact)
-            case TrainResult() as trained:
-                yield from ((trained.source, trained.artifact) if trained.source else (trained.artifact,))
-            case EvaluateResult() as evaluated:
-                yield evaluated.artifact
-            case VerifyResult() as verified:
-                yield from (verified.reference_artifact, verified.candidate_artifact)
-            case BenchmarkResult() as measured:
-                yield from (system.artifact for system in measured.systems)
