@@ -88,6 +88,7 @@ def takes_aliases(kind: str) -> Callable[[Callable[..., None]], Callable[..., No
             given = {alias.option: values.pop(alias.option) for alias in aliases}
             command(**values, aliased=given_of(**given))
 
+        # Typer would follow `__wrapped__` to the command's own signature if there were no `__signature__`.
         shown = signature(command, eval_str=True)
         parameters: list[Parameter] = []
         for parameter in shown.parameters.values():

@@ -147,6 +147,7 @@ def quantize(
             )
         out = _given(out)
         check_target(out, overwrite=overwrite)
+        # The default method does not mix precisions; only one that was typed is meant.
         chosen = method if is_given(typer_context, "method") else None
         options = parse_options(option)
         request = _search_request(context, path, flags, method=chosen, options=options, max_samples=max_samples)

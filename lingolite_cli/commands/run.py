@@ -41,6 +41,7 @@ def run_recipe(
     if plan:
         show_forecast(ready.runner.forecast(), console)
         return
+    # Read before the run: one that the lock forbids must cost nothing.
     expected = ready.check_lock() if locked else None
     outcome = ready.run()
     show_run(outcome, console)

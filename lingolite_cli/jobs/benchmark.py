@@ -77,6 +77,7 @@ def benchmark_job(context: JobContext, request: BenchmarkRequest) -> Job:
         "batch_sizes": tuple(request.batch_sizes),
         "lengths": tuple(request.lengths),
         "length_batch_sizes": tuple(request.length_batch_sizes),
+        # A table, so that the project's other defaults for decoding stay below it.
         "decoding": {"beam_size": request.beam_size},
         "rounds": request.rounds,
         "cold_starts": request.cold_starts,

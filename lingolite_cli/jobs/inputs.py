@@ -76,7 +76,7 @@ def corpus_input(
     settings = context.project.settings
     if source is not None:
         chosen = languages or settings.languages
-        if not targets:
+        if not targets:  # references can then only be a column of the same file
             return CorpusSpec(tsv=str(source.resolve()), languages=chosen)
         references = tuple(str(target.resolve()) for target in targets)
         return CorpusSpec(source=str(source.resolve()), references=references, languages=chosen)

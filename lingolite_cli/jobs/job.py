@@ -83,6 +83,7 @@ class JobBuilder:
             LingoLiteError: `threads` is below 1.
         """
         tables = {name: input_table(spec) for name, spec in inputs.items()}
+        # Steps pass through as they are. Name and threads come from outside, and are checked here.
         data = {"name": self._command, "inputs": tables, "steps": tuple(steps), **given_of(threads=threads)}
         return Job(recipe=convert(data, RecipeFile, where=self._where), is_fresh=is_fresh)
 
@@ -103,6 +104,7 @@ def make_runner(context: JobContext, job: Job, console: Console) -> Runner:
         LingoLiteError: it is wrong, or torchrun started several processes for it.
     """
     command = job.recipe.name
+    # Each process of torchrun would do the whole job, and all would write to the same places.
     if num_processes() > 1:
         raise LingoLiteError(
             f"`{command}` runs in one process, not under torchrun",
@@ -146,6 +148,7 @@ def publish_artifact(source: Path | None, target: Path, *, overwrite: bool) -> N
     """Copy a finished artifact out of the cache, whole or not at all."""
     assert source is not None, "the step made no artifact"
     artifact = Artifact.open(source)
+    # A copy, not a link: the cache may be cleared at any time.
     with atomic_directory(target, overwrite=overwrite) as directory:
         for file in sorted(artifact.path.rglob("*")):
             if file.is_file():

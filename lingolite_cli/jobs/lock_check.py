@@ -79,6 +79,7 @@ def check_lock(context: JobContext, recipe: Path, *, run: Path | None) -> LockCh
     )
     now = describe_plan(plan)
     drifts = [say(drift) for drift in plan_drift(lock, now)]
+    # A drift of these is one of this machine, whatever its CPU.
     findings = [LockFinding(what="inputs, packages, options", differences=drifts, elsewhere="the same")]
     directory = run or last_run(context.project.runs_directory / lock.recipe)
     if directory is not None:

@@ -102,6 +102,7 @@ def search_precisions(
         found=found,
         verified=verified,
     )
+    # The search judged tensors in memory. Only the file that users get is evidence.
     if done.is_met:
         publish_artifact(runner.finished("search").artifact_path, out, overwrite=overwrite)
     write_atomic(done.directory / RESULTS_NAME, msgspec.json.format(canonical_json(done.report()), indent=2) + b"\n")

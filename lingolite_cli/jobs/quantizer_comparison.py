@@ -153,7 +153,7 @@ def plan_comparison(
 
     One that mixes precisions is not among them: without being told which, it makes what another one makes.
     """
-    builder = JobBuilder(context, "quantization")
+    builder = JobBuilder(context, "quantization")  # the name of the run, which histories have
     left_out: dict[str, str] = {}
     needs: frozenset[str] = frozenset()
     steps: list[Step] = []
@@ -196,6 +196,7 @@ def _candidates_of(
             step = builder.step(ExportStep, f"{method}-{entry.name}-files", format=entry.name, model=model)
             steps.append(step)
             ways.append((step.id, spec.produces))
+    # Some formats run only once they are exported, so only an artifact that runs in no way is an error.
     backends = [(reference, able_backend(context, format=format)) for reference, format in ways]
     found = [
         QuantizerCandidate(f"{method}-{backend}", method, reference, backend)

@@ -172,6 +172,7 @@ def _training(context: JobContext, named: NamedTexts) -> FoundText | MissingText
     settings = context.project.settings
     if named.dev is not None:
         dev = source_input(named.dev, is_tsv=True, languages=settings.languages)
+    # Weights are never chosen by [test]: it must stay unseen.
     elif settings.dev is not None and (settings.dev.tsv or settings.dev.references):
         dev = project_corpus(context, settings.dev)
     else:

@@ -129,6 +129,8 @@ def able_backend(context: JobContext, *, format: str) -> str | None:
         LingoLiteError: the project's backend is not usable.
     """
     preferred = context.evaluate_default("backend")
+    # One that the project names and that cannot be used is an error: another in its place would give other figures
+    # under the same settings.
     if preferred is not None:
         context.registry.resolve("backend", str(preferred))
     preferred = preferred or EvaluateStep(id="evaluate").backend

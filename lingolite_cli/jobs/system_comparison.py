@@ -136,6 +136,7 @@ def _systems(
                 hint="name a run's directory, an artifact or a file of translations; `lingolite history` lists runs",
             )
     artifacts = [path for path in paths if (path / ARTIFACT_MANIFEST).is_file()]
+    # In one job, so that both artifacts translate the same reading of the text.
     evaluated = _evaluate(context, artifacts, request.threads, console)
     first, second = (evaluated[artifacts.index(path)] if path in artifacts else _read(path) for path in paths)
     return first, second

@@ -73,6 +73,7 @@ def train(context: JobContext, request: TrainingRequest, console: Console) -> Fi
     plan = training_plan(context, request)
     if request.must_resume:
         _check_resumable(plan, context, console)
+    # Plan and checks are the same in all processes: none of them waits for one that was refused.
     if rank() > 0:
         _follow(plan, context, is_fresh=request.is_fresh)
         return None

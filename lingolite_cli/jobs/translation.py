@@ -76,6 +76,7 @@ def open_translator(
     loaded = context.registry.resolve("backend", name)
     loaded.options(request.options)  # what is wrong in them is refused before a conversion
     artifact = convert_for(context, artifact, console, backend=name, threads=threads)
+    # numpy and the tokenizer's library: what was refused above is refused without waiting for them.
     from lingolite_cli.decoding.translator import Translator
     from lingolite_cli.tokenization.opening import open_tokenizer
     from lingolite_cli.workers.pool import open_backend
