@@ -8,7 +8,8 @@ from __future__ import annotations
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8, BUNDLE_STATIC_INT8
 from lingolite_cli.plugins.hookspecs import hookimpl
 from lingolite_cli.plugins.specs import BackendSpec, ExporterSpec
-from lingolite_onnx.options import FORMAT, OnnxBackendOptions, OnnxExportOptions
+from lingolite_onnx.backend_options import OnnxBackendOptions
+from lingolite_onnx.options import FORMAT, OnnxExportOptions
 
 
 @hookimpl

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lingolite_cli.artifact import Artifact
+from lingolite_onnx.backend_options import OnnxBackendOptions
 from lingolite_onnx.details import OnnxExportDetails
-from lingolite_onnx.options import OnnxBackendOptions
 from lingolite_onnx.profiles import PROFILES
 from lingolite_onnx.session.affinity import PinnedThread, check_cores, pool_entries
 from lingolite_onnx.session.huge_pages import HugePages

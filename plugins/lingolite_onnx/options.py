@@ -1,4 +1,4 @@
-"""Options of the ONNX exporter and backend, and the name of their format; cheap to import."""
+"""Options of the ONNX exporter, and the name of its format; cheap to import."""
 
 from __future__ import annotations
 
@@ -44,27 +44,3 @@ class OnnxExportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             raise ValueError(f'exact = true needs profile = "portable": the {profile.title} computes in float32')
         if self.optimize != "none" and not profile.has_offline_optimization:
             raise ValueError(f'optimize = "{self.optimize}" needs profile = "portable": it optimizes those graphs')
-
-
-class OnnxBackendOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How graphs are run.
-
-    Attributes:
-        provider: ONNX Runtime's execution provider: `cpu`, `cuda`, `coreml`, …, or its full name.
-        graph: which graphs of a portable artifact to run: `portable`, or `optimized` for those that offline graph
-            optimization (the export option `optimize`) wrote beside them. Default: `portable`. The ORT profile has no
-            such choice.
-        shortlist: let each sentence choose from the candidate tokens of its vocabulary shortlist only, which is faster
-            and may cost quality. The artifact must have been exported with a shortlist.
-        cores: processors to pin threads to, counted from 0, one per thread. The first is for the thread that opens the
-            backend. Default: the operating system schedules threads freely.
-        huge_pages: on Linux 6.1 and newer, move the memory that was allocated since the backend was opened to huge
-            pages after 1,024 target tokens, unless huge pages are disabled on the system. Faster, for up to 1/16 more
-            memory.
-    """
-
-    provider: str = "cpu"
-    graph: Literal["portable", "optimized"] | None = None
-    shortlist: bool = False
-    cores: tuple[Annotated[int, Meta(ge=0)], ...] = ()
-    huge_pages: bool = True

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from lingolite_cli.architecture.architecture import ModelConfig
     from lingolite_cli.artifact import Artifact
     from lingolite_cli.weights.bundle import Weights
+    from lingolite_onnx.backend_options import OnnxBackendOptions
     from lingolite_onnx.details import GraphCheck, OnnxExportDetails
     from lingolite_onnx.export_config import ProfileDescription
-    from lingolite_onnx.options import OnnxBackendOptions
     from lingolite_onnx.runner import GraphRunner
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from lingolite_onnx.backend import OnnxBackend
-from lingolite_onnx.options import OnnxBackendOptions
+from lingolite_onnx.backend_options import OnnxBackendOptions
 from lingolite_onnx.session.saturation import int8_is_exact
 
 from lingolite_cli.artifact import BUNDLE, BUNDLE_INT8

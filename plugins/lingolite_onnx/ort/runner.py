@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
     from lingolite_cli.artifact import Artifact
     from lingolite_cli.shortlist.candidates import CandidateChooser
+    from lingolite_onnx.backend_options import OnnxBackendOptions
     from lingolite_onnx.details import OnnxExportDetails
-    from lingolite_onnx.options import OnnxBackendOptions
 
 MANY_ROWS, MANY_WIDE_ROWS = 6, 12
 """From how many rows on the decoder for many rows runs, where there is one: measured, the two are equally fast at 5 or

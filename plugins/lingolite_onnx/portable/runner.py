@@ -21,8 +21,8 @@ from lingolite_onnx.session.sessions import open_session
 if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
     from lingolite_cli.artifact import Artifact
+    from lingolite_onnx.backend_options import OnnxBackendOptions
     from lingolite_onnx.details import OnnxExportDetails
-    from lingolite_onnx.options import OnnxBackendOptions
 
 
 class PortableState(msgspec.Struct):

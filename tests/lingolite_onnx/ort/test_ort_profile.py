@@ -16,7 +16,8 @@ import onnx
 import onnxruntime as ort
 import pytest
 from lingolite_onnx.backend import OnnxBackend
-from lingolite_onnx.options import OnnxBackendOptions, OnnxExportOptions
+from lingolite_onnx.backend_options import OnnxBackendOptions
+from lingolite_onnx.options import OnnxExportOptions
 from lingolite_onnx.ort import encoding, runner
 from lingolite_onnx.ort.blocks import blocks
 

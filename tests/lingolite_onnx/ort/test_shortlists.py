@@ -12,7 +12,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from lingolite_onnx.backend import OnnxBackend
-from lingolite_onnx.options import OnnxBackendOptions
+from lingolite_onnx.backend_options import OnnxBackendOptions
 
 from lingolite_cli.artifact import BUNDLE, BUNDLE_INT4, BUNDLE_INT8, SHORTLIST_NAME, Artifact
 from lingolite_cli.decoding.batching import pad

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from lingolite_onnx.backend import OnnxBackend
-from lingolite_onnx.options import OnnxBackendOptions
+from lingolite_onnx.backend_options import OnnxBackendOptions
 from lingolite_quantizers.int4 import Int4
 from lingolite_quantizers.options import Int4Options
 from lingolite_torch.backends import CachedBackend

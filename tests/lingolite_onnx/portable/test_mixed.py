@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from lingolite_onnx.backend import OnnxBackend
-from lingolite_onnx.options import OnnxBackendOptions
+from lingolite_onnx.backend_options import OnnxBackendOptions
 from lingolite_quantizers.mixed import Mixed
 from lingolite_quantizers.options import MixedOptions
 from lingolite_torch.backends import CachedBackend

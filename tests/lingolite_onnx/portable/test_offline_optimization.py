@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from lingolite_onnx.backend import OnnxBackend
-from lingolite_onnx.options import OnnxBackendOptions
+from lingolite_onnx.backend_options import OnnxBackendOptions
 
 from lingolite_cli.artifact import BUNDLE, BUNDLE_FP16, BUNDLE_INT8, Artifact
 from lingolite_cli.errors import ExitCode, LingoLiteError

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import onnxruntime as ort
 import pytest
 from lingolite_onnx.backend import OnnxBackend
+from lingolite_onnx.backend_options import OnnxBackendOptions
 from lingolite_onnx.graph import GraphBuilder, WeightFile, write_model
 from lingolite_onnx.interface import Interface, Value
-from lingolite_onnx.options import OnnxBackendOptions
 from lingolite_onnx.portable.layers import PortableLayers
 
 from lingolite_cli.architecture.reference import Reference

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from lingolite_onnx.backend import OnnxBackend
-from lingolite_onnx.options import OnnxBackendOptions
+from lingolite_onnx.backend_options import OnnxBackendOptions
 from lingolite_onnx.session.affinity import pool_entries
 
 from lingolite_cli.artifact import BUNDLE

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from lingolite_onnx import backend as backend_module
 from lingolite_onnx.backend import OnnxBackend
-from lingolite_onnx.options import OnnxBackendOptions
+from lingolite_onnx.backend_options import OnnxBackendOptions
 from lingolite_onnx.session import huge_pages
 from lingolite_onnx.session.huge_pages import HugePages, move_to_huge_pages
 
@@ -34,6 +34,8 @@ needs_huge_pages = pytest.mark.skipif(
 def new_memory(size: int) -> tuple[mmap.mmap, np.ndarray, int]:
     """Fresh private memory, as an array of bytes and its address."""
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # type: ignore[attr-defined, unused-ignore]
+    # The kernel would merge it with a neighbour of like flags, and count the huge pages of both in one mapping.
+    memory.madvise(mmap.MADV_DONTFORK)  # type: ignore[attr-defined, unused-ignore]
     array = np.frombuffer(memory, np.uint8)
     return memory, array, array.ctypes.data
 

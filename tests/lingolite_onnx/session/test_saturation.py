@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from lingolite_onnx.backend import OnnxBackend
-from lingolite_onnx.options import OnnxBackendOptions
+from lingolite_onnx.backend_options import OnnxBackendOptions
 from lingolite_onnx.session.saturation import ProbeResult, int8_is_exact
 
 from lingolite_cli.artifact import BUNDLE, BUNDLE_INT8, Artifact
@@ -74,7 +74,7 @@ def test_int8_graphs_are_exact_on_an_emulated_cpu_without_vnni(exported: Any, tm
         "import numpy as np\n"
         "from lingolite_cli.artifact import Artifact\n"
         "from lingolite_onnx.backend import OnnxBackend\n"
-        "from lingolite_onnx.options import OnnxBackendOptions\n"
+        "from lingolite_onnx.backend_options import OnnxBackendOptions\n"
         "out, ids, *paths = sys.argv[1:]\n"
         "for path in paths:\n"
         "    backend = OnnxBackend(Artifact.open(path), options=OnnxBackendOptions(), threads=1)\n"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from lingolite_onnx.backend import OnnxBackend
-from lingolite_onnx.options import OnnxBackendOptions
+from lingolite_onnx.backend_options import OnnxBackendOptions
 from lingolite_torch.backends import Int8Backend
 from lingolite_torch.options import TorchOptions
 
