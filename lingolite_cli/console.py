@@ -91,7 +91,7 @@ class Console:
 
     @contextmanager
     def progress(self, description: str, *, total: int | None) -> Iterator[Progress]:
-        """A bar with rate and remaining time on stderr; nothing when that is no terminal, or quiet."""
+        """A bar with rate and remaining time on stderr; nothing if stderr is not a terminal, or with `--quiet`."""
         if self.is_quiet or not sys.stderr.isatty():
             yield Progress()
             return

@@ -75,7 +75,7 @@ reporters = ["markdown"]
 """
 """Five steps that take a moment: the third-party backend `echo` runs them.
 
-Of its 21 sentences, all translated alike, three or four may be lost for all that is seen: no smaller budget is kept.
+With 21 sentences, all translated alike, the guarded bound of the loss is large: no smaller budget is met.
 """
 
 GATED = RECIPE.replace('model = "half"', 'model = "half"\noptions = { gate = "gate" }')

@@ -28,14 +28,14 @@ def check_writable(directory: Path) -> None:
     """Refuse a directory that could not be written to, or not be made, before the work whose outcome goes there.
 
     Raises:
-        LingoLiteError: there is no right to write, the file system is read-only, or a file is in the way.
+        LingoLiteError: permission is denied, the file system is read-only, or a file is in the way.
     """
     existing = _existing(directory)
     if not existing.is_dir():
         raise LingoLiteError(f"cannot write to {directory}: {existing} is not a directory")
     if not os.access(existing, os.W_OK | os.X_OK):
         is_read_only = hasattr(os, "statvfs") and bool(os.statvfs(existing).f_flag & os.ST_RDONLY)
-        why = "its file system is read-only" if is_read_only else "there is no right to"
+        why = "its file system is read-only" if is_read_only else "permission denied"
         raise LingoLiteError(f"cannot write to {existing}: {why}", hint="choose another place, or make it writable")
 
 

@@ -48,7 +48,7 @@ def apply_static_quantization(
         model: a float model.
         sentences: what it translates to see what its activations are like.
         tokenizer: the model's SentencePiece model.
-        languages: source and target language; without it the two that the tokenizer knows.
+        languages: source and target language; default: the two that the tokenizer knows.
         **options: those of `StaticInt8Options`: `ranges`, `percentile`, `smoothing`, `max_samples`.
 
     Returns:

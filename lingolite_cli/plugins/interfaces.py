@@ -247,7 +247,7 @@ class ShortlistExporter(Protocol):
                 `lingolite_cli.artifact.SHORTLIST_NAME`. Nothing is shortlisted unless the backend is told so.
 
         Raises:
-            LingoLiteError: it is no shortlist, or not one of this model's tokenizer.
+            LingoLiteError: the file is not a shortlist, or it was made with another tokenizer.
         """
 
 

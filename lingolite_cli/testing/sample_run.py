@@ -1,6 +1,6 @@
 """A finished run that nobody ran: what contracts give to reporters.
 
-Owns its manifest and the translations beside it. One budget is kept, one broken, one unsure, one not measured; and
+Owns its manifest and the translations beside it. One budget is met, one broken, one inconclusive, one not measured; and
 sentences have what a careless reporter breaks on.
 """
 

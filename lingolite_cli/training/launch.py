@@ -6,7 +6,7 @@ import os
 
 
 def num_processes() -> int:
-    """How many processes torchrun started; 1 without it."""
+    """How many processes torchrun started; 1 if it did not start this one."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 

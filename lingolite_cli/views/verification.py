@@ -58,7 +58,7 @@ def _show_faults(result: VerifyResult, console: Console) -> None:
 
 
 def show_verdicts(verdicts: Sequence[tuple[str, Verdict]], console: Console) -> None:
-    """Each budget with its limit, what was seen, how sure that is, and the verdict; below, why some are no pass."""
+    """Each budget with its limit, measured value, interval and verdict; below, the reason of each that did not pass."""
     if not verdicts:
         return
     names = [_budget_name(step, verdict) for step, verdict in verdicts]

@@ -28,7 +28,7 @@ CAPABILITIES = frozenset({"submit"})
 _MODULE = "lingolite_cli.workers.worker"
 
 
-class Served(NamedTuple):
+class OpenedBackend(NamedTuple):
     """A backend, or a pool of them, and what it can do."""
 
     backend: Any
@@ -43,7 +43,7 @@ def open_backend(
     threads: int,
     workers: int,
     blocked: tuple[str, ...] = (),
-) -> Served:
+) -> OpenedBackend:
     """Open `artifact` with a backend: in this process, or in `workers` processes if there are to be several.
 
     Args:
@@ -52,7 +52,7 @@ def open_backend(
         options: the backend's.
         threads: of each worker.
         workers: how many; at least 1.
-        blocked: plugins that workers shall not load.
+        blocked: plugins that workers must not load.
 
     Raises:
         LingoLiteError: the backend cannot run the artifact, or an option is wrong.
@@ -60,7 +60,7 @@ def open_backend(
     if workers < 1:
         raise LingoLiteError(f"workers must be at least 1, not {workers}")
     if workers == 1:
-        return Served(loaded.create(artifact, options=options, threads=threads), loaded.spec.capabilities)
+        return OpenedBackend(loaded.create(artifact, options=options, threads=threads), loaded.spec.capabilities)
     loaded.options(options)  # refused here, before processes are made
     engine = Open(
         artifact=str(artifact.path.resolve()),
@@ -69,7 +69,7 @@ def open_backend(
         threads=threads,
         blocked=list(blocked),
     )
-    return Served(WorkerPool(engine, num_workers=workers), CAPABILITIES)
+    return OpenedBackend(WorkerPool(engine, num_workers=workers), CAPABILITIES)
 
 
 class WorkerPool:

@@ -102,8 +102,8 @@ class CometOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     Attributes:
         checkpoint: a COMET checkpoint, such as `wmt22-comet-da/checkpoints/model.ckpt`, with `hparams.yaml` above it.
-        encoder: directory with tokenizer and configuration of its encoder; the one of its name that is in the cache of
-            transformers without it.
+        encoder: directory with tokenizer and configuration of its encoder; default: the one of that name in the cache
+            of transformers.
         batch_size: sentences at a time.
         device: `cpu`, or `cuda`.
     """

@@ -38,7 +38,7 @@ class OnnxBackend:
 
     Raises:
         LingoLiteError: the provider is not available, the artifact lacks the graph or the shortlist that was asked
-            for, or threads cannot run where they shall.
+            for, or threads cannot run on the given cores.
     """
 
     def __init__(self, artifact: Artifact, *, options: OnnxBackendOptions, threads: int) -> None:

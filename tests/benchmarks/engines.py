@@ -124,12 +124,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--model", action="append", choices=MODELS, help="repeatable; starter, tiny and small without it"
-    )
+    parser.add_argument("--model", action="append", choices=MODELS, help="repeatable; default: starter, tiny and small")
     names = [engine.name for engine in (*ENGINES, *TWO_CORES)]
     parser.add_argument("--two-cores", action="store_true", help="the fastest engines with two threads or two workers")
-    parser.add_argument("--engine", action="append", choices=names, help="repeatable; all that can be used without it")
+    parser.add_argument("--engine", action="append", choices=names, help="repeatable; default: all that are installed")
     parser.add_argument("--batch-sizes", type=_numbers, default=[1, 32], help="separated by commas")
     parser.add_argument("--lengths", type=_numbers, default=[100], help="further target lengths to force")
     parser.add_argument("--num-sentences", type=int, default=32)

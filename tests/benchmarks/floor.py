@@ -52,9 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--model", action="append", choices=MODELS, help="repeatable; starter, tiny and small without it"
-    )
+    parser.add_argument("--model", action="append", choices=MODELS, help="repeatable; default: starter, tiny and small")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--work", type=Path, help="keep bundles and exports here, to use them again")
     return parser

@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", choices=MODELS, default="small")
-    parser.add_argument("--engine", action="append", choices=_ENGINES, help="repeatable; both without it")
+    parser.add_argument("--engine", action="append", choices=_ENGINES, help="repeatable; default: both")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--most", type=int, default=400, help="leave out what is longer or larger")

@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, required=True, help="the artifact")
-    parser.add_argument("--backend", help="the first that runs the artifact without it")
+    parser.add_argument("--backend", help="default: the first that runs the artifact")
     parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="of the backend; repeatable")
     parser.add_argument("--sentences", type=int, default=10_000)
     parser.add_argument("--batch-size", type=int, default=32)

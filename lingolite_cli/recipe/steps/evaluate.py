@@ -25,7 +25,7 @@ from lingolite_cli.runs.results import EvaluateResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord, as_translations, write_translations
 
 if TYPE_CHECKING:
-    from lingolite_cli.workers.pool import Served
+    from lingolite_cli.workers.pool import OpenedBackend
 
 
 def _check(step: EvaluateStep, scope: Scope) -> PlannedEvaluation:
@@ -84,7 +84,7 @@ def _decoding(step: EvaluateStep, scope: Scope, manifest: Manifest) -> DecodingO
 
 def _run(planned: PlannedEvaluation, workspace: Workspace, directory: Path) -> EvaluateResult:
     """Translate and score."""
-    from lingolite_cli.workers.pool import Served, open_backend
+    from lingolite_cli.workers.pool import OpenedBackend, open_backend
 
     step = planned.step
     artifact = workspace.artifact(step.model)
@@ -100,7 +100,7 @@ def _run(planned: PlannedEvaluation, workspace: Workspace, directory: Path) -> E
         blocked=workspace.plan.blocked,
     )
     with closing(backend):
-        records = list(_translate(Served(backend, capabilities), planned, workspace, corpus, num_samples))
+        records = list(_translate(OpenedBackend(backend, capabilities), planned, workspace, corpus, num_samples))
         warnings = list(getattr(backend, "warnings", ()))
     write_translations(directory / TRANSLATIONS_NAME, records)
     metrics = _score(planned.metrics, workspace, records)
@@ -120,7 +120,7 @@ def _run(planned: PlannedEvaluation, workspace: Workspace, directory: Path) -> E
 
 
 def _translate(
-    served: Served, planned: PlannedEvaluation, workspace: Workspace, corpus: Corpus, num_samples: int
+    opened: OpenedBackend, planned: PlannedEvaluation, workspace: Workspace, corpus: Corpus, num_samples: int
 ) -> Iterator[TranslationRecord]:
     from lingolite_cli.decoding.translator import Translator
     from lingolite_cli.tokenization.opening import open_tokenizer
@@ -128,14 +128,14 @@ def _translate(
     step = planned.step
     artifact = workspace.artifact(step.model)
     translator = Translator(
-        served.backend,
+        opened.backend,
         open_tokenizer(artifact),
         artifact.manifest.model,
         planned.languages,
         options=planned.decoding,
         batch_size=step.batch_size,
         max_batch_tokens=step.max_batch_tokens,
-        capabilities=served.capabilities,
+        capabilities=opened.capabilities,
     )
     sources = corpus.sources[:num_samples]
     with workspace.console.progress(f"{step.id}: {step.backend}", total=num_samples) as progress:

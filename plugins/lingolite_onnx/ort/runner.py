@@ -82,7 +82,7 @@ class OrtRunner:
         max_seq_len: positions of the rotary tables in the graphs.
         threads: threads inside an operator.
         entries: further settings of the sessions.
-        chooser: of each source's candidate tokens; without it all of the vocabulary may be chosen.
+        chooser: of each source's candidate tokens; None: any token of the vocabulary may be chosen.
     """
 
     def __init__(

@@ -152,7 +152,7 @@ def test_forbidden_directory_is_refused_before_any_work(project: Path, echo: Pat
     finally:
         project.chmod(0o755)
     assert outcome.code == 2
-    assert f"error: cannot write to {project}: there is no right to" in outcome.err
+    assert f"error: cannot write to {project}: permission denied" in outcome.err
 
 
 def test_run_that_cannot_be_kept_in_the_history_is_a_run_all_the_same(

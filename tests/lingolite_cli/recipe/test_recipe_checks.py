@@ -151,7 +151,7 @@ MISTAKES = {
         "step `verify`, `budget.chrf_drop_max`: there is no such budget here",
         "did you mean `exact_drop_max`?",
     ),
-    "budget that is no number": (
+    "budget that is not a number": (
         ("size_ratio_max = 0.9", 'size_ratio_max = "small"'),
         'step `verify`, `budget.size_ratio_max`: expected `float`, not "small"',
         None,

@@ -21,7 +21,7 @@ from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing import SENTENCES
 from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.tokenization.opening import open_tokenizer
-from lingolite_cli.workers.pool import Served, WorkerPool, open_backend
+from lingolite_cli.workers.pool import OpenedBackend, WorkerPool, open_backend
 
 Command = Callable[..., Outcome]
 
@@ -35,12 +35,12 @@ def with_plugin(echo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(echo), os.environ.get("PYTHONPATH", "")]))
 
 
-def served(artifact: Artifact, *, workers: int, backend: str = "echo", **options: object) -> Served:
+def served(artifact: Artifact, *, workers: int, backend: str = "echo", **options: object) -> OpenedBackend:
     loaded = load_registry().resolve("backend", backend)
     return open_backend(loaded, artifact, options=options, threads=1, workers=workers)
 
 
-def translator(artifact: Artifact, made: Served, **settings: int) -> Translator:
+def translator(artifact: Artifact, made: OpenedBackend, **settings: int) -> Translator:
     tokenizer, model = open_tokenizer(artifact), artifact.manifest.model
     settings = {"batch_size": 2, **settings}
     options = DecodingOptions(max_length=30)
@@ -77,7 +77,7 @@ def test_translations_are_those_of_one_worker_in_the_order_of_their_texts(
     assert len(texts) > 2 * WINDOW_BATCHES * batch_size, "several windows"
     alone = served(tiny, workers=1)
     expected = list(translator(tiny, alone, batch_size=batch_size).translate(texts))
-    shared = Served(pool, frozenset({"submit"}))
+    shared = OpenedBackend(pool, frozenset({"submit"}))
     found: list[Translation] = list(translator(tiny, shared, batch_size=batch_size).translate(texts))
     assert [each.tokens for each in found] == [each.tokens for each in expected]
     assert [each.text for each in found] == [each.text for each in expected]
@@ -85,7 +85,7 @@ def test_translations_are_those_of_one_worker_in_the_order_of_their_texts(
 
 
 def test_all_workers_work(tiny: Artifact, pool: WorkerPool) -> None:
-    list(translator(tiny, Served(pool, frozenset({"submit"}))).translate(TEXTS))
+    list(translator(tiny, OpenedBackend(pool, frozenset({"submit"}))).translate(TEXTS))
     assert len(pool._peaks_mb) == 2
     peak = pool.peak_memory_mb
     assert peak is not None
@@ -101,7 +101,7 @@ def test_an_endless_text_is_read_as_far_as_the_workers_need(tiny: Artifact, pool
             read += 1
             yield SENTENCES[read % len(SENTENCES)]
 
-    stream = translator(tiny, Served(pool, frozenset({"submit"}))).translate(endless())
+    stream = translator(tiny, OpenedBackend(pool, frozenset({"submit"}))).translate(endless())
     assert next(stream).text == SENTENCES[1]
     assert read <= 2 * WINDOW_BATCHES * 2
     stream.close()
@@ -131,7 +131,7 @@ def test_a_worker_that_cannot_open_says_why_and_ends_the_others(
 
 
 def test_a_worker_that_dies_ends_the_translation(tiny: Artifact, pool: WorkerPool) -> None:
-    stream = translator(tiny, Served(pool, frozenset({"submit"}))).translate(TEXTS * 20)
+    stream = translator(tiny, OpenedBackend(pool, frozenset({"submit"}))).translate(TEXTS * 20)
     next(stream)
     os.kill(pids_of(pool)[0], signal.SIGKILL)
     with pytest.raises(LingoLiteError, match="worker 1: its process died with exit code -9"):
@@ -155,7 +155,7 @@ def test_a_worker_has_its_next_batch_before_it_is_done(tiny: Artifact, pool: Wor
 
 
 def test_a_pool_ends_with_its_workers_whatever_is_queued(tiny: Artifact, pool: WorkerPool) -> None:
-    stream = translator(tiny, Served(pool, frozenset({"submit"}))).translate(TEXTS * 20)
+    stream = translator(tiny, OpenedBackend(pool, frozenset({"submit"}))).translate(TEXTS * 20)
     next(stream)
     pids = pids_of(pool)
     assert all(map(is_running, pids))
