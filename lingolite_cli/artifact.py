@@ -7,9 +7,10 @@ what the files in an artifact mean is the business of the plugins that make and 
 from __future__ import annotations
 
 import hashlib
-import shutil
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,12 +18,18 @@ from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.environment import VERSION
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.integrity import Identity, digest_regular, irregularity, name_problem, open_regular
 from lingolite_cli.tokenization.description import LINGOLITE, TokenizerDescription
 
 MANIFEST_NAME = "lingolite.json"
 TOKENIZER_NAME = "tokenizer.model"
 SHORTLIST_NAME = "shortlist.safetensors"
 WEIGHTS_NAME = "model.safetensors"
+
+_LARGEST_MANIFEST = 16 << 20
+_MOST_READINGS = 3
+
+T = TypeVar("T")
 
 BUNDLE = "bundle"
 BUNDLE_FP16 = "bundle-fp16"
@@ -122,11 +129,15 @@ def sha256_file(path: Path) -> str:
 
 
 class Artifact:
-    """A directory with a manifest, opened for reading. Make one with `Artifact.open` or `create_artifact`."""
+    """A directory with a manifest, opened for reading. Make one with `Artifact.open` or `create_artifact`.
+
+    Every file is asked for by name, with `file` or `read_bytes`, so that none is read that the manifest does not list.
+    """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
+        self._identities = self._identify()
 
     @classmethod
     def open(cls, path: str | Path, *, verify: bool = True) -> Artifact:
@@ -147,15 +158,105 @@ class Artifact:
 
     def verify(self) -> None:
         """Compare every file with the manifest; see `open`."""
+        identities = self._identify()
         for name, entry in self.manifest.files.items():
-            path = self.path / name
-            if not path.is_file():
-                raise _damaged(path, "is missing")
-            size_bytes = path.stat().st_size
+            path = self.file(name)
+            size_bytes = path.lstat().st_size
             if size_bytes != entry.size_bytes:
                 raise _damaged(path, f"has {size_bytes:,} bytes, not {entry.size_bytes:,}")
-            if sha256_file(path) != entry.sha256:
+            try:
+                found = digest_regular(path)
+            except OSError as error:
+                raise _damaged(path, f"cannot be read: {error.strerror or error}") from None
+            if found.sha256 != entry.sha256:
                 raise _damaged(path, "was changed: its SHA-256 is not the one in the manifest")
+        # From before the digests were taken: what changed meanwhile differs from it ever after.
+        self._identities = identities
+
+    def file(self, name: str) -> Path:
+        """Where the file `name` of the manifest is.
+
+        Raises:
+            LingoLiteError: the manifest does not list it, or it is missing, a link, or not a regular file.
+        """
+        path = self.path / name
+        if name not in self.manifest.files:
+            what = "is not listed in its manifest" if os.path.lexists(path) else "is missing, also from its manifest"
+            raise _damaged(path, f"{what}, so nobody knows whether it was changed")
+        problem = irregularity(self.path, name)
+        if problem is not None:
+            raise _damaged(path, problem)
+        return path
+
+    def read_bytes(self, name: str) -> bytes:
+        """The content of a file; what is returned is what the manifest lists, byte by byte.
+
+        Raises:
+            LingoLiteError: as `file`, or its content is another one.
+        """
+        path = self.file(name)
+        try:
+            with open_regular(path) as stream:
+                data = stream.read()
+        except OSError as error:
+            raise _damaged(path, f"cannot be read: {error.strerror or error}") from None
+        if hashlib.sha256(data).hexdigest() != self.manifest.files[name].sha256:
+            raise _damaged(path, "was changed: its SHA-256 is not the one in the manifest")
+        return data
+
+    def closed_directory(self) -> Path:
+        """The directory, for an engine that reads what it finds in it.
+
+        Raises:
+            LingoLiteError: there is a file that the manifest does not list. Hidden files and notes are let be.
+        """
+        for path in sorted(self.path.rglob("*")):
+            name = path.relative_to(self.path).as_posix()
+            is_note = path.suffix == ".md" or path.name in (MANIFEST_NAME, "LICENSE")
+            if not path.is_dir() and not is_note and not name.startswith(".") and name not in self.manifest.files:
+                raise _damaged(path, "is not listed in its manifest, and the engine might read it")
+        return self.path
+
+    def is_undisturbed(self) -> bool:
+        """Whether all files are still those that they were when this artifact was last verified or opened.
+
+        Compares what the file system says of each, and so costs next to nothing. False may also mean that a file got
+        another name or another time; `verify` tells.
+        """
+        return self._identify() == self._identities
+
+    def reading(self, read: Callable[[], T], *, undo: Callable[[T], object]) -> T:
+        """Read files of this artifact by a library that opens them by their names, and be sure of what it read.
+
+        Files could be exchanged after they were verified, and exchanged back afterwards. So where they were touched
+        while they were read, what was read is thrown away, they are verified again, and read again.
+
+        Args:
+            read: what opens and reads them.
+            undo: frees what `read` returned.
+
+        Raises:
+            LingoLiteError: a file was changed, or they do not come to rest.
+        """
+        for _ in range(_MOST_READINGS):
+            result = read()
+            if self.is_undisturbed():
+                return result
+            undo(result)
+            self.verify()
+        raise LingoLiteError(
+            f"{self.path} is written to by another process while it is read", hint="run the same command again"
+        )
+
+    def _identify(self) -> dict[str, Identity | None]:
+        """What tells each file and the directory from others that might take their places; None where there is none."""
+        found: dict[str, Identity | None] = {}
+        for name in ("", *self.manifest.files):
+            try:
+                found[name] = Identity.of((self.path / name).lstat() if name else self.path.stat())
+            except OSError:
+                found[name] = None
+        return found
 
     @property
     def digest(self) -> str:
@@ -169,13 +270,13 @@ class Artifact:
 
     @property
     def tokenizer_path(self) -> Path:
-        """The tokenizer's file; `lingolite_cli.tokenization.opening` reads it."""
-        return self.path / TOKENIZER_NAME
+        """The tokenizer's file; `lingolite_cli.tokenization.opening` reads it. Raises as `file` does."""
+        return self.file(TOKENIZER_NAME)
 
     @property
     def weights_path(self) -> Path:
-        """The weights of a bundle."""
-        return self.path / WEIGHTS_NAME
+        """The weights of a bundle. Raises as `file` does."""
+        return self.file(WEIGHTS_NAME)
 
 
 def _damaged(path: Path, what: str) -> LingoLiteError:
@@ -195,21 +296,31 @@ def read_manifest(path: Path) -> Manifest:
             hint="an artifact is a directory; make one with `lingolite import CHECKPOINT --out DIR`",
         )
     try:
-        manifest = msgspec.json.decode(file.read_bytes(), type=Manifest)
+        with open_regular(file) as stream:
+            text = stream.read(_LARGEST_MANIFEST + 1)
+        if len(text) > _LARGEST_MANIFEST:
+            raise ValueError(f"it has more than {_LARGEST_MANIFEST:,} bytes")
+        manifest = msgspec.json.decode(text, type=Manifest)
+        canonical_json(manifest)  # of which its digest is made: numbers may be larger than JSON's
     except FileNotFoundError:
         raise LingoLiteError(
             f"{path} is not an artifact: it has no {MANIFEST_NAME}",
             hint="a checkpoint becomes a bundle with `lingolite import CHECKPOINT --tokenizer DIR --out BUNDLE`",
         ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise _damaged(file, f"cannot be read: {error.strerror or 'it is not a regular file'}") from None
+    except RecursionError:
+        raise LingoLiteError(
+            f"{file} is not a manifest: it is nested too deeply", hint="make the artifact again"
+        ) from None
+    except (msgspec.MsgspecError, ValueError, OverflowError) as error:
         raise LingoLiteError(f"{file} is not a manifest: {error}", hint="make the artifact again") from None
     if manifest.schema != 1:
         raise LingoLiteError(
             f"{file} has schema {manifest.schema}; this version reads schema 1", hint="upgrade lingolite"
         )
-    escaping = [name for name in manifest.files if Path(name).is_absolute() or ".." in Path(name).parts]
-    if escaping:
-        raise LingoLiteError(f"{file} names a file outside the artifact: {escaping[0]}")
+    for problem in filter(None, map(name_problem, manifest.files)):
+        raise LingoLiteError(f"{file} {problem[:200]}", hint="make the artifact again")
     return manifest
 
 
@@ -257,7 +368,7 @@ def derive_artifact(
     may be fewer.
     """
     model = source.manifest.model
-    shutil.copyfile(source.tokenizer_path, directory / TOKENIZER_NAME)
+    (directory / TOKENIZER_NAME).write_bytes(source.read_bytes(TOKENIZER_NAME))
     manifest = Manifest(
         format=product.format,
         model=msgspec.structs.replace(model, max_seq_len=product.max_seq_len or model.max_seq_len),

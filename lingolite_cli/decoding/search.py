@@ -14,12 +14,14 @@ from lingolite_cli.decoding.forced import read_prefix
 from lingolite_cli.decoding.greedy import greedy_prefixes, greedy_search
 from lingolite_cli.decoding.hypothesis import Hypothesis
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.errors import LingoLiteError, engine_failures
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, IntArray
     from lingolite_cli.plugins.interfaces import AnyBackend, Backend, TranslateBackend
     from lingolite_cli.tokenization.description import DecodingIds
+
+_FAILED = "the engine failed while it translated"
 
 
 def search(
@@ -55,18 +57,20 @@ def search(
             raise LingoLiteError(
                 "this engine searches by itself, and takes no forced prefix of a target", hint="take another backend"
             )
-        return cast("TranslateBackend", backend).translate(source_ids, source_mask, options)
+        with engine_failures(_FAILED):
+            return cast("TranslateBackend", backend).translate(source_ids, source_mask, options)
     stepping = cast("Backend", backend)
-    state = stepping.encode(source_ids, source_mask)
     find = greedy_search if options.beam_size == 1 else beam_search
-    return find(
-        stepping,
-        continuations(stepping, capabilities, never_generated=ids.never_generated),
-        state,
-        first=read_prefix(stepping, state, len(source_ids), ids=ids),
-        end=ids.end,
-        options=options,
-    )
+    with engine_failures(_FAILED):
+        state = stepping.encode(source_ids, source_mask)
+        return find(
+            stepping,
+            continuations(stepping, capabilities, never_generated=ids.never_generated),
+            state,
+            first=read_prefix(stepping, state, len(source_ids), ids=ids),
+            end=ids.end,
+            options=options,
+        )
 
 
 def search_in_steps(
@@ -102,11 +106,12 @@ def search_in_steps(
             "this engine searches by itself, and gives whole translations only", hint="take another backend"
         )
     stepping = cast("Backend", backend)
-    state = stepping.encode(source_ids, source_mask)
-    yield from greedy_prefixes(
-        continuations(stepping, capabilities, never_generated=ids.never_generated),
-        state,
-        first=read_prefix(stepping, state, len(source_ids), ids=ids),
-        end=ids.end,
-        options=options,
-    )
+    with engine_failures(_FAILED):
+        state = stepping.encode(source_ids, source_mask)
+        yield from greedy_prefixes(
+            continuations(stepping, capabilities, never_generated=ids.never_generated),
+            state,
+            first=read_prefix(stepping, state, len(source_ids), ids=ids),
+            end=ids.end,
+            options=options,
+        )

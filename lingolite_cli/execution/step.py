@@ -95,6 +95,7 @@ class StepExecution:
         run: Any = KINDS[planned.uses].run
         task: Task[StepResult] = Task(directory, partial(run, planned, self._workspace))
         (result,) = self._executor.run([task])
+        self._workspace.check_artifacts()
         return result
 
 

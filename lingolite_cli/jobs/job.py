@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from lingolite_cli.artifact import Artifact, check_target
+from lingolite_cli.artifact import Artifact, check_target, write_manifest
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.execution.runner import FinishedRun, Runner
@@ -150,8 +150,8 @@ def publish_artifact(source: Path | None, target: Path, *, overwrite: bool) -> N
     artifact = Artifact.open(source)
     # A copy, not a link: the cache may be cleared at any time.
     with atomic_directory(target, overwrite=overwrite) as directory:
-        for file in sorted(artifact.path.rglob("*")):
-            if file.is_file():
-                copy = directory / file.relative_to(artifact.path)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                copy.write_bytes(file.read_bytes())
+        for name in artifact.manifest.files:
+            copy = directory / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(artifact.read_bytes(name))
+        write_manifest(directory, artifact.manifest)

@@ -133,7 +133,8 @@ def load_bundle(path: str | Path) -> MobileTranslationModel:
     Raises:
         LingoLiteError: it is not a bundle, or is damaged.
     """
-    return load_model(Artifact.open(path))
+    artifact = Artifact.open(path)
+    return artifact.reading(lambda: load_model(artifact), undo=lambda _: None)
 
 
 def load_model(artifact: Artifact) -> MobileTranslationModel:

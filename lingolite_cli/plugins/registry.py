@@ -11,14 +11,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
+from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean, engine_failures, out_of_memory
 from lingolite_cli.plugins.manager import KINDS, LoadedModule, Origin, PluginHost, describe
 from lingolite_cli.plugins.specs import API_VERSION, Spec, files_of
 from lingolite_cli.schema import convert
+
+if TYPE_CHECKING:
+    from lingolite_cli.artifact import Artifact
 
 
 class Health(str, Enum):
@@ -90,6 +93,25 @@ class Loaded:
         validated = self.options(options)
         return self.load_factory()(*arguments, options=validated, **keywords)
 
+    def open(self, artifact: Artifact, *, options: Mapping[str, Any] | None = None, threads: int) -> Any:
+        """As `create`, for a backend: sure of the files that it read, and in words where it cannot open them.
+
+        Args:
+            artifact: what the backend runs.
+            options: plain values of its options.
+            threads: for the engine.
+
+        Raises:
+            LingoLiteError: the options are wrong, or the class cannot be imported, or the engine cannot open the
+                artifact (exit code 4), or a file of it changes meanwhile.
+        """
+
+        def read() -> Any:
+            with engine_failures(f"{self.kind} `{self.spec.name}` cannot open {artifact.path}"):
+                return self.create(artifact, options=options, threads=threads)
+
+        return artifact.reading(read, undo=lambda backend: backend.close())
+
     def load_factory(self) -> Callable[..., Any]:
         """Import the plugin's class.
 
@@ -100,7 +122,7 @@ class Loaded:
         try:
             factory: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
         except Exception as error:  # whatever the module of a plugin does when it is imported
-            raise LingoLiteError(
+            raise out_of_memory(error) or LingoLiteError(
                 f"{self.kind} `{self.spec.name}` of {self.origin.distribution} {self.origin.version} cannot be "
                 f"loaded: {describe(error)}",
                 hint=self.spec.install or f"see `lingolite -v plugins show {self.spec.name}`",

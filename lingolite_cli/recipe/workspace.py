@@ -36,6 +36,7 @@ class Workspace:
         self.finished: dict[str, CachedStep] = {}
         self.digests: dict[str, str] = {}
         self._corpora: dict[str, Corpus] = {}
+        self._made: dict[str, Artifact] = {}
 
     @property
     def threads(self) -> int:
@@ -56,15 +57,36 @@ class Workspace:
     def finish(self, step: str, outcome: CachedStep) -> None:
         """Note that a step is finished, so that later ones can use its outcome."""
         self.finished[step] = outcome
+        self._made.pop(step, None)
         self.digests[step] = self.input_digest(step)
 
     def artifact(self, reference: str) -> Artifact:
         """The artifact of an input or a finished step."""
         if reference in self.plan.models:
             return self.plan.models[reference]
-        path = self.finished[reference].artifact_path
-        assert path is not None, f"step {reference} made no artifact"
-        return Artifact.open(path, verify=False)  # the cache verified it when it was found or stored
+        if reference not in self._made:
+            path = self.finished[reference].artifact_path
+            assert path is not None, f"step {reference} made no artifact"
+            # The cache verified it when it was found or stored.
+            self._made[reference] = Artifact.open(path, verify=False)
+        return self._made[reference]
+
+    def check_artifacts(self) -> None:
+        """Make sure, before a result is kept, that the artifacts of this run are still what its keys say.
+
+        Engines open some of their files late, and a result that was computed with others would be found under the
+        digest of these for good.
+
+        Raises:
+            LingoLiteError: a file was changed while it was used.
+        """
+        for artifact in (*self.plan.models.values(), *self._made.values()):
+            if not artifact.is_undisturbed():
+                artifact.verify()
+
+    def open_backend(self, choice: PluginChoice, artifact: Artifact) -> Any:
+        """The engine behind a planned backend, in this process."""
+        return choice.loaded.open(artifact, options=choice.options, threads=self.threads)
 
     def corpus(self, reference: str) -> Corpus:
         """A text input, read once per run."""

@@ -22,8 +22,9 @@ class LingoLiteTokenizer:
     """See `lingolite_cli.tokenization.tokenizer.Tokenizer`.
 
     Args:
-        path: the `.model` file.
+        model: the content of the `.model` file.
         description: its special ids and frame.
+        where: the file, for messages.
         languages: languages of the model. They count where the frame names no source or no target language; the others
             have tags among the control tokens.
 
@@ -31,16 +32,16 @@ class LingoLiteTokenizer:
         LingoLiteError: it cannot be read, or its control tokens are not where the description expects them.
     """
 
-    def __init__(self, path: str | Path, description: TokenizerDescription, *, languages: Sequence[str] = ()) -> None:
-        if not Path(path).is_file():
-            raise LingoLiteError(f"no tokenizer at {path}")
+    def __init__(
+        self, model: bytes, description: TokenizerDescription, *, where: Path, languages: Sequence[str] = ()
+    ) -> None:
         self._processor = sentencepiece.SentencePieceProcessor()
         try:
-            self._processor.Load(str(path))
+            self._processor.LoadFromSerializedProto(model)
         except (RuntimeError, OSError) as error:
-            raise LingoLiteError(f"{path} is not a SentencePiece model: {error}") from None
+            raise LingoLiteError(f"{where} is not a SentencePiece model: {error}") from None
         self._description = description
-        self._check_control_tokens(Path(path))
+        self._check_control_tokens(where)
         controls = dict(sorted(self._control_pieces(languages)))
         self._spelled_out = {id: self._spell(piece) for id, piece in controls.items()}
         self._tags = self._language_tags(controls)

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lingolite_cli.artifact import Artifact
+from lingolite_cli.artifact import TOKENIZER_NAME, Artifact
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.tokenization.description import LINGOLITE, TokenizerDescription
 from lingolite_cli.tokenization.lingolite import LingoLiteTokenizer
 from lingolite_cli.tokenization.tokenizer import Tokenizer
 
-_KINDS: dict[str, Callable[[Path, TokenizerDescription, Sequence[str]], Tokenizer]] = {
-    LINGOLITE.kind: lambda path, description, languages: LingoLiteTokenizer(path, description, languages=languages),
+_KINDS: dict[str, Callable[[bytes, Path, TokenizerDescription, Sequence[str]], Tokenizer]] = {
+    LINGOLITE.kind: lambda model, path, description, languages: LingoLiteTokenizer(
+        model, description, where=path, languages=languages
+    ),
 }
 
 
@@ -26,7 +28,12 @@ def open_tokenizer(artifact: Artifact) -> Tokenizer:
         LingoLiteError: this version has no such kind, or the file is not what the manifest says.
     """
     manifest = artifact.manifest
-    return read_tokenizer(artifact.tokenizer_path, manifest.tokenizer_description, languages=manifest.languages)
+    return _open(
+        artifact.read_bytes(TOKENIZER_NAME),
+        artifact.path / TOKENIZER_NAME,
+        manifest.tokenizer_description,
+        manifest.languages,
+    )
 
 
 def read_tokenizer(
@@ -42,10 +49,21 @@ def read_tokenizer(
     Raises:
         LingoLiteError: this version has no such kind, or the file is not what the description says.
     """
+    path = Path(path)
+    try:
+        model = path.read_bytes()
+    except FileNotFoundError:
+        raise LingoLiteError(f"no tokenizer at {path}") from None
+    except OSError as error:
+        raise LingoLiteError(f"cannot read the tokenizer {path}: {error.strerror}") from None
+    return _open(model, path, description, languages)
+
+
+def _open(model: bytes, path: Path, description: TokenizerDescription, languages: Sequence[str]) -> Tokenizer:
     try:
         read = _KINDS[description.kind]
     except KeyError:
         raise LingoLiteError(
             f"unknown kind of tokenizer `{description.kind}` of {path}", hint=did_you_mean(description.kind, _KINDS)
         ) from None
-    return read(Path(path), description, languages)
+    return read(model, path, description, languages)

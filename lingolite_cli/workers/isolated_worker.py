@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.errors import engine_failures
 from lingolite_cli.workers.channel import serve
 from lingolite_cli.workers.isolation import EncodeRequest, Logits, NewState, Request, SelectRequest, StepRequest
 from lingolite_cli.workers.protocol import Open, Opened
@@ -27,6 +28,10 @@ class SteppingWorker:
             return self._open(request)
         for number in request.forgotten:  # those that `SelectRequest` used up are gone already
             self._states.pop(number, None)
+        with engine_failures("the engine failed while it was compared"):
+            return self._compute(request)
+
+    def _compute(self, request: EncodeRequest | StepRequest | SelectRequest) -> NewState | Logits:
         if isinstance(request, EncodeRequest):
             ids = np.frombuffer(request.source_ids, np.int64).reshape(request.shape)
             mask = np.frombuffer(request.source_mask, np.bool_).reshape(request.shape)
@@ -41,7 +46,7 @@ class SteppingWorker:
 
         loaded = load_registry(blocked=request.blocked).resolve("backend", request.backend)
         artifact = Artifact.open(request.artifact)
-        self._backend = loaded.create(artifact, options=request.options, threads=request.threads)
+        self._backend = loaded.open(artifact, options=request.options, threads=request.threads)
         return Opened(warnings=list(getattr(self._backend, "warnings", ())))
 
     def _step(self, request: StepRequest) -> Logits:

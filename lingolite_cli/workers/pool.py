@@ -60,7 +60,7 @@ def open_backend(
     if workers < 1:
         raise LingoLiteError(f"workers must be at least 1, not {workers}")
     if workers == 1:
-        return OpenedBackend(loaded.create(artifact, options=options, threads=threads), loaded.spec.capabilities)
+        return OpenedBackend(loaded.open(artifact, options=options, threads=threads), loaded.spec.capabilities)
     loaded.options(options)  # refused here, before processes are made
     engine = Open(
         artifact=str(artifact.path.resolve()),
@@ -69,7 +69,9 @@ def open_backend(
         threads=threads,
         blocked=list(blocked),
     )
-    return OpenedBackend(WorkerPool(engine, num_workers=workers), CAPABILITIES)
+    # Workers digest nothing, so that they start fast: this process knows what the files were that they have opened.
+    pool = artifact.reading(lambda: WorkerPool(engine, num_workers=workers), undo=WorkerPool.close)
+    return OpenedBackend(pool, CAPABILITIES)
 
 
 class WorkerPool:

@@ -26,7 +26,7 @@ class SearchWorker:
 
         loaded = load_registry(blocked=request.blocked).resolve("backend", request.backend)
         artifact = Artifact.open(request.artifact, verify=False)
-        self._backend = loaded.create(artifact, options=request.options, threads=request.threads)
+        self._backend = loaded.open(artifact, options=request.options, threads=request.threads)
         self._capabilities = loaded.spec.capabilities
         return Opened(warnings=list(getattr(self._backend, "warnings", ())))
 

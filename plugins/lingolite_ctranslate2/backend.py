@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, IntArray
 
 _DEVICE = "cpu"
+_FILES = ("model.bin", "config.json", "shared_vocabulary.json")
 _POOL_ONLY = 1e-30
 """A length penalty that changes no score (n to this power is 1 in float32) and yet is not 0: with 0 CTranslate2 ends a
 search at the first finished top beam, otherwise when `beam_size` hypotheses have ended, as LingoLite does."""
@@ -50,15 +51,18 @@ class CTranslate2Backend:
         self._pieces, self._description = tokenizer.pieces, tokenizer.description
         self._ids = {piece: id for id, piece in enumerate(self._pieces)}
         self._num_parts = options.inter_threads
+        for name in _FILES:
+            artifact.file(name)
+        directory = artifact.closed_directory()
         try:
             self._translator: Any = ctranslate2.Translator(
-                str(artifact.path),
+                str(directory),
                 device=_DEVICE,
                 compute_type=compute_type,
                 inter_threads=options.inter_threads,
                 intra_threads=threads // options.inter_threads,
             )
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, TypeError) as error:
             raise LingoLiteError(
                 f"CTranslate2 {ctranslate2.__version__} cannot open {artifact.path}: {error}",
                 hint="export the bundle again",

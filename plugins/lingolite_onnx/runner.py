@@ -55,8 +55,10 @@ def require_files(artifact: Artifact, names: Sequence[str], *, hint: str) -> Non
     """Refuse an artifact that lacks one of the files `names`.
 
     Raises:
-        LingoLiteError: with the first that is missing, and `hint`.
+        LingoLiteError: with the first that is missing, and `hint`; or one is not listed in the manifest.
     """
     missing = [name for name in names if not (artifact.path / name).is_file()]
     if missing:
         raise LingoLiteError(f"{artifact.path} has no {missing[0]}", hint=hint)
+    for name in names:
+        artifact.file(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,12 @@ def convert_artifact(
     """
     produces = choice.loaded.spec.produces
     target = directory / ARTIFACT_NAME
-    target.mkdir()
-    product = convert(source, target)
+
+    def read() -> Product:
+        target.mkdir()
+        return convert(source, target)
+
+    product = source.reading(read, undo=lambda _: shutil.rmtree(target))
     if product.format != produces:
         raise LingoLiteError(
             f"{choice.loaded.kind} `{choice.loaded.spec.name}` made {product.format}, not {produces}",

@@ -264,7 +264,7 @@ class Learning:
         backend, metric = self._scorer.plugins
 
         def score(bundle: Artifact) -> float:
-            with closing(workspace.create(backend, bundle, threads=workspace.threads)) as engine:
+            with closing(workspace.open_backend(backend, bundle)) as engine:
                 translator = Translator(
                     engine,
                     open_tokenizer(bundle),

@@ -103,7 +103,7 @@ def _by_logits(
 
 
 def _open(system: EvaluatedSystem, workspace: Workspace) -> Backend:
-    backend: Backend = workspace.create(system.backend, system.artifact, threads=workspace.threads)
+    backend: Backend = workspace.open_backend(system.backend, system.artifact)
     return backend
 
 

@@ -149,7 +149,7 @@ class Trials:
         tokenizer, model = open_tokenizer(artifact), artifact.manifest.model
         capabilities = self._backend.loaded.spec.capabilities
         limits = {"batch_size": step.batch_size, "max_batch_tokens": step.max_batch_tokens}
-        with closing(self._workspace.create(self._backend, artifact, threads=self._workspace.threads)) as engine:
+        with closing(self._workspace.open_backend(self._backend, artifact)) as engine:
             translator = Translator(
                 engine,
                 tokenizer,

@@ -235,7 +235,7 @@ def open_ort_runner(
     _require_cpu(options)
     require_files(artifact, details.graphs, hint="export again")
     return OrtRunner(
-        artifact.path,
+        artifact.closed_directory(),
         artifact.manifest.model,
         max_seq_len=details.max_seq_len,
         threads=threads,
@@ -261,5 +261,5 @@ def _require_cpu(options: OnnxBackendOptions) -> None:
 def _chooser(artifact: Artifact, details: OnnxExportDetails) -> DirectedChooser:
     if details.shortlist is None:
         raise shortlist_error(artifact)
-    shortlist = read_shortlist(artifact.path / SHORTLIST_NAME)
+    shortlist = read_shortlist(artifact.file(SHORTLIST_NAME))
     return DirectedChooser(shortlist, open_tokenizer(artifact))

@@ -135,7 +135,7 @@ def open_portable_runner(
     remedy = 'export with the option optimize = "onnxruntime"' if is_offline else "export again"
     require_files(artifact, GRAPHS[graph], hint=remedy)
     return PortableRunner(
-        artifact.path,
+        artifact.closed_directory(),
         graph,
         max_seq_len=details.max_seq_len,
         threads=threads,

@@ -16,7 +16,7 @@ from command_line import Outcome, command, environment
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import WINDOW_BATCHES, Translation, Translator
-from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing import SENTENCES
 from lingolite_cli.testing.tiny import IDS
@@ -123,9 +123,9 @@ def test_a_worker_that_cannot_open_says_why_and_ends_the_others(
     closed: list[list[int]] = []
     close = WorkerPool.close
     monkeypatch.setattr(WorkerPool, "close", lambda pool: (closed.append(pids_of(pool)), close(pool)))
-    with pytest.raises(LingoLiteError, match="worker 1: FileNotFoundError") as error:
+    with pytest.raises(LingoLiteError, match=r"worker 1: backend `echo` cannot open .*: FileNotFoundError") as error:
         served(tiny, workers=2, gate="no such file")
-    assert error.value.exit_code == 1
+    assert error.value.exit_code == ExitCode.PLUGIN
     assert len(closed[0]) == 2
     assert not any(map(is_running, closed[0]))
 
