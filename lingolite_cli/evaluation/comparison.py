@@ -6,6 +6,7 @@ Owns what is compared. What the systems are, and where their translations come f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -86,31 +87,44 @@ def compare_translations(
     deltas = _sentence_deltas(first, second)
     differing = [index for index, (a, b) in enumerate(zip(first.hypotheses, second.hypotheses, strict=True)) if a != b]
     ordered = sorted(differing, key=lambda index: (deltas[index], index))
-    buckets = []
-    for low, high in LENGTHS:
-        inside = [i for i, text in enumerate(first.sources) if low <= len(text.split()) <= (high or 10**9)]
-        if inside:
-            scores = [
-                measure_difference(key, scorer, first.pick(inside), second.pick(inside), seed=seed, resamples=resamples)
-                for key, scorer in metrics.items()
-            ]
-            buckets.append(SourceLengthBucket(low=low, high=high, num_sentences=len(inside), differences=scores))
+    insides = {(low, high): _of_length(first.sources, low, high) for low, high in LENGTHS}
+    differences = []
+    inside_differences: dict[tuple[int, int | None], list[MetricDifference]] = {ends: [] for ends in insides}
+    for key, scorer in metrics.items():
+        statistics = _statistics(scorer, first, second)
+        measure = partial(measure_difference, key, scorer, seed=seed, resamples=resamples)
+        differences.append(measure(first, second, statistics=statistics))
+        for ends, inside in insides.items():
+            if inside:
+                own = None if statistics is None else (statistics[0][inside], statistics[1][inside])
+                inside_differences[ends].append(measure(first.pick(inside), second.pick(inside), statistics=own))
     wins, losses = sum(delta > 0 for delta in deltas), sum(delta < 0 for delta in deltas)
     return SystemComparison(
         name=name,
         num_sentences=len(deltas),
-        differences=[
-            measure_difference(key, scorer, first, second, seed=seed, resamples=resamples)
-            for key, scorer in metrics.items()
-        ],
+        differences=differences,
         wins=wins,
         losses=losses,
         ties=len(deltas) - wins - losses,
         same=len(deltas) - len(differing),
-        buckets=buckets,
+        buckets=[
+            SourceLengthBucket(low=low, high=high, num_sentences=len(inside), differences=inside_differences[low, high])
+            for (low, high), inside in insides.items()
+            if inside
+        ],
         best=[_sentence(first, second, i, deltas) for i in reversed(ordered) if deltas[i] > 0][:listed],
         worst=[_sentence(first, second, i, deltas) for i in ordered if deltas[i] < 0][:listed],
     )
+
+
+def _of_length(sources: Sequence[str], low: int, high: int | None) -> list[int]:
+    """Indices of the sources of `low` to `high` words."""
+    return [index for index, text in enumerate(sources) if low <= len(text.split()) <= (high or 10**9)]
+
+
+def _statistics(scorer: Scorer, first: Translations, second: Translations) -> Pairs | None:
+    """[N, K] of both; None for a metric that gives none."""
+    return (scorer.statistics(first), scorer.statistics(second)) if scorer.is_resamplable else None
 
 
 def measure_difference(
@@ -122,6 +136,7 @@ def measure_difference(
     seed: int,
     resamples: int,
     scores: tuple[float, float] | None = None,
+    statistics: Pairs | None = None,
 ) -> MetricDifference:
     """Second minus first by one metric, with interval and p-value where the metric allows them.
 
@@ -133,17 +148,16 @@ def measure_difference(
         seed: of the resampling.
         resamples: of the paired bootstrap, and trials of the randomization.
         scores: of both, where they are known.
+        statistics: [N, K] of both, where they are known.
     """
-    if not scorer.is_resamplable:
+    statistics = statistics or _statistics(scorer, first, second)
+    if statistics is None:
         before, after = scores or [scorer.score(side).value for side in (first, second)]
         return _difference(name, scorer, (before, after), num_sentences=len(first.sources))
-    statistics, other = (scorer.statistics(side) for side in (first, second))
     score = scorer.metric.from_statistics
-    before, after = scores or [float(score(rows.sum(axis=0, keepdims=True))[0]) for rows in (statistics, other)]
+    before, after = scores or [float(score(rows.sum(axis=0, keepdims=True))[0]) for rows in statistics]
     difference = _difference(name, scorer, (before, after), num_sentences=len(first.sources))
-    return _resampled(
-        difference, score, (statistics, other), unseen=lost_sentences(scorer, first), seed=seed, count=resamples
-    )
+    return _resampled(difference, score, statistics, unseen=lost_sentences(scorer, first), seed=seed, count=resamples)
 
 
 def _difference(name: str, scorer: Scorer, scores: tuple[float, float], *, num_sentences: int) -> MetricDifference:

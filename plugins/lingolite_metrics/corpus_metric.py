@@ -8,7 +8,8 @@ N sentences, R reference streams, K statistics, M sums.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,11 @@ from lingolite_metrics.corpus import check_corpus
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import StatisticsArray
+
+
+_BLOCK = 1000
+"""Sentences of which sacreBLEU's statistics are taken at a time."""
+_MIN_TOKENIZED = 100
 
 
 class CorpusMetric(ABC):
@@ -36,7 +42,12 @@ class CorpusMetric(ABC):
         Raises:
             LingoLiteError: there is nothing to score, or the streams differ in length.
         """
-        result = self._metric._aggregate_and_compute(self._extract(hypotheses, references))
+        totals: list[Any] = []
+        for rows in self._extract(hypotheses, references):
+            # Summed row by row as sacreBLEU does, so that what is no whole number (TER) rounds as there.
+            columns = list(zip(*rows, strict=True))
+            totals = [sum(column, start) for column, start in zip(columns, totals or [0] * len(columns), strict=True)]
+        result = self._metric._compute_score_from_stats(totals)
         return Score(
             value=float(result.score),
             signature=str(self._metric.get_signature()),
@@ -45,7 +56,8 @@ class CorpusMetric(ABC):
 
     def statistics(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> StatisticsArray:
         """[N, K] float64: sacreBLEU's own sufficient statistics, one row a sentence. Raises as `score`."""
-        return np.asarray(self._extract(hypotheses, references), dtype=np.float64)
+        blocks = [np.asarray(rows, dtype=np.float64) for rows in self._extract(hypotheses, references)]
+        return np.concatenate(blocks)
 
     @abstractmethod
     def from_statistics(self, totals: StatisticsArray) -> StatisticsArray:
@@ -55,6 +67,24 @@ class CorpusMetric(ABC):
         """Named parts of a score, from sacreBLEU's own result object; most metrics have none."""
         return {}
 
-    def _extract(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Any:
+    def _extract(
+        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+    ) -> Iterator[Sequence[Sequence[float]]]:
+        """sacreBLEU's statistics in blocks of rows.
+
+        For a whole corpus at once sacreBLEU keeps the n-grams of all references: 25 kB a sentence.
+        """
         check_corpus(hypotheses, references)
-        return self._metric._extract_corpus_statistics(hypotheses, references)
+        self._warn_of_tokenized_text(hypotheses)
+        for start in range(0, len(hypotheses), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            yield self._metric._extract_corpus_statistics(hypotheses[block], [stream[block] for stream in references])
+
+    def _warn_of_tokenized_text(self, hypotheses: Sequence[str]) -> None:
+        """sacreBLEU's own warning, which it would repeat for each block."""
+        if not self._metric._force and sum(text.endswith(" .") for text in hypotheses) >= _MIN_TOKENIZED:
+            getLogger("sacrebleu").warning(
+                f"{_MIN_TOKENIZED} lines or more end in a tokenized period ('.'): was the text not detokenized? "
+                "That may lower the score."
+            )
+        self._metric._force = True

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
+import random
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -223,3 +226,55 @@ def test_descriptors_import_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def _corpus(size: int) -> tuple[list[str], list[list[str]]]:
+    """Hypotheses, and two streams of references, of 4 to 16 words."""
+    draw = random.Random(7)
+    words = " ".join([*FIRST, *SECOND]).split()
+    texts = [[" ".join(draw.choices(words, k=draw.randrange(4, 17))) for _ in range(size)] for _ in range(3)]
+    return texts[0], texts[1:]
+
+
+@pytest.mark.parametrize(
+    ("metric", "reference"),
+    [
+        (Bleu(options=BleuOptions()), BLEU()),
+        (Chrf(options=ChrfOptions()), CHRF()),
+        (Chrf(options=ChrfppOptions()), CHRF(word_order=2)),
+        (Ter(options=TerOptions()), TER()),
+    ],
+    ids=["bleu", "chrf", "chrfpp", "ter"],
+)
+def test_statistics_of_a_large_corpus_are_those_of_sacrebleu(metric: Any, reference: Any) -> None:
+    """Taken in blocks, and the same numbers in the same order as of all sentences at once."""
+    hypotheses, references = _corpus(2300)
+    rows = metric.statistics(hypotheses, references)
+    assert rows.tolist() == reference._extract_corpus_statistics(hypotheses, references)
+    score, expected = metric.score(hypotheses, references), reference.corpus_score(hypotheses, references)
+    assert score.value == expected.score
+    assert score.signature == str(reference.get_signature())
+
+
+def test_memory_of_statistics_does_not_grow_with_the_n_grams_of_a_corpus() -> None:
+    """sacreBLEU holds those of all references at once: 25 kB a sentence, 100 MB here."""
+    hypotheses, references = _corpus(4000)
+    metric = Chrf(options=ChrfOptions())
+    tracemalloc.start()
+    try:
+        rows = metric.statistics(hypotheses, references[:1])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert rows.shape == (4000, 18)
+    assert peak < 50_000_000
+
+
+def test_a_warning_of_tokenized_text_is_given_once(caplog: pytest.LogCaptureFixture) -> None:
+    metric = Bleu(options=BleuOptions())
+    texts = ["en kat ."] * 2500
+    with caplog.at_level(logging.WARNING, logger="sacrebleu"):
+        metric.score(texts, [texts])
+        metric.statistics(texts, [texts])
+    assert len(caplog.records) == 1
+    assert "tokenized period" in caplog.text
