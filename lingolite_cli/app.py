@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 import traceback
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -118,7 +118,7 @@ def _outcome(arguments: list[str]) -> int:
         return _run(arguments)
     except LingoLiteError as error:
         if is_verbose:
-            traceback.print_exc()
+            console.trouble(traceback.format_exc())
         console.error(error)
         return int(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
@@ -126,7 +126,9 @@ def _outcome(arguments: list[str]) -> int:
         return int(ExitCode.INTERRUPTED)
     except _USAGE_ERRORS as error:
         usage: Any = error
-        usage.show()
+        message = StringIO()
+        usage.show(file=message)
+        console.trouble(message.getvalue())
         return int(usage.exit_code)
     except (BrokenPipeError, SystemExit):
         # The reader of stdout went away, as `head` does. Typer exits by itself then, and after shell completion.
@@ -136,7 +138,7 @@ def _outcome(arguments: list[str]) -> int:
         if found is None:
             return _report_bug(error, console)
         if is_verbose:
-            traceback.print_exc()
+            console.trouble(traceback.format_exc())
         console.error(found)
         return int(found.exit_code)
 
@@ -149,7 +151,7 @@ def _machine_error(error: Exception) -> LingoLiteError | None:
 
 
 def _report_bug(error: Exception, console: Console) -> int:
-    traceback.print_exc()
+    console.trouble(traceback.format_exc())
     console.error(
         LingoLiteError(f"this is a bug in lingolite: {error!r}", hint="please report it with the lines above")
     )

@@ -1,18 +1,21 @@
 """What a command shows: data on stdout, everything else on stderr.
 
-Owns the choice between human output, JSON and quiet. rich is imported when the first table or bar is drawn.
+Owns the choice between human output, JSON and quiet, colours, and that no text of others harms a terminal. rich is
+imported when the first table or bar is drawn.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from lingolite_cli.artifact import canonical_json
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.visible import escaped_json, shown, shown_on_a_line
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -35,29 +38,35 @@ class Console:
     def print(self, text: str) -> None:
         """Data for people, on stdout; silent in JSON mode."""
         if not self.is_json:
-            sys.stdout.write(text + "\n")
+            _write(sys.stdout, f"{text}\n")
 
     def print_json(self, value: Any) -> None:
         """The JSON document, on stdout; silent in human mode."""
         if self.is_json:
             import msgspec
 
-            sys.stdout.write(msgspec.json.format(canonical_json(value), indent=2).decode() + "\n")
+            document = msgspec.json.format(canonical_json(value), indent=2).decode()
+            # Escaped, a string is the same to whoever parses it; in pipes and files it stays byte by byte.
+            sys.stdout.write(f"{escaped_json(document) if sys.stdout.isatty() else document}\n")
 
     def note(self, text: str) -> None:
         """A remark on stderr."""
         if not self.is_quiet:
-            sys.stderr.write(text + "\n")
+            _write(sys.stderr, f"{text}\n")
 
     def warn(self, text: str) -> None:
         """A warning on stderr, in every mode."""
-        sys.stderr.write(f"{_paint('warning', '33;1')}: {text}\n")
+        _write(sys.stderr, f"{painted('warning', 'bold yellow')}: {text}\n")
 
     def error(self, error: LingoLiteError) -> None:
         """An error on stderr: what and where, a blank line, the hint."""
-        sys.stderr.write(f"{_paint('error', '31;1')}: {error.message}\n")
+        _write(sys.stderr, f"{painted('error', 'bold red')}: {error.message}\n")
         if error.hint:
-            sys.stderr.write(f"\n{_paint('hint', '36;1')}: {error.hint}\n")
+            _write(sys.stderr, f"\n{painted('hint', 'bold cyan')}: {error.hint}\n")
+
+    def trouble(self, text: str) -> None:
+        """What others have written for stderr, line by line: tracebacks, and messages of the command line's parser."""
+        _write(sys.stderr, text)
 
     def table(
         self,
@@ -81,12 +90,14 @@ class Console:
         from rich.table import Table
         from rich.text import Text
 
-        drawn = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, header_style="bold")
+        heading = None if title is None else Text.assemble(*_pieces(title))
+        drawn = Table(box=SIMPLE_HEAD, title=heading, title_justify="left", pad_edge=False, header_style="bold")
         aligned = right.split(",")
         for column in columns:
-            drawn.add_column(column, justify="right" if column in aligned else "left", overflow="fold")
+            justify: Literal["left", "right"] = "right" if column in aligned else "left"
+            drawn.add_column(Text.assemble(*_pieces(column)), justify=justify, overflow="fold")
         for row in rows:
-            drawn.add_row(*(Text.from_ansi(cell) for cell in row))
+            drawn.add_row(*(Text.assemble(*_pieces(cell)) for cell in row))
         self._rich(sys.stdout).print(drawn)
 
     @contextmanager
@@ -98,7 +109,7 @@ class Console:
         from rich import progress as bars
 
         with bars.Progress(
-            bars.TextColumn("{task.description}"),
+            bars.TextColumn("{task.description}", markup=False),
             bars.BarColumn(),
             bars.MofNCompleteColumn(),
             bars.TextColumn("{task.fields[rate]}"),
@@ -106,7 +117,7 @@ class Console:
             console=self._rich(sys.stderr),
             transient=True,
         ) as display:
-            task = display.add_task(description, total=total, rate="")
+            task = display.add_task(shown_on_a_line(description), total=total, rate="")
             yield _RichProgress(display, task)
 
     def _rich(self, stream: Any) -> RichConsole:
@@ -142,26 +153,65 @@ class _RichProgress(Progress):
         self._display.update(self._task, rate=remark or (f"{speed:.1f}/s" if speed else ""))
 
 
-def _paint(text: str, code: str) -> str:
-    if os.environ.get("NO_COLOR") or not sys.stderr.isatty():
-        return text
-    return f"\033[{code}m{text}\033[0m"
+_END = "\ufdd0"
+_BEGIN = {
+    "red": "\ufdd1",
+    "green": "\ufdd2",
+    "yellow": "\ufdd3",
+    "bold red": "\ufdd4",
+    "bold yellow": "\ufdd5",
+    "bold cyan": "\ufdd6",
+}
+_STYLES = {mark: style for style, mark in _BEGIN.items()}
+_CODES = {"red": "31", "green": "32", "yellow": "33", "bold red": "31;1", "bold yellow": "33;1", "bold cyan": "36;1"}
+_PAINTED = re.compile(f"([{''.join(_STYLES)}])([^{_END}]*){_END}")
 
 
-_STATUS_COLOURS = {
-    "pass": "32",
-    "fail": "31;1",
-    "inconclusive": "33",
-    "not measured": "31",
-    "broken budget": "31;1",
-    "failed": "31",
-    "interrupted": "33",
+def painted(text: str, style: str) -> str:
+    """`text` as the console prints it in colour, where there are colours.
+
+    Colours are marked by noncharacters of Unicode until they are printed. So no terminal escape is ours before, and all
+    that are in a text are somebody else's.
+
+    Args:
+        text: without colours.
+        style: a colour of `_BEGIN`.
+    """
+    return f"{_BEGIN[style]}{text}{_END}"
+
+
+def has_colours(stream: Any) -> bool:
+    """Whether what is printed there is coloured."""
+    return bool(stream.isatty()) and not os.environ.get("NO_COLOR")
+
+
+def _pieces(text: str) -> Iterator[tuple[str, str]]:
+    """Stretches of a text with their styles, none of which can harm a terminal."""
+    end = 0
+    for found in _PAINTED.finditer(text):
+        yield shown(text[end : found.start()]), ""
+        yield shown(found[2]), _STYLES[found[1]]
+        end = found.end()
+    yield shown(text[end:]), ""
+
+
+def _write(stream: Any, text: str) -> None:
+    is_coloured = has_colours(stream)
+    for piece, style in _pieces(text):
+        stream.write(f"\033[{_CODES[style]}m{piece}\033[0m" if style and is_coloured else piece)
+
+
+_STATUS_STYLES = {
+    "pass": "green",
+    "fail": "bold red",
+    "inconclusive": "yellow",
+    "not measured": "red",
+    "broken budget": "bold red",
+    "failed": "red",
+    "interrupted": "yellow",
 }
 
 
 def status_text(status: str) -> str:
-    """The status of a verdict or a run, coloured on a terminal."""
-    code = _STATUS_COLOURS.get(status)
-    if code is None or os.environ.get("NO_COLOR") or not sys.stdout.isatty():
-        return status
-    return f"\033[{code}m{status}\033[0m"
+    """The status of a verdict or a run, for the console to print in its colour."""
+    return painted(status, _STATUS_STYLES[status]) if status in _STATUS_STYLES else status

@@ -30,6 +30,7 @@ from lingolite_cli.jobs.plugin_options import plugin_options
 from lingolite_cli.jobs.runnable import backend_for
 from lingolite_cli.jobs.translation import EngineRequest, asked_decoding, open_translator
 from lingolite_cli.schema import parse_options
+from lingolite_cli.visible import escaped_json, shown
 
 if TYPE_CHECKING:
     from lingolite_cli.decoding.translator import Translation, Translator
@@ -98,7 +99,7 @@ def translate_lines(
         if stream:
             _print_in_steps(opened.translator, lines, console)
         else:
-            _print_all(opened.translator.translate(lines), console, n_best=decoding.n_best)
+            print_all(opened.translator.translate(lines), console, n_best=decoding.n_best)
 
 
 def _check_stream(*, is_json: bool, **numbers: int | None) -> None:
@@ -136,11 +137,13 @@ def _read_lines(file: Path | None) -> Iterator[str]:
                 ) from None
 
 
-def _print_all(translations: Iterable[Translation], console: Console, *, n_best: int) -> None:
+def print_all(translations: Iterable[Translation], console: Console, *, n_best: int) -> None:
+    """Print translations as they come: a line each, or a JSON document each."""
     for number, found in enumerate(translations, start=1):
         _warn_of(number, found, console)
         if console.is_json:
-            sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+            document = msgspec.json.encode(found).decode()
+            sys.stdout.write(f"{escaped_json(document) if sys.stdout.isatty() else document}\n")
         else:
             texts = [alternative.text for alternative in found.alternatives] if n_best > 1 else [found.text]
             sys.stdout.write("\t".join(map(_on_one_line, texts)) + "\n")
@@ -168,5 +171,6 @@ def _warn_of(number: int, found: Translation, console: Console) -> None:
 
 
 def _on_one_line(text: str) -> str:
-    """A model may write any byte; a line of output is one translation all the same."""
-    return text.translate({ord(character): " " for character in "\n\r\t"})
+    """A model may write any byte; a line of output is one translation all the same, and does a terminal no harm."""
+    line = text.translate({ord(character): " " for character in "\n\r\t"})
+    return shown(line) if sys.stdout.isatty() else line

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.visible import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -152,14 +153,14 @@ def inline_svg(drawing: Canvas, name: str, *, tips: Mapping[int, str] | None = N
     with mpl.rc_context({"svg.hashsalt": name}):
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         drawing.savefig(buffer, format="svg", transparent=True, metadata=metadata)
-    document = buffer.getvalue()
+    document = shown(buffer.getvalue())
     svg = document[document.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' (?:xmlns(?::\w+)?|version)="[^"]*"', "", svg)
     svg = svg.replace("xlink:href=", "href=")
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
     for number, text in (tips or {}).items():
-        svg = svg.replace(f'<g id="{tip(number)}">', f"<g><title>{escape(text)}</title>")
+        svg = svg.replace(f'<g id="{tip(number)}">', f"<g><title>{escape(shown(text))}</title>")
     svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     svg = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", svg)
     for colour, variable in zip(RESERVED, _DAYLIGHT, strict=True):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from lingolite_cli.budgets.verdicts import Verdict
-from lingolite_cli.console import Console, status_text
+from lingolite_cli.console import Console, has_colours, painted, status_text
 from lingolite_cli.evaluation.comparison import ComparedSentence, SourceLengthBucket, SystemComparison
 from lingolite_cli.evaluation.differences import MetricDifference, p_value_text
 from lingolite_cli.evaluation.intervals import SIGNED, bracketed
 from lingolite_cli.evaluation.word_diff import Span, word_diff
 from lingolite_cli.jobs.system_comparison import CompareOutcome
 from lingolite_cli.runs.changes import Changes
+from lingolite_cli.visible import shown_on_a_line
 
 _NONE = "–"
 
@@ -66,17 +66,21 @@ def _bucket(bucket: SourceLengthBucket) -> tuple[str, str]:
 
 def _show_sentence(sentence: ComparedSentence, console: Console) -> None:
     first, second = word_diff(sentence.first, sentence.second)
-    console.print(f"\n  {sentence.index + 1:>5}  {sentence.delta:+.1f}  {sentence.source}")
-    console.print(f"     reference  {sentence.reference}")
-    console.print(f"             A  {_marked(first, '-', '31')}")
-    console.print(f"             B  {_marked(second, '+', '32')}")
+    console.print(f"\n  {sentence.index + 1:>5}  {sentence.delta:+.1f}  {shown_on_a_line(sentence.source)}")
+    console.print(f"     reference  {shown_on_a_line(sentence.reference)}")
+    console.print(f"             A  {_marked(first, '-', 'red')}")
+    console.print(f"             B  {_marked(second, '+', 'green')}")
 
 
-def _marked(spans: list[Span], sign: str, colour: str) -> str:
+def _marked(spans: list[Span], sign: str, style: str) -> str:
     """The words that only one of the two has, coloured, or in brackets where there is no colour."""
-    has_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    before, after = (f"\033[{colour}m", "\033[0m") if has_colour else (f"[{sign}", f"{sign}]")
-    return " ".join(f"{before}{span.text}{after}" if span.is_changed else span.text for span in spans)
+    is_coloured = has_colours(sys.stdout)
+    texts = []
+    for span in spans:
+        text = shown_on_a_line(span.text)
+        marked = painted(text, style) if is_coloured else f"[{sign}{text}{sign}]"
+        texts.append(marked if span.is_changed else text)
+    return " ".join(texts)
 
 
 def show_changes(changes: Changes, console: Console) -> None:

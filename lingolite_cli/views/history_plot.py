@@ -20,6 +20,7 @@ from lingolite_cli.history.entry import RunEntry
 from lingolite_cli.history.series import UNITS, Point, Series, series_of
 from lingolite_cli.views import charts
 from lingolite_cli.views.charts import DAYLIGHT, canvas, inline_svg, style, tip
+from lingolite_cli.visible import shown_value
 
 PAGE = ".html"
 FORMATS = (PAGE, *charts.FORMATS)
@@ -90,7 +91,9 @@ def _page(entries: Sequence[RunEntry], series: Sequence[Series]) -> str:
         metrics = [one.figure for one in own if one.figure not in UNITS]
         sections.append(RecipeSection(recipe, [_panel(one) for one in own], metrics, runs))
     source = files("lingolite_cli").joinpath("templates", "history.html.jinja").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, finalize=shown_value, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     return environment.from_string(source).render(sections=sections)
 
 

@@ -15,6 +15,7 @@ from lingolite_cli.evaluation.comparison import LENGTHS
 from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.visible import shown_value
 from lingolite_reports.figures import draw
 from lingolite_reports.lengths import words
 from lingolite_reports.sections import compose
@@ -47,6 +48,7 @@ def render_html(manifest: RunManifest, texts: Sequence[TranslatedText] = (), *, 
     templates = Environment(
         loader=PackageLoader("lingolite_reports"),
         autoescape=True,
+        finalize=shown_value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -64,7 +66,7 @@ def render_html(manifest: RunManifest, texts: Sequence[TranslatedText] = (), *, 
         lengths=[("0-1000000", "any"), *((f"{low}-{high or 1000000}", words(low, high)) for low, high in LENGTHS)],
         data_text="" if packed is None else _inert(packed),
     )
-    return page.replace("\0", "\ufffd")  # HTML has no such character, not even escaped
+    return page
 
 
 def _digest(script: str) -> str:

@@ -18,6 +18,7 @@ from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.runs.record import RunManifest, StepRecord, Stop
 from lingolite_cli.runs.results import EvaluateResult, VerifyResult
+from lingolite_cli.visible import shown
 from lingolite_reports import formats
 
 FILE_NAME = "junit.xml"
@@ -171,4 +172,4 @@ def _seconds(seconds: float) -> str:
 
 
 def _legal(text: str) -> str:
-    return _ILLEGAL.sub("\ufffd", text)
+    return _ILLEGAL.sub("\ufffd", shown(text))

@@ -11,14 +11,12 @@ from lingolite_cli.evaluation.word_diff import Span
 from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.visible import shown, shown_value
 from lingolite_reports.sections import compose
 
 FILE_NAME = "report.md"
 MOST_CHARACTERS = 60_000
 """GitHub's comments hold 65,536."""
-
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, and those that turn the direction of what follows them."""
 
 
 class MarkdownReporter:
@@ -42,6 +40,7 @@ def render_markdown(manifest: RunManifest) -> str:
     templates = Environment(
         loader=PackageLoader("lingolite_reports"),
         autoescape=False,
+        finalize=shown_value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -56,7 +55,7 @@ def render_markdown(manifest: RunManifest) -> str:
 
 def escape(text: str) -> str:
     """`text` as Markdown that reads as itself, on one line and inside a table cell."""
-    line = _UNSEEN.sub("\ufffd", " ".join(text.split()))
+    line = shown(" ".join(text.split()))
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = re.sub(r"([\\`*_{}\[\]|~])", r"\\\1", line)
     line = re.sub(r"^(\d*)([-+=#]|[.)](?= |$))", r"\1\\\2", line)  # the marker of a list, heading or rule

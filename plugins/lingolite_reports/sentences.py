@@ -15,6 +15,7 @@ import msgspec
 from lingolite_cli.evaluation.faults import find_faults
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.translations import TranslationRecord, as_judged, read_translations
+from lingolite_cli.visible import shown
 from lingolite_reports.results import evaluations, verifications
 
 MOST_BYTES = 2_000_000
@@ -119,7 +120,8 @@ def pack_texts(found: Sequence[Pairing], *, most_bytes: int = MOST_BYTES) -> dic
 
     Returns:
         `texts`, each with `numbers` (from 1), `total`, `languages`, `sources`, `references` and `systems` by name,
-        where `scores` are in hundredths of chrF, and a hypothesis that the first system has, too, is 0; and `pairs`,
+        where texts are as `shown` writes them, `scores` are in hundredths of chrF, and a hypothesis that the first
+        system has, too, is 0; and `pairs`,
         each [index of the text, reference, candidate]. None where nothing was paired.
     """
     if not found:
@@ -142,12 +144,12 @@ def _pack(text: TranslatedText, found: Sequence[Pairing], most_bytes: int) -> di
         "numbers": [index + 1 for index in kept],
         "total": len(text.sources),
         "languages": list(text.languages),
-        "sources": [text.sources[index] for index in kept],
-        "references": [text.references[index] for index in kept],
+        "sources": [shown(text.sources[index]) for index in kept],
+        "references": [list(map(shown, text.references[index])) for index in kept],
         "systems": {
             name: {
                 "hypotheses": [
-                    0 if name != names[0] and hypothesis == first[index] else hypothesis
+                    0 if name != names[0] and hypothesis == first[index] else shown(hypothesis)
                     for index, hypothesis in _picked(text.systems[name].hypotheses, kept)
                 ],
                 "scores": [round(100 * score) for _, score in _picked(text.systems[name].scores, kept)],

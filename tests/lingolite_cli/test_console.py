@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ from command_line import Outcome
 
 from lingolite_cli.console import Console, status_text
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.visible import shown
 
 
 class Terminal(io.StringIO):
@@ -82,18 +84,75 @@ def test_a_width_that_is_none_is_no_matter(
     assert "baseline" in capsys.readouterr().out
 
 
-def test_colour_is_for_terminals_only_and_not_with_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colour_is_for_terminals_only_and_not_with_no_color(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
-    assert status_text("fail") == "fail", "stdout is captured and no terminal"
+    Console().print(status_text("fail"))
+    assert capsys.readouterr().out == "fail\n", "stdout is captured and no terminal"
     out, err = Terminal(), Terminal()
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", err)
-    assert status_text("fail") == "\033[31;1mfail\033[0m"
+    Console().print(f"{status_text('fail')}: 2")
+    Console().table(["status"], [[status_text("fail")]])
     Console().warn("careful")
     monkeypatch.setenv("NO_COLOR", "1")
-    assert status_text("fail") == "fail"
+    Console().print(status_text("fail"))
     Console().warn("careful")
+    assert out.getvalue().startswith("\033[31;1mfail\033[0m: 2\n")
+    assert "\033[1;31mfail" in out.getvalue()
+    assert out.getvalue().endswith("\nfail\n")
     assert err.getvalue() == "\033[33;1mwarning\033[0m: careful\nwarning: careful\n"
+
+
+HARMFUL = "a\x1b[31mred\x1b]0;title\x07 \x9b2J \u202eexe.txt\u2066 \x00\r\x7f \ufdd4bold\ufdd0 \ud800"
+WRITTEN = r"a\x1b[31mred\x1b]0;title\x07 \x9b2J \u202eexe.txt\u2066 \x00\r\x7f \ufdd4bold\ufdd0 \ud800"
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal], ids=["pipe", "terminal"])
+def test_no_text_reaches_a_terminal_with_what_acts_on_it(monkeypatch: pytest.MonkeyPatch, stream: type) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    out, err = stream(), stream()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    console = Console()
+    text = HARMFUL.replace("\ufdd4", "").replace("\ufdd0", "")  # which the console keeps for itself
+    written = WRITTEN.replace(r"\ufdd4", "").replace(r"\ufdd0", "")
+    console.print(text)
+    console.table([text], [[text]], title=text)
+    console.note(text)
+    console.warn(text)
+    console.error(LingoLiteError(text, hint=text))
+    console.trouble(text)
+    with console.progress(text, total=1) as progress:
+        progress.advance()
+    assert out.getvalue().replace("\n", "").count(written) == 4
+    assert err.getvalue().count(written) >= 5
+    for printed in (out, err):
+        kept = (
+            re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", printed.getvalue()) if stream is Terminal else printed.getvalue()
+        )
+        assert shown(kept) == kept
+
+
+def test_marks_of_colours_in_a_text_colour_it_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Terminal()
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(sys, "stdout", out)
+    Console().print("\ufdd4a\ufdd0 \ufdd0 \ufdd5 \ufdd9")
+    assert out.getvalue() == "\033[31;1ma\033[0m \\ufdd0 \\ufdd5 \\ufdd9\n"
+
+
+def test_json_is_exact_in_a_pipe_and_reads_the_same_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    value = {"text": HARMFUL.replace("\ud800", "")}
+    out, terminal = io.StringIO(), Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    Console(json=True).print_json(value)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    Console(json=True).print_json(value)
+    assert json.loads(out.getvalue()) == json.loads(terminal.getvalue()) == value
+    assert "\u202e" in out.getvalue()
+    assert shown(terminal.getvalue()) == terminal.getvalue()
 
 
 def test_progress_is_drawn_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.plugins.specs import Goal, NoOptions, merit
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import VerifyResult
+from lingolite_cli.visible import shown
 from tests.lingolite_reports.conftest import SENTENCES
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -273,8 +274,9 @@ def test_hostile_sentences_stay_in_their_element(whole_source: str) -> None:
     assert "img" not in page.tags
     assert "\x00" not in whole_source
     (text,) = json.loads(page.scripts[1])["texts"]
-    assert text["sources"] == [row[0] for row in SENTENCES]
-    assert text["references"] == [[row[1]] for row in SENTENCES]
+    assert text["sources"] == [shown(row[0]) for row in SENTENCES]
+    assert text["references"] == [[shown(row[1])] for row in SENTENCES]
+    assert shown(whole_source) == whole_source, "nothing in the page acts unseen"
 
 
 def test_page_with_sentences_has_ids_once_and_labels_for_what_one_can_change(whole_source: str) -> None:

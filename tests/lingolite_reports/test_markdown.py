@@ -63,7 +63,7 @@ def test_line_breaks_never_end_a_cell() -> None:
 
 
 def test_characters_that_act_unseen_are_shown() -> None:
-    assert escape("a\x00b\x1b[31m \u202etxt.exe\u202c") == "a\ufffdb\ufffd\\[31m \ufffdtxt.exe\ufffd"
+    assert escape("a\x00b\x1b[31m \u202etxt.exe\u202c") == r"a\\x00b\\x1b\[31m \\u202etxt.exe\\u202c"
     assert escape("\u05e9\u05dc\u05d5\u05dd Åbn 漢字") == "\u05e9\u05dc\u05d5\u05dd Åbn 漢字"
 
 

@@ -15,6 +15,7 @@ from lingolite_reports.sentences import pairings, read_texts
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.translations import read_translations, write_translations
+from lingolite_cli.visible import shown
 from tests.lingolite_reports.conftest import SENTENCES
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the extra `browser`")
@@ -193,7 +194,7 @@ def test_hostile_sentences_are_shown_as_they_are(browser: Any, report: Path) -> 
         for number in (4, 5, 6):
             item = opened.page.locator(f"li[data-number='{number}']")
             texts = item.evaluate("li => [...li.querySelectorAll('dd')].map(text => text.textContent)")
-            expected = [" ".join(text.split()) for text in SENTENCES[number - 1]]
+            expected = [" ".join(shown(text).split()) for text in SENTENCES[number - 1]]
             assert [" ".join(text.split()) for text in texts] == expected
             assert item.evaluate("li => [...li.querySelectorAll('dd')].every(text => text.dir === 'auto')")
         assert opened.page.locator("#results script, #results img, #results b").count() == 0

@@ -74,6 +74,33 @@ def test_two_files_are_compared_as_sacrebleu_scores_them(
     assert [line.split(":")[1].split()[0] for line in found["regressions"]] == ["bleu", "chrf"]
 
 
+HARMFUL = "\x1b[31mred \x1b]0;title\x07 \x9b2J\r \u202eexe.txt\u2066 \x00 one\nno significant regression"
+
+
+def test_no_escape_of_a_sentence_or_a_name_reaches_the_terminal_and_json_is_exact(
+    lingolite: Command, project: Path
+) -> None:
+    references = [f"line {number} {HARMFUL}" for number in range(6)]
+    first = write(project / "a\x1b[31m\u202e.jsonl", references, references)
+    second = write(project / "b.jsonl", [f"{HARMFUL} xyz"] * 6, references)
+    outcome = lingolite("compare", first, second, "--resamples", "100")
+    assert outcome.code == 0, outcome.err
+    for character in "\x1b\x9b\x07\r\x00\u202e\u2066":
+        assert character not in outcome.out + outcome.err
+    assert r"\x1b[31mred \x1b]0;title\x07 \x9b2J\r \u202eexe.txt\u2066 \x00 one\nno significant" in outcome.out
+    assert "no significant regression" not in outcome.out.splitlines()
+    exact = json.loads(lingolite("compare", first, second, "--resamples", "100", "--json").out)
+    assert exact["comparisons"][0]["worst"][0]["source"] in references
+
+
+def test_messages_about_arguments_show_no_escape(lingolite: Command, project: Path) -> None:
+    for arguments in (("compare", "no\x1b[31m\u202e", "other"), ("compare", "a", "b", "--see\x1b[31m"), ("\x1b[31m",)):
+        outcome = lingolite(*arguments)
+        assert outcome.code == 2
+        assert "\x1b" not in outcome.err
+        assert r"\x1b[31m" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [("--seed", "-1"), ("--seed", str(2**63)), ("--resamples", "99"), ("--resamples", "1" + "0" * 12)],

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 import sentencepiece
 from command_line import Outcome, command, environment
+
+from lingolite_cli.commands.translate import print_all
+from lingolite_cli.console import Console
+from lingolite_cli.decoding.translator import Translation
+from lingolite_cli.visible import shown
 
 Command = Callable[..., Outcome]
 
@@ -22,6 +30,28 @@ def test_arguments_a_file_and_stdin_are_the_same_text(with_echo: Command, projec
     assert with_echo("translate", "--file", "in.txt") == expected
     assert with_echo("translate", stdin="\n".join(lines).encode()) == expected
     assert with_echo("translate", stdin="\r\n".join(lines).encode()) == expected
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+def test_what_a_model_says_is_exact_in_a_pipe_and_does_a_terminal_no_harm(
+    monkeypatch: pytest.MonkeyPatch, is_json: bool
+) -> None:
+    text = "a\x1b]0;title\x07 \x9b2J \u202eb"
+    said = Translation(
+        text=text, tokens=(5,), score=-1.0, alternatives=(), num_source_tokens=3, is_truncated=False, is_finished=True
+    )
+    printed = {}
+    for is_terminal in (False, True):
+        stream = io.StringIO()
+        monkeypatch.setattr(stream, "isatty", lambda answer=is_terminal: answer)
+        monkeypatch.setattr(sys, "stdout", stream)
+        print_all([said], Console(json=is_json), n_best=1)
+        printed[is_terminal] = stream.getvalue()
+    assert shown(printed[True]) == printed[True]
+    if is_json:
+        assert json.loads(printed[True]) == json.loads(printed[False]) == json.loads(msgspec.json.encode(said))
+    else:
+        assert printed[False] == f"{text}\n"
 
 
 def test_the_languages_are_those_of_the_project(lingolite: Command, project: Path) -> None:
