@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, overload
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.scratch import scratch_directory
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.conversion import export_job
 from lingolite_cli.jobs.evaluation import EvaluationRequest, evaluate, flat_report
@@ -221,5 +221,5 @@ def _on_disk(model: Model, tokenizer: str | Path | None) -> Iterator[Path]:
     else:
         from lingolite_cli.model import save_bundle
 
-        with TemporaryDirectory(prefix="lingolite-") as directory:
-            yield save_bundle(model, Path(directory) / "bundle", tokenizer=tokenizer).path
+        with scratch_directory() as directory:
+            yield save_bundle(model, directory / "bundle", tokenizer=tokenizer).path

@@ -203,7 +203,7 @@ def figures(manifest: RunManifest) -> list[object]:
 
 def half_written(project: Path) -> list[Path]:
     """What a killed process left behind."""
-    return sorted(path for path in project.rglob(".*") if path.suffix in (".partial", ".old"))
+    return sorted(path for path in project.rglob(".*") if path.suffix in (".partial", ".lease", ".replaced"))
 
 
 def read_history(project: Path) -> list[RunEntry]:

@@ -17,8 +17,8 @@ import msgspec
 from lingolite_cli.environment import describe_environment
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.atomic import atomic_directory
+from lingolite_cli.files.lease import sweep_dead
 from lingolite_cli.history.entry import entry_of_manifest
-from lingolite_cli.recipe.cache import sweep_partial
 from lingolite_cli.recipe.scope import PluginChoice
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.directory import add_report, fill
@@ -81,7 +81,7 @@ class RunFiles:
         Returns:
             What reporters put at the top of the directory.
         """
-        sweep_partial(self.directory.parent)
+        sweep_dead(self.directory.parent)
         names: list[str] = []
         with atomic_directory(self.directory) as temporary:
             fill(temporary, manifest, self._workspace.finished)

@@ -10,15 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 
+from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.execution.executor import Executor, Task
 from lingolite_cli.execution.step_record import describe_record, record_step
 from lingolite_cli.files.disk import explained
-from lingolite_cli.recipe.cache import CachedStep, CacheEntry, StepCache, step_key
+from lingolite_cli.files.scratch import scratch_directory
+from lingolite_cli.recipe.cache import CachedStep, CacheEntry, StepCache, changes, step_key
 from lingolite_cli.recipe.keys import describe_work
 from lingolite_cli.recipe.kinds import KINDS
 from lingolite_cli.recipe.scope import PlannedStep
@@ -45,8 +46,8 @@ class StepExecution:
     @contextmanager
     def scratch(self) -> Iterator[None]:
         """A temporary directory for steps that are never cached; it exists as long as the block runs."""
-        with TemporaryDirectory(prefix="lingolite-") as name:
-            self._scratch = Path(name)
+        with scratch_directory() as directory:
+            self._scratch = directory
             yield
 
     def execute(self, planned: PlannedStep) -> StepRecord:
@@ -67,7 +68,7 @@ class StepExecution:
             label = "" if planned.step.id == planned.uses else f"{planned.uses}: "
             workspace.console.note(f"{planned.step.id}: {label}{planned.summary}")
         if done is None:
-            done = self._do(planned, key, instead_of=found)
+            done = self._do(planned, description, key=key, instead_of=found)
         if kind.judge is not None:
             done = _with_result(done, kind.judge(planned, workspace, done.entry.result))
         # After the work: a step that fails keeps the description of its last success.
@@ -80,8 +81,10 @@ class StepExecution:
         workspace.console.note(describe_record(record))
         return record
 
-    def _do(self, planned: PlannedStep, key: str | None, *, instead_of: CachedStep | None) -> CachedStep:
-        work = partial(self._run, planned)
+    def _do(
+        self, planned: PlannedStep, description: dict[str, Any], *, key: str | None, instead_of: CachedStep | None
+    ) -> CachedStep:
+        work = partial(self._run, planned, description)
         if key is not None:
             return self._cache.store(key, work, instead_of=instead_of)
         assert self._scratch is not None, "outside `scratch`"
@@ -89,14 +92,26 @@ class StepExecution:
         with explained(self._scratch):
             directory.mkdir()
             result = work(directory)
-        return CachedStep(directory, CacheEntry(result=result, files={}, digest=""))
+        return CachedStep(directory, CacheEntry(key="", host="", result=result, files={}, artifact=None, digest=""))
 
-    def _run(self, planned: PlannedStep, directory: Path) -> StepResult:
+    def _run(self, planned: PlannedStep, description: dict[str, Any], directory: Path) -> StepResult:
         run: Any = KINDS[planned.uses].run
         task: Task[StepResult] = Task(directory, partial(run, planned, self._workspace))
         (result,) = self._executor.run([task])
         self._workspace.check_artifacts()
+        self._check_unchanged(planned, description)
         return result
+
+    def _check_unchanged(self, planned: PlannedStep, description: dict[str, Any]) -> None:
+        """Refuse an outcome that was made of other files than its key says: it would be served for them ever after."""
+        workspace = self._workspace
+        now = describe_work(planned, workspace.plan, workspace.digests_now(planned.inputs))
+        if now != description:
+            raise LingoLiteError(
+                f"{planned.step.id}: what it reads was changed while it ran: {changes(description, now or {})}; "
+                "the outcome is not kept",
+                hint="run the same command again",
+            )
 
 
 def _with_result(done: CachedStep, result: StepResult) -> CachedStep:

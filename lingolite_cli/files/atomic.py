@@ -6,15 +6,18 @@ Owns the temporary place beside the final one, and how it takes the final name. 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.disk import explained, full_disk
+from lingolite_cli.files.exchange import exchange
+from lingolite_cli.files.lease import leased, sweep_dead
 
 
 @contextmanager
@@ -28,6 +31,7 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     Raises:
         LingoLiteError: `path` exists, its parent cannot be written, or somebody removed the temporary directory.
     """
+    restore_replaced(path)
     if path.exists() and not overwrite:
         raise LingoLiteError(f"{path} exists", hint="choose another place, or pass --overwrite")
     with partial_directory(path) as temporary:
@@ -41,51 +45,87 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 def partial_directory(path: Path) -> Iterator[Path]:
     """A temporary directory beside `path` that vanishes when the block ends, unless `publish_directory` took it away.
 
+    What killed processes left half-written there is removed first.
+
     Raises:
         LingoLiteError: the parent of `path` cannot be written, its disk got full, or somebody removed the temporary
             directory.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.{os.getpid()}-", suffix=".partial", dir=path.parent))
-    except OSError as error:
-        found = full_disk(error, [path.parent])
-        raise found or LingoLiteError(f"cannot write to {path.parent}: {error.strerror}") from None
-    try:
-        temporary.chmod(0o755)
-        with explained(path.parent):
-            yield temporary
-    except FileNotFoundError as error:
-        if temporary.is_dir():
-            raise
-        raise LingoLiteError(
-            f"{path.parent} was removed while something was written there", hint="run the same command again"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    stem = _stem(path)
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sweep_dead(path.parent, stem=stem)
+            temporary = stack.enter_context(leased(path.parent, stem)).path(".partial")
+            temporary.mkdir()
+        except OSError as error:
+            found = full_disk(error, [path.parent])
+            raise found or LingoLiteError(f"cannot write to {path.parent}: {error.strerror}") from None
+        try:
+            temporary.chmod(0o755)
+            with explained(path.parent):
+                yield temporary
+        except FileNotFoundError as error:
+            if temporary.is_dir():
+                raise
+            raise LingoLiteError(
+                f"{path.parent} was removed while something was written there", hint="run the same command again"
+            ) from error
 
 
 def publish_directory(temporary: Path, path: Path) -> None:
-    """Make a directory that is whole become `path`, in place of what is there."""
+    """Make a directory that is whole become `path`, in place of what is there.
+
+    Whenever this is killed, the old one or the new one is whole: where the system can exchange two directories in one
+    step, at `path` itself; elsewhere beside it, from where `restore_replaced` brings it back.
+    """
     _fsync_tree(temporary)
-    _replace_directory(temporary, path)
-
-
-def _replace_directory(new: Path, path: Path) -> None:
-    """Put `new` at `path`, where other processes may be doing the same."""
     while True:
-        if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.{os.getpid()}-", suffix=".old", dir=path.parent))
-            with suppress(FileNotFoundError):
-                os.replace(path, old / path.name)
-            shutil.rmtree(old, ignore_errors=True)
         try:
-            os.replace(new, path)
+            os.rename(temporary, path)
             break
         except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EACCES) or not os.path.lexists(
+                path
+            ):
                 raise
+            if exchange(temporary, path):
+                _remove(temporary)
+                break
+            _set_aside(path)
     _fsync(path.parent)
+    _remove(_aside(path))
+
+
+def restore_replaced(path: Path) -> None:
+    """Bring back what was at `path`, if a process was killed after it had moved it away and before it put the new."""
+    aside = _aside(path)
+    if not path.exists() and aside.exists():
+        with suppress(FileNotFoundError):
+            os.rename(aside, path)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{_stem(path)}.{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}.replaced")
+
+
+def _stem(path: Path) -> str:
+    """What names beside `path` begin with: with what is added, within 255 bytes whatever the characters are."""
+    return f".{path.name[:50]}"
+
+
+def _set_aside(path: Path) -> None:
+    aside = _aside(path)
+    _remove(aside)
+    with suppress(FileNotFoundError):
+        os.rename(path, aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _fsync_tree(root: Path) -> None:

@@ -32,6 +32,35 @@ def exclusive(path: Path, *, waiting: Callable[[], None] | None = None) -> Itera
         os.close(descriptor)  # which gives the lock back
 
 
+def try_lock(path: Path) -> int | None:
+    """Take a lock that nobody else holds; it is held until `close_lock`, or until this process dies.
+
+    Args:
+        path: made where it is missing; its directory exists.
+
+    Returns:
+        What `close_lock` takes, or None where another holds it.
+
+    Raises:
+        OSError: the file cannot be opened for writing.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    try:
+        is_taken = _try(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    if is_taken:
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def close_lock(descriptor: int) -> None:
+    """Give back what `try_lock` took."""
+    os.close(descriptor)
+
+
 if os.name == "nt":
     import msvcrt
 

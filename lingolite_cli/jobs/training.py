@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 
@@ -12,6 +11,7 @@ from lingolite_cli.artifact import check_target
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.execution.runner import Runner
+from lingolite_cli.files.scratch import scratch_directory
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.job import publish_artifact
 from lingolite_cli.plugins.specs import QuantizerSpec
@@ -131,8 +131,8 @@ def _with_limit(step: Step, max_minutes: float) -> Step:
 
 def _follow(plan: Plan, context: JobContext, *, is_fresh: bool) -> None:
     """Train along with process 0 of torchrun, which alone writes and reports."""
-    with TemporaryDirectory(prefix="lingolite-") as name:
-        cache = FollowerCache(context.project.cache_directory, elsewhere=Path(name))
+    with scratch_directory() as directory:
+        cache = FollowerCache(context.project.cache_directory, elsewhere=directory)
         host = context.registry.host
         with Runner(plan, cache=cache, console=Console(quiet=True), host=host, is_fresh=is_fresh).scratch() as runner:
             runner.execute()

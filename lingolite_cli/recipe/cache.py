@@ -1,17 +1,17 @@
 """The cache of finished steps: one directory per key, written atomically and verified when read.
 
 Owns keys and entries. A key is the SHA-256 of a canonical description of the work; an entry that was damaged
-since is not an error but a miss.
+since, or that is another key's, is not an error but a miss. Artifacts lie apart from the entries, each once, under its
+digest.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,33 +21,49 @@ import msgspec
 from lingolite_cli.artifact import Artifact, canonical_json, sha256_file
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.atomic import partial_directory, publish_directory, write_atomic
+from lingolite_cli.files.lease import sweep_dead
 from lingolite_cli.files.lock import exclusive
-from lingolite_cli.runs.results import StepResult
+from lingolite_cli.runs.results import EvaluateResult, StepResult
+from lingolite_cli.runs.translations import TRANSLATIONS_NAME
 
 ENTRY_NAME = "entry.json"
 ARTIFACT_NAME = "artifact"
-_PARTIAL = re.compile(r"^\..*\.(?P<pid>\d+)-[^.]*\.(partial|old)$")
+STEPS = "steps"
+ARTIFACTS = "artifacts"
 
 
 class CacheEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`entry.json`: the result, the digest of each file beside it, and the digest of all of it."""
+    """`entry.json`: what a finished step left.
 
+    Attributes:
+        key: of the work. An entry that lies under another key is none.
+        host: digest of LingoLite's code that did the work; other code has other keys.
+        result: of the work.
+        files: SHA-256 of each file beside the entry.
+        artifact: digest of the artifact that was made, which lies among the cache's artifacts.
+        digest: of result, files and artifact.
+    """
+
+    key: str
+    host: str
     result: StepResult
     files: dict[str, str]
+    artifact: str | None
     digest: str
 
 
 class CachedStep(msgspec.Struct, frozen=True):
-    """A finished step in the cache."""
+    """A finished step in the cache.
+
+    Attributes:
+        directory: of its own files.
+        entry: what is known of it.
+        artifact_path: the artifact that the step made; others that made the same one have it too.
+    """
 
     directory: Path
     entry: CacheEntry
-
-    @property
-    def artifact_path(self) -> Path | None:
-        """The artifact that the step made."""
-        path = self.directory / ARTIFACT_NAME
-        return path if path.is_dir() else None
+    artifact_path: Path | None = None
 
 
 class StepCache:
@@ -66,17 +82,20 @@ class StepCache:
         return self.root / "state"
 
     def find(self, key: str) -> CachedStep | None:
-        """The entry for `key`, if it is there and undamaged."""
+        """The entry for `key`, when it is whole and is that key's."""
         directory = self._directory(key)
         try:
-            entry = msgspec.json.decode((directory / ENTRY_NAME).read_bytes(), type=CacheEntry)
-            if (directory / ARTIFACT_NAME).is_dir():
-                Artifact.open(directory / ARTIFACT_NAME)
+            entry = read_entry(directory)
+            artifact = None
+            if entry.artifact is not None:
+                artifact = Artifact.open(self._artifact(entry.artifact))
             # Hashes every file again: a damaged entry must be a miss, never a wrong result.
-            is_whole = _describe(directory, entry.result) == entry
-        except (OSError, msgspec.DecodeError, LingoLiteError):
+            is_whole = (
+                _keeps_promises(entry) and _describe(directory, entry.result, key=key, artifact=artifact) == entry
+            )
+        except (OSError, ValueError, RecursionError, LingoLiteError):
             return None
-        return CachedStep(directory, entry) if is_whole else None
+        return CachedStep(directory, entry, artifact.path if artifact is not None else None) if is_whole else None
 
     def store(
         self, key: str, work: Callable[[Path], StepResult], *, instead_of: CachedStep | None = None
@@ -84,7 +103,8 @@ class StepCache:
         """Do `work` in a fresh directory and keep what it wrote there, together with its result.
 
         An entry that another run stored meanwhile stays, and is returned: both go on with the same. So does one that is
-        the same as the new one, for another run may be reading it.
+        the same as the new one, for another run may be reading it. An artifact that the cache has already is not kept
+        twice.
 
         Args:
             key: of the work.
@@ -92,19 +112,42 @@ class StepCache:
             instead_of: the entry that is to be replaced.
         """
         final = self._directory(key)
-        sweep_partial(final.parent)
+        sweep_dead(final.parent)
         with partial_directory(final) as directory:
             # As it will be read: a whole number in a float field would otherwise give two digests.
             result = msgspec.json.decode(msgspec.json.encode(work(directory)), type=StepResult)
-            entry = _describe(directory, result)
-            (directory / ENTRY_NAME).write_bytes(canonical_json(entry))
+            made = directory / ARTIFACT_NAME
+            artifact = Artifact.open(made) if made.is_dir() else None
+            entry = _describe(directory, result, key=key, artifact=artifact)
             # Only publishing is locked. Two runs may do the same work at once; both go on with the first one stored.
-            with exclusive(self.root / "steps.lock"):
+            with self.locked():
                 stored = self.find(key)
                 if stored is not None and (stored.entry == entry or stored != instead_of):
                     return stored
+                place = self._keep_artifact(artifact) if artifact is not None else None
+                (directory / ENTRY_NAME).write_bytes(canonical_json(entry))
                 publish_directory(directory, final)
-        return CachedStep(final, entry)
+        return CachedStep(final, entry, place)
+
+    def _keep_artifact(self, made: Artifact) -> Path:
+        """Take an artifact out of the directory that it was made in, unless the same is kept already."""
+        place = self._artifact(made.digest)
+        try:
+            is_kept = Artifact.open(place).digest == made.digest
+        except LingoLiteError:
+            is_kept = False
+        if is_kept:
+            shutil.rmtree(made.path)
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            publish_directory(made.path, place)
+        return place
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """While the block lasts, no other process changes what is in the cache."""
+        with exclusive(self.root / "steps.lock"):
+            yield
 
     @contextmanager
     def explaining_losses(self) -> Iterator[None]:
@@ -136,7 +179,10 @@ class StepCache:
         return found
 
     def _directory(self, key: str) -> Path:
-        return self.root / "steps" / key[:2] / key
+        return self.root / STEPS / key[:2] / key
+
+    def _artifact(self, digest: str) -> Path:
+        return self.root / ARTIFACTS / digest[:2] / digest
 
     def _last(self, recipe: str, step: str) -> Path:
         return self.root / "last" / recipe / f"{step}.json"
@@ -165,34 +211,28 @@ class FollowerCache(StepCache):
         self._elsewhere.remember(recipe, step, description)
 
 
-def _describe(directory: Path, result: StepResult) -> CacheEntry:
+def _describe(directory: Path, result: StepResult, *, key: str, artifact: Artifact | None) -> CacheEntry:
     names = sorted(file.name for file in directory.iterdir() if file.is_file() and file.name != ENTRY_NAME)
     files = {name: sha256_file(directory / name) for name in names}
-    artifact = directory / ARTIFACT_NAME
     parts: dict[str, Any] = {"result": msgspec.to_builtins(result), "files": files}
-    if artifact.is_dir():
-        parts["artifact"] = Artifact.open(artifact, verify=False).digest
-    return CacheEntry(result=result, files=files, digest=hashlib.sha256(canonical_json(parts)).hexdigest())
+    if artifact is not None:
+        parts["artifact"] = artifact.digest
+    return CacheEntry(
+        key=key,
+        host=host_digest(),
+        result=result,
+        files=files,
+        artifact=artifact.digest if artifact is not None else None,
+        digest=hashlib.sha256(canonical_json(parts)).hexdigest(),
+    )
 
 
-def sweep_partial(directory: Path) -> None:
-    """Remove partial directories of processes that no longer run; those of running ones stay."""
-    if not directory.is_dir():
-        return
-    for path in directory.iterdir():
-        found = _PARTIAL.match(path.name)
-        if found and not _is_alive(int(found["pid"])):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+def _keeps_promises(entry: CacheEntry) -> bool:
+    """Whether an entry has what its result says: the artifact that was made, the translations that were scored."""
+    made = entry.result.made
+    if (made.digest if made is not None else None) != entry.artifact:
         return False
-    except PermissionError:
-        return True
-    return True
+    return not isinstance(entry.result, EvaluateResult) or TRANSLATIONS_NAME in entry.files
 
 
 def step_key(description: dict[str, Any]) -> str:
@@ -223,6 +263,22 @@ def _differences(before: Any, now: Any, path: str) -> Iterator[str]:
 def _short(value: Any) -> str:
     text = str(value)
     return f"{text[:12]}…" if len(text) > 40 else text
+
+
+def read_entry(directory: Path) -> CacheEntry:
+    """The entry in a directory, unverified.
+
+    Raises:
+        OSError: there is none.
+        ValueError: it is no entry of this version.
+    """
+    return msgspec.json.decode((directory / ENTRY_NAME).read_bytes(), type=CacheEntry)
+
+
+@lru_cache
+def host_digest() -> str:
+    """SHA-256 over the code of LingoLite, which is a part of each key."""
+    return source_digest("lingolite_cli")
 
 
 def source_digest(module: str) -> str:

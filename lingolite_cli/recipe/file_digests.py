@@ -32,6 +32,11 @@ def _digest(path: Path) -> str:
     return _digest_of(path, status.st_mtime_ns, status.st_size)
 
 
+def forget_digests() -> None:
+    """Read files again, also those whose time and size are what they were."""
+    _digest_of.cache_clear()
+
+
 @cache
 def _digest_of(path: Path, _mtime_ns: int, _size: int) -> str:
     return sha256_file(path)

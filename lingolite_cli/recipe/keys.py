@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from lingolite_cli.environment import cpu_features, package_versions
-from lingolite_cli.recipe.cache import source_digest
+from lingolite_cli.recipe.cache import host_digest, source_digest
 from lingolite_cli.recipe.file_digests import option_files
 from lingolite_cli.recipe.scope import Plan, PlannedStep, PluginChoice
 
@@ -31,7 +31,7 @@ def describe_work(planned: PlannedStep, plan: Plan, digests: dict[str, str]) -> 
         "schema": SCHEMA,
         "kind": planned.uses,
         # All of the host's code: which of it a step depends on cannot be told, and a stale result is worse than work.
-        "host": _cached_source_digest("lingolite_cli"),
+        "host": host_digest(),
         "plugins": [_describe_plugin(choice) for choice in planned.plugins],
         "options": planned.options,
         # By position, not by name: the same work under other step ids is the same work.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from lingolite_cli.artifact import Artifact, canonical_json, sha256_file
 from lingolite_cli.console import Console
 from lingolite_cli.corpora.corpus import Corpus, read_corpus
 from lingolite_cli.recipe.cache import CachedStep
+from lingolite_cli.recipe.file_digests import forget_digests
 from lingolite_cli.recipe.scope import Plan, PluginChoice
 from lingolite_cli.runs.results import ArtifactSummary, CorpusSummary
 
@@ -107,6 +109,25 @@ class Workspace:
         if reference in self.plan.models or self.finished[reference].artifact_path is not None:
             return self.artifact(reference).digest
         return self.finished[reference].entry.digest
+
+    def digests_now(self, references: Iterable[str]) -> dict[str, str]:
+        """The digests of inputs and finished steps as their files are on disk at this moment.
+
+        A text to evaluate on is in memory, and what was read then is what its digest says.
+
+        Raises:
+            LingoLiteError: a file of an artifact was changed or removed.
+        """
+        forget_digests()
+        return {reference: self._digest_now(reference) for reference in references}
+
+    def _digest_now(self, reference: str) -> str:
+        is_artifact = reference in self.plan.models or (
+            reference in self.finished and self.finished[reference].artifact_path is not None
+        )
+        if is_artifact:
+            return Artifact.open(self.artifact(reference).path).digest
+        return self.input_digest(reference)
 
     def _pairs_digest(self, reference: str) -> str:
         """Digest of the whole files: which of their rows are good is only found in training."""

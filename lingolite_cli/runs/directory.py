@@ -5,7 +5,6 @@ Owns the names inside `runs/NAME/ID/`. The runner decides when it is written; it
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 
 from lingolite_cli.artifact import canonical_json
 from lingolite_cli.files.atomic import write_atomic
+from lingolite_cli.files.copying import copy_file
 from lingolite_cli.runs.finished import MANIFEST_NAME
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import StepResult
@@ -26,7 +26,7 @@ Report = Callable[[RunManifest, Path], object]
 
 
 class StepFiles(Protocol):
-    """Where a finished step has its files: they are linked from there, so nothing may write to them afterwards."""
+    """Where a finished step has its files."""
 
     @property
     def directory(self) -> Path:
@@ -38,16 +38,19 @@ class StepFiles(Protocol):
 
 
 def fill(directory: Path, manifest: RunManifest, finished: Mapping[str, StepFiles]) -> None:
-    """Put the manifest and what each finished step made into `directory`, by hard links where the disk has them."""
+    """Put the manifest and what each finished step made into `directory`.
+
+    As copies: a file that two runs shared would change in both when somebody writes to one.
+    """
     for step, cached in finished.items():
         if cached.artifact_path is not None:
-            _link_tree(cached.artifact_path, directory / artifact_place(step))
+            _copy_tree(cached.artifact_path, directory / artifact_place(step))
         for name, folder in ((TRANSLATIONS_NAME, "translations"), (METRICS_NAME, "training")):
             if (cached.directory / name).is_file():
                 (directory / folder).mkdir(exist_ok=True)
-                _link(cached.directory / name, directory / _text_place(folder, step))
+                copy_file(cached.directory / name, directory / _text_place(folder, step))
         if (cached.directory / EVENTS_NAME).is_dir():
-            _link_tree(cached.directory / EVENTS_NAME, directory / "training" / step)
+            _copy_tree(cached.directory / EVENTS_NAME, directory / "training" / step)
     write_atomic(directory / MANIFEST_NAME, msgspec.json.format(canonical_json(manifest), indent=2) + b"\n")
 
 
@@ -92,13 +95,5 @@ def _with_paths(plain: Any, paths: Mapping[str, str]) -> Any:
     return placed
 
 
-def _link_tree(source: Path, target: Path) -> None:
-    shutil.copytree(source, target, copy_function=lambda old, new: _link(Path(old), Path(new)))
-
-
-def _link(source: Path, target: Path) -> None:
-    """A hard link, or a copy where the file system has none. The cache notices a change by its digests."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+def _copy_tree(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, copy_function=lambda old, new: copy_file(Path(old), Path(new)))

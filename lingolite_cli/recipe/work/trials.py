@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -18,6 +17,7 @@ from msgspec import field
 
 from lingolite_cli.artifact import Artifact, canonical_json
 from lingolite_cli.files.atomic import write_atomic
+from lingolite_cli.files.scratch import scratch_directory
 from lingolite_cli.precision_search.units import Assignment, Granularity
 from lingolite_cli.recipe.model import Positive, Resamples, Step
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
@@ -135,8 +135,8 @@ class Trials:
         path = self._state / f"{hashlib.sha256(canonical_json(description)).hexdigest()}.json"
         if path.is_file():
             return msgspec.json.decode(path.read_bytes(), type=MixMeasurement)
-        with TemporaryDirectory(prefix="lingolite-") as name:
-            found = self._run(self.make(mix, Path(name)), sentences)
+        with scratch_directory() as directory:
+            found = self._run(self.make(mix, directory), sentences)
         write_atomic(path, msgspec.json.encode(found))
         return found
 

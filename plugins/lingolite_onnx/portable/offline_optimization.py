@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import importlib
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeAlias
@@ -21,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.files.scratch import scratch_directory
 from lingolite_onnx.graph import EXTERNAL_FROM_BYTES, WEIGHTS_FILE, WeightFile, external_tensor, write_model
 from lingolite_onnx.portable.interface import GRAPHS
 from lingolite_onnx.session.sessions import CPU, session_options
@@ -61,8 +61,8 @@ def _by_onnxruntime(path: Path, config: ModelConfig) -> onnx.ModelProto:
     Level `all` would add layouts that suit only this CPU. Constant folding is left for when the graph is loaded:
     done here, it would write the transposed int8 embedding and float32 copies of float16 weights to disk.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        optimized = Path(scratch) / path.name
+    with scratch_directory() as scratch:
+        optimized = scratch / path.name
         options = session_options(threads=1)
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         options.optimized_model_filepath = str(optimized)

@@ -178,8 +178,9 @@ def test_ctrl_c_ends_the_workers_of_a_benchmark_in_silence(gated: Path, echo: Pa
 
 def test_a_killed_run_is_no_half_run(project: Path, echo: Path) -> None:
     """A run's directory appears under its name when it is whole; until then it has another one, which is swept."""
-    stale = project / "runs" / "small" / ".20200101-000000-0000.4194305-abcdefgh.partial"
+    stale = project / "runs" / "small" / ".20200101-000000-0000.0123456789ab.partial"
     (stale / "artifacts").mkdir(parents=True)
+    stale.with_suffix(".lease").touch()
     mine = project / "runs" / "small" / "notes.partial"
     mine.mkdir()
     outcome: Outcome = run_command("run", "recipes/small.toml", cwd=project, plugins=[echo])

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from command_line import RECIPE, Outcome, contents, read_run, runs
 
-from lingolite_cli.artifact import Artifact, sha256_file
+from lingolite_cli.artifact import Artifact, canonical_json, sha256_file
+from lingolite_cli.recipe.cache import read_entry
 from lingolite_cli.runs.record import RunManifest, StepRecord
 from lingolite_cli.runs.results import EvaluateResult, QuantizeResult, VerifyResult
 from lingolite_cli.runs.translations import read_translations
@@ -205,6 +211,13 @@ def entry_of(project: Path, step: StepRecord) -> Path:
     return project / ".lingolite" / "cache" / "steps" / step.key[:2] / step.key
 
 
+def cached_artifact(project: Path, step: StepRecord) -> Path:
+    """Where the cache keeps the artifact that a step made."""
+    made = step.result.made
+    assert made is not None
+    return project / ".lingolite" / "cache" / "artifacts" / made.digest[:2] / made.digest
+
+
 def _cut(entry: Path) -> None:
     file = entry / "translations.jsonl"
     data = file.read_bytes()
@@ -242,7 +255,7 @@ def test_a_damaged_entry_is_a_miss_and_is_mended(
 @pytest.mark.parametrize("how", ["changed", "gone"])
 def test_a_damaged_artifact_in_the_cache_is_made_again(with_echo: Command, project: Path, how: str) -> None:
     _, first = run(with_echo, project)
-    artifact = entry_of(project, first.steps[1]) / "artifact"
+    artifact = cached_artifact(project, first.steps[1])
     weights = artifact / "model.safetensors"
     if how == "gone":
         artifact.rename(project / "taken")
@@ -260,13 +273,78 @@ def test_a_damaged_artifact_in_the_cache_is_made_again(with_echo: Command, proje
     assert digests(second.steps) == digests(first.steps)
 
 
-def test_changing_a_run_cannot_change_a_later_one(with_echo: Command, project: Path) -> None:
-    """Runs may share their files with the cache; an edit in place is found out by its digest."""
+def test_entry_under_another_key_is_none(with_echo: Command, project: Path) -> None:
+    """The result of one step copied over another's: whole by its own digests, and of other work."""
     _, first = run(with_echo, project)
-    (runs(project)[0] / "translations" / "baseline.jsonl").write_text("{}\n")
+    baseline, shipped = (entry_of(project, first.steps[index]) for index in (0, 2))
+    shutil.rmtree(shipped)
+    shutil.copytree(baseline, shipped)
     _, second = run(with_echo, project)
+    assert done(second) == ["shipped"]
     assert digests(second.steps) == digests(first.steps)
+
+
+def test_evaluation_without_its_translations_is_none(with_echo: Command, project: Path) -> None:
+    """As if it had been stored without them: all digests fit."""
+    _, first = run(with_echo, project)
+    entry = entry_of(project, first.steps[0])
+    (entry / "translations.jsonl").unlink()
+    stored = read_entry(entry)
+    parts = {"result": msgspec.to_builtins(stored.result), "files": {}}
+    digest = hashlib.sha256(canonical_json(parts)).hexdigest()
+    (entry / "entry.json").write_bytes(canonical_json(msgspec.structs.replace(stored, files={}, digest=digest)))
+    _, second = run(with_echo, project)
+    assert done(second) == ["baseline"]
     assert len(read_translations(runs(project)[-1] / "translations" / "baseline.jsonl")) == 21
+
+
+def test_equal_artifacts_are_kept_once(with_echo: Command, project: Path) -> None:
+    """Another seed gives the step another key and the artifact the same bytes."""
+    run(with_echo, project)
+    _, other = run(with_echo, project, "--set", "seed=18")
+    assert "half" in done(other)
+    assert len(list((project / ".lingolite" / "cache").rglob("model.safetensors"))) == 1
+
+
+def test_changing_a_run_changes_no_other(with_echo: Command, project: Path) -> None:
+    """A byte of a file written in place, which would show in every name that the file has."""
+    _, first = run(with_echo, project)
+    run(with_echo, project)
+    one, other = runs(project)
+    for name in ("translations/baseline.jsonl", "artifacts/half/model.safetensors"):
+        before = (other / name).read_bytes()
+        with (one / name).open("r+b") as stream:
+            stream.write(b"!")
+        assert (other / name).read_bytes() == before
+    _, third = run(with_echo, project)
+    assert done(third) == [], "the cache did not change either"
+    assert digests(third.steps) == digests(first.steps)
+
+
+@pytest.mark.parametrize("what", ["weights", "option"])
+def test_outcome_is_not_kept_if_an_input_changed_during_the_work(with_echo: Command, project: Path, what: str) -> None:
+    """The step waits at a named pipe in the middle of its work, where the test changes what it reads."""
+    accepted = project / "accepted.txt"
+    accepted.write_text("nobody says this\n", encoding="utf-8")
+    os.mkfifo(project / "gate")
+    weights = project / "model" / "model.safetensors"
+    good = weights.read_bytes()
+
+    def change() -> None:
+        with (project / "gate").open("wb"):
+            if what == "weights":
+                weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+            else:
+                accepted.write_text("nobody says that\n", encoding="utf-8")
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    options = ("--set", 'baseline.metric_options={ exact = { accepted = "accepted.txt" } }')
+    outcome = with_echo("run", "recipes/small.toml", *options, "--set", 'baseline.options={ gate = "gate" }')
+    changing.join()
+    assert outcome.code == 2
+    assert "changed" in outcome.err
+    assert not list((project / ".lingolite" / "cache" / "steps").rglob("entry.json")), "nothing was kept"
 
 
 def test_timings_are_never_served_from_the_cache(with_echo: Command, project: Path) -> None:

@@ -1,0 +1,98 @@
+"""Directories that take the place of others: whenever the process is killed, one of the two is there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import environment
+
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.atomic import atomic_directory
+from lingolite_cli.files.exchange import exchange
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lingolite_cli.files import atomic
+
+number, calls = int(sys.argv[2]), 0
+
+def dying(event, arguments):
+    # Python tells of each change to the file system before it is made.
+    global calls
+    if event in ("os.rename", "os.remove", "os.rmdir", "shutil.rmtree", "ctypes.dlopen"):
+        calls += 1
+        if calls == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+with atomic.atomic_directory(Path(sys.argv[1]), overwrite=True) as directory:
+    (directory / "file").write_text("new")
+    if "without" in sys.argv:
+        atomic.exchange = lambda first, second: False
+    sys.addaudithook(dying)
+print("done")
+"""
+
+
+@pytest.mark.parametrize("how", ["with", "without"])
+def test_old_or_new_is_there_whenever_the_process_is_killed(tmp_path: Path, how: str) -> None:
+    """Killed before its first, its second, ... change to the file system, with and without an exchange in one step."""
+    target = tmp_path / "model"
+    contents = []
+    for number in range(1, 20):
+        target.mkdir(exist_ok=True)
+        (target / "file").write_text("old")
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED, str(target), str(number), how],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if how == "with":
+            contents.append((target / "file").read_text())
+        with pytest.raises(LingoLiteError, match="exists"), atomic_directory(target):
+            pass
+        contents.append((target / "file").read_text())
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    assert done.stdout == "done\n"
+    assert set(contents) == {"old", "new"}
+    with atomic_directory(target, overwrite=True) as directory:
+        (directory / "file").write_text("last")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"], "the next one cleared what the killed ones left"
+
+
+def test_exchanged_paths_are_both_there(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_text(name)
+    if not exchange(tmp_path / "a", tmp_path / "b"):
+        pytest.skip("this system exchanges no directories")
+    assert (tmp_path / "a" / "b").read_text() == "b"
+    assert (tmp_path / "b" / "a").read_text() == "a"
+    assert not exchange(tmp_path / "a", tmp_path / "missing")
+
+
+def test_link_is_replaced_and_what_it_points_to_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "file").write_text("theirs")
+    (tmp_path / "model").symlink_to("theirs")
+    with atomic_directory(tmp_path / "model", overwrite=True) as directory:
+        (directory / "file").write_text("new")
+    assert (tmp_path / "model" / "file").read_text() == "new"
+    assert (tmp_path / "theirs" / "file").read_text() == "theirs"
+    assert sorted(os.listdir(tmp_path)) == ["model", "theirs"]
+
+
+def test_names_as_long_as_the_disk_takes_them_can_be_written(tmp_path: Path) -> None:
+    target = tmp_path / ("å" * 127)
+    with atomic_directory(target) as directory:
+        (directory / "file").write_text("new")
+    assert (target / "file").read_text() == "new"
