@@ -15,6 +15,20 @@ NORM_EPSILON = 1e-6
 """Added to the mean square in every RMSNorm. Checkpoints do not store it, so no model can have another."""
 
 
+LARGEST = {
+    "vocab_size": 1 << 24,
+    "d_model": 1 << 16,
+    "n_encoder_layers": 1000,
+    "n_decoder_layers": 1000,
+    "n_heads": 1 << 12,
+    "n_kv_heads": 1 << 12,
+    "d_ff": 1 << 20,
+    "max_seq_len": 1 << 17,
+}
+"""Far beyond any model of this kind. A file may claim any size, and lists of layers and tables of positions are made
+from the claim alone, before a tensor could contradict it."""
+
+
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Sizes of an encoder-decoder Transformer, in the words of its checkpoints.
 
@@ -38,6 +52,9 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         for name in ("vocab_size", "d_model", "n_heads", "n_kv_heads", "d_ff", "max_seq_len"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name, most in LARGEST.items():
+            if getattr(self, name) > most:
+                raise ValueError(f"{name} must be at most {most:,}, not {getattr(self, name):,}")
         if min(self.n_encoder_layers, self.n_decoder_layers) < 1:
             raise ValueError("n_encoder_layers and n_decoder_layers must be at least 1")
         if self.d_model % self.n_heads:

@@ -35,7 +35,7 @@ from lingolite_cli.artifact import (
 )
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.files.atomic import atomic_directory
-from lingolite_cli.model.checkpoint import read_checkpoint
+from lingolite_cli.model.checkpoint import read_checkpoint, without_padding
 from lingolite_cli.model.parameters import model_from_tensors, stored_tensors
 from lingolite_cli.model.translation_model import MobileTranslationModel
 from lingolite_cli.tokenization.opening import read_tokenizer
@@ -75,12 +75,19 @@ def import_checkpoint(
     """
     check_target(Path(out), overwrite=overwrite)
     read = read_checkpoint(checkpoint, n_heads=n_heads, n_kv_heads=n_kv_heads, preset=preset, max_seq_len=max_seq_len)
-    made_by = Provenance(operation="import", inputs={"checkpoint": sha256_file(Path(checkpoint))})
+    file = find_tokenizer(tokenizer)
+    trimmed = without_padding(read, read_tokenizer(file).vocab_size)
+    num_padding = read.config.vocab_size - trimmed.config.vocab_size
+    made_by = Provenance(
+        operation="import",
+        options={"padding_rows": num_padding} if num_padding else {},
+        inputs={"checkpoint": sha256_file(Path(checkpoint))},
+    )
     return _write_bundle(
-        read.tensors,
+        trimmed.tensors,
         Path(out),
-        config=read.config,
-        tokenizer=find_tokenizer(tokenizer),
+        config=trimmed.config,
+        tokenizer=file,
         languages=languages,
         made_by=made_by,
         overwrite=overwrite,

@@ -1,11 +1,13 @@
 """Training checkpoints: every shape in which LingoLite models exist, read without running code from them.
 
-Owns what a checkpoint may look like, and turns it into a configuration and the tensors of a bundle. Making the
-bundle is `lingolite_cli.model.bundle`.
+Owns which mappings are a checkpoint and where its sizes come from, and turns it into a configuration and the tensors of
+a bundle. What single tensors may be is `lingolite_cli.model.checkpoint_tensors`'s; making the bundle is
+`lingolite_cli.model.bundle`'s.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,11 +26,12 @@ from lingolite_cli.architecture.tensors import (
     encoder_layer,
     tensor_shapes,
     tied_layers,
+    vocabulary_keys,
 )
-from lingolite_cli.errors import LingoLiteError, did_you_mean
-from lingolite_cli.model.parameters import check_tensors
+from lingolite_cli.errors import LingoLiteError, did_you_mean, out_of_memory
+from lingolite_cli.model.checkpoint_tensors import check_archive, check_tensor, unwrapped
+from lingolite_cli.weights.bundle import check_shapes
 
-COMPILED_PREFIX = "_orig_mod."  # torch.compile puts it before the names of what it wraps
 _EMBEDDING = ENCODER_EMBEDDING + WEIGHT_SUFFIX
 _GATE = encoder_layer(0).feed_forward.gate + WEIGHT_SUFFIX
 _KEY = encoder_layer(0).self_attention.key + WEIGHT_SUFFIX
@@ -68,6 +71,8 @@ def read_checkpoint(
     path = Path(path)
     content = _load(path)
     state = _state_dict(content, path)
+    for name, tensor in state.items():
+        check_tensor(name, tensor, where=path)
     shapes = _sizes_from_shapes(state, path)
     from_preset = _sizes_from_preset(preset, shapes["d_model"])
     passed = {"n_heads": n_heads, "n_kv_heads": n_kv_heads, "max_seq_len": max_seq_len}
@@ -76,20 +81,26 @@ def read_checkpoint(
     _check_heads({**from_preset, **passed}, stored, path)
     sizes = {**shapes, **from_preset, **stored, **passed}
     config = _config(_with_heads(sizes, state, path), path)
-    tensors = _bundle_tensors(state, config, path)
-    check_tensors(tensors, tensor_shapes(config), where=str(path))
-    return Checkpoint(config, tensors)
+    _check_shapes(state, config, path)
+    return Checkpoint(config, _bundle_tensors(state, config, path))
 
 
 def _load(path: Path) -> Mapping[str, Any]:
     """The top-level mapping. `weights_only` keeps torch from running code that the file names."""
+    if path.is_dir():
+        raise LingoLiteError(f"{path} is a directory, not a checkpoint", hint="pass the .pt file")
+    if not path.exists():
+        raise LingoLiteError(f"no checkpoint at {path}")
+    if not path.is_file():
+        raise LingoLiteError(f"{path} is not a regular file", hint="save the checkpoint to a file first")
+    check_archive(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise LingoLiteError(f"no checkpoint at {path}") from None
-    except IsADirectoryError:
-        raise LingoLiteError(f"{path} is a directory, not a checkpoint", hint="pass the .pt file") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tensors that are refused by name below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a file that is not a checkpoint can fail in any way
+        if (found := out_of_memory(error)) is not None:
+            raise found from error
         # Not the reason: torch's own words advise to read the file unsafely.
         raise LingoLiteError(
             f"{path} cannot be read as a checkpoint: it is damaged, or holds more than tensors and plain values",
@@ -106,14 +117,33 @@ def _load(path: Path) -> Mapping[str, Any]:
 def _state_dict(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
     state = content.get("model_state_dict", content)
     names = state if isinstance(state, Mapping) else {}
-    strangers = [str(name) for name, value in names.items() if not isinstance(value, Tensor)]
-    if strangers or not names:
-        what = f"`{strangers[0]}` is not a tensor" if strangers else "it has no tensors"
+    problem = next(filter(None, (_entry_problem(name, value) for name, value in names.items())), None)
+    if problem or not names:
         raise LingoLiteError(
-            f"{path} holds no state dict: {what}",
-            hint='expected {"model_state_dict": …, "config": …} or a state dict',
+            f"{path} holds no state dict: {problem or 'it has no tensors'}",
+            hint=_state_dict_hint(content),
         )
-    return {name.replace(COMPILED_PREFIX, ""): value for name, value in names.items()}
+    return unwrapped(names, where=path)
+
+
+def _entry_problem(name: object, value: object) -> str | None:
+    if not isinstance(name, str):
+        return f"its key {_shortened(name)} is of type {type(name).__name__}, not the name of a parameter"
+    return None if isinstance(value, Tensor) else f"`{_shortened(name)}` is not a tensor"
+
+
+def _shortened(value: object, most: int = 100) -> str:
+    text = str(value)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _state_dict_hint(content: Mapping[Any, Any]) -> str:
+    """Where the tensors are, if they are under another key than that of LingoLite's checkpoints."""
+    expected = 'expected {"model_state_dict": …, "config": …} or a state dict'
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value and all(isinstance(part, Tensor) for part in value.values()):
+            return f'{expected}; the tensors are under {key!r}: torch.save(checkpoint[{key!r}], "weights.pt")'
+    return f"{expected}: torch.save(model.state_dict(), FILE) writes one"
 
 
 def _sizes_from_shapes(state: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
@@ -208,6 +238,13 @@ def _config(sizes: dict[str, Any], path: Path) -> ModelConfig:
         ) from None
 
 
+def _check_shapes(state: Mapping[str, Tensor], config: ModelConfig, path: Path) -> None:
+    """Compare shapes before any tensor is converted, which takes memory for what it claims."""
+    copies = {layer + WEIGHT_SUFFIX for layer in tied_layers(config)}
+    found = {name: tuple(tensor.shape) for name, tensor in state.items() if name not in copies}
+    check_shapes(found, tensor_shapes(config), where=path)
+
+
 def _bundle_tensors(state: Mapping[str, Tensor], config: ModelConfig, path: Path) -> dict[str, Tensor]:
     """float32 tensors; the copies of a tied embedding are checked and left out."""
     copies = [layer + WEIGHT_SUFFIX for layer in tied_layers(config)]
@@ -219,3 +256,23 @@ def _bundle_tensors(state: Mapping[str, Tensor], config: ModelConfig, path: Path
             )
     kept = {name: value for name, value in state.items() if name not in copies}
     return {name: value.detach().to(torch.float32).contiguous() for name, value in kept.items()}
+
+
+def without_padding(checkpoint: Checkpoint, num_pieces: int) -> Checkpoint:
+    """A checkpoint whose vocabulary was padded to a multiple, with the rows of the tokenizer's pieces alone.
+
+    Trainers round the vocabulary up for speed. No text has the ids beyond the last piece, and no training taught the
+    model to write them. Where the tokenizer does not have a few pieces less, the checkpoint stays as it is.
+
+    Args:
+        checkpoint: the model.
+        num_pieces: of its tokenizer.
+    """
+    config = checkpoint.config
+    multiples = (1 << power for power in range(3, 11))
+    if not any(-(-num_pieces // multiple) * multiple == config.vocab_size > num_pieces for multiple in multiples):
+        return checkpoint
+    tensors = dict(checkpoint.tensors)
+    for key in vocabulary_keys(config):
+        tensors[key] = tensors[key][:num_pieces].contiguous()
+    return Checkpoint(msgspec.structs.replace(config, vocab_size=num_pieces), tensors)

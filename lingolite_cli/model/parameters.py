@@ -16,6 +16,7 @@ from lingolite_cli.architecture.tensors import WEIGHT_SUFFIX, shared_inputs, ten
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model.int8 import install_int8_layers
 from lingolite_cli.model.translation_model import MobileTranslationModel
+from lingolite_cli.weights.bundle import check_shapes
 from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX
 from lingolite_cli.weights.rows import SCALE_SUFFIX
 
@@ -71,7 +72,8 @@ def model_from_tensors(config: ModelConfig, tensors: Mapping[str, Tensor], *, wh
     Raises:
         LingoLiteError: tensors are missing, unexpected, mis-shaped or of another type.
     """
-    check_tensors(tensors, _shapes_with_scales(config, tensors), where=where)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    check_shapes(shapes, _shapes_with_scales(config, tensors), where=where)
     _check_types(tensors, where=where)
     model = _skeleton(config)
     state = dict(tensors)
@@ -84,31 +86,6 @@ def model_from_tensors(config: ModelConfig, tensors: Mapping[str, Tensor], *, wh
     model.load_state_dict(state, assign=True)
     model.tie_weights()
     return model.eval()
-
-
-def check_tensors(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], *, where: str) -> None:
-    """Compare tensors with the shapes that the configuration asks for.
-
-    Raises:
-        LingoLiteError: naming what is missing, unexpected or mis-shaped.
-    """
-    missing = sorted(set(shapes) - set(tensors))
-    unexpected = sorted(set(tensors) - set(shapes))
-    wrong = [
-        f"{name} {list(tensors[name].shape)} instead of {list(shape)}"
-        for name, shape in shapes.items()
-        if name in tensors and tuple(tensors[name].shape) != shape
-    ]
-    problems = [
-        f"{what}: {_some(names)}"
-        for what, names in (("missing", missing), ("unexpected", unexpected), ("mis-shaped", wrong))
-        if names
-    ]
-    if problems:
-        raise LingoLiteError(
-            f"the tensors of {where} do not fit its configuration; {'; '.join(problems)}",
-            hint="the configuration and the weights must come from the same model",
-        )
 
 
 def _skeleton(config: ModelConfig) -> MobileTranslationModel:
@@ -145,8 +122,3 @@ def _check_types(tensors: Mapping[str, Tensor], *, where: str) -> None:
             expected = torch.uint8
         if tensor.dtype != expected:
             raise LingoLiteError(f"`{name}` of {where} is {tensor.dtype}, not {expected}", hint="make the bundle again")
-
-
-def _some(names: list[str], most: int = 4) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

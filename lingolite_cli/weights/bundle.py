@@ -56,9 +56,20 @@ def read_tensors(bundle: Artifact) -> dict[str, Array]:
     into an array stays in this process. So weights that are only computed with take no memory of their own.
 
     Raises:
-        LingoLiteError: the weights cannot be read, or are not a safetensors file.
+        LingoLiteError: the weights cannot be read, are not a safetensors file, or do not fit the manifest.
     """
     path = bundle.weights_path
+    tensors = read_tensor_file(path)
+    check_shapes({name: tensor.shape for name, tensor in tensors.items()}, _stored_shapes(bundle, tensors), where=path)
+    return tensors
+
+
+def read_tensor_file(path: Path) -> dict[str, Array]:
+    """As `read_tensors`, for any file and whatever is in it.
+
+    Raises:
+        LingoLiteError: it cannot be read, or is not a safetensors file.
+    """
     try:
         with safetensors.safe_open(path, framework="np"):
             pass  # it has held every offset and size against the file by now
@@ -71,10 +82,57 @@ def read_tensors(bundle: Artifact) -> dict[str, Array]:
             name: np.ndarray(entry["shape"], _DTYPES[entry["dtype"]], content, 8 + length + entry["data_offsets"][0])
             for name, entry in header.items()
         }
-    except (OSError, safetensors.SafetensorError) as error:
+    except (OSError, safetensors.SafetensorError, ValueError) as error:
         raise _unreadable(path, str(error)) from None
     except KeyError as error:
         raise _unreadable(path, f"a tensor has the dtype {error}") from None
+
+
+def _stored_shapes(bundle: Artifact, tensors: Mapping[str, Array]) -> dict[str, tuple[int, ...] | None]:
+    """What the manifest's configuration asks for; None where the shape is checked with the parts of a matrix.
+
+    The header is held against it before anything is computed or allocated by a size that the manifest claims.
+    """
+    wanted: dict[str, tuple[int, ...] | None] = dict(tensor_shapes(bundle.manifest.model))
+    for name in [name for name in wanted if name + SCALE_SUFFIX in tensors]:
+        wanted[name + SCALE_SUFFIX] = wanted[name + ZERO_POINT_SUFFIX] = None
+        if is_grouped(tensors, name):
+            # Packed: `read_grouped` knows how wide, so that rows alone are compared here.
+            wanted[name] = (tensor_shapes(bundle.manifest.model)[name][0], *tensors[name].shape[1:])
+    beside = (INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX)
+    wanted |= {name: None for name in tensors if name.endswith(beside)}
+    return {name: shape for name, shape in wanted.items() if name in tensors or not name.endswith(ZERO_POINT_SUFFIX)}
+
+
+def check_shapes(
+    found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...] | None], *, where: str | Path
+) -> None:
+    """Compare the shapes of tensors with those that a configuration asks for; None is any shape.
+
+    Raises:
+        LingoLiteError: naming what is missing, unexpected or mis-shaped.
+    """
+    missing, unexpected = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
+    wrong = [
+        f"{name} {list(found[name])} instead of {list(shape)}"
+        for name, shape in wanted.items()
+        if shape is not None and name in found and tuple(found[name]) != shape
+    ]
+    problems = [
+        f"{what}: {_some(names)}"
+        for what, names in (("missing", missing), ("unexpected", unexpected), ("mis-shaped", wrong))
+        if names
+    ]
+    if problems:
+        raise LingoLiteError(
+            f"the tensors of {where} do not fit its configuration; {'; '.join(problems)}",
+            hint="the configuration and the weights must come from the same model",
+        )
+
+
+def _some(names: list[str], most: int = 4) -> str:
+    shown = ", ".join(name if len(name) <= 200 else name[:199] + "…" for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
 
 
 def _unreadable(path: Path, why: str) -> LingoLiteError:

@@ -27,7 +27,7 @@ from lingolite_cli.recipe.scope import PluginChoice
 from lingolite_cli.recipe.work.conversion import convert_artifact
 from lingolite_cli.testing.tiny import tiny_bundle
 from lingolite_cli.tokenization.opening import open_tokenizer
-from lingolite_cli.weights.bundle import read_tensors, write_tensors
+from lingolite_cli.weights.bundle import Weights, read_tensors, write_tensors
 
 STARTER = Path(__file__).parents[2] / "recipes" / "starter-en-da" / "model"
 
@@ -274,3 +274,41 @@ def test_a_published_artifact_has_the_files_of_its_manifest_alone(bundle, tmp_pa
     expected = contents(bundle)
     del expected["stray.bin"]
     assert contents(tmp_path / "copy") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n_decoder_layers", 10**9),
+        ("max_seq_len", 10**9),
+        ("d_model", 1 << 31),
+        ("vocab_size", 10**18),
+        ("d_ff", 1 << 40),
+    ],
+)
+def test_sizes_that_no_model_has_are_refused_with_the_manifest(bundle, name, value):
+    manifest = json.loads((bundle / MANIFEST_NAME).read_text())
+    manifest["model"][name] = value
+    (bundle / MANIFEST_NAME).write_text(json.dumps(manifest))
+    with pytest.raises(LingoLiteError, match=rf"{name} must be at most [\d,]+, not {value:,}"):
+        Artifact.open(bundle)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("n_decoder_layers", 1000, r"missing: .* and [\d,]+ more"),
+        ("n_encoder_layers", 2, r"unexpected: encoder\.layers\.2"),
+        ("d_ff", 1 << 20, r"mis-shaped: .* instead of \[1048576, 32\]"),
+        ("vocab_size", 1 << 24, r"encoder\.embedding\.weight .* instead of \[16777216, 32\]"),
+        ("tie_embeddings", False, r"missing: decoder\.embedding\.weight, decoder\.lm_head\.weight"),
+    ],
+)
+def test_sizes_that_the_header_of_the_weights_denies_are_refused_before_anything_is_computed(
+    bundle, name, value, problem
+):
+    manifest = json.loads((bundle / MANIFEST_NAME).read_text())
+    manifest["model"][name] = value
+    (bundle / MANIFEST_NAME).write_text(json.dumps(manifest))
+    with pytest.raises(LingoLiteError, match=problem):
+        Weights.read(Artifact.open(bundle))

@@ -167,7 +167,7 @@ def test_groups_that_do_not_fit_the_configuration_are_refused(tiny, tmp_path):
     assert load_bundle(int4.path).encoder.embedding.weight.dtype == torch.float32
     with pytest.raises(LingoLiteError, match=f"the parts of `{name}`, a matrix with 64 columns, do not fit"):
         load_bundle(_rewrite(int4, tmp_path / "halved", halve))
-    with pytest.raises(LingoLiteError, match=rf"mis-shaped: {name} \[31, 64\] instead of \[32, 64\]"):
+    with pytest.raises(LingoLiteError, match=rf"mis-shaped: {name} \[31, 32\] instead of \[32, 32\]"):
         load_bundle(_rewrite(int4, tmp_path / "cut", cut))
     with pytest.raises(LingoLiteError, match=f"mis-shaped: {name}"):
         load_bundle(_rewrite(int4, tmp_path / "bare", bare))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import torch
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import read_checkpoint
+from lingolite_cli.model.checkpoint import without_padding
+from lingolite_cli.model.checkpoint_tensors import check_tensor
 
 
 @pytest.fixture
@@ -130,6 +133,139 @@ def test_a_config_of_the_wrong_type_is_refused(content, save):
     _refused(save({**content, "config": [1, 2]}), "is a list, not a mapping")
     content["config"]["d_ff"] = "wide"
     _refused(save(content), re.escape("Expected `int`, got `str` - at `$.d_ff`"))
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.module.", "module._orig_mod.", "module.module.", "_fsdp_wrapped_module."]
+)
+def test_names_that_wrappers_have_changed_are_read(content, save, existing_checkpoint, prefix):
+    state = {
+        prefix + name.replace("layers.0", f"layers.0.{prefix[:-1]}"): w
+        for name, w in content["model_state_dict"].items()
+    }
+    read = read_checkpoint(save({**content, "model_state_dict": state}))
+    expected = read_checkpoint(existing_checkpoint)
+    assert read.config == expected.config
+    assert read.tensors.keys() == expected.tensors.keys()
+    assert all(torch.equal(tensor, expected.tensors[name]) for name, tensor in read.tensors.items())
+
+
+def test_two_models_in_one_state_dict_are_refused(content, save):
+    state = content["model_state_dict"]
+    content["model_state_dict"] = state | {f"module.{name}": tensor for name, tensor in state.items()}
+    _refused(save(content), r"has `encoder.embedding.weight` twice, once as `module.encoder.embedding.weight`")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["encoder.embedding.weight", "decoder.layers.1.ffn.up_proj.weight"])
+def test_weights_that_are_not_finite_are_refused_by_name(content, save, name, value):
+    content["model_state_dict"][name][3, 5] = value
+    error = _refused(save(content), rf"`{re.escape(name)}` of .* is not finite: 1 of its [\d,]+ weights")
+    assert "earlier checkpoint" in error.hint
+
+
+def test_numbers_that_float32_cannot_hold_are_refused_by_name(content, save):
+    name = "encoder.layers.0.norm1.weight"
+    content["model_state_dict"][name] = torch.full((32,), 1e300, dtype=torch.float64)
+    _refused(save(content), rf"`{name}` of .* is not finite")
+
+
+NAME = "encoder.layers.0.self_attn.q_proj.weight"
+STRANGE_TENSORS = {
+    "sparse": (torch.eye(32).to_sparse(), r"is not dense: its layout is sparse_coo", "dense float tensors"),
+    "meta": (torch.empty(32, 32, device="meta"), "has no numbers: it is on the device `meta`", "load the weights"),
+    "complex": (torch.eye(32, dtype=torch.complex64), "has complex numbers", "dense float tensors"),
+    "integers": (torch.eye(32, dtype=torch.int64), r"is torch.int64, not a float tensor", "dense float tensors"),
+    "booleans": (torch.eye(32, dtype=torch.bool), r"is torch.bool, not a float tensor", "dense float tensors"),
+    "expanded": (
+        torch.zeros(1).expand(1 << 31, 1 << 20),
+        r"claims [\d,]+ bytes in shape \[2147483648, 1048576\], of which 4 are stored",
+        "dense float tensors",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE_TENSORS)
+def test_tensors_that_are_not_plain_float_numbers_are_refused_by_name(content, save, kind):
+    tensor, message, hint = STRANGE_TENSORS[kind]
+    content["model_state_dict"][NAME] = tensor
+    assert hint in _refused(save(content), rf"`{NAME}` of .*{message}").hint
+
+
+@pytest.mark.filterwarnings("ignore:Sparse .* tensor support:UserWarning")
+def test_a_compressed_sparse_tensor_is_refused_without_a_warning_of_pytorch(content, save, recwarn):
+    content["model_state_dict"][NAME] = torch.eye(32).to_sparse_csr()
+    path = save(content)
+    recwarn.clear()
+    _refused(path, "is not dense: its layout is sparse_csr")
+    assert not recwarn.list
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+def test_a_quantized_tensor_is_refused_and_the_float_model_asked_for(content, save):
+    """Made by hand: what makes quantized tensors in PyTorch announces its removal."""
+    storage = torch.arange(4, dtype=torch.int8)
+    quantized = torch._make_per_tensor_quantized_tensor(storage, 0.5, 0)
+    with pytest.raises(LingoLiteError, match=r"`w` of .* is quantized") as raised:
+        check_tensor("w", quantized, where=Path("model.pt"))
+    assert "float model" in raised.value.hint
+
+
+def test_keys_that_are_numbers_are_refused_by_name(save):
+    _refused(save({1: torch.ones(2, 2)}), "its key 1 is of type int, not the name of a parameter")
+    _refused(save({"model_state_dict": {10**30: torch.ones(2)}}), "is of type int, not the name of a parameter")
+
+
+def test_tensors_under_another_key_are_found_in_the_hint(content, save):
+    error = _refused(save({"state_dict": content["model_state_dict"]}), "`state_dict` is not a tensor")
+    assert "torch.save(checkpoint['state_dict'], " in error.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n_decoder_layers", 10**9),
+        ("n_encoder_layers", 10**30),
+        ("max_seq_len", 10**9),
+        ("d_model", 1 << 31),
+        ("vocab_size", 1 << 40),
+        ("d_ff", 10**15),
+    ],
+)
+def test_sizes_that_no_model_has_are_refused_before_anything_is_made_of_them(content, save, name, value):
+    content["config"][name] = value
+    _refused(save(content), rf"{name} must be at most [\d,]+, not {value:,}|Integer value out of range")
+
+
+@pytest.mark.parametrize(("name", "value"), [("n_decoder_layers", 1000), ("d_ff", 1 << 20), ("vocab_size", 1 << 24)])
+def test_sizes_that_the_tensors_do_not_have_are_refused_from_their_shapes(content, save, name, value):
+    content["config"][name] = value
+    _refused(save(content), "do not fit its configuration")
+
+
+def test_an_archive_that_unpacks_to_more_than_the_file_is_refused_unread(tmp_path):
+    with zipfile.ZipFile(tmp_path / "model.pt", "w", compression=zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model/data.pkl", bytes(50_000_000))
+    error = _refused(tmp_path / "model.pt", r"its entry model/data.pkl claims 50,000,000 bytes in a file of")
+    assert "compressed" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_cut"), [(104, True), (128, True), (1024, True), (105, False), (98, False), (136, False)]
+)
+@pytest.mark.parametrize("is_tied", [True, False])
+def test_a_vocabulary_padded_to_a_multiple_is_cut_to_the_pieces(content, save, rows, is_cut, is_tied):
+    state = content["model_state_dict"]
+    names = ["encoder.embedding.weight", "decoder.embedding.weight", "decoder.lm_head.weight"]
+    for index, name in enumerate(names):
+        padded = torch.cat((state[name], torch.full((rows - 97, 32), 9.0)))
+        state[name] = padded if is_tied else padded + index
+    content["config"] |= {"vocab_size": rows, "tie_embeddings": is_tied}
+    read = read_checkpoint(save(content))
+    kept = without_padding(read, 97)
+    assert kept.config.vocab_size == (97 if is_cut else rows)
+    for name in names[: 1 if is_tied else 3]:
+        assert torch.equal(kept.tensors[name], state[name][: kept.config.vocab_size])
 
 
 class _Stranger:
