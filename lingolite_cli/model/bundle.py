@@ -191,11 +191,12 @@ def _write_bundle(
     overwrite: bool,
     quantization: Quantization | None = None,
 ) -> Artifact:
-    known = read_tokenizer(tokenizer)
+    known = read_tokenizer(tokenizer, languages=languages or ())
     if known.vocab_size != config.vocab_size:
         raise LingoLiteError(
             f"the tokenizer {tokenizer} has {known.vocab_size} pieces, the model {config.vocab_size}",
-            hint="pass the tokenizer that the model was trained with",
+            hint="pass the tokenizer that the model was trained with; rows are left out only where the vocabulary was "
+            "padded to a multiple of 8 to 1,024",
         )
     for language in languages or ():
         if language not in known.languages:

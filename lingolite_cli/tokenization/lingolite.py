@@ -13,6 +13,7 @@ import sentencepiece
 
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.tokenization.description import SOURCE_TAG, TARGET_TAG, DecodingIds, TokenizerDescription
+from lingolite_cli.tokenization.language_codes import is_language_code
 from lingolite_cli.tokenization.tokenizer import SourceIds
 
 UNKNOWN_PIECE = "<unk>"
@@ -25,8 +26,8 @@ class LingoLiteTokenizer:
         model: the content of the `.model` file.
         description: its special ids and frame.
         where: the file, for messages.
-        languages: languages of the model. They count where the frame names no source or no target language; the others
-            have tags among the control tokens.
+        languages: languages of the model. They count where the frame names no source or no target language, and where
+            their codes are not known to be languages'; the others have tags among the control tokens.
 
     Raises:
         LingoLiteError: it cannot be read, or its control tokens are not where the description expects them.
@@ -43,7 +44,10 @@ class LingoLiteTokenizer:
         self._description = description
         self._check_control_tokens(where)
         controls = dict(sorted(self._control_pieces(languages)))
-        self._spelled_out = {id: self._spell(piece) for id, piece in controls.items()}
+        self._controls = frozenset(controls)
+        # Not the unknown id: no text spells it, and what it stands for is unknown in other spellings too.
+        spelled = {id: piece for id, piece in controls.items() if id != description.ids.unknown}
+        self._spelled_out = {id: self._spell(piece) for id, piece in spelled.items()}
         self._tags = self._language_tags(controls)
         self._languages = tuple(dict.fromkeys([*self._tags, *self._untagged(languages)]))
 
@@ -75,7 +79,7 @@ class LingoLiteTokenizer:
     @property
     def control_ids(self) -> frozenset[int]:
         """See `Tokenizer`."""
-        return frozenset(self._spelled_out)
+        return self._controls
 
     @property
     def spelling_ids(self) -> frozenset[int]:
@@ -136,7 +140,7 @@ class LingoLiteTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """See `Tokenizer`."""
-        plain = [int(id) for id in ids if id not in self._spelled_out]
+        plain = [int(id) for id in ids if id not in self._controls]
         return str(self._processor.DecodeIds(plain))
 
     def decoding_ids(self, languages: tuple[str, str]) -> DecodingIds:
@@ -169,25 +173,26 @@ class LingoLiteTokenizer:
         return place in (*frame.source_prefix, *frame.source_suffix, *frame.target_prefix)
 
     def _control_pieces(self, languages: Sequence[str]) -> Iterator[tuple[int, str]]:
-        """Ids and pieces of control tokens: special ones, those of the frame, tags, and those that stand first.
+        """Ids and pieces of control tokens: special ones, those of the frame, and tags of languages.
 
-        The last are all up to the first piece that is not written <…>, or is a byte <0x..>.
+        A tag is that of a language of the model, or has a code that is known to be a language's. Other symbols that a
+        user defined, such as `<br>`, are text: a model reads and writes them.
         """
         frame = self._description.frame
         for piece in (*special_pieces(self._description), *frame.pieces, *map(frame.tag, languages)):
             if self._has(piece):
                 yield self._id(piece), piece
-        for id in range(self.vocab_size):
-            piece = str(self._processor.IdToPiece(id))
-            if not (piece.startswith("<") and piece.endswith(">")) or self._processor.IsByte(id):
-                break
-            yield id, piece
+        for id, piece in enumerate(self.pieces):
+            language = frame.tagged_language(piece)
+            if self._processor.IsControl(id) or (language is not None and is_language_code(language)):
+                yield id, piece
 
     def _language_tags(self, controls: dict[int, str]) -> dict[str, int]:
         """Ids of tags by language, in the order of ids."""
         frame = self._description.frame
         others = {*special_pieces(self._description), *frame.pieces}
-        found = {frame.tagged_language(piece): id for id, piece in controls.items() if piece not in others}
+        tagged = {id: frame.tagged_language(piece) for id, piece in controls.items() if piece not in others}
+        found = {language: id for id, language in tagged.items()}
         return {language: id for language, id in found.items() if language is not None}
 
     def _untagged(self, languages: Sequence[str]) -> Sequence[str]:
@@ -205,17 +210,38 @@ class LingoLiteTokenizer:
 
     def _check_control_tokens(self, path: Path) -> None:
         special = special_pieces(self._description)
+        self._check_unknown(path)
         others = dict.fromkeys(piece for piece in self._description.frame.pieces if piece not in special)
         for piece, id in {**special, **others}.items():
             seen = self._id(piece)
             missing = not self._has(piece)
             if missing or (id is not None and seen != id):
-                numbers = ", ".join(f"{piece} {id}" for piece, id in special.items())
                 raise LingoLiteError(
                     f"{path} is not a LingoLite tokenizer: `{piece}` "
                     + ("is missing" if missing else f"has id {seen}, not {id}"),
-                    hint=f"train it with {numbers} and <src>, <tgt> and language tags as user-defined symbols",
+                    hint=self._training_hint(),
                 )
+
+    def _check_unknown(self, path: Path) -> None:
+        """Comes first: SentencePiece gives the unknown id for whatever is missing, and its own default for it is 0."""
+        seen, expected = int(self._processor.unk_id()), self._description.ids.unknown
+        if seen != expected:
+            raise LingoLiteError(
+                f"{path} is not a LingoLite tokenizer: `{UNKNOWN_PIECE}` has id {seen}, not {expected}",
+                hint=self._training_hint(),
+            )
+
+    def _training_hint(self) -> str:
+        """How SentencePiece is told to make a tokenizer of this description."""
+        ids = self._description.ids
+        others = self._description.frame.pieces
+        symbols = ", ".join(piece for piece in others if piece not in special_pieces(self._description))
+        bos = ids.start if ids.start not in (ids.pad, ids.end) else -1
+        return (
+            f"train it with --pad_id={ids.pad} --bos_id={bos} --eos_id={ids.end} --unk_id={ids.unknown}"
+            + (f" and {symbols} and language tags" if symbols else " and language tags")
+            + " as user-defined symbols"
+        )
 
 
 def special_pieces(description: TokenizerDescription) -> dict[str, int]:

@@ -92,7 +92,7 @@ def test_a_tokenizer_that_is_not_what_the_entry_says_is_refused(copied: Path) ->
     write_manifest(copied, msgspec.structs.replace(Artifact.open(copied).manifest, tokenizer=described))
     with pytest.raises(LingoLiteError, match="`<s>` has id 1, not 2") as caught:
         open_tokenizer(Artifact.open(copied))
-    assert "<pad> 0, <s> 2, </s> 1, <unk> 3" in str(caught.value.hint)
+    assert "--pad_id=0 --bos_id=2 --eos_id=1 --unk_id=3" in str(caught.value.hint)
 
 
 def test_languages_are_read_from_a_frame(tiny: Artifact) -> None:

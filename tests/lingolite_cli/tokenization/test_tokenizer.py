@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 import sentencepiece
+from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.testing import SENTENCES, tiny_tokenizer
 from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.tokenization.description import LINGOLITE
+from lingolite_cli.tokenization.language_codes import is_language_code
 from lingolite_cli.tokenization.opening import read_tokenizer
 from lingolite_cli.tokenization.tokenizer import Tokenizer
 
@@ -180,13 +182,78 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> N
     ("settings", "reason"),
     [
         ({"pad_id": -1, "unk_id": 0}, "`<unk>` has id 0, not 3"),
+        ({"pad_id": 3, "unk_id": 0}, "`<unk>` has id 0, not 3"),
         ({"bos_id": 2, "eos_id": 1}, "`<s>` has id 2, not 1"),
         ({"user_defined_symbols": ["<en>", "<da>", "<tgt>"]}, "`<src>` is missing"),
     ],
-    ids=["usual-sentencepiece", "swapped", "no-src"],
+    ids=["usual-sentencepiece", "unknown first", "swapped", "no-src"],
 )
 def test_a_tokenizer_of_another_kind_is_refused(tmp_path: Path, settings: dict, reason: str) -> None:
     path = train(tmp_path / "tokenizer.model", **settings)
     with pytest.raises(LingoLiteError, match=f"is not a LingoLite tokenizer: {reason}") as caught:
         read_tokenizer(path)
-    assert caught.value.hint
+    assert caught.value.hint is not None
+    assert "--pad_id=0 --bos_id=1 --eos_id=2 --unk_id=3 and <src>, <tgt> and language tags" in caught.value.hint
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe"])
+@pytest.mark.parametrize("text", ["☃", "A 🙂 boat", "雪雪雪", "☃ big ☃", "En ☃lille"])
+def test_unknown_characters_become_what_sentencepiece_itself_makes_of_them(
+    tmp_path: Path, model_type: str, text
+) -> None:
+    path = train(tmp_path / "tokenizer.model", model_type=model_type)
+    reference = sentencepiece.SentencePieceProcessor()
+    reference.Load(str(path))
+    expected = reference.EncodeAsIds(text)
+    assert LINGOLITE.ids.unknown in expected
+    assert read_tokenizer(path).encode(text) == expected
+
+
+PLACES = {
+    "first": ["<br>", "<num>", "<mask>", "<en>", "<da>", "<src>", "<tgt>"],
+    "after the tags": ["<en>", "<da>", "<src>", "<tgt>", "<br>", "<num>", "<mask>"],
+    "between": ["<en>", "<br>", "<da>", "<num>", "<src>", "<mask>", "<tgt>"],
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_symbols_that_are_not_tags_are_text_in_both_directions_wherever_they_stand(tmp_path: Path, place: str) -> None:
+    tokenizer = read_tokenizer(train(tmp_path / "tokenizer.model", user_defined_symbols=PLACES[place], vocab_size=90))
+    assert set(tokenizer.languages) == {"en", "da"}
+    for symbol in ("<br>", "<num>", "<mask>"):
+        ids = tokenizer.encode(f"A small{symbol}boat")
+        assert tokenizer.pieces.index(symbol) in ids
+        assert tokenizer.decode(ids) == f"A small{symbol}boat"
+
+
+def test_tags_are_control_tokens_wherever_they_stand(tmp_path: Path) -> None:
+    """SentencePiece puts symbols first, so that only a vocabulary put together by hand has tags at its end."""
+    path = train(tmp_path / "tokenizer.model", user_defined_symbols=["<src>", "<tgt>"])
+    model = ModelProto()
+    model.ParseFromString(path.read_bytes())
+    for tag in ("<en>", "<da>", "<pt_BR>"):
+        model.pieces.add(piece=tag, score=0.0, type=ModelProto.SentencePiece.USER_DEFINED)
+    path.write_bytes(model.SerializeToString())
+    tokenizer = read_tokenizer(path)
+    assert tokenizer.languages == ("en", "da", "pt_BR")
+    for tag in ("<en>", "<pt_BR>"):
+        assert tokenizer.pieces.index(tag) not in tokenizer.encode(f"A {tag} boat")
+        assert tokenizer.decode([tokenizer.pieces.index(tag)]) == ""
+
+
+@pytest.mark.parametrize("languages", [(), ("br", "en")])
+def test_a_code_that_is_a_symbol_too_is_a_language_where_the_model_says_so(tmp_path: Path, languages) -> None:
+    path = train(tmp_path / "tokenizer.model", user_defined_symbols=["<en>", "<br>", "<src>", "<tgt>"])
+    tokenizer = read_tokenizer(path, languages=languages)
+    assert set(tokenizer.languages) == ({"br", "en"} if languages else {"en"})
+    assert (tokenizer.pieces.index("<br>") in tokenizer.encode("a <br> b")) == (not languages)
+
+
+@pytest.mark.parametrize("code", ["en", "pt_BR", "zh-Hans", "eng_Latn", "sr-Latn-RS", "deu"])
+def test_codes_of_languages_are_known(code: str) -> None:
+    assert is_language_code(code)
+
+
+@pytest.mark.parametrize("code", ["br", "num", "mask", "EN", "en_", "en-a", "", "english"])
+def test_other_words_are_no_codes_of_languages(code: str) -> None:
+    assert not is_language_code(code)
