@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from lingolite_cli.commands.context import context_of
-from lingolite_cli.commands.options import JsonFlag, Metrics, Threads, parse_metrics
-from lingolite_cli.errors import ExitCode
+from lingolite_cli.commands.options import JsonFlag, Metrics, Threads, parse_languages, parse_metrics
+from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.jobs.system_comparison import ComparisonRequest, compare_systems
 from lingolite_cli.recipe.model import MOST_RESAMPLES, MOST_SEED
 from lingolite_cli.views.comparison import show_compare_outcome
@@ -31,19 +31,27 @@ def compare_paths(
     ] = 5,
     resamples: Annotated[
         int,
-        typer.Option(min=100, max=MOST_RESAMPLES, metavar="N", help="Of the paired bootstrap and the randomization."),
+        typer.Option(min=100, metavar="N", help="Of the paired bootstrap and the randomization."),
     ] = 1000,
-    seed: Annotated[
-        int, typer.Option(min=0, max=MOST_SEED, metavar="N", help="Of the paired bootstrap and the randomization.")
-    ] = 17,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the paired bootstrap and the randomization.")] = 17,
     fail_on_regression: Annotated[
         bool,
         typer.Option("--fail-on-regression", help="Exit 3 on a significant regression or a newly broken budget."),
     ] = False,
+    languages: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SRC-TGT",
+            help="Languages, by which metrics choose tokenizers; default: as runs recorded, or by script.",
+        ),
+    ] = None,
     threads: Threads = None,
     json: JsonFlag = False,
 ) -> None:
     """Compare two systems on the same sentences: what got better, what got worse, and how sure that is."""
+    for option, value, most in (("--resamples", resamples, MOST_RESAMPLES), ("--seed", seed, MOST_SEED)):
+        if value > most:
+            raise LingoLiteError(f"{option} {value}: too large", hint=f"the largest is {most}")
     context = context_of(typer_context)
     console = context.console(json=json)
     request = ComparisonRequest(
@@ -54,6 +62,7 @@ def compare_paths(
         resamples=resamples,
         seed=seed,
         threads=threads,
+        languages=parse_languages(languages),
     )
     found = compare_systems(context, request, console)
     console.print_json(found)

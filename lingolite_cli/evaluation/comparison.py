@@ -47,13 +47,14 @@ class SourceLengthBucket(msgspec.Struct, frozen=True, kw_only=True):
 class SystemComparison(msgspec.Struct, frozen=True, kw_only=True):
     """The second system against the first.
 
-    `wins`, `losses` and `ties` count sentences by sentence chrF; `same` of the ties are the same text. `best` and
-    `worst` begin with the largest difference.
+    `signatures` say how each metric scored. `wins`, `losses` and `ties` count sentences by sentence chrF; `same` of the
+    ties are the same text. `best` and `worst` begin with the largest difference.
     """
 
     name: str
     num_sentences: int
     differences: list[MetricDifference]
+    signatures: dict[str, str]
     wins: int
     losses: int
     ties: int
@@ -103,6 +104,8 @@ def compare_translations(
         name=name,
         num_sentences=len(deltas),
         differences=differences,
+        # One sentence is enough for a signature, which does not depend on the text.
+        signatures={key: scorer.score(first.pick([0])).signature for key, scorer in metrics.items()},
         wins=wins,
         losses=losses,
         ties=len(deltas) - wins - losses,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from lingolite_cli.plugins.specs import MetricSpec
+from lingolite_cli.plugins.specs import MetricSpec, caution_of
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import StatisticsArray
@@ -58,3 +58,19 @@ class Scorer(msgspec.Struct, frozen=True):
 
     def _sources(self, translations: Translations) -> dict[str, list[str]]:
         return {"sources": translations.sources} if "sources" in self.spec.capabilities else {}
+
+
+def cautions(options: Mapping[str, msgspec.Struct], target: str, *, written_in: str | None = None) -> list[str]:
+    """What a user must know of the scores of metrics on text in a language.
+
+    Args:
+        options: of each metric, by its name.
+        target: the target language, as `lingolite_cli.languages.primary_language` has it.
+        written_in: what the script of the references tells, which counts where a metric has nothing to say of `target`.
+    """
+    found = []
+    for name, own in options.items():
+        said = caution_of(own, target) or (caution_of(own, written_in) if written_in is not None else None)
+        if said is not None:
+            found.append(f"{name}: {said}")
+    return found

@@ -6,8 +6,9 @@ Owns where the translations of each come from, and which of them are compared. W
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,17 +16,20 @@ from lingolite_cli.artifact import MANIFEST_NAME as ARTIFACT_MANIFEST
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.comparison import SystemComparison, compare_translations
-from lingolite_cli.evaluation.scorer import Scorer, Translations
+from lingolite_cli.evaluation.scorer import Scorer, Translations, cautions
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.evaluation import project_metrics
 from lingolite_cli.jobs.inputs import Input, corpus_input, model_input
 from lingolite_cli.jobs.job import JobBuilder, run_job
 from lingolite_cli.jobs.runnable import backend_for, format_of
+from lingolite_cli.languages import language_by_script, primary_language
+from lingolite_cli.plugins.registry import Loaded
 from lingolite_cli.plugins.specs import MetricSpec
 from lingolite_cli.recipe.work.evaluation import EvaluateStep
 from lingolite_cli.runs.changes import Changes, compare_runs, regressions
 from lingolite_cli.runs.finished import MANIFEST_NAME, read_run, run_translations, translations_of
 from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.runs.results import EvaluateResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord, as_translations
 
 
@@ -46,6 +50,12 @@ class ComparedSystem(msgspec.Struct, frozen=True):
         if name not in self.translations:
             raise LingoLiteError(f"no `evaluate` step `{name}`", hint=f"there are: {', '.join(self.translations)}")
         return self.translations[name]
+
+    def target_of(self, name: str) -> str | None:
+        """The target language of one step of a run; None for what does not tell."""
+        steps = self.manifest.steps if self.manifest is not None else []
+        results = [step.result for step in steps if step.id == name]
+        return next((result.corpus.languages[1] for result in results if isinstance(result, EvaluateResult)), None)
 
     def only_name(self) -> str:
         """The name of the one text that was translated.
@@ -81,6 +91,7 @@ class ComparisonRequest(msgspec.Struct, frozen=True, kw_only=True):
         resamples: of the paired bootstrap and the randomization.
         seed: of the paired bootstrap and the randomization.
         threads: of an engine that runs an artifact.
+        languages: source and target; None is what runs tell, or else the script of the references.
     """
 
     paths: tuple[Path, Path]
@@ -90,6 +101,7 @@ class ComparisonRequest(msgspec.Struct, frozen=True, kw_only=True):
     resamples: int
     seed: int
     threads: int | None
+    languages: tuple[str, str] | None = None
 
 
 def compare_systems(context: JobContext, request: ComparisonRequest, console: Console) -> CompareOutcome:
@@ -98,31 +110,63 @@ def compare_systems(context: JobContext, request: ComparisonRequest, console: Co
     Raises:
         LingoLiteError: one of the two cannot be read, or they did not translate the same text.
     """
-    scorers = _scorers(context, request.metrics)
+    metrics = _metrics(context, request.metrics)
     first, second = _systems(context, request, console)
     for path, system in zip(request.paths, (first, second), strict=True):
         if system.manifest is not None and system.manifest.stop is not None:
             console.warn(f"{path} stopped {system.manifest.stop.where}: only what it finished is compared")
-    comparisons = [
-        compare_translations(
-            a, b, scorers, name=name, seed=request.seed, resamples=request.resamples, listed=request.listed
+    comparisons = []
+    for name, a, b in _pairs(first, second, request.step):
+        target = _target(request, (first, second), name, a)
+        chosen = {key: own.plugin.options(own.options(target)) for key, own in metrics.items()}
+        for said in cautions(chosen, target):
+            console.warn(said)
+        scorers = {
+            key: Scorer(own.plugin.create(options=own.options(target)), own.spec) for key, own in metrics.items()
+        }
+        comparisons.append(
+            compare_translations(
+                a, b, scorers, name=name, seed=request.seed, resamples=request.resamples, listed=request.listed
+            )
         )
-        for name, a, b in _pairs(first, second, request.step)
-    ]
     changes = None
     if first.manifest is not None and second.manifest is not None:
         changes = compare_runs(first.manifest, second.manifest)
     return CompareOutcome(comparisons, changes, regressions(comparisons, changes))
 
 
-def _scorers(context: JobContext, metrics: Sequence[str] | None) -> dict[str, Scorer]:
+class _Metric(NamedTuple):
+    """A metric that is not made yet, for its options depend on the language."""
+
+    plugin: Loaded
+    spec: MetricSpec
+    values: Mapping[str, Any]
+
+    def options(self, target: str) -> dict[str, Any]:
+        """Plain values of its options for text in the target language."""
+        return self.plugin.options_for(target, self.values)
+
+
+def _metrics(context: JobContext, metrics: Sequence[str] | None) -> dict[str, _Metric]:
     options = context.evaluate_default("metric_options") or {}
     loaded = {name: context.registry.resolve("metric", name) for name in metrics or project_metrics(context)}
     return {
-        name: Scorer(metric.create(options=options.get(name)), metric.spec)
-        for name, metric in loaded.items()
-        if isinstance(metric.spec, MetricSpec)
+        name: _Metric(plugin, plugin.spec, options.get(name) or {})
+        for name, plugin in loaded.items()
+        if isinstance(plugin.spec, MetricSpec)
     }
+
+
+def _target(
+    request: ComparisonRequest, systems: Sequence[ComparedSystem], name: str, translations: Translations
+) -> str:
+    """The target language: as asked, as a run recorded it, or as the script of the references tells; or nothing."""
+    recorded = [language for system in systems if (language := system.target_of(name)) is not None]
+    if request.languages is not None:
+        return primary_language(request.languages[1])
+    if recorded:
+        return primary_language(recorded[0])
+    return language_by_script(known[0] for known in translations.references) or ""
 
 
 def _systems(

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean, engine_failures, out_of_memory
+from lingolite_cli.languages import primary_language
 from lingolite_cli.plugins.manager import KINDS, LoadedModule, Origin, PluginHost, describe
-from lingolite_cli.plugins.specs import API_VERSION, Spec, files_of
+from lingolite_cli.plugins.specs import API_VERSION, Spec, defaults_for, files_of
 from lingolite_cli.schema import convert
 
 if TYPE_CHECKING:
@@ -78,6 +79,13 @@ class Loaded:
             if not os.access(path, os.R_OK):
                 raise LingoLiteError(f"{where}: {path} cannot be read")
         return options
+
+    def options_for(self, language: str | None, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Plain values of the plugin's options, with the defaults for text in `language` under `values`."""
+        given = dict(values or {})
+        if language is None:
+            return given
+        return {**defaults_for(self.spec.options, primary_language(language), given=given), **given}
 
     def create(self, *arguments: Any, options: Mapping[str, Any] | None = None, **keywords: Any) -> Any:
         """Import the plugin's class and make one.

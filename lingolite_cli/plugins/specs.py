@@ -7,7 +7,7 @@ A plugin's entry-point module returns these from its hooks and imports nothing h
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
@@ -56,6 +56,29 @@ def files_of(options: msgspec.Struct) -> list[Path]:
     """The files that a plugin's options name, by their method `files()`; none where they have no such method."""
     files: Callable[[], list[Path]] | None = getattr(options, "files", None)
     return files() if files is not None else []
+
+
+def defaults_for(options: type[msgspec.Struct], language: str, *, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults that a metric's options have for text in one language, under what the user gives; none for most.
+
+    They are what the class method `defaults_for(language, given)` of the options returns.
+
+    Args:
+        options: the class.
+        language: as `lingolite_cli.languages.primary_language` has it.
+        given: what the user says, which may make a default pointless.
+    """
+    find: Callable[[str, Mapping[str, Any]], dict[str, Any]] | None = getattr(options, "defaults_for", None)
+    return find(language, given) if find is not None else {}
+
+
+def caution_of(options: msgspec.Struct, language: str) -> str | None:
+    """What a user must know of scores of text in one language with these options; nothing for most.
+
+    It is what the method `caution_for(language)` of the options returns, and stands behind the metric's name.
+    """
+    find: Callable[[str], str | None] | None = getattr(options, "caution_for", None)
+    return find(language) if find is not None else None
 
 
 class BackendSpec(_Spec, frozen=True, kw_only=True):
@@ -112,6 +135,8 @@ class MetricSpec(_Spec, frozen=True, kw_only=True):
 
     Capabilities: `sentence_statistics`, for metrics that can be resampled, so that differences get intervals and
     p-values; and `sources`, for those that read what was translated.
+
+    Options may depend on the target language: see `defaults_for` and `caution_of`.
 
     `goal` tells which way is better: `higher`, `lower` for error rates, or a number that a good system comes near to.
     Such a metric describes translations and does not rank them: nothing is chosen by it, but budgets may limit it.

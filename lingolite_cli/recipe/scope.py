@@ -206,15 +206,18 @@ class Scope:
             raise self._unknown(step, key, reference, candidates)
         return self.steps[reference]
 
-    def plugin(self, step: Step, key: str, *, kind: str, name: str, options: dict[str, Any]) -> PluginChoice:
-        """A healthy plugin with valid options."""
+    def plugin(
+        self, step: Step, key: str, *, kind: str, name: str, options: dict[str, Any], target: str | None = None
+    ) -> PluginChoice:
+        """A healthy plugin with valid options; for a metric, `target` is the language whose defaults it has."""
         try:
             loaded = self.registry.resolve(kind, name)
         except LingoLiteError as error:
             located = self.error(step, key, error.message, hint=error.hint)
             located.exit_code = error.exit_code  # 4 for a broken plugin, which is not a mistake in the recipe
             raise located from None
-        resolved = loaded.options(options, where=self.place(step, f"options of {kind} `{name}`"))
+        given = loaded.options_for(target, options)
+        resolved = loaded.options(given, where=self.place(step, f"options of {kind} `{name}`"))
         return PluginChoice(loaded, msgspec.to_builtins(resolved))
 
     def backend_for(self, step: Step, key: str, *, format: str) -> str:

@@ -37,6 +37,8 @@ def show_comparison(comparison: SystemComparison, *, first: str, second: str, co
         [[d.metric, f"{d.reference:.2f}", f"{d.candidate:.2f}", *_difference(d)] for d in comparison.differences],
         right="A,B,B − A,p",
     )
+    for metric, signature in comparison.signatures.items():
+        console.print(f"{metric}: {signature}")
     console.print(
         f"B is better on {comparison.wins:,}, worse on {comparison.losses:,} and as good on {comparison.ties:,} "
         f"sentences by chrF; {comparison.same:,} are the same text"

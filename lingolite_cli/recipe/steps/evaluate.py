@@ -14,7 +14,8 @@ from lingolite_cli.artifact import Manifest
 from lingolite_cli.corpora.corpus import Corpus
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import ExitCode, LingoLiteError
-from lingolite_cli.evaluation.scorer import Scorer
+from lingolite_cli.evaluation.scorer import Scorer, cautions
+from lingolite_cli.languages import language_by_script, primary_language
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.recipe.decoding import resolve_decoding
 from lingolite_cli.recipe.scope import PluginChoice, Scope
@@ -36,11 +37,12 @@ def _check(step: EvaluateStep, scope: Scope) -> PlannedEvaluation:
     corpus = scope.corpus(step, "corpus", step.corpus)
     if not corpus.tsv and not corpus.references:
         raise scope.error(step, "corpus", f"`{step.corpus}` has no references to score against")
-    metrics = _metrics(step, scope)
     manifest = scope.manifest(step, "model", step.model)
+    languages = scope.languages(step, "corpus", step.corpus, manifest)
+    metrics = _metrics(step, scope, languages[1])
     options = {
         "decoding": msgspec.to_builtins(_decoding(step, scope, manifest)),
-        "languages": list(scope.languages(step, "corpus", step.corpus, manifest)),
+        "languages": list(languages),
         "batch_size": step.batch_size,
         "max_batch_tokens": step.max_batch_tokens,
         "max_samples": step.max_samples,
@@ -55,7 +57,7 @@ def _check(step: EvaluateStep, scope: Scope) -> PlannedEvaluation:
     )
 
 
-def _metrics(step: EvaluateStep, scope: Scope) -> tuple[PluginChoice, ...]:
+def _metrics(step: EvaluateStep, scope: Scope, target: str) -> tuple[PluginChoice, ...]:
     for name in step.metric_options:
         if name not in step.metrics:
             raise scope.error(
@@ -65,7 +67,9 @@ def _metrics(step: EvaluateStep, scope: Scope) -> tuple[PluginChoice, ...]:
                 hint=f"metrics: {list(step.metrics)}",
             )
     return tuple(
-        scope.plugin(step, "metrics", kind="metric", name=name, options=step.metric_options.get(name, {}))
+        scope.plugin(
+            step, "metrics", kind="metric", name=name, options=step.metric_options.get(name, {}), target=target
+        )
         for name in step.metrics
     )
 
@@ -104,6 +108,12 @@ def _run(planned: PlannedEvaluation, workspace: Workspace, directory: Path) -> E
         warnings = list(getattr(backend, "warnings", ()))
     write_translations(directory / TRANSLATIONS_NAME, records)
     metrics = _score(planned.metrics, workspace, records)
+    written_in = language_by_script(record.references[0] for record in records)
+    warnings += cautions(
+        {choice.loaded.spec.name: choice.loaded.options(choice.options) for choice in planned.metrics},
+        primary_language(planned.languages[1]),
+        written_in=written_in,
+    )
     return EvaluateResult(
         backend=step.backend,
         artifact=summarize_artifact(artifact),

@@ -140,7 +140,7 @@ def _with_training(planned: PlannedQuantization, scope: Scope) -> PlannedQuantiz
 
     return msgspec.structs.replace(
         planned,
-        scorer=find_scorer(step, scope, find_backend=find_backend),
+        scorer=find_scorer(step, scope, languages=languages, find_backend=find_backend),
         options={**planned.options, **learning_settings(step, languages=languages, options=quantizer.options)},
         summary=f"{planned.summary}, trained {describe_learning(step, options)}",
     )

@@ -67,7 +67,7 @@ def _check(step: TrainStep, scope: Scope) -> PlannedTrain:
 
     return PlannedTrain(
         step=step,
-        scorer=find_scorer(step, scope, find_backend=find_backend),
+        scorer=find_scorer(step, scope, languages=languages, find_backend=find_backend),
         options=learning_settings(step, languages=languages),
         produces=BUNDLE,
         origin=scope.origin(step.model) if step.model else step.id,

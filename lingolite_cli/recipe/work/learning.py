@@ -101,7 +101,9 @@ def check_learning(
     return languages
 
 
-def find_scorer(step: LearningStep, scope: Scope, *, find_backend: Callable[[], PluginChoice]) -> DevScorer | None:
+def find_scorer(
+    step: LearningStep, scope: Scope, *, languages: tuple[str, ...], find_backend: Callable[[], PluginChoice]
+) -> DevScorer | None:
     """What scores the dev text; None without one, and for the cross-entropy."""
     if step.dev is None:
         return None
@@ -110,7 +112,7 @@ def find_scorer(step: LearningStep, scope: Scope, *, find_backend: Callable[[], 
         raise scope.error(step, "dev", f"`{step.dev}` has no references to score against")
     if step.metric == CROSS_ENTROPY:
         return None
-    metric = scope.plugin(step, "metric", kind="metric", name=step.metric, options={})
+    metric = scope.plugin(step, "metric", kind="metric", name=step.metric, options={}, target=languages[1])
     if not metric.loaded.spec.ranks:
         raise scope.error(step, "metric", f"`{step.metric}` describes translations and cannot pick the better weights")
     return DevScorer(find_backend(), metric)
