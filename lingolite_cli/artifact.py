@@ -18,7 +18,7 @@ from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.environment import VERSION
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.files.integrity import Identity, digest_regular, irregularity, name_problem, open_regular
+from lingolite_cli.files.integrity import Identity, check_utf8, digest_regular, irregularity, name_problem, open_regular
 from lingolite_cli.tokenization.description import LINGOLITE, TokenizerDescription
 
 MANIFEST_NAME = "lingolite.json"
@@ -208,8 +208,10 @@ class Artifact:
         """The directory, for an engine that reads what it finds in it.
 
         Raises:
-            LingoLiteError: there is a file that the manifest does not list. Hidden files and notes are let be.
+            LingoLiteError: there is a file that the manifest does not list, where hidden files and notes are let be; or
+                the path is not UTF-8, which no engine takes.
         """
+        check_utf8(self.path.resolve())
         for path in sorted(self.path.rglob("*")):
             name = path.relative_to(self.path).as_posix()
             is_note = path.suffix == ".md" or path.name in (MANIFEST_NAME, "LICENSE")

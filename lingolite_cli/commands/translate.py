@@ -25,6 +25,7 @@ from lingolite_cli.commands.options import (
 )
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.encodings import not_utf8_hint
 from lingolite_cli.jobs.inputs import model_path
 from lingolite_cli.jobs.plugin_options import plugin_options
 from lingolite_cli.jobs.runnable import backend_for
@@ -133,7 +134,7 @@ def _read_lines(file: Path | None) -> Iterator[str]:
             except UnicodeDecodeError as error:
                 raise LingoLiteError(
                     f"{name}, line {number}: not UTF-8: byte {error.start} is {line[error.start]:#04x}",
-                    hint="convert it first, for example with `iconv -t utf-8`",
+                    hint=not_utf8_hint(line),
                 ) from None
 
 

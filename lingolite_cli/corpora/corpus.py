@@ -19,6 +19,7 @@ import msgspec
 
 from lingolite_cli.artifact import canonical_json
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.encodings import not_utf8_hint
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -195,7 +196,7 @@ def _read_lines(path: Path) -> list[str]:
             position = offset + error.start
             raise LingoLiteError(
                 f"{path}, line {number}: byte {position} (0x{line[error.start]:02x}) is not UTF-8",
-                hint="convert it first, such as with `iconv -f latin1 -t utf-8`",
+                hint=not_utf8_hint(data),
             ) from None
         offset += len(line) + 1
     return lines

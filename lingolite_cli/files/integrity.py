@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from lingolite_cli.errors import LingoLiteError
+
 LONGEST_NAME = 1024
 """Characters of a path inside an artifact. File systems end at 255 bytes a part; nothing that we write comes near."""
 
@@ -83,6 +85,21 @@ def open_regular(path: Path) -> Iterator[BinaryIO]:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(f"{path} is not a regular file")
         yield stream
+
+
+def check_utf8(path: Path) -> None:
+    """Refuse a path that libraries written in C++ cannot open, because it is not text.
+
+    Raises:
+        LingoLiteError: with the path as its bytes are.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise LingoLiteError(
+            f"the path {os.fsencode(path)!r} is not UTF-8, and engines and exporters cannot open it",
+            hint="rename the directory, or move what is in it to a path that is UTF-8",
+        ) from None
 
 
 class Digested(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -312,3 +313,14 @@ def test_sizes_that_the_header_of_the_weights_denies_are_refused_before_anything
     (bundle / MANIFEST_NAME).write_text(json.dumps(manifest))
     with pytest.raises(LingoLiteError, match=problem):
         Weights.read(Artifact.open(bundle))
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="paths are always text there")
+def test_a_path_that_is_not_utf8_is_named_as_the_cause(bundle, tmp_path):
+    strange = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    strange.mkdir()
+    directory = exported(bundle, tmp_path / "ct2", "ctranslate2")
+    shutil.copytree(directory, strange / "ct2")
+    with pytest.raises(LingoLiteError, match=r"caf\\xe9/ct2' is not UTF-8") as error:
+        open_engine(strange / "ct2", "ctranslate2")
+    assert "rename the directory" in error.value.hint

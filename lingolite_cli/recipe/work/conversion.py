@@ -9,6 +9,7 @@ from typing import Any
 
 from lingolite_cli.artifact import Artifact, Product, Provenance, derive_artifact
 from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.files.integrity import check_utf8
 from lingolite_cli.recipe.cache import ARTIFACT_NAME
 from lingolite_cli.recipe.model import Step
 from lingolite_cli.recipe.scope import PluginChoice, Scope
@@ -53,6 +54,8 @@ def convert_artifact(
     """
     produces = choice.loaded.spec.produces
     target = directory / ARTIFACT_NAME
+    if choice.loaded.kind == "exporter":
+        check_utf8(target.resolve())
 
     def read() -> Product:
         target.mkdir()
