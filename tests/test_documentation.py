@@ -131,9 +131,9 @@ def test_python_of_the_readme_runs(
     monkeypatch.chdir(tmp_path)
     (block,) = (block for block in blocks(README, "python") if "from lingolite_cli import" in block)
     names: dict[str, Any] = {
-        "source_ids": torch.tensor([[6, 4, 540, 270, 350, 2, 7, 5]]),
-        "target_ids": torch.tensor([[1]]),
-        "source_mask": torch.ones(1, 8, dtype=torch.bool),
+        "src_input_ids": torch.tensor([[6, 4, 540, 270, 350, 2, 7, 5]]),
+        "tgt_input_ids": torch.tensor([[1]]),
+        "src_attention_mask": torch.ones(1, 8, dtype=torch.bool),
     }
     exec(compile(block, "README.md", "exec"), names)
 
@@ -162,8 +162,8 @@ def test_training_loop_of_the_guide_makes_an_int8_bundle(
     monkeypatch.chdir(tmp_path)
     guide = (ROOT / "docs" / "quantization.md").read_text(encoding="utf-8")
     (block,) = (block for block in blocks(guide, "python") if "convert_qat_model" in block)
-    source, labels = torch.tensor([[6, 4, 31, 2, 7, 5]]), torch.tensor([[40, 9, 2]])
-    names: dict[str, Any] = {"batches": [(source, torch.tensor([[1, 40, 9]]), labels)] * 3}
+    source, target = torch.tensor([[6, 4, 31, 2, 7, 5]]), torch.tensor([[1, 40, 9, 2]])
+    names: dict[str, Any] = {"batches": [(source, target)] * 3}
     exec(compile(block, "docs/quantization.md", "exec"), names)
 
     manifest = Artifact.open("model-int8").manifest

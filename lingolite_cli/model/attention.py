@@ -18,9 +18,9 @@ from lingolite_cli.model.layers import OrderSensitive, RotaryPositions
 MASKED = -1e30
 
 
-def padding_mask(source_mask: Tensor) -> Tensor:
+def padding_mask(attention_mask: Tensor) -> Tensor:
     """[B, S], true on real tokens, to an additive float mask [B, 1, 1, S]."""
-    return torch.where(source_mask.bool(), 0.0, MASKED)[:, None, None, :]
+    return torch.where(attention_mask.bool(), 0.0, MASKED)[:, None, None, :]
 
 
 def causal_mask(num_queries: int, num_keys: int, *, device: torch.device) -> Tensor:

@@ -10,21 +10,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
-import msgspec
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translation, Translator
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.model.cache import LayerCache
+from lingolite_cli.model.stepping import DecodingState, SteppingModel
 from lingolite_cli.model.translation_model import MobileTranslationModel
 from lingolite_cli.plugins.interfaces import Tracker, untracked
 from lingolite_cli.tokenization.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
+    from lingolite_cli.arrays import BoolArray, IntArray
 
 Observer: TypeAlias = Callable[[Tensor], None]
 """Is shown [N, in] float32, what a layer reads for N tokens. Padding and sentences that have ended are left out."""
@@ -92,19 +90,11 @@ class CalibrationRun:
             pass
 
 
-class _State(msgspec.Struct):
-    """Where a batch stands; `layers` from the first step on."""
-
-    encoder_output: Tensor
-    source_mask: Tensor
-    layers: list[LayerCache] | None = None
-
-
-class _ObservedDecoder:
-    """A backend (`lingolite_cli.plugins.interfaces`) whose layers are watched."""
+class _ObservedDecoder(SteppingModel):
+    """A backend whose layers are watched."""
 
     def __init__(self, model: MobileTranslationModel) -> None:
-        self._model = model
+        super().__init__(model)
         self._source_mask = torch.empty(0, 0, dtype=torch.bool)
 
     @contextmanager
@@ -128,31 +118,7 @@ class _ObservedDecoder:
 
         return show
 
-    @torch.inference_mode()
-    def encode(self, source_ids: IntArray, source_mask: BoolArray) -> _State:
+    def encode(self, source_ids: IntArray, source_mask: BoolArray) -> DecodingState:
         """See `lingolite_cli.plugins.interfaces.Backend`."""
         self._source_mask = torch.from_numpy(source_mask)
-        return _State(self._model.encoder(torch.from_numpy(source_ids), self._source_mask), self._source_mask)
-
-    @torch.inference_mode()
-    def step(self, state: _State, tokens: IntArray) -> FloatArray:
-        """See `lingolite_cli.plugins.interfaces.Backend`."""
-        logits, state.layers = self._model.decoder(
-            torch.from_numpy(tokens)[:, None],
-            state.encoder_output,
-            state.source_mask,
-            kv_caches=state.layers,
-            use_cache=True,
-        )
-        array: FloatArray = logits[:, -1].numpy()
-        return array
-
-    @torch.inference_mode()
-    def select(self, state: _State, rows: IntArray) -> _State:
-        """See `lingolite_cli.plugins.interfaces.Backend`."""
-        index = torch.from_numpy(np.ascontiguousarray(rows))
-        layers = state.layers and [layer.select(index) for layer in state.layers]
-        return _State(state.encoder_output[index], state.source_mask[index], layers)
-
-    def close(self) -> None:
-        """Nothing is held."""
+        return super().encode(source_ids, source_mask)

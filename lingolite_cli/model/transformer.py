@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from lingolite_cli.architecture.architecture import ModelConfig
@@ -80,33 +81,46 @@ class TransformerEncoder(nn.Module):
         self.final_norm = RMSNorm(config.d_model)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, source_ids: Tensor, source_mask: Tensor | None = None) -> Tensor:
+    def forward(self, src_input_ids: Tensor, src_attention_mask: Tensor | None = None) -> Tensor:
         """Encode sources.
 
         Args:
-            source_ids: [B, S] int64.
-            source_mask: [B, S], true or 1 on real tokens; None when all are real.
+            src_input_ids: [B, S] int64.
+            src_attention_mask: [B, S], true or 1 on real tokens; None when all are real.
 
         Returns:
             [B, S, d_model]; what stands at padding means nothing, but is finite.
         """
-        check_length(source_ids, 0, self.max_seq_len, what="source")
-        check_mask(source_mask, source_ids.shape)
-        mask = None if source_mask is None else padding_mask(source_mask)
-        x = self.dropout(self.embedding(source_ids) * self.embedding_scale)
+        check_length(src_input_ids, 0, self.max_seq_len, what="source")
+        check_mask(src_attention_mask, src_input_ids.shape)
+        mask = None if src_attention_mask is None else padding_mask(src_attention_mask)
+        x = self.dropout(self.embedding(src_input_ids) * self.embedding_scale)
         for layer in self.layers:
             x = layer(x, mask)
         output: Tensor = self.final_norm(x)
         return output
 
 
-def check_mask(source_mask: Tensor | None, shape: Sequence[int]) -> None:
+def check_mask(src_attention_mask: Tensor | None, shape: Sequence[int]) -> None:
     """Refuse a source mask whose shape is not that of the source, [B, S]."""
-    if source_mask is not None and tuple(source_mask.shape) != tuple(shape):
+    if src_attention_mask is not None and tuple(src_attention_mask.shape) != tuple(shape):
         raise LingoLiteError(
-            f"source_mask has shape {tuple(source_mask.shape)}, the source {tuple(shape)}",
+            f"src_attention_mask has shape {tuple(src_attention_mask.shape)}, the source {tuple(shape)}",
             hint="pass [batch, source length], 1 on real tokens and 0 on padding",
         )
+
+
+def _whole_target_mask(mask: Tensor, tgt_input_ids: Tensor, past: int) -> Tensor:
+    """[B, T] or [B, past + T] to [B, past + T], true on real tokens."""
+    batch, length = tgt_input_ids.shape
+    if tuple(mask.shape) == (batch, past + length):
+        return mask.bool()
+    if tuple(mask.shape) != (batch, length):
+        raise LingoLiteError(
+            f"tgt_attention_mask has shape {tuple(mask.shape)}, the target {(batch, length)} after {past} cached",
+            hint="pass [batch, target length], 1 on real tokens and 0 on padding",
+        )
+    return torch.cat((mask.new_ones((batch, past)), mask), dim=1).bool()
 
 
 class DecoderLayer(nn.Module):
@@ -165,20 +179,24 @@ class TransformerDecoder(nn.Module):
 
     def forward(
         self,
-        target_ids: Tensor,
+        tgt_input_ids: Tensor,
         encoder_output: Tensor | None,
-        source_mask: Tensor | None = None,
+        src_attention_mask: Tensor | None = None,
         *,
-        kv_caches: Sequence[LayerCache] | None = None,
+        tgt_attention_mask: Tensor | None = None,
+        past_key_values: Sequence[LayerCache] | None = None,
         use_cache: bool = False,
     ) -> tuple[Tensor, list[LayerCache] | None]:
         """Logits of the token after each target token.
 
         Args:
-            target_ids: [B, T] int64; with filled caches only the tokens after the cached ones.
+            tgt_input_ids: [B, T] int64; with filled caches only the tokens after the cached ones.
             encoder_output: [B, S, d_model]; None when the caches hold its keys and values.
-            source_mask: [B, S], true or 1 on real tokens; None when all are real.
-            kv_caches: one a layer, from the call before; needs `use_cache=True`.
+            src_attention_mask: [B, S], true or 1 on real tokens; None when all are real.
+            tgt_attention_mask: true or 1 on real target tokens, [B, T], or [B, P + T] after P cached ones, which are
+                real otherwise; None when all are real. Padding on the right needs none: no token attends to later
+                ones.
+            past_key_values: one a layer, from the call before; needs `use_cache=True`.
             use_cache: return the caches for the next call.
 
         Returns:
@@ -188,27 +206,30 @@ class TransformerDecoder(nn.Module):
             CacheError: a cache came without `use_cache=True`, or does not fit.
             LingoLiteError: a length or a shape does not fit, with its value.
         """
-        check_cache_use(kv_caches, use_cache)
-        caches = self._caches(kv_caches)
-        past, length = len(caches[0].self_attention), target_ids.size(-1)
-        check_length(target_ids, past, self.max_seq_len, what="target")
+        check_cache_use(past_key_values, use_cache)
+        caches = self._caches(past_key_values)
+        past, length = len(caches[0].self_attention), tgt_input_ids.size(-1)
+        check_length(tgt_input_ids, past, self.max_seq_len, what="target")
         if encoder_output is not None:
-            check_mask(source_mask, encoder_output.shape[:2])
-        self_mask = causal_mask(length, past + length, device=target_ids.device) if length > 1 else None
-        cross_mask = None if source_mask is None else padding_mask(source_mask)
-        x = self.dropout(self.embedding(target_ids) * self.embedding_scale)
+            check_mask(src_attention_mask, encoder_output.shape[:2])
+        self_mask = causal_mask(length, past + length, device=tgt_input_ids.device) if length > 1 else None
+        if tgt_attention_mask is not None:
+            padding = padding_mask(_whole_target_mask(tgt_attention_mask, tgt_input_ids, past))
+            self_mask = padding if self_mask is None else self_mask + padding
+        cross_mask = None if src_attention_mask is None else padding_mask(src_attention_mask)
+        x = self.dropout(self.embedding(tgt_input_ids) * self.embedding_scale)
         updated = []
         for layer, cache in zip(self.layers, caches, strict=True):
             x, cache = layer(x, encoder_output, self_mask=self_mask, cross_mask=cross_mask, cache=cache)
             updated.append(cache)
         return self.lm_head(self.final_norm(x)), updated if use_cache else None
 
-    def _caches(self, kv_caches: Sequence[LayerCache] | None) -> Sequence[LayerCache]:
-        if kv_caches is None:
+    def _caches(self, past_key_values: Sequence[LayerCache] | None) -> Sequence[LayerCache]:
+        if past_key_values is None:
             return [LayerCache(KVCache(), KVCache())] * len(self.layers)
-        if len(kv_caches) != len(self.layers):
+        if len(past_key_values) != len(self.layers):
             raise CacheError(
-                f"{len(kv_caches)} layer caches were passed to a decoder of {len(self.layers)} layers",
+                f"{len(past_key_values)} layer caches were passed to a decoder of {len(self.layers)} layers",
                 hint="pass back the caches that this decoder returned",
             )
-        return kv_caches
+        return past_key_values

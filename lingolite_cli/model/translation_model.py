@@ -1,25 +1,33 @@
-"""The translation model: encoder, decoder and greedy search in one module.
+"""The translation model: encoder, decoder, loss and searches over ids in one module.
 
-Beams, batching and everything that text needs are in `lingolite_cli.decoding`; the search here is what Python
-users get from a model alone. Shapes: B batch, S source length, T target length, V vocabulary.
+Owns what Python users call on a model alone. Batching and everything that text needs are in `lingolite_cli.decoding`,
+and so is the beam search that `generate_beam` runs. Shapes: B batch, S source length, T target length, P cached
+positions, V vocabulary.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import msgspec
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.tensors import tensor_shapes
 from lingolite_cli.artifact import Quantization
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.decoding.search import search
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.model.cache import CacheError, LayerCache
+from lingolite_cli.model.cache import LayerCache
+from lingolite_cli.model.stepping import SteppingModel
 from lingolite_cli.model.transformer import TransformerDecoder, TransformerEncoder, check_length
-from lingolite_cli.tokenization.description import LINGOLITE, SpecialIds
+from lingolite_cli.schema import convert
+from lingolite_cli.tokenization.description import LINGOLITE, DecodingIds
 
 
 class MobileTranslationModel(nn.Module):
@@ -92,88 +100,148 @@ class MobileTranslationModel(nn.Module):
     @overload
     def forward(
         self,
-        source_ids: Tensor,
-        target_ids: Tensor,
-        source_mask: Tensor | None = None,
-        *,
-        kv_cache: None = None,
+        src_input_ids: Tensor,
+        tgt_input_ids: Tensor,
+        src_attention_mask: Tensor | None = None,
+        tgt_attention_mask: Tensor | None = None,
         past_key_values: None = None,
         use_cache: Literal[False] = False,
+        encoder_output: Tensor | None = None,
     ) -> Tensor: ...
 
     @overload
     def forward(
         self,
-        source_ids: Tensor,
-        target_ids: Tensor,
-        source_mask: Tensor | None = None,
-        *,
-        kv_cache: Sequence[LayerCache] | None = None,
+        src_input_ids: Tensor,
+        tgt_input_ids: Tensor,
+        src_attention_mask: Tensor | None = None,
+        tgt_attention_mask: Tensor | None = None,
         past_key_values: Sequence[LayerCache] | None = None,
+        *,
         use_cache: Literal[True],
+        encoder_output: Tensor | None = None,
     ) -> tuple[Tensor, list[LayerCache]]: ...
 
     def forward(
         self,
-        source_ids: Tensor,
-        target_ids: Tensor,
-        source_mask: Tensor | None = None,
-        *,
-        kv_cache: Sequence[LayerCache] | None = None,
+        src_input_ids: Tensor,
+        tgt_input_ids: Tensor,
+        src_attention_mask: Tensor | None = None,
+        tgt_attention_mask: Tensor | None = None,
         past_key_values: Sequence[LayerCache] | None = None,
         use_cache: bool = False,
+        encoder_output: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, list[LayerCache]]:
         """Logits of the token after each target token (teacher forcing, or one step with a cache).
 
         Args:
-            source_ids: [B, S] int64. Not encoded again when the cache is filled.
-            target_ids: [B, T] int64; with a filled cache only the tokens after the cached ones.
-            source_mask: [B, S], true or 1 on real tokens; by default what is not `pad_token_id`.
-            kv_cache: the cache that the call before returned.
-            past_key_values: another name of `kv_cache`.
+            src_input_ids: [B, S] int64. Not encoded again when the cache is filled.
+            tgt_input_ids: [B, T] int64; with a filled cache only the tokens after the cached ones.
+            src_attention_mask: [B, S], true or 1 on real tokens; default: what is not `pad_token_id`.
+            tgt_attention_mask: [B, T], or [B, P + T] after P cached tokens; default: all are real. Padding on the
+                right needs none: no token attends to later ones.
+            past_key_values: the cache that the call before returned.
             use_cache: return the cache too.
+            encoder_output: [B, S, d_model], what `encoder` made of this source; default: it is called.
 
         Returns:
             logits [B, T, V] float32; with `use_cache`, (logits, cache).
 
         Raises:
-            CacheError: a cache came without `use_cache=True`, or under both names.
+            CacheError: a cache came without `use_cache=True`, or does not fit.
             LingoLiteError: a length or a shape does not fit, with its value.
         """
-        caches = _one_cache(kv_cache, past_key_values)
-        mask = self.source_mask(source_ids) if source_mask is None else source_mask
-        is_started = caches is not None and any(len(layer.cross_attention) for layer in caches)
-        encoder_output = None if is_started else self.encoder(source_ids, mask)
-        logits, updated = self.decoder(target_ids, encoder_output, mask, kv_caches=caches, use_cache=use_cache)
+        mask = self._source_mask(src_input_ids, src_attention_mask)
+        is_started = past_key_values is not None and any(len(layer.cross_attention) for layer in past_key_values)
+        if encoder_output is None and not is_started:
+            encoder_output = self.encoder(src_input_ids, mask)
+        logits, updated = self.decoder(
+            tgt_input_ids,
+            encoder_output,
+            mask,
+            tgt_attention_mask=tgt_attention_mask,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
+        )
         return (logits, updated) if use_cache else logits
 
-    def source_mask(self, source_ids: Tensor) -> Tensor:
-        """[B, S] bool, true where `source_ids` is not the pad id."""
-        return source_ids != self.config.pad_token_id
+    def compute_loss(
+        self,
+        src_input_ids: Tensor,
+        tgt_input_ids: Tensor,
+        src_attention_mask: Tensor | None = None,
+        tgt_attention_mask: Tensor | None = None,
+        label_smoothing: float = 0.0,
+    ) -> Tensor:
+        """The mean cross-entropy of each target token after the first, given those before it.
+
+        Args:
+            src_input_ids: [B, S] int64.
+            tgt_input_ids: [B, T] int64, from the start token to the end token, then padding; T at least 2.
+            src_attention_mask: as of `forward`.
+            tgt_attention_mask: [B, T]; what it leaves out does not count, nor does `pad_token_id`.
+            label_smoothing: share of the target's probability that is spread over the vocabulary, 0 to 1.
+
+        Returns:
+            a scalar, in nats a token; NaN when no token counts.
+        """
+        if tgt_input_ids.dim() != 2 or tgt_input_ids.size(1) < 2:
+            raise LingoLiteError(
+                f"target ids have shape {tuple(tgt_input_ids.shape)}",
+                hint="pass [batch, length] with at least two tokens: the start token and one to predict",
+            )
+        before = None if tgt_attention_mask is None else tgt_attention_mask[:, :-1]
+        logits = self(src_input_ids, tgt_input_ids[:, :-1], src_attention_mask, before)
+        labels, pad = tgt_input_ids[:, 1:], self.config.pad_token_id
+        if tgt_attention_mask is not None:
+            labels = labels.masked_fill(~tgt_attention_mask[:, 1:].bool(), pad)
+        return F.cross_entropy(
+            logits.flatten(0, 1), labels.flatten(), ignore_index=pad, label_smoothing=label_smoothing
+        )
+
+    def count_parameters(self) -> dict[str, int]:
+        """Numbers of weights, quantized ones included: `total`, `encoder`, `decoder`, and `shared_embeddings`, which
+        encoder and decoder both have and `total` counts once."""
+        counts = {name: math.prod(shape) for name, shape in tensor_shapes(self.config).items()}
+        shared = self.config.vocab_size * self.config.d_model if self.config.tie_embeddings else 0
+        of_encoder = sum(count for name, count in counts.items() if name.startswith("encoder."))
+        total = sum(counts.values())
+        return {
+            "encoder": of_encoder,
+            "decoder": total - of_encoder + shared,
+            "shared_embeddings": shared,
+            "total": total,
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make a model of this shape; what a checkpoint has as `config`."""
+        return msgspec.structs.asdict(self.config)
 
     def generate(
         self,
-        source_ids: Tensor,
-        source_mask: Tensor | None = None,
-        *,
+        src_input_ids: Tensor,
+        src_attention_mask: Tensor | None = None,
         max_length: int = 128,
-        ids: SpecialIds = LINGOLITE.ids,
+        *,
+        sos_token_id: int = LINGOLITE.ids.start,
+        eos_token_id: int = LINGOLITE.ids.end,
     ) -> Tensor:
         """Greedy search that reads the whole prefix again at each step: slow, simple, and the reference.
 
         Args:
-            source_ids: [B, S] int64.
-            source_mask: [B, S], true or 1 on real tokens; by default what is not `pad_token_id`.
+            src_input_ids: [B, S] int64.
+            src_attention_mask: [B, S], true or 1 on real tokens; default: what is not `pad_token_id`.
             max_length: most ids a row, the start token included.
-            ids: of the model's tokenizer.
+            sos_token_id: the first token that the decoder reads.
+            eos_token_id: the token that ends a row.
 
         Returns:
             [B, at most max_length] int64: the start token, the tokens, the end token if it was reached, then padding.
         """
         with self._inference():
-            search = _Greedy(self, source_ids, max_length, ids=ids)
-            mask = self.source_mask(source_ids) if source_mask is None else source_mask
-            encoder_output = self.encoder(source_ids, mask)
+            search = _Greedy(self, src_input_ids, max_length, start=sos_token_id, end=eos_token_id)
+            mask = self._source_mask(src_input_ids, src_attention_mask)
+            encoder_output = self.encoder(src_input_ids, mask)
             while not search.is_done:
                 logits, _ = self.decoder(search.ids, encoder_output, mask)
                 search.take(logits[:, -1])
@@ -181,23 +249,71 @@ class MobileTranslationModel(nn.Module):
 
     def generate_with_cache(
         self,
-        source_ids: Tensor,
-        source_mask: Tensor | None = None,
-        *,
+        src_input_ids: Tensor,
+        src_attention_mask: Tensor | None = None,
         max_length: int = 128,
-        ids: SpecialIds = LINGOLITE.ids,
+        *,
+        sos_token_id: int = LINGOLITE.ids.start,
+        eos_token_id: int = LINGOLITE.ids.end,
     ) -> Tensor:
         """Greedy search with a KV cache: one token a step. Arguments and result are those of `generate`."""
         with self._inference():
-            search = _Greedy(self, source_ids, max_length, ids=ids)
-            mask = self.source_mask(source_ids) if source_mask is None else source_mask
-            encoder_output, caches = self.encoder(source_ids, mask), None
+            search = _Greedy(self, src_input_ids, max_length, start=sos_token_id, end=eos_token_id)
+            mask = self._source_mask(src_input_ids, src_attention_mask)
+            encoder_output, caches = self.encoder(src_input_ids, mask), None
             while not search.is_done:
                 logits, caches = self.decoder(
-                    search.ids[:, -1:], encoder_output, mask, kv_caches=caches, use_cache=True
+                    search.ids[:, -1:], encoder_output, mask, past_key_values=caches, use_cache=True
                 )
                 search.take(logits[:, -1])
             return search.ids
+
+    def generate_beam(
+        self,
+        src_input_ids: Tensor,
+        src_attention_mask: Tensor | None = None,
+        max_length: int = 128,
+        *,
+        num_beams: int = 4,
+        length_penalty: float = 1.0,
+        sos_token_id: int = LINGOLITE.ids.start,
+        eos_token_id: int = LINGOLITE.ids.end,
+    ) -> Tensor:
+        """Beam search with a KV cache: the search of `lingolite translate --beam-size`.
+
+        Args:
+            src_input_ids: [B, S] int64.
+            src_attention_mask: [B, S], true or 1 on real tokens; default: what is not `pad_token_id`.
+            max_length: most ids a row, the start token included; at least 2.
+            num_beams: hypotheses kept at each step.
+            length_penalty: α of GNMT's ((5+n)/6)^α; see `DecodingOptions`.
+            sos_token_id: the first token that the decoder reads.
+            eos_token_id: the token that ends a row.
+
+        Returns:
+            The best hypothesis of each row, [B, at most max_length] int64, as `generate` returns it.
+        """
+        _check_lengths(self, src_input_ids, max_length, least=2)
+        options = convert(
+            {"beam_size": num_beams, "length_penalty": length_penalty, "max_length": max_length - 1},
+            DecodingOptions,
+            where="generate_beam",
+        )
+        mask = self._source_mask(src_input_ids, src_attention_mask)
+        ids = DecodingIds(pad=self.config.pad_token_id, start=sos_token_id, end=eos_token_id)
+        with self._inference():
+            found = search(
+                SteppingModel(self), src_input_ids.cpu().numpy(), mask.bool().cpu().numpy(), ids=ids, options=options
+            )
+        rows = [[sos_token_id, *best.tokens] for (best, *_) in found]
+        made = src_input_ids.new_full((len(rows), max(map(len, rows))), self.config.pad_token_id)
+        for row, tokens in zip(made, rows, strict=True):
+            row[: len(tokens)] = torch.tensor(tokens)
+        return made
+
+    def _source_mask(self, src_input_ids: Tensor, src_attention_mask: Tensor | None) -> Tensor:
+        """[B, S], true on real tokens: the mask that was passed, or what is not the pad id."""
+        return src_input_ids != self.config.pad_token_id if src_attention_mask is None else src_attention_mask
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
@@ -214,17 +330,13 @@ class MobileTranslationModel(nn.Module):
 class _Greedy:
     """The ids found so far, and which rows have ended."""
 
-    def __init__(self, model: MobileTranslationModel, source_ids: Tensor, max_length: int, *, ids: SpecialIds) -> None:
-        check_length(source_ids, 0, model.config.max_seq_len, what="source")
-        positions = model.config.max_seq_len
-        if not 1 <= max_length <= positions:
-            raise LingoLiteError(
-                f"max_length {max_length} is not between 1 and the model's max_seq_len {positions}",
-                hint="choose another max_length",
-            )
+    def __init__(
+        self, model: MobileTranslationModel, src_input_ids: Tensor, max_length: int, *, start: int, end: int
+    ) -> None:
+        _check_lengths(model, src_input_ids, max_length)
         self.max_length = max_length
-        self._special = ids
-        self.ids = source_ids.new_full((source_ids.size(0), 1), ids.start)
+        self._end, self._pad = end, model.config.pad_token_id
+        self.ids = src_input_ids.new_full((src_input_ids.size(0), 1), start)
         self._ended = torch.zeros_like(self.ids[:, 0], dtype=torch.bool)
 
     @property
@@ -233,17 +345,17 @@ class _Greedy:
 
     def take(self, logits: Tensor) -> None:
         """Append the best token of each row, [B, V]; a row that has ended gets the pad id."""
-        token = logits.argmax(dim=-1).masked_fill(self._ended, self._special.pad)
-        self._ended = self._ended | (token == self._special.end)
+        token = logits.argmax(dim=-1).masked_fill(self._ended, self._pad)
+        self._ended = self._ended | (token == self._end)
         self.ids = torch.cat((self.ids, token[:, None]), dim=1)
 
 
-def _one_cache(
-    kv_cache: Sequence[LayerCache] | None, past_key_values: Sequence[LayerCache] | None
-) -> Sequence[LayerCache] | None:
-    if kv_cache is not None and past_key_values is not None:
-        raise CacheError(
-            "a cache was passed both as kv_cache and as past_key_values",
-            hint="they are two names for one thing; pass one",
+def _check_lengths(model: MobileTranslationModel, src_input_ids: Tensor, max_length: int, *, least: int = 1) -> None:
+    """Refuse sources and a `max_length` that reach beyond the model's positions."""
+    positions = model.config.max_seq_len
+    check_length(src_input_ids, 0, positions, what="source")
+    if not least <= max_length <= positions:
+        raise LingoLiteError(
+            f"max_length {max_length} is not between {least} and the model's max_seq_len {positions}",
+            hint="choose another max_length",
         )
-    return kv_cache if kv_cache is not None else past_key_values

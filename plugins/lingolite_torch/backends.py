@@ -144,7 +144,7 @@ class CachedBackend(_TorchBackend):
             self._tensor(tokens)[:, None],
             state.encoder_output,
             state.source_mask,
-            kv_caches=state.layers,
+            past_key_values=state.layers,
             use_cache=True,
         )
         state.encoder_output = None

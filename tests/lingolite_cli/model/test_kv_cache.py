@@ -27,18 +27,6 @@ def test_steps_with_a_cache_give_the_logits_of_one_pass(small_model, batch, chun
     torch.testing.assert_close(torch.cat(found, dim=1), whole, atol=2e-5, rtol=0)
 
 
-def test_both_names_of_the_cache_mean_the_same(small_model, batch):
-    source_ids, mask = batch
-    target = _target()
-    with torch.no_grad():
-        _, cache = small_model(source_ids, target[:, :2], mask, use_cache=True)
-        one, _ = small_model(source_ids, target[:, 2:], mask, kv_cache=cache, use_cache=True)
-        other, _ = small_model(source_ids, target[:, 2:], mask, past_key_values=cache, use_cache=True)
-    assert torch.equal(one, other)
-    with pytest.raises(CacheError, match="both as kv_cache and as past_key_values"):
-        small_model(source_ids, target, kv_cache=cache, past_key_values=cache, use_cache=True)
-
-
 def test_attention_returns_the_updated_cache_and_leaves_the_old_one(small_model):
     attention = GroupedQueryAttention(24, 6, n_kv_heads=2, rotary=RotaryPositions(4, 16))
     first, cache = attention(torch.randn(2, 3, 24), kv_cache=KVCache(), use_cache=True)
@@ -69,9 +57,8 @@ def test_a_cache_without_use_cache_is_refused(small_model, batch):
         encoder_output = small_model.encoder(source_ids, mask)
     attention = small_model.decoder.layers[0].self_attn
     calls = [
-        lambda: small_model(source_ids, _target(), mask, kv_cache=cache),
         lambda: small_model(source_ids, _target(), mask, past_key_values=cache),
-        lambda: small_model.decoder(_target(), encoder_output, mask, kv_caches=cache),
+        lambda: small_model.decoder(_target(), encoder_output, mask, past_key_values=cache),
         lambda: attention(torch.randn(3, 1, 24), kv_cache=cache[0].self_attention),
         lambda: attention(torch.randn(3, 1, 24), kv_cache=KVCache()),
     ]
@@ -95,9 +82,9 @@ def test_a_cache_of_another_batch_or_model_is_refused(small_model, batch):
     with torch.no_grad():
         _, cache = small_model(source_ids, _target(), mask, use_cache=True)
     with pytest.raises(CacheError, match="batch 3, the input 2"):
-        small_model(source_ids[:2], _target(batch=2, length=1), mask[:2], kv_cache=cache, use_cache=True)
+        small_model(source_ids[:2], _target(batch=2, length=1), mask[:2], past_key_values=cache, use_cache=True)
     with pytest.raises(CacheError, match=r"2 layer caches .* decoder of 3 layers"):
-        small_model(source_ids, _target(length=1), mask, kv_cache=cache[:2], use_cache=True)
+        small_model(source_ids, _target(length=1), mask, past_key_values=cache[:2], use_cache=True)
 
 
 def test_keys_and_values_of_different_shapes_are_refused():
