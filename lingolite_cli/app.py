@@ -88,17 +88,21 @@ def root(
         list[str] | None,
         typer.Option("--no-plugin", metavar="NAME", help="Do not load this plugin or distribution; repeatable."),
     ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep finished steps there; default: LINGOLITE_CACHE, or the project's."),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
     """The options that stand before the command."""
-    context.obj = JobContext(is_verbose=verbose, is_quiet=quiet, no_plugin=tuple(no_plugin or ()))
+    context.obj = JobContext(is_verbose=verbose, is_quiet=quiet, no_plugin=tuple(no_plugin or ()), cache=cache)
 
 
 # Typer brings a copy of click since 0.2x, and this is the one class of its errors that both make public.
 _USAGE_ERRORS = cast("tuple[type[Exception], ...]", typer.BadParameter.__bases__)
-_MACHINE_ERRORS = (errno.EROFS, errno.EACCES, errno.EPERM)
+_MACHINE_ERRORS = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 def main() -> None:

@@ -12,6 +12,9 @@ import msgspec
 VERSION = "0.1.0"
 """Of LingoLite; pyproject.toml has the same."""
 
+MOST_THREADS = 1024
+"""No engine has use for more, and some end the process when they cannot start as many."""
+
 PACKAGES = (
     "torch",
     "onnx",

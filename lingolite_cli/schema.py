@@ -25,6 +25,9 @@ T = TypeVar("T")
 Path_ = list["str | int"]
 
 _EXAMPLES = {"--budget": "bleu_drop_max=0.5", "--set": "baseline.batch_size=8"}
+_MOST_BITS = 500
+MOST_SHOWN = 200
+"""Characters of a value in a message."""
 _AT = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>.*)`$")
 
@@ -45,8 +48,14 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise LingoLiteError(f"{path} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}") from None
     except OSError as error:
         raise LingoLiteError(f"cannot read {path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise LingoLiteError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise LingoLiteError(f"{path} is not read: it is nested too deeply") from None
+    except ValueError as error:  # of TOML, or of Python, which reads no number of thousands of digits
+        raise LingoLiteError(f"{path} is not TOML: {_without_python(error)}") from None
+
+
+def _without_python(error: ValueError) -> str:
+    return str(error).partition("; use sys.")[0]
 
 
 def _sibling(path: Path) -> str | None:
@@ -76,7 +85,9 @@ def parse_value(text: str) -> Any:
     """The value of `--set key=VALUE`: TOML where it is TOML, and else the text itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except RecursionError:
+        raise LingoLiteError(f"{text[:40]}… is nested too deeply") from None
+    except ValueError:
         return text
 
 
@@ -206,7 +217,13 @@ def _value_at(data: Any, path: Path_) -> Any:
 def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:  # Python writes no number of thousands of digits
+        return f"a number of {value.bit_length():,} bits"
+    return _shortened(f'"{value}"' if isinstance(value, str) else str(value))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}… ({len(text):,} characters)"
 
 
 def _structs(type_: Any) -> list[Any]:

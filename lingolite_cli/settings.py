@@ -5,12 +5,14 @@ Precedence, merged before anything is hashed: option defaults < `lingolite.toml`
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from lingolite_cli.corpora.corpus import CorpusSpec
+from lingolite_cli.environment import MOST_THREADS
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.schema import convert, read_toml
 from lingolite_cli.training.options import PairsSpec
@@ -58,26 +60,61 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings in force and the directory that their paths are relative to."""
+    """The settings in force and the directory that their paths are relative to.
+
+    Attributes:
+        root: the directory of `lingolite.toml`.
+        settings: what stands in it.
+        settings_path: the file; None where there is none.
+        asked_cache: where the user wants finished steps kept, whatever the project says.
+    """
 
     root: Path
     settings: Settings
     settings_path: Path | None = None
+    asked_cache: Path | None = None
 
     @property
     def runs_directory(self) -> Path:
-        """Where runs are written."""
-        return self.root / self.settings.runs
+        """Where runs are written. Raises as `cache_directory` does."""
+        return self._written("runs", self.settings.runs)
 
     @property
     def cache_directory(self) -> Path:
-        """Where finished steps are kept."""
-        return self.root / self.settings.cache
+        """Where finished steps are kept.
+
+        Raises:
+            LingoLiteError: the project names a place outside itself, which may be anybody's file.
+        """
+        if self.asked_cache is not None:
+            return self.asked_cache.absolute()
+        return self._written("cache", self.settings.cache)
 
     @property
     def history_path(self) -> Path:
-        """The file that keeps how each run ended."""
-        return self.root / self.settings.history
+        """The file that keeps how each run ended. Raises as `cache_directory` does."""
+        return self._written("history", self.settings.history)
+
+    def _written(self, key: str, place: str) -> Path:
+        """A place that is written to: what the user's environment says, or else what the project says, inside it."""
+        variable = f"LINGOLITE_{key.upper()}"
+        if told := os.environ.get(variable):
+            return Path(told).absolute()
+        try:
+            path = self.root / place
+            is_inside = path.resolve().is_relative_to(self.root.resolve())
+        except (OSError, ValueError, RuntimeError) as error:
+            raise LingoLiteError(f"{self._where}: `{key}` is no path: {place[:100]!r}: {error}") from None
+        if not is_inside:
+            raise LingoLiteError(
+                f"{self._where}: `{key}` leads out of the project: {path}",
+                hint=f"if you want it there, say so yourself: {variable}={path.resolve()}",
+            )
+        return path
+
+    @property
+    def _where(self) -> Path:
+        return self.settings_path or self.root
 
     @property
     def threads(self) -> int:
@@ -105,6 +142,6 @@ def _read(path: Path) -> Settings:
     settings = convert(read_toml(path), Settings, where=str(path))
     if settings.schema != 1:
         raise LingoLiteError(f"{path}: schema is {settings.schema}; this version reads 1", hint="upgrade lingolite")
-    if settings.threads < 1:
-        raise LingoLiteError(f"{path}: threads must be at least 1, not {settings.threads}")
+    if not 1 <= settings.threads <= MOST_THREADS:
+        raise LingoLiteError(f"{path}: threads must be from 1 to {MOST_THREADS}, not {str(settings.threads)[:40]}")
     return settings

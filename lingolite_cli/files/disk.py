@@ -36,7 +36,11 @@ def check_writable(directory: Path) -> None:
     if not os.access(existing, os.W_OK | os.X_OK):
         is_read_only = hasattr(os, "statvfs") and bool(os.statvfs(existing).f_flag & os.ST_RDONLY)
         why = "its file system is read-only" if is_read_only else "permission denied"
-        raise LingoLiteError(f"cannot write to {existing}: {why}", hint="choose another place, or make it writable")
+        raise LingoLiteError(
+            f"cannot write to {existing}: {why}",
+            hint="choose another place, or make it writable; LINGOLITE_CACHE, LINGOLITE_RUNS and LINGOLITE_HISTORY say "
+            "where a project keeps things",
+        )
 
 
 @contextmanager

@@ -6,8 +6,12 @@ command line reads it, and this module knows no command line.
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from lingolite_cli.console import Console
 from lingolite_cli.plugins.registry import Health, Registry, load_registry
@@ -25,17 +29,36 @@ class JobContext:
         is_verbose: show tracebacks.
         is_quiet: no progress and no remarks.
         no_plugin: names of plugins or distributions that are not loaded.
+        cache: where finished steps are kept; None leaves it to the project.
     """
 
-    def __init__(self, *, is_verbose: bool = False, is_quiet: bool = False, no_plugin: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        is_verbose: bool = False,
+        is_quiet: bool = False,
+        no_plugin: tuple[str, ...] = (),
+        cache: Path | None = None,
+    ) -> None:
+        self._cache = cache
         self.is_verbose = is_verbose
         self.is_quiet = is_quiet
         self._no_plugin = no_plugin
 
     @cached_property
     def project(self) -> Project:
-        """The project around the working directory."""
-        return find_project()
+        """The project around the working directory, or that of the recipe."""
+        return msgspec.structs.replace(find_project(), asked_cache=self._cache)
+
+    def for_recipe(self, path: Path) -> JobContext:
+        """The context of the project that a recipe file lies in; this one for a recipe that lies in none."""
+        found = find_project(path.absolute().parent)
+        if found.settings_path is None:
+            return self
+        context = copy(self)
+        context.__dict__.pop("registry", None)  # its project decides which plugins are loaded
+        context.__dict__["project"] = msgspec.structs.replace(found, asked_cache=self._cache)
+        return context
 
     @cached_property
     def registry(self) -> Registry:

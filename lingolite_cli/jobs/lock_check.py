@@ -14,6 +14,7 @@ from lingolite_cli.artifact import Artifact
 from lingolite_cli.environment import cpu_features
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs.context import JobContext
+from lingolite_cli.jobs.recipe_plan import open_recipe, plan_recipe
 from lingolite_cli.recipe.lock import (
     Lock,
     LockedStep,
@@ -25,7 +26,6 @@ from lingolite_cli.recipe.lock import (
     say,
     with_outcomes,
 )
-from lingolite_cli.recipe.plan import make_plan, read_recipe
 from lingolite_cli.runs.finished import last_run, read_run
 
 
@@ -74,9 +74,9 @@ def check_lock(context: JobContext, recipe: Path, *, run: Path | None) -> LockCh
         LingoLiteError: there is no lock, the recipe is wrong, or the run is one of other steps.
     """
     lock = read_lock(recipe)
-    plan = make_plan(
-        read_recipe(recipe, context.project), path=str(recipe), project=context.project, registry=context.registry
-    )
+    owned = open_recipe(context, recipe)
+    context = owned.context
+    plan = plan_recipe(owned, recipe)
     now = describe_plan(plan)
     drifts = [say(drift) for drift in plan_drift(lock, now)]
     # A drift of these is one of this machine, whatever its CPU.

@@ -16,6 +16,7 @@ from lingolite_cli.environment import cpu_features
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.execution.runner import FinishedRun, Runner
 from lingolite_cli.jobs.context import JobContext
+from lingolite_cli.jobs.recipe_plan import open_recipe, plan_recipe
 from lingolite_cli.recipe.lock import (
     Lock,
     cpu_drift,
@@ -27,7 +28,6 @@ from lingolite_cli.recipe.lock import (
     with_outcomes,
     write_lock,
 )
-from lingolite_cli.recipe.plan import make_plan, read_recipe
 from lingolite_cli.runs.drift import Drift
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.training.launch import num_processes
@@ -60,14 +60,17 @@ class RecipeRun:
                 "a recipe is run by one process, not by torchrun",
                 hint="`torchrun … -m lingolite_cli train RECIPE` trains",
             )
-        self._context = context
         self._console = console
         self._path = request.recipe
-        recipe = read_recipe(request.recipe, context.project, overrides=request.overrides)
-        registry = context.registry
-        self._plan = make_plan(recipe, path=str(request.recipe), project=context.project, registry=registry)
+        owned = open_recipe(context, request.recipe, overrides=request.overrides)
+        self._context = owned.context
+        self._plan = plan_recipe(owned, request.recipe)
         self.runner = Runner(
-            self._plan, cache=context.cache, console=console, host=registry.host, is_fresh=request.is_fresh
+            self._plan,
+            cache=self._context.cache,
+            console=console,
+            host=self._context.registry.host,
+            is_fresh=request.is_fresh,
         )
 
     def run(self) -> FinishedRun:

@@ -14,10 +14,10 @@ from lingolite_cli.execution.runner import Runner
 from lingolite_cli.files.scratch import scratch_directory
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.job import publish_artifact
+from lingolite_cli.jobs.recipe_plan import OwnedRecipe, open_recipe, plan_recipe
 from lingolite_cli.plugins.specs import QuantizerSpec
 from lingolite_cli.recipe.cache import FollowerCache
 from lingolite_cli.recipe.model import Recipe, Step
-from lingolite_cli.recipe.plan import make_plan, read_recipe
 from lingolite_cli.recipe.scope import Plan
 from lingolite_cli.recipe.steps.quantize import QuantizeStep
 from lingolite_cli.recipe.steps.train import TrainStep
@@ -70,6 +70,7 @@ def train(context: JobContext, request: TrainingRequest, console: Console) -> Fi
         raise LingoLiteError("--resume and --fresh contradict each other", hint="pass one of them")
     if request.out is not None:
         check_target(request.out, overwrite=request.overwrite)
+    context = context.for_recipe(request.recipe)
     plan = training_plan(context, request)
     if request.must_resume:
         _check_resumable(plan, context, console)
@@ -88,12 +89,13 @@ def train(context: JobContext, request: TrainingRequest, console: Console) -> Fi
 
 def training_plan(context: JobContext, request: TrainingRequest) -> Plan:
     """The plan of the recipe without its other steps."""
-    recipe = read_recipe(request.recipe, context.project, overrides=request.overrides)
+    owned = open_recipe(context, request.recipe, overrides=request.overrides)
+    context, recipe = owned.context, owned.recipe
     steps = tuple(step for step in recipe.steps if _trains(step, context))
     if not steps:
         raise LingoLiteError(f"{request.recipe} has no step that trains", hint='add one: uses = "train"')
     training = _limited(msgspec.structs.replace(recipe, steps=steps), request.max_minutes)
-    return make_plan(training, path=str(request.recipe), project=context.project, registry=context.registry)
+    return plan_recipe(OwnedRecipe(context, training), request.recipe)
 
 
 def _last_artifact(manifest: RunManifest) -> str:

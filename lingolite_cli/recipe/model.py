@@ -12,15 +12,22 @@ import msgspec
 from msgspec import Meta
 
 from lingolite_cli.benchmark.noise import MIN_ROUNDS
+from lingolite_cli.environment import MOST_THREADS
+from lingolite_cli.training.options import MOST
+from lingolite_cli.workers.load import MOST_WORKERS
 
 MOST_SEED = 2**63 - 1
 """What PyTorch's generators take, with a rank added."""
 MOST_RESAMPLES = 100_000
-Positive = Annotated[int, Meta(ge=1)]
+Positive = Annotated[int, Meta(ge=1, le=MOST)]
+Threads = Annotated[int, Meta(ge=1, le=MOST_THREADS)]
+Workers = Annotated[int, Meta(ge=1, le=MOST_WORKERS)]
 Seed = Annotated[int, Meta(ge=0, le=MOST_SEED)]
 Rounds = Annotated[int, Meta(ge=MIN_ROUNDS)]
 Resamples = Annotated[int, Meta(ge=100, le=MOST_RESAMPLES)]
-Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+# A name becomes one of a file, with up to 40 characters around it, and some encrypted file systems take 143 bytes.
+# `\Z` and not `$`, which a newline may follow.
+Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*\Z", max_length=100)]
 
 
 class RecipeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,7 +67,7 @@ class Recipe(RecipeTable, frozen=True, kw_only=True):
     schema: int = 1
     summary: str = ""
     seed: Seed = 17
-    threads: Positive | None = None
+    threads: Threads | None = None
     inputs: dict[str, dict[str, Any]] = {}
     steps: tuple[Step, ...]
 

@@ -147,3 +147,6 @@ def _located(where: str) -> Iterator[None]:
     except LingoLiteError as error:
         located = LingoLiteError(f"{where}: {error.message}", hint=error.hint, exit_code=error.exit_code)
         raise located from error
+    except (OSError, ValueError) as error:  # a name that is longer than the disk takes, or has a null character
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise LingoLiteError(f"{where}: the path cannot be looked up: {reason}") from None

@@ -8,7 +8,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-Positive = Annotated[int, Meta(ge=1)]
+MOST = 2**31 - 1
+"""No count of anything is larger: engines hold them in 32 bits."""
+
+Positive = Annotated[int, Meta(ge=1, le=MOST)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 

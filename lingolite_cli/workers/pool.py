@@ -12,9 +12,9 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.plugins.registry import Loaded
 from lingolite_cli.workers.channel import Child
+from lingolite_cli.workers.load import check_load
 from lingolite_cli.workers.memory import peak_memory_mb
 from lingolite_cli.workers.protocol import Found, Open, Opened, Response, Search
 
@@ -57,8 +57,7 @@ def open_backend(
     Raises:
         LingoLiteError: the backend cannot run the artifact, or an option is wrong.
     """
-    if workers < 1:
-        raise LingoLiteError(f"workers must be at least 1, not {workers}")
+    check_load(threads=threads, workers=workers, size_bytes=artifact.size_bytes)
     if workers == 1:
         return OpenedBackend(loaded.open(artifact, options=options, threads=threads), loaded.spec.capabilities)
     loaded.options(options)  # refused here, before processes are made

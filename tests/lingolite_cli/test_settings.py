@@ -66,7 +66,7 @@ def test_all_keys_are_read(tmp_path: Path) -> None:
     [
         ("modle = 'm'", 'unknown key `modle` = "m"', "did you mean `model`?"),
         ("schema = 7", "schema is 7; this version reads 1", "upgrade lingolite"),
-        ("threads = 0", "threads must be at least 1, not 0", None),
+        ("threads = 0", "threads must be from 1 to 1024, not 0", None),
         ("[plugins]\nblock = ['x']", "unknown key `plugins.block`", "did you mean `blocked`?"),
         ("[test]\nsauce = 'x'", 'unknown key `test.sauce` = "x"', "did you mean `source`?"),
         ("languages = ['en']", "`languages`: expected `array` of length 2, got 1", None),
@@ -81,3 +81,21 @@ def test_a_mistake_is_named_with_the_file(tmp_path: Path, text: str, message: st
     assert message in error.value.message
     assert str(tmp_path / "lingolite.toml") in error.value.message
     assert error.value.hint == hint
+
+
+@pytest.mark.parametrize("key", ["runs", "cache", "history"])
+@pytest.mark.parametrize("place", ["../elsewhere", "/elsewhere", "a/../../elsewhere", "link/elsewhere"])
+def test_project_writes_outside_itself_only_where_the_user_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, place: str
+) -> None:
+    """It may come from elsewhere, and name any file of the user's."""
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "link").symlink_to(tmp_path)
+    (root / "lingolite.toml").write_text(f'schema = 1\n{key} = "{place}"\n')
+    name = {"runs": "runs_directory", "cache": "cache_directory", "history": "history_path"}[key]
+    with pytest.raises(LingoLiteError, match=f"`{key}` leads out of the project") as error:
+        getattr(find_project(root), name)
+    assert f"LINGOLITE_{key.upper()}=" in str(error.value.hint)
+    monkeypatch.setenv(f"LINGOLITE_{key.upper()}", str(tmp_path / "mine"))
+    assert getattr(find_project(root), name) == tmp_path / "mine"

@@ -18,7 +18,7 @@ from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import BUDGETS
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.recipe.model import Positive, RecipeTable, Rounds, Step
+from lingolite_cli.recipe.model import Positive, RecipeTable, Rounds, Step, Threads, Workers
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.work.timing import (
@@ -43,8 +43,8 @@ class BenchmarkSystemTable(RecipeTable, frozen=True, kw_only=True):
     backend: str
     name: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
-    threads: Positive | None = None
-    workers: Positive | None = None
+    threads: Threads | None = None
+    workers: Workers | None = None
 
 
 class BenchmarkStep(Step, tag="benchmark", frozen=True, kw_only=True):
@@ -66,8 +66,8 @@ class BenchmarkStep(Step, tag="benchmark", frozen=True, kw_only=True):
     decoding: DecodingOptions = DecodingOptions()
     rounds: Positive = 3
     cold_starts: Positive = 1
-    threads: Positive = 1
-    workers: Positive = 1
+    threads: Threads = 1
+    workers: Workers = 1
     budget: dict[str, float] = field(default_factory=dict)
     max_rounds: Rounds = 4 * MIN_ROUNDS
     allow_inconclusive: bool = False

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from msgspec import field
 
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.recipe.model import Positive, Step
+from lingolite_cli.recipe.model import Positive, Step, Workers
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.results import EvaluateResult
@@ -36,7 +36,7 @@ class EvaluateStep(Step, tag="evaluate", frozen=True, kw_only=True):
     batch_size: Positive = 32
     max_batch_tokens: Positive = 4096
     max_samples: Positive | None = None
-    workers: Positive = 1
+    workers: Workers = 1
     options: dict[str, Any] = field(default_factory=dict)
 
 
