@@ -125,9 +125,9 @@ class RunFiles:
         """
         place = place_of(self.directory, root=self._workspace.plan.root) if is_written else None
         try:
-            self._history.add([entry_of_manifest(manifest, place)])
-        except LingoLiteError as error:
-            self._workspace.console.warn(f"this run is not in the history: {error.message}")
+            self._history.add([entry_of_manifest(manifest, place)], has_files=is_written)
+        except (LingoLiteError, ValueError) as error:
+            self._workspace.console.warn(f"this run is not in the history: {error}")
 
     def _reporters(self) -> list[tuple[str, PluginChoice]]:
         """(step, reporter) of all `report` steps."""

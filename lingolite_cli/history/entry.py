@@ -6,6 +6,7 @@ path but that of its run.
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Annotated
 
@@ -16,12 +17,24 @@ from lingolite_cli.benchmark.figures import BenchmarkRow
 from lingolite_cli.runs.record import RunManifest, RunStatus, StepRecord
 from lingolite_cli.runs.results import ArtifactSummary, BenchmarkResult, BenchmarkSystem, EvaluateResult, VerifyResult
 
-RunId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
-RecipeName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=200)]
+# `\Z` and not `$`, which a newline may follow.
+RunId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z", max_length=200)]
+RecipeName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*\Z", max_length=200)]
+
+_YEARS = range(1970, 9000)
+"""Of which times can be reckoned with in every zone."""
+_MOST = 2**63
+"""What SQLite's integers end at."""
 
 
 class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{name} is {value}, not a finite number")
+            if isinstance(value, int) and abs(value) >= _MOST:
+                raise ValueError(f"{name} is a number of {value.bit_length()} bits")
 
 
 class ScoreFigures(_Struct, frozen=True, kw_only=True):
@@ -56,6 +69,10 @@ class SystemFigures(_Struct, frozen=True, kw_only=True):
     peak_memory_mb: float | None = None
     scores: tuple[ScoreFigures, ...] = ()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _refuse_twice("score", [score.metric for score in self.scores])
+
 
 class RunEntry(_Struct, frozen=True, kw_only=True):
     """A run that ended. `started` is UTC, ISO 8601.
@@ -84,12 +101,23 @@ class RunEntry(_Struct, frozen=True, kw_only=True):
     systems: tuple[SystemFigures, ...] = ()
 
     def __post_init__(self) -> None:
-        if datetime.fromisoformat(self.started).tzinfo is None:
+        super().__post_init__()
+        started = datetime.fromisoformat(self.started)
+        if started.tzinfo is None:
             raise ValueError(f"the time {self.started} has no zone")
+        if started.year not in _YEARS:
+            raise ValueError(f"the time {self.started} is not from {_YEARS.start} to {_YEARS.stop - 1}")
+        _refuse_twice("system", [system.name for system in self.systems])
 
     def system(self, name: str | None) -> SystemFigures | None:
         """The system of that name."""
         return next((system for system in self.systems if system.name == name), None)
+
+
+def _refuse_twice(what: str, names: list[str]) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"the {what} `{twice[:100]}` is there twice")
 
 
 def entry_of_manifest(manifest: RunManifest, directory: str | None) -> RunEntry:
@@ -107,7 +135,8 @@ def entry_of_manifest(manifest: RunManifest, directory: str | None) -> RunEntry:
         started=manifest.started,
         seconds=manifest.seconds,
         num_budgets=len(verdicts),
-        problem="; ".join(problems) or None,
+        # Names of files may be no text; what is kept is.
+        problem="; ".join(problems).encode("utf-8", "backslashreplace").decode("utf-8") or None,
         directory=directory,
         lingolite=manifest.environment.lingolite,
         cpu=manifest.environment.cpu,

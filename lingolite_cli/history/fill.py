@@ -10,6 +10,7 @@ import msgspec
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.history.entry import RunEntry, entry_of_manifest
+from lingolite_cli.history.kept import kept_directory, kept_runs
 from lingolite_cli.history.series import Trend
 from lingolite_cli.runs.finished import MANIFEST_NAME, place_of, read_run
 from lingolite_cli.runs.record import RunManifest
@@ -43,10 +44,13 @@ def read_history(
         LingoLiteError: the store cannot be read.
     """
     known = store.entries()
-    missing = list(_runs_on_disk(runs_directory, {entry.id for entry in known}, root=root, warn=warn))
+    ids = {entry.id for entry in known}
+    missing = list(_runs_on_disk(runs_directory, ids, root=root, warn=warn))
+    ids |= {entry.id for entry in missing}
+    missing += kept_runs(kept_directory(store.path), ids, warn=warn)
     if missing:
         try:
-            store.add(missing)
+            store.add(missing, has_files=True)
         except LingoLiteError as error:
             warn(f"{error.message}; {len(missing)} of the runs shown were read from {runs_directory}")
     return sorted([*known, *missing], key=lambda entry: entry.id)
@@ -84,7 +88,7 @@ def _checked(manifest: RunManifest, directory: str | None, *, where: Path) -> Ru
         # Through plain values, for the limits on ids and times are checked there.
         entry = entry_of_manifest(manifest, directory)
         return msgspec.convert(msgspec.to_builtins(entry), RunEntry)
-    except (msgspec.ValidationError, ValueError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         message = f"{where} is not the manifest of a run: {error}"
         raise LingoLiteError(message, hint="name the directory of a run") from None
 
@@ -105,7 +109,9 @@ def read_import(path: Path, *, root: Path) -> list[RunEntry]:
         if _is_document(data):
             return _document_entries(data, path)
         manifest = msgspec.json.decode(data, type=RunManifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise LingoLiteError(f"{path} has no run: it is nested too deeply", hint=_IMPORT_HINT) from None
+    except (msgspec.MsgspecError, ValueError) as error:
         raise LingoLiteError(f"{path} has no run: {error}", hint=_IMPORT_HINT) from None
     is_in_run = path.name == MANIFEST_NAME
     return [_checked(manifest, place_of(path.parent, root=root) if is_in_run else None, where=path)]
@@ -125,5 +131,13 @@ def _document_entries(data: bytes, path: Path) -> list[RunEntry]:
         raise LingoLiteError(
             f"{path} has schema {document.schema}; this version reads {SCHEMA}", hint="upgrade lingolite"
         )
-    # Where a run lies in another project says nothing here.
-    return [msgspec.structs.replace(entry, directory=None) for entry in document.runs]
+    found: dict[str, RunEntry] = {}
+    for entry in document.runs:
+        # Where a run lies in another project says nothing here.
+        loose = msgspec.structs.replace(entry, directory=None)
+        if found.setdefault(entry.id, loose) != loose:
+            raise LingoLiteError(
+                f"{path} has two runs {entry.id}, with different figures; nothing was imported",
+                hint="keep the one that is right",
+            )
+    return list(found.values())

@@ -10,6 +10,9 @@ APPLICATION_ID = 0x4C4C4849  # "LLHI": whose SQLite file this is
 
 Migration = tuple[str, ...]
 
+CHECKSUMS_SINCE = 2
+"""The version whose files have the checksum of each run."""
+
 MIGRATIONS: tuple[Migration, ...] = (
     (
         """
@@ -65,4 +68,5 @@ MIGRATIONS: tuple[Migration, ...] = (
         """,
         "CREATE INDEX runs_by_recipe ON runs (recipe, id)",
     ),
+    ("ALTER TABLE runs ADD COLUMN checksum TEXT",),  # see `rows`, which fills it for the runs that are there
 )

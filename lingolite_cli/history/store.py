@@ -10,15 +10,18 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.lock import exclusive
-from lingolite_cli.history.entry import RunEntry, ScoreFigures, SystemFigures
-from lingolite_cli.history.schema import APPLICATION_ID, MIGRATIONS, Migration
+from lingolite_cli.history.entry import RunEntry
+from lingolite_cli.history.kept import keep_run, kept_directory
+from lingolite_cli.history.rows import StoredRuns, fill_checksums, insert, read_runs, salvage_runs
+from lingolite_cli.history.schema import APPLICATION_ID, CHECKSUMS_SINCE, MIGRATIONS, Migration
 
+DEFAULT_NAME = "history.sqlite"
+"""Of the file, where the project does not say otherwise."""
 _WAIT_SECONDS = 60.0
 """How long a process waits for another one to finish writing, which takes milliseconds."""
 
@@ -26,7 +29,7 @@ _REFILL_HINT = "move the file away: the history is then filled again from the ru
 
 
 class DamagedHistory(Exception):
-    """The file is not a readable database."""
+    """The file is not a readable database, or has runs that are not what was written."""
 
 
 class HistoryStore:
@@ -45,8 +48,13 @@ class HistoryStore:
         self._warn = warn
         self._migrations = migrations
 
-    def add(self, entries: Iterable[RunEntry]) -> list[RunEntry]:
+    def add(self, entries: Iterable[RunEntry], *, has_files: bool = False) -> list[RunEntry]:
         """Add entries; the entry of a run that is already there stays as it is.
+
+        Args:
+            entries: to be added.
+            has_files: each has a directory on disk that the history could be filled from again. Others get a file
+                beside the history.
 
         Returns:
             Those that were new.
@@ -54,13 +62,16 @@ class HistoryStore:
         Raises:
             LingoLiteError: the file cannot be written, is of a newer version, or is not a history. Nothing was added.
         """
-        wanted = list(entries)
+        wanted = [_checked(entry) for entry in entries]
         with self._explained("write"):
             try:
-                return self._add(wanted)
+                new = self._add(wanted)
             except DamagedHistory:
                 self._set_aside()
-                return self._add(wanted)
+                new = self._add(wanted)
+        for entry in () if has_files else new:
+            keep_run(kept_directory(self.path), entry)
+        return new
 
     def entries(self) -> list[RunEntry]:
         """All entries, in the order of their ids, which is that of time; none where there is no file yet.
@@ -82,11 +93,13 @@ class HistoryStore:
         with self._opened("rw") as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version == len(self._migrations):
-                return _read_tables(connection)
+                connection.execute("BEGIN")
+                return _whole(read_runs(connection))
             with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
                 connection.backup(copy)
+                copy.execute("BEGIN")
                 self._upgrade(copy)
-                return _read_tables(copy)
+                return _whole(read_runs(copy))
 
     def _add(self, entries: Sequence[RunEntry]) -> list[RunEntry]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +107,7 @@ class HistoryStore:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 self._upgrade(connection)
-                new = [entry for entry in entries if _insert(connection, entry)]
+                new = [entry for entry in entries if insert(connection, entry)]
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
@@ -111,10 +124,8 @@ class HistoryStore:
                 connection.execute("PRAGMA foreign_keys = ON")
                 self._check(connection)
                 yield connection
-        except sqlite3.DatabaseError as error:
-            if (
-                type(error) is sqlite3.DatabaseError
-            ):  # the codes CORRUPT and NOTADB; the others have classes of their own
+        except sqlite3.Error as error:
+            if _tells_damage(error):
                 raise DamagedHistory(str(error)) from error
             raise
 
@@ -138,15 +149,22 @@ class HistoryStore:
     def _upgrade(self, connection: sqlite3.Connection) -> None:
         """Bring the tables up to this version, inside the caller's transaction."""
         (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if CHECKSUMS_SINCE <= version < len(self._migrations):
+            _whole(read_runs(connection))
         for migration in self._migrations[version:]:
             for statement in migration:
                 connection.execute(statement)
         if version < len(self._migrations):
+            fill_checksums(connection)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {len(self._migrations)}")
 
     def _set_aside(self) -> None:
-        """Rename a damaged file, unless another process just did."""
+        """Rename a damaged file, unless another process just did, and keep what is whole in it in a new one.
+
+        Raises:
+            LingoLiteError: the file is none that LingoLite made.
+        """
         with exclusive(self.path.with_name(f"{self.path.name}.lock")):
             if not self.path.exists():
                 return
@@ -155,12 +173,25 @@ class HistoryStore:
                 return
             except DamagedHistory as error:
                 why = str(error)
+            if not self._is_ours():
+                raise LingoLiteError(
+                    f"{self.path} is no history of LingoLite ({why}), so it is left as it is",
+                    hint="name another file: `history` in lingolite.toml, or LINGOLITE_HISTORY",
+                )
+            saved = _salvage(self.path)
             aside = _free_name(self.path)
             self.path.rename(aside)
+            self._add(saved)
         self._warn(
-            f"{self.path} was damaged ({why}); it is kept as {aside.name}, and the history is filled again from "
-            "the runs on disk. Runs that failed, and imported ones, are in the damaged file alone"
+            f"{self.path} was damaged ({why}); it is kept as {aside.name}. {len(saved)} of its runs were whole and are "
+            "in the history again, with those that are on disk"
         )
+
+    def _is_ours(self) -> bool:
+        """Whether LingoLite made the file: it says so itself, or else has the name that no other program gives."""
+        with self.path.open("rb") as stream:
+            head = stream.read(72)
+        return head[68:] == APPLICATION_ID.to_bytes(4, "big") or self.path.name == DEFAULT_NAME
 
     @contextmanager
     def _explained(self, verb: str) -> Iterator[None]:
@@ -169,10 +200,47 @@ class HistoryStore:
             yield
         except DamagedHistory as error:
             raise LingoLiteError(f"cannot {verb} {self.path}: {error}", hint=_REFILL_HINT) from error
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             raise LingoLiteError(f"cannot {verb} {self.path}: {error}") from error
         except OSError as error:
             raise LingoLiteError(f"cannot {verb} {self.path}: {error.strerror}") from error
+
+
+def _checked(entry: RunEntry) -> RunEntry:
+    """An entry as it will be read, or an error where it would not be."""
+    try:
+        return msgspec.json.decode(msgspec.json.encode(entry), type=RunEntry)
+    except ValueError as error:
+        raise LingoLiteError(f"run {entry.id[:100]!r} cannot be kept: {error}") from None
+
+
+def _whole(found: StoredRuns) -> list[RunEntry]:
+    if found.damage:
+        others = f"; and {len(found.damage) - 1} more" if len(found.damage) > 1 else ""
+        raise DamagedHistory(f"{found.damage[0]}{others}")
+    return found.entries
+
+
+_LOGIC_ERROR = 1
+"""SQLite's own code for a statement that does not fit the tables: ours do, unless the tables were changed."""
+
+
+def _tells_damage(error: sqlite3.Error) -> bool:
+    if type(error) is sqlite3.DatabaseError:  # the codes CORRUPT and NOTADB; the others have classes of their own
+        return True
+    return isinstance(error, sqlite3.OperationalError) and (
+        getattr(error, "sqlite_errorcode", None) == _LOGIC_ERROR
+        or str(error).startswith(("no such", "malformed", "table", "duplicate column"))
+    )
+
+
+def _salvage(path: Path) -> list[RunEntry]:
+    """The runs of a damaged file that are what was written; none of one from before there were checksums."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            return salvage_runs(connection)
+    except (sqlite3.Error, ValueError):
+        return []
 
 
 def _free_name(path: Path) -> Path:
@@ -180,51 +248,3 @@ def _free_name(path: Path) -> Path:
     while (found := path.with_name(f"{path.name}.damaged-{number}")).exists():
         number += 1
     return found
-
-
-_RUN_COLUMNS = tuple(field for field in RunEntry.__struct_fields__ if field != "systems")
-_SYSTEM_COLUMNS = tuple(field for field in SystemFigures.__struct_fields__ if field != "scores")
-_SCORE_COLUMNS = ScoreFigures.__struct_fields__
-
-
-def _insert(connection: sqlite3.Connection, entry: RunEntry) -> bool:
-    """Whether the run was new."""
-    if connection.execute("SELECT 1 FROM runs WHERE id = ?", (entry.id,)).fetchone():
-        return False
-    _insert_row(connection, "runs", _RUN_COLUMNS, entry, {})
-    for place, system in enumerate(entry.systems):
-        _insert_row(connection, "systems", _SYSTEM_COLUMNS, system, {"run": entry.id, "position": place})
-        for number, score in enumerate(system.scores):
-            key = {"run": entry.id, "system": system.name, "position": number}
-            _insert_row(connection, "scores", _SCORE_COLUMNS, score, key)
-    return True
-
-
-def _insert_row(
-    connection: sqlite3.Connection, table: str, columns: Sequence[str], row: msgspec.Struct, key: dict[str, Any]
-) -> None:
-    values = {**key, **{column: getattr(row, column) for column in columns}}
-    places = ", ".join("?" * len(values))
-    connection.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})", tuple(values.values()))
-
-
-def _read_tables(connection: sqlite3.Connection) -> list[RunEntry]:
-    connection.execute("BEGIN")  # the three tables as they are at one moment
-    scores: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for run, system, *values in _select(connection, ("run", "system", *_SCORE_COLUMNS), "scores"):
-        scores.setdefault((run, system), []).append(dict(zip(_SCORE_COLUMNS, values, strict=True)))
-    systems: dict[str, list[dict[str, Any]]] = {}
-    for run, *values in _select(connection, ("run", *_SYSTEM_COLUMNS), "systems"):
-        row = dict(zip(_SYSTEM_COLUMNS, values, strict=True))
-        systems.setdefault(run, []).append({**row, "scores": scores.get((run, row["name"]), [])})
-    # Ids begin with a second; of one second, an interrupted run comes before the one that goes on.
-    rows = connection.execute(f"SELECT {', '.join(_RUN_COLUMNS)} FROM runs ORDER BY substr(id, 1, 15), rowid")
-    found = [dict(zip(_RUN_COLUMNS, values, strict=True)) for values in rows]
-    try:
-        return msgspec.convert([{**row, "systems": systems.get(row["id"], [])} for row in found], list[RunEntry])
-    except msgspec.ValidationError as error:
-        raise DamagedHistory(str(error)) from error
-
-
-def _select(connection: sqlite3.Connection, columns: Sequence[str], table: str) -> sqlite3.Cursor:
-    return connection.execute(f"SELECT {', '.join(columns)} FROM {table} ORDER BY position")

@@ -19,6 +19,8 @@ MANIFEST_NAME = "manifest.json"
 
 _TIME = "%Y%m%d-%H%M%S"
 _ID = re.compile(r"^(\d{8}-\d{6})-[0-9a-f]{4,}$")
+_FARTHEST = timedelta(days=36_500)
+"""A directory that is dated later was named by no clock, and the time after it may be none."""
 _TOLERATED = timedelta(minutes=1)
 """A clock that is no further behind is set right now and then, and runs of a moment get ahead of it by themselves."""
 
@@ -37,7 +39,8 @@ def new_run_name(directory: Path, started: datetime) -> RunName:
         directory: of a recipe's runs.
         started: when the new one started, UTC.
     """
-    times = {name: time for name in _names(directory) if (time := _time_of(name)) is not None}
+    dated = ((name, _time_of(name)) for name in _names(directory))
+    times = {name: time for name, time in dated if time is not None and time - started < _FARTHEST}
     last = max(times, key=lambda name: times[name], default=None)
     now = started.replace(microsecond=0)
     if last is None or times[last] < now:
@@ -90,7 +93,7 @@ def read_run(directory: Path) -> RunManifest:
         return msgspec.json.decode(path.read_bytes(), type=RunManifest)
     except OSError as error:
         raise LingoLiteError(f"cannot read {path}: {error.strerror}", hint="name the directory of a run") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         message = f"{path} is not the manifest of a run: {error}"
         raise LingoLiteError(message, hint="name the directory of a run") from None
 
