@@ -9,6 +9,7 @@ import typer
 
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag, Out, Overwrite
+from lingolite_cli.jobs.checkpoint_import import ImportRequest, import_and_sample
 from lingolite_cli.views.bundle import show_bundle
 
 
@@ -36,17 +37,16 @@ def import_bundle(
     json: JsonFlag = False,
 ) -> None:
     """Make a bundle from a LingoLite checkpoint. No code in the checkpoint is ever run."""
-    console = context_of(typer_context).console(json=json)
-    from lingolite_cli.model.bundle import import_checkpoint
-
-    artifact = import_checkpoint(
-        checkpoint,
-        tokenizer,
-        out,
+    context = context_of(typer_context)
+    console = context.console(json=json)
+    request = ImportRequest(
+        checkpoint=checkpoint,
+        tokenizer=tokenizer,
+        out=out,
         preset=preset,
         n_heads=n_heads,
         n_kv_heads=n_kv_heads,
         max_seq_len=max_seq_len,
         overwrite=overwrite,
     )
-    show_bundle(artifact, out, console)
+    show_bundle(import_and_sample(context, request), out, console)
