@@ -16,6 +16,7 @@ import typer
 
 from lingolite_cli.commands import (
     bench,
+    cache,
     compare,
     doctor,
     eval_,
@@ -71,6 +72,7 @@ app.command("init", cls=Command)(init.init)
 app.command("doctor", cls=Command)(doctor.doctor)
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(plugins.app, name="plugins")
+app.add_typer(cache.app, name="cache")
 
 
 def _show_version(is_asked: bool) -> None:

@@ -36,7 +36,7 @@ def run_recipe(
         raise LingoLiteError("--lock and --locked contradict each other", hint="--lock writes, --locked compares")
     context = context_of(typer_context)
     console = context.console(json=json)
-    request = RecipeRequest(recipe=recipe, overrides=parse_pairs(set_, flag="--set"), is_fresh=fresh)
+    request = RecipeRequest(recipe=recipe, overrides=parse_pairs(set_, flag="--set"), is_fresh=fresh, is_locking=lock)
     ready = RecipeRun(context, request, console)
     if plan:
         show_forecast(ready.runner.forecast(), console)

@@ -42,6 +42,7 @@ class StepExecution:
         self._cache = cache
         self._executor = executor
         self._scratch: Path | None = None
+        self._is_upgrade_told = False
 
     @contextmanager
     def scratch(self) -> Iterator[None]:
@@ -68,6 +69,7 @@ class StepExecution:
             label = "" if planned.step.id == planned.uses else f"{planned.uses}: "
             workspace.console.note(f"{planned.step.id}: {label}{planned.summary}")
         if done is None:
+            self._tell_of_other_versions(planned, description)
             done = self._do(planned, description, key=key, instead_of=found)
         if kind.judge is not None:
             done = _with_result(done, kind.judge(planned, workspace, done.entry.result))
@@ -101,6 +103,18 @@ class StepExecution:
         self._workspace.check_artifacts()
         self._check_unchanged(planned, description)
         return result
+
+    def _tell_of_other_versions(self, planned: PlannedStep, description: dict[str, Any]) -> None:
+        """Say once in a run that an upgrade makes it do work again that was done before."""
+        workspace = self._workspace
+        last = self._cache.recall(workspace.plan.recipe.name, planned.step.id)
+        is_told = self._is_upgrade_told or workspace.is_fresh or KINDS[planned.uses].not_cached is not None
+        if not is_told and isinstance(last, dict) and last.get("host") != description["host"]:
+            self._is_upgrade_told = True
+            workspace.console.note(
+                "steps were finished by another version of lingolite, and are done again by this one; "
+                "`lingolite cache prune` clears what only the other one can use"
+            )
 
     def _check_unchanged(self, planned: PlannedStep, description: dict[str, Any]) -> None:
         """Refuse an outcome that was made of other files than its key says: it would be served for them ever after."""

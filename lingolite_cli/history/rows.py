@@ -87,7 +87,7 @@ def _readable_rows(connection: sqlite3.Connection, query: str) -> Iterator[tuple
     """Rows up to the first that cannot be read."""
     try:
         yield from connection.execute(query)
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         return
 
 

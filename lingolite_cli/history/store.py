@@ -124,6 +124,8 @@ class HistoryStore:
                 connection.execute("PRAGMA foreign_keys = ON")
                 self._check(connection)
                 yield connection
+        except UnicodeDecodeError as error:  # of a name in SQLite's own message
+            raise DamagedHistory("it has text that is none") from error
         except sqlite3.Error as error:
             if _tells_damage(error):
                 raise DamagedHistory(str(error)) from error

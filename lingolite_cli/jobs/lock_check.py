@@ -26,6 +26,7 @@ from lingolite_cli.recipe.lock import (
     say,
     with_outcomes,
 )
+from lingolite_cli.runs.directory import artifact_place
 from lingolite_cli.runs.finished import last_run, read_run
 
 
@@ -92,17 +93,28 @@ def _outcome_findings(lock: Lock, now: Lock, directory: Path) -> list[LockFindin
     manifest = read_run(directory)
     if [step.id for step in manifest.steps] != [step.id for step in now.steps]:
         raise LingoLiteError(f"{directory} is a run of other steps", hint="name another one: --run DIR")
-    for step in lock.steps:
-        if step.artifact:
-            Artifact.open(directory / "artifacts" / step.id)  # each file against its digest
-    drifts = outcome_drift(lock, with_outcomes(now, manifest), is_same_cpu=not cpu_drift(lock, cpu_features()))
+    if [step.id for step in lock.steps] != [step.id for step in now.steps]:
+        return []  # which is told already, as another order of the steps
+    outcome = _as_on_disk(with_outcomes(now, manifest), directory)
+    drifts = outcome_drift(lock, outcome, is_same_cpu=not cpu_drift(lock, cpu_features()))
     found = []
-    for step in lock.steps:
-        if step.artifact or step.metrics:
+    for locked, step in zip(lock.steps, outcome.steps, strict=True):
+        # What came out and is not in the lock is a difference, too.
+        if any((locked.artifact, locked.metrics, step.artifact, step.metrics)):
             own = [say(drift) for drift in drifts if drift.what.startswith(f"step `{step.id}`,")]
             what = f"{step.id}: {', '.join(step.metrics) or 'artifact'}"
             found.append(LockFinding(what=what, differences=own, elsewhere=_elsewhere(step)))
     return found
+
+
+def _as_on_disk(outcome: Lock, directory: Path) -> Lock:
+    """The outcome with the digests of the artifacts that lie in the run, each file of them verified."""
+    steps = []
+    for step in outcome.steps:
+        if step.artifact:
+            step = msgspec.structs.replace(step, artifact=Artifact.open(directory / artifact_place(step.id)).digest)
+        steps.append(step)
+    return msgspec.structs.replace(outcome, steps=steps)
 
 
 def _elsewhere(step: LockedStep) -> str:
@@ -111,5 +123,5 @@ def _elsewhere(step: LockedStep) -> str:
         return "not the same: the model is run, and float sums follow the CPU's instructions"
     if step.artifact:
         return "the same bytes, if what it was made from is the same"
-    tolerance = max(metric.tolerance for metric in step.metrics.values())
+    tolerance = max((metric.tolerance for metric in step.metrics.values()), default=0.0)
     return f"within {tolerance:g}; the same where all products are exact integers"

@@ -7,6 +7,7 @@ Owns what a run does about a lock (`--lock`, `--locked`). What is in one, and ho
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -40,11 +41,13 @@ class RecipeRequest(msgspec.Struct, frozen=True, kw_only=True):
         recipe: a TOML file.
         overrides: of `--set`, by dotted key.
         is_fresh: do every step again, cached or not.
+        is_locking: a lock will be written of it.
     """
 
     recipe: Path
     overrides: Mapping[str, str] = {}
     is_fresh: bool = False
+    is_locking: bool = False
 
 
 class RecipeRun:
@@ -62,6 +65,7 @@ class RecipeRun:
             )
         self._console = console
         self._path = request.recipe
+        self._is_locking = request.is_locking
         owned = open_recipe(context, request.recipe, overrides=request.overrides)
         self._context = owned.context
         self._plan = plan_recipe(owned, request.recipe)
@@ -75,7 +79,14 @@ class RecipeRun:
 
     def run(self) -> FinishedRun:
         """Run it, among the project's runs and in its history."""
+        if self._is_locking:
+            _ = self._described
         return self.runner.run(self._context.project.runs_directory, history=self._context.history(self._console))
+
+    @cached_property
+    def _described(self) -> Lock:
+        """What would run. Its files are read once, before the run: a lock tells of those that were read."""
+        return describe_plan(self._plan)
 
     def check_lock(self) -> Lock:
         """Refuse a run that is not the locked one, before anything is done; warn of another CPU.
@@ -84,7 +95,7 @@ class RecipeRun:
             LingoLiteError: there is no lock; or naming each file, package, plugin and option that differs.
         """
         lock = read_lock(self._path)
-        drifts = plan_drift(lock, describe_plan(self._plan))
+        drifts = plan_drift(lock, self._described)
         if drifts:
             raise LingoLiteError(
                 _listed("this would not be the locked run", drifts),
@@ -102,7 +113,7 @@ class RecipeRun:
         Raises:
             LingoLiteError: with the exit code of a broken budget, naming each artifact and score that differs.
         """
-        now = with_outcomes(describe_plan(self._plan), manifest)
+        now = with_outcomes(self._described, manifest)
         drifts = outcome_drift(lock, now, is_same_cpu=not cpu_drift(lock, cpu_features()))
         if drifts:
             raise LingoLiteError(
@@ -113,7 +124,7 @@ class RecipeRun:
 
     def write_lock(self, manifest: RunManifest) -> Path:
         """Write the lock of a finished run beside its recipe."""
-        return write_lock(with_outcomes(describe_plan(self._plan), manifest), self._path)
+        return write_lock(with_outcomes(self._described, manifest), self._path)
 
 
 def _listed(message: str, drifts: list[Drift]) -> str:

@@ -250,6 +250,8 @@ def outcome_drift(lock: Lock, now: Lock, *, is_same_cpu: bool) -> list[Drift]:
         found += compare(f"step `{step.id}`, artifact", locked.artifact, step.artifact)
         for name in dict.fromkeys((*locked.metrics, *step.metrics)):
             before, after = locked.metrics.get(name), step.metrics.get(name)
+            if before and after:
+                found += compare(f"step `{step.id}`, signature of {name}", before.signature, after.signature)
             if before and after and abs(before.value - after.value) <= (0.0 if is_same_cpu else before.tolerance):
                 continue
             found.append(Drift(f"step `{step.id}`, {name}", _score(before), _score(after)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import shutil
 import threading
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import pytest
 from command_line import RECIPE, Outcome, contents, read_run, runs
 
 from lingolite_cli.artifact import Artifact, canonical_json, sha256_file
-from lingolite_cli.recipe.cache import read_entry
+from lingolite_cli.recipe.cache import StepCache, read_entry
 from lingolite_cli.runs.record import RunManifest, StepRecord
 from lingolite_cli.runs.results import EvaluateResult, QuantizeResult, VerifyResult
 from lingolite_cli.runs.translations import read_translations
@@ -296,6 +297,42 @@ def test_evaluation_without_its_translations_is_none(with_echo: Command, project
     _, second = run(with_echo, project)
     assert done(second) == ["baseline"]
     assert len(read_translations(runs(project)[-1] / "translations" / "baseline.jsonl")) == 21
+
+
+@pytest.mark.parametrize(
+    "seeds", [range(40), pytest.param(range(40, 1000), marks=pytest.mark.slow)], ids=["small", "large"]
+)
+def test_damaged_bytes_of_the_cache_are_never_a_result(with_echo: Command, project: Path, seeds: range) -> None:
+    """Bits, bytes and blocks of entries, texts and artifacts, changed, cut and exchanged at random."""
+    _, manifest = run(with_echo, project)
+    root = project / ".lingolite" / "cache"
+    cache = StepCache(root)
+    keys = [step.key for step in manifest.steps if step.key is not None]
+    good = {key: cache.find(key) for key in keys}
+    assert None not in good.values()
+    files = sorted(path for part in ("steps", "artifacts") for path in (root / part).rglob("*") if path.is_file())
+    for seed in seeds:
+        generator = random.Random(seed)
+        path = generator.choice(files)
+        original = path.read_bytes()
+        data = bytearray(original)
+        start = generator.randrange(len(data))
+        length = generator.choice([1, 1, 4, 64, 512])
+        damage = generator.choice(["bit", "zeros", "noise", "cut", "other"])
+        if damage == "bit":
+            data[start] ^= 1 << generator.randrange(8)
+        elif damage == "cut":
+            del data[start:]
+        elif damage == "other":
+            data = bytearray(generator.choice(files).read_bytes())
+        else:
+            data[start : start + length] = bytes(length) if damage == "zeros" else generator.randbytes(length)
+        path.write_bytes(data)
+        for key in keys:
+            found = cache.find(key)
+            assert found is None or found == good[key], (seed, path.name, damage)
+        path.write_bytes(original)
+    assert {key: cache.find(key) for key in keys} == good
 
 
 def test_equal_artifacts_are_kept_once(with_echo: Command, project: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -175,12 +176,51 @@ def test_verify_lock_finds_what_differs(locked: Command, project: Path) -> None:
     assert "100.0000, locked 99.0000" in " ".join(outcome.out.split())
 
 
+def test_changed_signature_of_a_metric_is_named(locked: Command, project: Path) -> None:
+    """The same figure by another rule is another figure."""
+    edit(project / LOCK, 'signature = "', 'signature = "other ')
+    outcome = locked("run", "recipes/small.toml", "--locked")
+    assert outcome.code == 3
+    assert "step `baseline`, signature of " in outcome.err
+    outcome = locked("verify-lock", "recipes/small.toml")
+    assert outcome.code == 3
+    assert "signature of" in outcome.out
+
+
+def test_verify_lock_names_what_the_lock_does_not_have(locked: Command, project: Path) -> None:
+    lock = project / LOCK
+    digest = read_toml(lock)["steps"][1]["artifact"]
+    edit(lock, f'artifact = "{digest}"\n', "")
+    outcome = locked("verify-lock", "recipes/small.toml")
+    assert outcome.code == 3
+    assert "not in the lock" in outcome.out
+    assert locked("run", "recipes/small.toml", "--locked").code == 3
+
+
+def test_verify_lock_looks_at_the_artifact_itself(locked: Command, project: Path) -> None:
+    """Another one, whole by its own digests, where the run's manifest tells of the locked one."""
+    (run,) = runs(project, "small")
+    shutil.rmtree(run / "artifacts" / "half")
+    shutil.copytree(project / "model", run / "artifacts" / "half")
+    outcome = locked("verify-lock", "recipes/small.toml")
+    assert outcome.code == 3
+    assert "half" in outcome.out
+
+
+def test_verify_lock_with_a_step_that_the_lock_lacks_is_a_difference(locked: Command, project: Path) -> None:
+    lock = project / LOCK
+    text = lock.read_text(encoding="utf-8")
+    lock.write_text(text[: text.rindex("[[steps]]")], encoding="utf-8")
+    outcome = locked("verify-lock", "recipes/small.toml")
+    assert outcome.code == 3
+    assert "order of the steps" in outcome.out
+
+
 def test_verify_lock_refuses_a_damaged_artifact(locked: Command, project: Path) -> None:
     (run,) = runs(project, "small")
     weights = run / "artifacts" / "half" / "model.safetensors"
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
-    weights.unlink()  # it shares its bytes with the cache
     weights.write_bytes(data)
     outcome = locked("verify-lock", "recipes/small.toml")
     assert outcome.code == 2
