@@ -30,16 +30,16 @@ from lingolite_cli.runs.changes import Changes, compare_runs, regressions
 from lingolite_cli.runs.finished import MANIFEST_NAME, read_run, run_translations, translations_of
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import EvaluateResult
-from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord, as_translations
+from lingolite_cli.runs.translations import TRANSLATIONS_NAME
 
 
 class ComparedSystem(msgspec.Struct, frozen=True):
     """One of the two: its translations by name, and the manifest if it is a run."""
 
-    translations: dict[str, list[TranslationRecord]]
+    translations: dict[str, Translations]
     manifest: RunManifest | None = None
 
-    def of(self, name: str) -> list[TranslationRecord]:
+    def of(self, name: str) -> Translations:
         """The translations of one step.
 
         Raises:
@@ -231,18 +231,18 @@ def _pairs(
     return [(names[-1][1] if a != b else a, *_same_sentences(first.of(a), second.of(b), a)) for a, b in names]
 
 
-def _same_sentences(
-    first: list[TranslationRecord], second: list[TranslationRecord], name: str
-) -> tuple[Translations, Translations]:
-    if len(first) != len(second):
+def _same_sentences(first: Translations, second: Translations, name: str) -> tuple[Translations, Translations]:
+    if len(first.sources) != len(second.sources):
         raise LingoLiteError(
-            f"`{name}`: {len(first):,} sentences against {len(second):,}", hint="translate the same text with both"
+            f"`{name}`: {len(first.sources):,} sentences against {len(second.sources):,}",
+            hint="translate the same text with both",
         )
-    for number, (a, b) in enumerate(zip(first, second, strict=True), start=1):
-        if (a.source, a.references) != (b.source, b.references):
+    own, other = (zip(side.sources, side.references, strict=True) for side in (first, second))
+    for number, (a, b) in enumerate(zip(own, other, strict=True), start=1):
+        if a != b:
             raise LingoLiteError(
                 f"`{name}`: sentence {number} is not the same in both", hint="translate the same text with both"
             )
-        if not a.references:
+        if not a[1]:
             raise LingoLiteError(f"`{name}`: sentence {number} has no reference", hint="scores need references")
-    return as_translations(first), as_translations(second)
+    return first, Translations(first.sources, first.references, second.hypotheses)

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import msgspec
 
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.evaluation.scorer import Translations
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import EvaluateResult
-from lingolite_cli.runs.translations import TranslationRecord, read_translations
+from lingolite_cli.runs.translations import read_texts
 
 MANIFEST_NAME = "manifest.json"
 
@@ -98,7 +99,7 @@ def read_run(directory: Path) -> RunManifest:
         raise LingoLiteError(message, hint="name the directory of a run") from None
 
 
-def run_translations(directory: Path, manifest: RunManifest) -> dict[str, list[TranslationRecord]]:
+def run_translations(directory: Path, manifest: RunManifest) -> dict[str, Translations]:
     """What each `evaluate` step of a run translated, by step.
 
     Raises:
@@ -111,21 +112,21 @@ def run_translations(directory: Path, manifest: RunManifest) -> dict[str, list[T
     }
 
 
-def translations_of(path: Path) -> list[TranslationRecord]:
+def translations_of(path: Path) -> Translations:
     """The translations in a file.
 
     Raises:
         LingoLiteError: it cannot be read, is empty, or a line is not a translation.
     """
     try:
-        records = read_translations(path)
+        texts = read_texts(path)
     except OSError as error:
         raise LingoLiteError(f"cannot read {path}: {error.strerror}") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise LingoLiteError(
             f"{path} is not a file of translations: {error}",
             hint="`lingolite eval --save-translations FILE` and each run write such files",
         ) from None
-    if not records:
+    if not texts.sources:
         raise LingoLiteError(f"{path} has no translations")
-    return records
+    return texts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -37,9 +37,23 @@ def write_translations(path: Path, records: Iterable[TranslationRecord]) -> None
 
 def read_translations(path: Path) -> list[TranslationRecord]:
     """Read what `write_translations` wrote."""
+    return list(_records(path))
+
+
+def read_texts(path: Path) -> Translations:
+    """The texts alone of what `write_translations` wrote: ids of tokens take most of the memory of records."""
+    texts = Translations([], [], [])
+    for record in _records(path):
+        texts.sources.append(record.source)
+        texts.references.append(record.references)
+        texts.hypotheses.append(record.hypothesis)
+    return texts
+
+
+def _records(path: Path) -> Iterator[TranslationRecord]:
     decoder = msgspec.json.Decoder(TranslationRecord)
     with path.open("rb") as stream:
-        return [decoder.decode(line) for line in stream]
+        yield from map(decoder.decode, stream)
 
 
 def as_translations(records: Sequence[TranslationRecord]) -> Translations:

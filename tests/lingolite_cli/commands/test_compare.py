@@ -74,6 +74,15 @@ def test_two_files_are_compared_as_sacrebleu_scores_them(
     assert [line.split(":")[1].split()[0] for line in found["regressions"]] == ["bleu", "chrf"]
 
 
+def test_a_file_that_is_not_utf8_is_refused_by_name(lingolite: Command, project: Path) -> None:
+    good = write(project / "a.jsonl", ["Ja"], ["Ja"])
+    (project / "b.jsonl").write_bytes(good.read_bytes().replace(b"Ja", b"J\xe5"))
+    outcome = lingolite("compare", "a.jsonl", "b.jsonl")
+    assert outcome.code == 2
+    assert "b.jsonl is not a file of translations" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
 HARMFUL = "\x1b[31mred \x1b]0;title\x07 \x9b2J\r \u202eexe.txt\u2066 \x00 one\nno significant regression"
 
 
