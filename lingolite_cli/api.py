@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, overload
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.scratch import scratch_directory
+from lingolite_cli.jobs.checkpoint import artifact_path
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.conversion import export_job
 from lingolite_cli.jobs.evaluation import EvaluationRequest, evaluate, flat_report
-from lingolite_cli.jobs.inputs import corpus_input, model_path
-from lingolite_cli.jobs.job import convert_and_publish
-from lingolite_cli.jobs.runnable import backend_for, format_of
+from lingolite_cli.jobs.inputs import corpus_input
+from lingolite_cli.jobs.inputs import model_path as project_model
+from lingolite_cli.jobs.job import convert_and_publish, given_of
+from lingolite_cli.jobs.runnable import backend_for, format_of, uncached_backend
 from lingolite_cli.jobs.translation import EngineRequest, asked_decoding, open_translator
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ def translate(
             "translate returns the best translation alone", hint="`lingolite translate --n-best N` gives several"
         )
     context = _context()
-    artifact = model if isinstance(model, Artifact) else Artifact.open(model_path(context, _path(model)))
+    artifact = model if isinstance(model, Artifact) else Artifact.open(project_model(context, _path(model)))
     options = asked_decoding(context, artifact, decoding)
     request = EngineRequest(
         backend=backend, threads=threads, workers=workers, languages=languages, batch_size=batch_size
@@ -105,7 +107,7 @@ def translate_stream(
         LingoLiteError: as of `translate`; or the engine gives whole translations only.
     """
     context = _context()
-    artifact = model if isinstance(model, Artifact) else Artifact.open(model_path(context, _path(model)))
+    artifact = model if isinstance(model, Artifact) else Artifact.open(project_model(context, _path(model)))
     options = asked_decoding(context, artifact, decoding)
     request = EngineRequest(backend=backend, threads=threads, languages=languages)
     with open_translator(context, artifact, request, decoding=options, console=context.console()) as opened:
@@ -117,29 +119,36 @@ def translate_stream(
 
 
 def evaluate_model(
-    model: Model,
+    model_path: Model,
+    tokenizer_path: str | Path | None = None,
     *,
-    source: str | Path,
-    targets: str | Path | Sequence[str | Path] = (),
+    source_file: str | Path,
+    target_file: str | Path | Sequence[str | Path] = (),
     languages: tuple[str, str] | None = None,
     backend: str | None = None,
+    use_cache: bool = True,
     metrics: str | Sequence[str] = ("bleu", "chrf"),
+    batch_size: int | None = None,
+    max_length: int | None = None,
     max_samples: int | None = None,
-    tokenizer: str | Path | None = None,
     threads: int | None = None,
     workers: int = 1,
 ) -> dict[str, Any]:
     """Score a model on a test set, as `lingolite eval` does.
 
     Args:
-        model: an artifact or its path; or a float `MobileTranslationModel`, with `tokenizer`.
-        source: sources, one a line; or, without `targets`, a TSV file of sources and references.
-        targets: a file of references, one a line, or several.
+        model_path: an artifact or its path; a checkpoint; or a float `MobileTranslationModel`.
+        tokenizer_path: of a checkpoint or of a model in memory: its SentencePiece model, or a directory that holds
+            one; default for a checkpoint: the directory `tokenizer` beside it.
+        source_file: sources, one a line; or, without `target_file`, a TSV file of sources and references.
+        target_file: a file of references, one a line, or several.
         languages: source and target language; default: those of the project, or of the model.
         backend: the backend; where it reads another format, the model is converted first.
+        use_cache: decode with a KV cache; False means the backend `eager`.
         metrics: name of a metric plugin, or several.
+        batch_size: most sentences in a batch; default: the project's.
+        max_length: most target tokens a sentence; default: the project's, or the artifact's.
         max_samples: only the first so many sentences.
-        tokenizer: the SentencePiece model of a `MobileTranslationModel`.
         threads: threads for the engine; default: the project's.
         workers: processes that translate at the same time, each with an engine of its own.
 
@@ -151,15 +160,18 @@ def evaluate_model(
         LingoLiteError: the model, the text or a plugin cannot be used.
     """
     context = _context()
-    references = [Path(target) for target in _listed(targets)]
-    corpus = corpus_input(context, source=Path(source), targets=references, languages=languages)
-    with _on_disk(model, tokenizer) as path:
+    references = [Path(target) for target in _listed(target_file)]
+    corpus = corpus_input(context, source=Path(source_file), targets=references, languages=languages)
+    with _on_disk(context, model_path, tokenizer_path) as path:
+        asked = backend if use_cache else uncached_backend(backend)
         request = EvaluationRequest(
             command="evaluate_model",
             model=path,
-            backend=backend_for(context, format=format_of(path), asked=backend),
+            backend=backend_for(context, format=format_of(path), asked=asked),
             corpus=corpus,
             metrics=[str(name) for name in _listed(metrics)],
+            batch_size=batch_size,
+            decoding=given_of(max_length=max_length),
             max_samples=max_samples,
             threads=threads,
             workers=workers,
@@ -168,32 +180,41 @@ def evaluate_model(
 
 
 def export_full_model(
-    model: Model,
-    out: str | Path,
+    model_path: Model,
+    output_dir: str | Path,
     *,
+    tokenizer_path: str | Path | None = None,
     format: str = "onnx",
-    tokenizer: str | Path | None = None,
+    optimize: bool | str | None = None,
     overwrite: bool = False,
     **options: Any,
 ) -> Artifact:
     """Export encoder and decoder, as `lingolite export` does.
 
     Args:
-        model: an artifact or its path, float or quantized; or a float `MobileTranslationModel`, with `tokenizer`.
-        out: the directory to make.
+        model_path: an artifact or its path, float or quantized; a checkpoint; or a float `MobileTranslationModel`.
+        output_dir: the directory to make.
+        tokenizer_path: as of `evaluate_model`.
         format: name of the exporter.
-        tokenizer: the SentencePiece model of a `MobileTranslationModel`.
-        overwrite: replace an artifact at `out`.
+        optimize: True also writes the graphs as ONNX Runtime's own optimizer fuses them; False, which is the default
+            of ONNX exports, does not. A name is the exporter's.
+        overwrite: replace an artifact at `output_dir`.
         **options: the exporter's, such as `opset_version` and `max_seq_len`.
 
+    Returns:
+        The artifact. `exported["encoder"]` is the path of the encoder, `exported["decoder"]` that of the decoder, and
+        with `optimize` there are `"encoder_optimized"` and `"decoder_optimized"`.
+
     Raises:
-        LingoLiteError: the model cannot be exported, or `out` exists.
+        LingoLiteError: the model cannot be exported, or `output_dir` exists.
     """
     context = _context()
-    with _on_disk(model, tokenizer) as path:
-        job = export_job(context, path, command="export_full_model", format=format, options=options)
-        convert_and_publish(context, job, context.console(), out=Path(out), overwrite=overwrite)
-    return Artifact.open(out)
+    named = ("onnxruntime" if optimize else "none") if isinstance(optimize, bool) else optimize
+    with _on_disk(context, model_path, tokenizer_path) as path:
+        asked = {**options, **given_of(optimize=named)}
+        job = export_job(context, path, command="export_full_model", format=format, options=asked)
+        convert_and_publish(context, job, context.console(), out=Path(output_dir), overwrite=overwrite)
+    return Artifact.open(output_dir)
 
 
 def _context() -> JobContext:
@@ -210,14 +231,14 @@ def _path(model: str | Path | None) -> Path | None:
 
 
 @contextmanager
-def _on_disk(model: Model, tokenizer: str | Path | None) -> Iterator[Path]:
+def _on_disk(context: JobContext, model: Model, tokenizer: str | Path | None) -> Iterator[Path]:
     """The path of an artifact; a model that is only in memory is written to a temporary bundle first."""
     if isinstance(model, Artifact):
-        yield model.path.resolve()
-    elif isinstance(model, str | Path):
-        yield Path(model).resolve()
+        model = model.path
+    if isinstance(model, str | Path):
+        yield artifact_path(context, Path(model), tokenizer=_path(tokenizer))
     elif tokenizer is None:
-        raise LingoLiteError("a model in memory has no tokenizer", hint="pass tokenizer=PATH, or a bundle")
+        raise LingoLiteError("a model in memory has no tokenizer", hint="pass tokenizer_path=PATH, or a bundle")
     else:
         from lingolite_cli.model import save_bundle
 

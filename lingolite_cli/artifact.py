@@ -17,7 +17,7 @@ import msgspec
 from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.environment import VERSION
-from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.files.integrity import Identity, check_utf8, digest_regular, irregularity, name_problem, open_regular
 from lingolite_cli.tokenization.description import LINGOLITE, TokenizerDescription
 
@@ -187,6 +187,17 @@ class Artifact:
         if problem is not None:
             raise _damaged(path, problem)
         return path
+
+    def __getitem__(self, stem: str) -> Path:
+        """Where the file is that is called `stem` without its ending: `exported["encoder"]`.
+
+        Raises:
+            LingoLiteError: the manifest lists none.
+        """
+        stems = {Path(name).stem: name for name in self.manifest.files}
+        if stem not in stems:
+            raise LingoLiteError(f"{self.path} has no file `{stem}`", hint=did_you_mean(stem, stems))
+        return self.file(stems[stem])
 
     def read_bytes(self, name: str) -> bytes:
         """The content of a file; what is returned is what the manifest lists, byte by byte.

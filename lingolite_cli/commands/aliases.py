@@ -17,10 +17,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs.job import given_of
-
-_UNCACHED = "eager"
 
 
 class Alias(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,16 +106,3 @@ def _parameter(alias: Alias) -> Parameter:
     return Parameter(
         alias.option, Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=Annotated[alias.type | None, option]
     )
-
-
-def uncached_backend(asked: str | None) -> str:
-    """The backend that `--no-cache` stands for.
-
-    Raises:
-        LingoLiteError: another one was asked for.
-    """
-    if asked not in (None, _UNCACHED):
-        raise LingoLiteError(
-            f"--no-cache and --backend {asked} contradict one another", hint=f"--no-cache means --backend {_UNCACHED}"
-        )
-    return _UNCACHED

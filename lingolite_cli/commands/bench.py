@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lingolite_cli.commands.context import context_of
-from lingolite_cli.commands.options import JsonFlag, Languages, Model, parse_languages, parse_numbers
+from lingolite_cli.commands.options import JsonFlag, Languages, Model, Tokenizer, parse_languages, parse_numbers
 from lingolite_cli.jobs.benchmark import BenchmarkRequest, benchmark
 from lingolite_cli.jobs.benchmark_systems import FORM, add_shortlisted, default_systems, parse_systems
 from lingolite_cli.jobs.inputs import corpus_input, has_tsv_name, model_path, source_input
@@ -22,6 +22,7 @@ LENGTHS = "32,100,200"
 def bench(
     typer_context: typer.Context,
     model: Model = None,
+    tokenizer: Tokenizer = None,
     system: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,7 +63,7 @@ def bench(
     console = context.console(json=json)
     if plot is not None:
         check_plot_target(plot)
-    path = model_path(context, model)
+    path = model_path(context, model, tokenizer=tokenizer)
     pair = parse_languages(languages)
     if source is not None:
         corpus = source_input(source, is_tsv=has_tsv_name(source), languages=pair)

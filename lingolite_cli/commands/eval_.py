@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from lingolite_cli.artifact import canonical_json
-from lingolite_cli.commands.aliases import takes_aliases, uncached_backend
+from lingolite_cli.commands.aliases import takes_aliases
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import (
     Backend,
@@ -20,6 +20,7 @@ from lingolite_cli.commands.options import (
     Model,
     Options,
     Threads,
+    Tokenizer,
     Workers,
     parse_languages,
     parse_metrics,
@@ -30,7 +31,7 @@ from lingolite_cli.jobs.evaluation import EvaluationRequest, evaluate, flat_repo
 from lingolite_cli.jobs.inputs import corpus_input, model_path
 from lingolite_cli.jobs.job import given_of
 from lingolite_cli.jobs.plugin_options import plugin_options
-from lingolite_cli.jobs.runnable import backend_for, format_of
+from lingolite_cli.jobs.runnable import backend_for, format_of, uncached_backend
 from lingolite_cli.schema import parse_options
 from lingolite_cli.views.evaluation import show_evaluations
 
@@ -39,6 +40,7 @@ from lingolite_cli.views.evaluation import show_evaluations
 def score_model(
     typer_context: typer.Context,
     model: Model = None,
+    tokenizer: Tokenizer = None,
     backend: Backend = None,
     source: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Sources, one a line; or a TSV file, without --target.")
@@ -76,7 +78,7 @@ def score_model(
     for file in (output, save_translations):
         if file is not None and file.is_dir():
             raise LingoLiteError(f"{file} is a directory", hint="name the file to write")
-    path = model_path(context, model)
+    path = model_path(context, model, tokenizer=tokenizer)
     chosen = backend_for(context, format=format_of(path), asked=uncached_backend(backend) if no_cache else backend)
     request = EvaluationRequest(
         command="eval",

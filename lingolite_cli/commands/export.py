@@ -10,7 +10,7 @@ import typer
 
 from lingolite_cli.commands.aliases import takes_aliases
 from lingolite_cli.commands.context import context_of
-from lingolite_cli.commands.options import JsonFlag, Model, Options, Out, Overwrite
+from lingolite_cli.commands.options import JsonFlag, Model, Options, Out, Overwrite, Tokenizer
 from lingolite_cli.jobs.conversion import export_job
 from lingolite_cli.jobs.inputs import model_path
 from lingolite_cli.jobs.job import convert_and_publish
@@ -24,6 +24,7 @@ def export(
     typer_context: typer.Context,
     out: Out,
     model: Model = None,
+    tokenizer: Tokenizer = None,
     format: Annotated[str, typer.Option(metavar="NAME", help="The exporter.")] = "onnx",
     shortlist: Annotated[
         Path | None,
@@ -45,7 +46,7 @@ def export(
         aliased=aliased,
         pairs=parse_options(option),
     )
-    path = model_path(context, model)
+    path = model_path(context, model, tokenizer=tokenizer)
     job = export_job(context, path, command="export", format=format, options=options, shortlist=shortlist)
     record = convert_and_publish(context, job, console, out=out, overwrite=overwrite)
     show_conversion(record.result, out, console)

@@ -10,7 +10,16 @@ import typer
 
 from lingolite_cli.errors import LingoLiteError
 
-Model = Annotated[Path | None, typer.Option(metavar="DIR", help="The artifact; default: the project's model.")]
+Model = Annotated[
+    Path | None, typer.Option(metavar="PATH", help="The artifact, or a checkpoint; default: the project's model.")
+]
+Tokenizer = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Of a checkpoint: its SentencePiece model, or a directory that holds one; default: tokenizer/ beside it.",
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="The directory to make.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the artifact that is there.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]

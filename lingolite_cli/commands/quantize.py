@@ -11,7 +11,7 @@ import typer
 
 from lingolite_cli.artifact import check_target
 from lingolite_cli.commands.context import context_of, is_given
-from lingolite_cli.commands.options import JsonFlag, Languages, Model, Options, Overwrite, parse_languages
+from lingolite_cli.commands.options import JsonFlag, Languages, Model, Options, Overwrite, Tokenizer, parse_languages
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.jobs.context import JobContext
@@ -60,6 +60,7 @@ def quantize(
         typer.Option("--out", metavar="DIR", help="The directory to make; for `compare`, where the results go."),
     ] = None,
     model: Model = None,
+    tokenizer: Tokenizer = None,
     method: Annotated[
         str, typer.Option(metavar="NAME", help="The quantizer; `compare` tries all of them.")
     ] = "dynamic-int8",
@@ -128,7 +129,7 @@ def quantize(
     """Make a bundle smaller, compare all ways to do so, or search for the smallest mix of precisions."""
     context = context_of(typer_context)
     console = context.console(json=json)
-    path = model_path(context, model)
+    path = model_path(context, model, tokenizer=tokenizer)
     named = NamedTexts(calibration=calibration, data=tuple(data or ()), dev=dev)
     flags = SearchFlags(
         budget=budget,

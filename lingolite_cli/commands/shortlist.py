@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lingolite_cli.commands.context import context_of
-from lingolite_cli.commands.options import JsonFlag, Languages, Model, Overwrite, parse_languages
+from lingolite_cli.commands.options import JsonFlag, Languages, Model, Overwrite, Tokenizer, parse_languages
 from lingolite_cli.jobs.inputs import model_path
 from lingolite_cli.jobs.shortlist import ShortlistRequest, make_shortlist
 from lingolite_cli.views.shortlist import show_shortlist
@@ -21,6 +21,7 @@ def shortlist(
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to make.")],
     model: Model = None,
+    tokenizer: Tokenizer = None,
     languages: Languages = None,
     dev: Annotated[
         Path | None,
@@ -43,7 +44,7 @@ def shortlist(
     context = context_of(typer_context)
     console = context.console(json=json)
     request = ShortlistRequest(
-        model=model_path(context, model),
+        model=model_path(context, model, tokenizer=tokenizer),
         texts=tuple(text),
         out=out,
         languages=parse_languages(languages),

@@ -20,6 +20,7 @@ from lingolite_cli.commands.options import (
     Model,
     Options,
     Threads,
+    Tokenizer,
     Workers,
     parse_languages,
 )
@@ -47,6 +48,7 @@ def translate_lines(
         Path | None, typer.Option("--file", "-f", metavar="FILE", help="Translate a file, line by line.")
     ] = None,
     model: Model = None,
+    tokenizer: Tokenizer = None,
     backend: Backend = None,
     languages: Languages = None,
     beam_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="1 is greedy search.")] = None,
@@ -73,7 +75,7 @@ def translate_lines(
         raise LingoLiteError("both text and --file were given", hint="pass one of them")
     if stream:
         _check_stream(is_json=json, n_best=n_best, batch_size=batch_size, workers=workers)
-    artifact = Artifact.open(model_path(context, model))
+    artifact = Artifact.open(model_path(context, model, tokenizer=tokenizer))
     asked = {"beam_size": beam_size, "length_penalty": length_penalty, "n_best": n_best, "max_length": max_length}
     decoding = asked_decoding(context, artifact, asked)
     lines = _typed(text) if text else _read_lines(file)

@@ -15,10 +15,12 @@ from lingolite_cli.commands.options import (
     Metrics,
     Model,
     Threads,
+    Tokenizer,
     parse_languages,
     parse_metrics,
 )
 from lingolite_cli.errors import ExitCode
+from lingolite_cli.jobs.checkpoint import artifact_path
 from lingolite_cli.jobs.inputs import corpus_input, model_path
 from lingolite_cli.jobs.job import given_of
 from lingolite_cli.jobs.verification import SystemChoice, VerificationRequest, verify
@@ -31,6 +33,7 @@ def verify_candidate(
     typer_context: typer.Context,
     candidate: Annotated[Path, typer.Argument(metavar="CANDIDATE", help="The artifact to judge.")],
     model: Model = None,
+    tokenizer: Tokenizer = None,
     source: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Sources, one a line; or a TSV file, without --target.")
     ] = None,
@@ -84,8 +87,8 @@ def verify_candidate(
     context = context_of(typer_context)
     console = context.console(json=json)
     request = VerificationRequest(
-        reference=SystemChoice(model_path(context, model), reference_backend),
-        candidate=SystemChoice(candidate.resolve(), candidate_backend),
+        reference=SystemChoice(model_path(context, model, tokenizer=tokenizer), reference_backend),
+        candidate=SystemChoice(artifact_path(context, candidate), candidate_backend),
         corpus=corpus_input(context, source=source, targets=target or [], languages=parse_languages(languages)),
         max_samples=max_samples,
         metrics=parse_metrics(metrics),

@@ -13,6 +13,7 @@ import msgspec
 
 from lingolite_cli.corpora.corpus import CorpusSpec
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.jobs.checkpoint import artifact_path
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.recipe.model import ModelInput, ShortlistInput
 from lingolite_cli.training.options import PairsSpec
@@ -29,14 +30,21 @@ def input_table(spec: Input) -> dict[str, Any]:
     return {key: value for key, value in msgspec.to_builtins(spec).items() if value != defaults[key]}
 
 
-def model_path(context: JobContext, model: Path | None) -> Path:
-    """The artifact that was named, or the project's.
+def model_path(context: JobContext, model: Path | None, *, tokenizer: Path | None = None) -> Path:
+    """The artifact that was named, or made of the checkpoint that was named, or the project's.
+
+    Args:
+        context: the project.
+        model: an artifact or a checkpoint.
+        tokenizer: of a checkpoint; see `artifact_path`.
 
     Raises:
-        LingoLiteError: there is neither.
+        LingoLiteError: there is neither, or a checkpoint cannot be imported.
     """
     if model is not None:
-        return model.resolve()
+        return artifact_path(context, model, tokenizer=tokenizer)
+    if tokenizer is not None:
+        raise LingoLiteError("--tokenizer without --model", hint="it goes with a checkpoint: --model CHECKPOINT")
     project = context.project
     if project.settings.model is None:
         raise LingoLiteError(

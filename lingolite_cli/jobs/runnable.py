@@ -21,6 +21,7 @@ from lingolite_cli.recipe.steps.export import ExportStep
 from lingolite_cli.recipe.steps.quantize import QuantizeStep
 from lingolite_cli.recipe.work.evaluation import EvaluateStep
 
+_UNCACHED = "eager"
 _CONVERTERS: tuple[tuple[str, type[ExportStep | QuantizeStep], str], ...] = (
     ("exporter", ExportStep, "format"),
     ("quantizer", QuantizeStep, "method"),
@@ -120,6 +121,19 @@ def backend_for(context: JobContext, *, format: str, asked: str | None = None) -
     if found is None:
         raise LingoLiteError(f"no backend runs format {format}", hint="`lingolite plugins list` shows the backends")
     return found
+
+
+def uncached_backend(asked: str | None) -> str:
+    """The backend that decodes without a KV cache.
+
+    Raises:
+        LingoLiteError: another one was asked for.
+    """
+    if asked not in (None, _UNCACHED):
+        raise LingoLiteError(
+            f"--no-cache and --backend {asked} contradict one another", hint=f"--no-cache means --backend {_UNCACHED}"
+        )
+    return _UNCACHED
 
 
 def able_backend(context: JobContext, *, format: str) -> str | None:

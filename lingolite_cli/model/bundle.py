@@ -105,8 +105,8 @@ def save_bundle(
     """Write a model, such as one that was just trained, as a bundle.
 
     Args:
-        model: with float weights, or with int8 ones, which make a bundle of format
-            bundle-int8 or, with calibrated ranges, bundle-static-int8.
+        model: with float weights, which make a bundle of format bundle; or what `apply_dynamic_quantization`,
+            `apply_static_quantization` and `convert_qat_model` return: bundle-int8, bundle-fp16 or bundle-static-int8.
         path: the bundle's directory.
         tokenizer: a SentencePiece `.model` file, or a directory with exactly one.
         languages: languages of the model; by default those that have a tag in the tokenizer.
@@ -221,6 +221,8 @@ def _write_bundle(
 def _format_of(tensors: Mapping[str, Tensor]) -> str:
     if any(name.endswith(INPUT_SCALE_SUFFIX) for name in tensors):
         return BUNDLE_STATIC_INT8
+    if any(tensor.dtype == torch.float16 for tensor in tensors.values()):
+        return BUNDLE_FP16
     return BUNDLE_INT8 if any(tensor.dtype == torch.int8 for tensor in tensors.values()) else BUNDLE
 
 

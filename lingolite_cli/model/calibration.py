@@ -6,13 +6,14 @@ V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from lingolite_cli.architecture.tensors import layer_names, shared_inputs
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translation, Translator
 from lingolite_cli.errors import LingoLiteError
@@ -48,6 +49,97 @@ def observed_translations(
     backend = _ObservedDecoder(model)
     with backend.shown_to(observers):
         yield from Translator(backend, tokenizer, model.config, languages, options=DecodingOptions()).translate(sources)
+
+
+class ActivationSource(Protocol):
+    """Whatever shows the activations of a model, as often as it is asked."""
+
+    model: MobileTranslationModel
+
+    def show_to(self, observers: Mapping[str, Observer]) -> None:
+        """Let the model run and show observers, by the name of a Linear, what it reads."""
+
+
+class BatchRun:
+    """A model and batches of ids, such as a training's data loader gives. Each look runs the model anew.
+
+    Args:
+        model: a float model, in eval mode on the CPU; it may change between looks.
+        batches: each with `src_input_ids` [B, S] and `tgt_input_ids` [B, T], int64, T at least 2; where there are
+            `src_attention_mask` and `tgt_attention_mask`, true or 1 on real tokens, they say what is padding, which is
+            left out, and otherwise the pad id does.
+        max_samples: no further batch is taken once there are so many rows.
+
+    Raises:
+        LingoLiteError: there is no batch, or one lacks ids.
+    """
+
+    def __init__(
+        self, model: MobileTranslationModel, batches: Iterable[Mapping[str, Tensor]], *, max_samples: int
+    ) -> None:
+        self.model = model
+        self._batches: list[_Batch] = []
+        num_samples = 0
+        for number, batch in enumerate(batches, start=1):
+            self._batches.append(self._checked(batch, number))
+            num_samples += len(self._batches[-1].src_input_ids)
+            if num_samples >= max_samples:
+                break
+        if not self._batches:
+            raise LingoLiteError("there is no batch to calibrate on", hint="the data loader gave none")
+        names = layer_names(model.config)
+        cross = [layer.cross_attention for layer in names.decoder.layers]
+        of_decoder = {name for group in shared_inputs(model.config) for name in group if name.startswith("decoder.")}
+        self._read_target = of_decoder - {name for names in cross for name in (names.key, names.value)}
+        self._masks = (torch.empty(0), torch.empty(0))
+
+    def show_to(self, observers: Mapping[str, Observer]) -> None:
+        """Run the batches with their targets as the decoder's input and show observers what layers read."""
+        hooks = [
+            self.model.get_submodule(name).register_forward_pre_hook(self._hook(observer, name))
+            for name, observer in observers.items()
+        ]
+        try:
+            with torch.inference_mode():
+                for batch in self._batches:
+                    self._masks = batch.src_attention_mask, batch.tgt_attention_mask
+                    self.model(*batch)
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _hook(self, observer: Observer, name: str) -> Callable[[nn.Module, tuple[Tensor]], None]:
+        index = 1 if name in self._read_target else 0
+
+        def show(module: nn.Module, inputs: tuple[Tensor]) -> None:
+            observer(inputs[0][self._masks[index]])
+
+        return show
+
+    def _checked(self, batch: Mapping[str, Tensor], number: int) -> _Batch:
+        missing = [name for name in ("src_input_ids", "tgt_input_ids") if name not in batch]
+        if missing:
+            raise LingoLiteError(
+                f"batch {number} of the calibration data has no {' and no '.join(missing)}",
+                hint="give dictionaries with src_input_ids and tgt_input_ids; or sentences, with tokenizer=PATH",
+            )
+        sides = []
+        for side in ("src", "tgt"):
+            ids = batch[f"{side}_input_ids"].cpu()
+            mask = batch.get(f"{side}_attention_mask")
+            sides.append((ids, ids != self.model.config.pad_token_id if mask is None else mask.cpu().bool()))
+        (src_ids, src_mask), (tgt_ids, tgt_mask) = sides
+        # The decoder never reads the last token of a target: it is only predicted.
+        return _Batch(src_ids, tgt_ids[:, :-1], src_mask, tgt_mask[:, :-1])
+
+
+class _Batch(NamedTuple):
+    """Arguments of the model's `forward`, in its order."""
+
+    src_input_ids: Tensor
+    tgt_input_ids: Tensor
+    src_attention_mask: Tensor
+    tgt_attention_mask: Tensor
 
 
 class CalibrationRun:

@@ -14,6 +14,7 @@ from torch import Tensor
 from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.architecture.tensors import WEIGHT_SUFFIX, shared_inputs, tensor_shapes, tied_layers
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.model.half import is_stored_half
 from lingolite_cli.model.int8 import install_int8_layers
 from lingolite_cli.model.translation_model import MobileTranslationModel
 from lingolite_cli.weights.bundle import check_shapes
@@ -33,13 +34,14 @@ def bundle_tensors(model: MobileTranslationModel) -> dict[str, Tensor]:
 
 
 def stored_tensors(model: MobileTranslationModel) -> dict[str, Tensor]:
-    """As `bundle_tensors`, and for a quantized model its integers and scales."""
+    """As `bundle_tensors`, and for a quantized model its integers and scales, or its float16 weights."""
     copies = tuple(layer + WEIGHT_SUFFIX for layer in tied_layers(model.config))
     tensors = {
         name: tensor.detach().cpu() for name, tensor in model.state_dict().items() if not name.startswith(copies)
     }
+    keeps_half = is_stored_half(model)
     return {
-        name: (tensor.float() if tensor.is_floating_point() else tensor).contiguous()
+        name: (tensor if keeps_half or not tensor.is_floating_point() else tensor.float()).contiguous()
         for name, tensor in tensors.items()
     }
 

@@ -11,7 +11,8 @@ import torch
 
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_STATIC_INT8, Artifact, Product, Quantization
 from lingolite_cli.model import load_model
-from lingolite_cli.model.static_quantization import SCHEME, static_tensors
+from lingolite_cli.model.calibration import CalibrationRun
+from lingolite_cli.model.static_quantization import SCHEME, float_copy, static_tensors
 from lingolite_cli.plugins.interfaces import Calibration
 from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_cli.weights.bundle import require_format, write_tensors
@@ -32,14 +33,14 @@ class StaticInt8:
         """
         require_format(source, (BUNDLE, BUNDLE_FP16, BUNDLE_BF16))
         torch.set_num_threads(calibration.threads)
-        tensors = static_tensors(
-            load_model(source),
-            calibration.sources,
+        run = CalibrationRun(
+            float_copy(load_model(source)),
+            calibration.sources[: self.options.max_samples],
             tokenizer=open_tokenizer(source),
             languages=calibration.languages,
-            options=self.options,
             track=calibration.track,
         )
+        tensors = static_tensors(run, options=self.options)
         write_tensors({name: tensor.numpy() for name, tensor in tensors.items()}, directory)
         num_samples = min(len(calibration.sources), self.options.max_samples)
         details = {"num_samples": num_samples, "languages": list(calibration.languages)}

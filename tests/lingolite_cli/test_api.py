@@ -70,13 +70,13 @@ def test_one_metric_and_one_file_need_no_list(project: Path) -> None:
     lines = (project / "test.tsv").read_text().splitlines()[:4]
     (project / "source.txt").write_text("".join(f"{line.split(chr(9))[0]}\n" for line in lines))
     for targets in ("source.txt", Path("source.txt"), ["source.txt"]):
-        report = lingolite_cli.evaluate_model("model", source="source.txt", targets=targets, metrics="chrf")
+        report = lingolite_cli.evaluate_model("model", source_file="source.txt", target_file=targets, metrics="chrf")
         assert list(report["signatures"]) == ["chrf"]
         assert report["num_samples"] == 4
 
 
 def test_evaluate_model_gives_the_json_of_the_command(here: Path, lingolite: Command) -> None:
-    report = lingolite_cli.evaluate_model("model", source="test.tsv", max_samples=4)
+    report = lingolite_cli.evaluate_model("model", source_file="test.tsv", max_samples=4)
     command = lingolite("eval", "--source", "test.tsv", "--max-samples", "4", "--metrics", "bleu,chrf", "--json").json
     assert {**json.loads(json.dumps(report)), "status": ""} == {**command, "status": ""}
     assert command["status"] == "cached", "the same work"
@@ -95,14 +95,14 @@ def test_evaluate_model_gives_the_json_of_the_command(here: Path, lingolite: Com
 
 def test_a_model_in_memory_is_evaluated_with_its_tokenizer(here: Path) -> None:
     model = lingolite_cli.load_bundle(here / "model")
-    by_path = lingolite_cli.evaluate_model(here / "model", source="test.tsv", max_samples=3)
+    by_path = lingolite_cli.evaluate_model(here / "model", source_file="test.tsv", max_samples=3)
     in_memory = lingolite_cli.evaluate_model(
-        model, source="test.tsv", max_samples=3, tokenizer=here / "model" / "tokenizer.model"
+        model, source_file="test.tsv", max_samples=3, tokenizer_path=here / "model" / "tokenizer.model"
     )
     assert in_memory["bleu"] == by_path["bleu"]
     assert in_memory["num_tokens"] == by_path["num_tokens"]
     with pytest.raises(LingoLiteError, match="a model in memory has no tokenizer"):
-        lingolite_cli.evaluate_model(model, source="test.tsv")
+        lingolite_cli.evaluate_model(model, source_file="test.tsv")
 
 
 def test_export_full_model_makes_the_artifact_of_the_command(here: Path, lingolite: Command) -> None:
