@@ -327,7 +327,8 @@ def read_manifest(path: Path) -> Manifest:
             f"{file} is not a manifest: it is nested too deeply", hint="make the artifact again"
         ) from None
     except (msgspec.MsgspecError, ValueError, OverflowError) as error:
-        raise LingoLiteError(f"{file} is not a manifest: {error}", hint="make the artifact again") from None
+        # The error quotes names from the file, however long they are.
+        raise LingoLiteError(f"{file} is not a manifest: {str(error)[:300]}", hint="make the artifact again") from None
     if manifest.schema != 1:
         raise LingoLiteError(
             f"{file} has schema {manifest.schema}; this version reads schema 1", hint="upgrade lingolite"

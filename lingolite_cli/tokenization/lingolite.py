@@ -39,8 +39,11 @@ class LingoLiteTokenizer:
         self._processor = sentencepiece.SentencePieceProcessor()
         try:
             self._processor.LoadFromSerializedProto(model)
-        except (RuntimeError, OSError) as error:
-            raise LingoLiteError(f"{where} is not a SentencePiece model: {error}") from None
+            self._pieces = [str(self._processor.IdToPiece(id)) for id in range(self.vocab_size)]
+        except (RuntimeError, OSError, UnicodeDecodeError) as error:
+            raise LingoLiteError(
+                f"{where} is not a SentencePiece model: {error}", hint="make or copy the artifact again"
+            ) from None
         self._description = description
         self._check_control_tokens(where)
         controls = dict(sorted(self._control_pieces(languages)))
@@ -64,7 +67,7 @@ class LingoLiteTokenizer:
     @property
     def pieces(self) -> list[str]:
         """See `Tokenizer`."""
-        return [str(self._processor.IdToPiece(id)) for id in range(self.vocab_size)]
+        return list(self._pieces)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -84,7 +87,7 @@ class LingoLiteTokenizer:
     @property
     def spelling_ids(self) -> frozenset[int]:
         """See `Tokenizer`."""
-        pieces = enumerate(self.pieces)
+        pieces = enumerate(self._pieces)
         return frozenset(id for id, piece in pieces if len(piece) == 1 or self._processor.IsByte(id))
 
     def check_languages(self, languages: tuple[str, str]) -> None:
@@ -182,7 +185,7 @@ class LingoLiteTokenizer:
         for piece in (*special_pieces(self._description), *frame.pieces, *map(frame.tag, languages)):
             if self._has(piece):
                 yield self._id(piece), piece
-        for id, piece in enumerate(self.pieces):
+        for id, piece in enumerate(self._pieces):
             language = frame.tagged_language(piece)
             if self._processor.IsControl(id) or (language is not None and is_language_code(language)):
                 yield id, piece

@@ -28,12 +28,14 @@ def open_tokenizer(artifact: Artifact) -> Tokenizer:
         LingoLiteError: this version has no such kind, or the file is not what the manifest says.
     """
     manifest = artifact.manifest
-    return _open(
-        artifact.read_bytes(TOKENIZER_NAME),
-        artifact.path / TOKENIZER_NAME,
-        manifest.tokenizer_description,
-        manifest.languages,
-    )
+    path = artifact.path / TOKENIZER_NAME
+    tokenizer = _open(artifact.read_bytes(TOKENIZER_NAME), path, manifest.tokenizer_description, manifest.languages)
+    if tokenizer.vocab_size != manifest.model.vocab_size:
+        raise LingoLiteError(
+            f"{path} has {tokenizer.vocab_size:,} pieces, and the model {manifest.model.vocab_size:,}",
+            hint="the tokenizer is another model's; make or copy the artifact again",
+        )
+    return tokenizer
 
 
 def read_tokenizer(

@@ -324,3 +324,18 @@ def test_a_path_that_is_not_utf8_is_named_as_the_cause(bundle, tmp_path):
     with pytest.raises(LingoLiteError, match=r"caf\\xe9/ct2' is not UTF-8") as error:
         open_engine(strange / "ct2", "ctranslate2")
     assert "rename the directory" in error.value.hint
+
+
+def test_a_tokenizer_of_another_size_than_the_model_is_refused(bundle):
+    shutil.copyfile(STARTER / TOKENIZER_NAME, bundle / TOKENIZER_NAME)
+    digest_anew(bundle)
+    with pytest.raises(LingoLiteError, match=r"tokenizer\.model has 8,000 pieces, and the model \d+"):
+        open_tokenizer(Artifact.open(bundle))
+
+
+def test_names_of_thousands_of_characters_do_not_fill_a_message(bundle):
+    manifest = json.loads((bundle / MANIFEST_NAME).read_text())
+    (bundle / MANIFEST_NAME).write_text(json.dumps({**manifest, "a" * 5000: 1}))
+    with pytest.raises(LingoLiteError, match="unknown field") as error:
+        Artifact.open(bundle)
+    assert len(error.value.message) < 1000

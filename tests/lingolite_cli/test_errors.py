@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 import subprocess
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 from command_line import Outcome, command, contents, environment, run_command
 
 from lingolite_cli import __version__
-from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
+from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean, engine_failures, out_of_memory
 
 
 def test_exit_codes_are_the_documented_ones() -> None:
@@ -162,3 +163,38 @@ def test_text_is_utf_8_whatever_the_locale(project: Path, echo: Path) -> None:
 
 def test_the_version_needs_no_command(lingolite: Callable[..., Outcome]) -> None:
     assert lingolite("--version") == Outcome(0, f"lingolite {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory: you tried to …"),
+        RuntimeError("std::bad_alloc"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+    ],
+    ids=["python", "system", "torch", "c++", "import"],
+)
+def test_memory_that_ran_out_is_said_as_such_whoever_says_it(error: Exception) -> None:
+    found = out_of_memory(error)
+    assert found is not None
+    assert "memory ran out" in found.message
+    with pytest.raises(LingoLiteError, match="memory ran out"), engine_failures("the engine failed"):
+        raise error
+
+
+def test_memory_that_ran_out_is_seen_behind_another_error() -> None:
+    shown = ValueError("cannot be loaded")
+    shown.__cause__ = MemoryError()
+    assert out_of_memory(shown) is not None
+    assert out_of_memory(ValueError("another thing")) is None
+
+
+def test_what_an_engine_raises_is_told_in_one_line() -> None:
+    with pytest.raises(LingoLiteError, match="backend `x` cannot open y: KeyError: 'z'") as caught:
+        with engine_failures("backend `x` cannot open y"):
+            raise KeyError("z")
+    assert caught.value.exit_code == ExitCode.PLUGIN
+    with pytest.raises(LingoLiteError, match="its own words"), engine_failures("the engine failed"):
+        raise LingoLiteError("its own words")

@@ -82,7 +82,8 @@ def open_session(
     if weights_directory is not None:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(weights_directory))
     try:
-        session = ort.InferenceSession(source, options, providers=providers)
+        # Its fallback prints to stdout, which is for data, and opens the same file again in vain.
+        session = ort.InferenceSession(source, options, providers=providers, enable_fallback=False)
     except Exception as error:  # its exceptions share no base but this
         what = "a graph" if isinstance(model, bytes) else model
         raise LingoLiteError(

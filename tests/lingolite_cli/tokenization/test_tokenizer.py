@@ -257,3 +257,30 @@ def test_codes_of_languages_are_known(code: str) -> None:
 @pytest.mark.parametrize("code", ["br", "num", "mask", "EN", "en_", "en-a", "", "english"])
 def test_other_words_are_no_codes_of_languages(code: str) -> None:
     assert not is_language_code(code)
+
+
+def damaged(path: Path, change) -> Path:
+    """The starter's tokenizer, its pieces changed."""
+    model = ModelProto()
+    model.ParseFromString(STARTER.read_bytes())
+    change(model)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_a_tokenizer_with_a_piece_that_is_no_text_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.model"
+    data = STARTER.read_bytes()
+    place = data.index("▁the".encode())
+    path.write_bytes(data[:place] + b"\xff" + data[place + 1 :])
+    with pytest.raises(LingoLiteError, match="is not a SentencePiece model"):
+        read_tokenizer(path)
+
+
+def test_a_tokenizer_that_lacks_a_byte_is_refused_in_words(tmp_path: Path) -> None:
+    def cut(model: ModelProto) -> None:
+        place = next(index for index, piece in enumerate(model.pieces) if piece.piece == "<0x41>")
+        del model.pieces[place]
+
+    with pytest.raises(LingoLiteError, match="is not a SentencePiece model"):
+        read_tokenizer(damaged(tmp_path / "tokenizer.model", cut))
