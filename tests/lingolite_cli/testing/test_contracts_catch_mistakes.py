@@ -22,7 +22,7 @@ from lingolite_cli.plugins.manager import Origin
 from lingolite_cli.plugins.registry import Loaded, load_registry
 from lingolite_cli.plugins.specs import BackendSpec, MetricSpec, QuantizerSpec
 from lingolite_cli.testing import BackendContract, MetricContract, QuantizerContract
-from lingolite_cli.testing.backend_contract import BEAM, GREEDY, LATE
+from lingolite_cli.testing.backend_under_test import BEAM, GREEDY, LATE
 from lingolite_cli.testing.routes import convert_observed, follow
 from lingolite_cli.testing.tiny import IDS
 
