@@ -34,6 +34,10 @@ class Backend(Protocol):
     backend that made it. Special ids, such as those of padding and of the end, differ between artifacts: they are in
     `artifact.manifest.tokenizer_description.ids`. An optional attribute `warnings`, a sequence of str, holds what users
     must know before they trust results from this machine; commands print it and records keep it.
+
+    Several threads may use one backend at once, each with states of its own. In a process that is forked off after a
+    backend was opened, its methods give the same results or raise a `LingoLiteError`, and never wait for threads that
+    are not there; `lingolite_cli.home_process` has the check.
     """
 
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> State:
@@ -55,7 +59,7 @@ class Backend(Protocol):
             tokens: [B] int64, the last token of each row; at first the start token.
 
         Returns:
-            [B, V] float32 logits of the next token; the next call may overwrite them.
+            [B, V] float32 logits of the next token; the next call with this state may overwrite them.
         """
 
     def select(self, state: State, rows: IntArray) -> State:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from lingolite_cli.decoding.hypothesis import Hypothesis
     from lingolite_cli.plugins.interfaces import Backend
 
-_Tokens: TypeAlias = list[tuple[int, ...]]
+Tokens: TypeAlias = list[tuple[int, ...]]
+"""Of the hypotheses of a sentence."""
 _Arguments = ParamSpec("_Arguments")
 
 CLOSE_SHARE = 0.25
@@ -88,14 +89,25 @@ class BackendUnderTest(ArtifactContract):
         capabilities: frozenset[str] = frozenset(),
     ) -> list[list[Hypothesis]]:
         """The host's search, or that of an engine that has only its own; what it refuses is skipped, with its words."""
-        if not self.loaded().spec.gives_logits:
-            capabilities = frozenset({"translate"})
         try:
-            return search(backend, *pad(sources, IDS.pad), ids=IDS, options=decoding, capabilities=capabilities)
+            return self._search_or_refuse(backend, sources, decoding, capabilities=capabilities)
         except LingoLiteError as refusal:
-            if "translate" not in capabilities:
+            if self.loaded().spec.gives_logits and "translate" not in capabilities:
                 raise
             pytest.skip(refusal.message)
+
+    def _search_or_refuse(
+        self,
+        backend: Any,
+        sources: list[list[int]],
+        decoding: DecodingOptions,
+        *,
+        capabilities: frozenset[str] = frozenset(),
+    ) -> list[list[Hypothesis]]:
+        """The same, but what it refuses is raised."""
+        if not self.loaded().spec.gives_logits:
+            capabilities = frozenset({"translate"})
+        return search(backend, *pad(sources, IDS.pad), ids=IDS, options=decoding, capabilities=capabilities)
 
     def _translator(self, backend: Any, artifact: Artifact, decoding: DecodingOptions) -> Translator:
         return Translator(
@@ -122,7 +134,7 @@ class BackendUnderTest(ArtifactContract):
         if self.rounding and len(errors) >= _ENOUGH:
             assert np.mean(errors <= tolerance) >= CLOSE_SHARE, f"most logits differ, by sentence: {errors}"
 
-    def _assert_same_tokens(self, found: list[_Tokens], expected: list[_Tokens]) -> None:
+    def _assert_same_tokens(self, found: list[Tokens], expected: list[Tokens]) -> None:
         if not self.rounding:
             assert found == expected
         same = [one == other for one, other in zip(found, expected, strict=True)]
@@ -133,7 +145,7 @@ class BackendUnderTest(ArtifactContract):
             pytest.skip(f"backend `{self.plugin}` does not declare the capability `{capability}`")
 
 
-def tokens_of(found: list[list[Hypothesis]]) -> list[_Tokens]:
+def tokens_of(found: list[list[Hypothesis]]) -> list[Tokens]:
     """The tokens of all hypotheses."""
     return [[hypothesis.tokens for hypothesis in hypotheses] for hypotheses in found]
 

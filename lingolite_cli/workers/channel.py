@@ -20,6 +20,7 @@ from typing import IO, Any, TypeVar
 import msgspec
 
 from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.home_process import HomeProcess
 
 Message = TypeVar("Message")
 
@@ -54,6 +55,7 @@ class Child:
 
     def __init__(self, module: str, *, response: Any, what: str, threads: int) -> None:
         self._what = what
+        self._home = HomeProcess(what)
         self._decoder = msgspec.msgpack.Decoder(response)
         self._started = time.perf_counter()
         self._sending, self._receiving = threading.Lock(), threading.Lock()
@@ -74,8 +76,9 @@ class Child:
         """Send a request and wait for the answer.
 
         Raises:
-            LingoLiteError: the child could not do it, or died.
+            LingoLiteError: the child could not do it, or died; or this is a fork of the process that made it.
         """
+        self._home.require()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._sending:
@@ -98,11 +101,18 @@ class Child:
 
     def kill(self) -> None:
         """End the process, whatever it is doing; a thread that waits for its answer gets an error."""
+        if not self._home.is_here:
+            return
         self._process.kill()
         self._process.wait()
 
     def close(self) -> None:
-        """End the process and free its pipes. Nobody waits for an answer any more."""
+        """End the process and free its pipes. Nobody waits for an answer any more. A fork only frees its own ends."""
+        if not self._home.is_here:
+            for pipe in (self._process.stdin, self._process.stdout):
+                assert pipe is not None
+                pipe.close()
+            return
         self._process.kill()
         self._process.communicate()
 

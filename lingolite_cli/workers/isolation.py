@@ -6,6 +6,7 @@ messages travel is the business of `channel`.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import TYPE_CHECKING, TypeVar
 
@@ -91,6 +92,7 @@ class IsolatedBackend:
 
     def __init__(self, request: Open) -> None:
         self._forgotten: list[int] = []
+        self._taking = threading.Lock()
         what = f"backend `{request.backend}` in a fresh process"
         self._child = Child(_MODULE, response=Response, what=what, threads=request.threads)
         try:
@@ -125,9 +127,10 @@ class IsolatedBackend:
 
     def _take_forgotten(self) -> list[int]:
         """Each number once. A state may be finalized at any time: its number then goes with the next request."""
-        taken = self._forgotten[:]
-        del self._forgotten[: len(taken)]
-        return taken
+        with self._taking:
+            taken = self._forgotten[:]
+            del self._forgotten[: len(taken)]
+            return taken
 
     def _state(self, request: EncodeRequest | SelectRequest) -> IsolatedState:
         state = IsolatedState(self._ask(request, NewState).state)

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.home_process import HomeProcess
 from lingolite_cli.plugins.registry import Loaded
 from lingolite_cli.workers.channel import Child
 from lingolite_cli.workers.load import check_load
@@ -93,6 +94,7 @@ class WorkerPool:
 
     def __init__(self, engine: Open, *, num_workers: int) -> None:
         self.num_workers = num_workers
+        self._home = HomeProcess("a pool of workers")
         self._threads = ThreadPoolExecutor(2 * num_workers)
         self._idle: SimpleQueue[Child] = SimpleQueue()
         self._peaks_mb: dict[Child, float | None] = {}
@@ -113,7 +115,12 @@ class WorkerPool:
     def submit(
         self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions, ids: DecodingIds
     ) -> Future[list[list[Hypothesis]]]:
-        """Queue a batch; see `lingolite_cli.decoding.search.search` for its result and the arguments."""
+        """Queue a batch; see `lingolite_cli.decoding.search.search` for its result and the arguments.
+
+        Raises:
+            LingoLiteError: this is a fork of the process that made the pool, and has none of the pool's threads.
+        """
+        self._home.require()
         sources = [row[mask].tolist() for row, mask in zip(source_ids, source_mask, strict=True)]
         return self._threads.submit(self._search, Search(sources=sources, options=options, ids=ids))
 

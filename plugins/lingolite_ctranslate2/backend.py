@@ -5,8 +5,11 @@ Owns how the host's decoding options become CTranslate2's, and its results the h
 
 from __future__ import annotations
 
+import ctypes
 import math
+import os
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import ctranslate2
 
@@ -14,6 +17,7 @@ from lingolite_cli.artifact import Artifact
 from lingolite_cli.decoding.hypothesis import Hypothesis, scored
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.home_process import HomeProcess
 from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_ctranslate2.options import CTranslate2Options
 
@@ -25,6 +29,18 @@ _FILES = ("model.bin", "config.json", "shared_vocabulary.json")
 _POOL_ONLY = 1e-30
 """A length penalty that changes no score (n to this power is 1 in float32) and yet is not 0: with 0 CTranslate2 ends a
 search at the first finished top beam, otherwise when `beam_size` hypotheses have ended, as LingoLite does."""
+
+
+_OPENED: WeakSet[CTranslate2Backend] = WeakSet()
+
+
+def _keep_all() -> None:
+    for backend in _OPENED:
+        backend.keep_for_ever()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_all)
 
 
 class CTranslate2Backend:
@@ -54,6 +70,7 @@ class CTranslate2Backend:
         for name in _FILES:
             artifact.file(name)
         directory = artifact.closed_directory()
+        self._home = HomeProcess("a CTranslate2 model")  # it computes in threads of its own, even if there is only one
         try:
             self._translator: Any = ctranslate2.Translator(
                 str(directory),
@@ -68,6 +85,7 @@ class CTranslate2Backend:
                 hint="export the bundle again",
                 exit_code=ExitCode.PLUGIN,
             ) from None
+        _OPENED.add(self)
 
     def translate(
         self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions
@@ -89,8 +107,9 @@ class CTranslate2Backend:
 
         Raises:
             LingoLiteError: `min_length` or tokens that are never generated together with beams, or CTranslate2 computed
-                NaN.
+                NaN, or this process was forked off after the model had been opened.
         """
+        self._home.require()
         barred = [[self._pieces[id]] for id in self._description.never_generated]
         if options.beam_size > 1 and barred:
             raise LingoLiteError(
@@ -120,8 +139,13 @@ class CTranslate2Backend:
         return [self._hypotheses(result, options) for result in results]
 
     def close(self) -> None:
-        """Free the model."""
-        self._translator.unload_model()
+        """Free the model. A fork of the process that opened it leaves it alone."""
+        if self._home.is_here:
+            self._translator.unload_model()
+
+    def keep_for_ever(self) -> None:
+        """Never run the destructor of the engine, which joins its threads: in a fork they are not there to end."""
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._translator))
 
     def _hypotheses(self, result: Any, options: DecodingOptions) -> list[Hypothesis]:
         found = [

@@ -23,6 +23,7 @@ from lingolite_cli.artifact import (
     Artifact,
 )
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.home_process import HomeProcess
 from lingolite_cli.model import LayerCache, load_model
 from lingolite_cli.model.device import find_device
 from lingolite_cli.model.int8 import is_int_mm_exact
@@ -47,6 +48,8 @@ class _TorchBackend:
         self._start = artifact.manifest.tokenizer_description.ids.start
         self._device = find_device(options.device, hint="pass --device cpu, or install a PyTorch built for the device")
         torch.set_num_threads(threads)
+        # One thread needs no pool, and then a fork works.
+        self._home = HomeProcess("a PyTorch backend of several threads") if threads > 1 else None
         self._model = load_model(artifact).to(self._device)
         self._model.tie_weights()
 
@@ -70,6 +73,9 @@ class _TorchBackend:
         return self._model.encoder(self._tensor(source_ids), mask), mask
 
     def _tensor(self, array: IntArray | BoolArray) -> Tensor:
+        """What the host gave, on the device. Every call comes by here before it computes."""
+        if self._home is not None:
+            self._home.require()
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
 
 

@@ -1,5 +1,7 @@
 """Runs the graphs of the ORT profile: memory is bound once, and each step writes into it.
 
+Several threads may use one runner: all that a step writes belongs to its state, and sessions are opened under a lock.
+
 Owns the sessions and which of two decoders runs a batch. Parts are modules of their own: the encoder's chunks
 (`encoding`), what is bound (`binding`), which row lies where (`buffers`), and candidate tokens (`candidates`). B batch,
 S source, V vocabulary, k best tokens.
@@ -7,6 +9,7 @@ S source, V vocabulary, k best tokens.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,11 +62,13 @@ class OrtState(msgspec.Struct):
 
     Attributes:
         buffers: its memory.
+        logits: where its steps write, V or N floats a row and perhaps more; nobody reads it when k are asked for.
         step: a decoder bound to that; None when buffers have moved since the last step.
         candidates: the tokens to choose from; None where that is the vocabulary.
     """
 
     buffers: Buffers
+    logits: Array
     step: BoundStep | None = None
     candidates: BatchCandidates | None = None
 
@@ -105,13 +110,11 @@ class OrtRunner:
         self._decoders = (SHORTLIST_DECODER, SHORTLIST_BATCH_DECODER) if chooser else (DECODER, BATCH_DECODER)
         self._has_batch_decoder = (directory / self._decoders[1]).is_file()
         self._sessions: dict[str, ort.InferenceSession] = {}
+        self._opening = threading.Lock()
         self._encoder = SourceEncoder(self._session(ENCODER))
         self._past_names = tuple(
             f"past_{kind}_{layer}" for layer in range(config.n_decoder_layers) for kind in ("key", "value")
         )
-        self._logits = np.empty(
-            0, np.float32
-        )  # of all batches: V floats a row, which nobody reads when k are asked for
 
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> OrtState:
         """A state before the first target token; see `lingolite_cli.plugins.interfaces.Backend.encode`.
@@ -129,7 +132,8 @@ class OrtRunner:
         # Not zeroed: attention reads up to the length of a row, and never what lies beyond.
         past = np.empty((len(self._past_names), rows, config.n_kv_heads, capacity, config.head_dim), np.float32)
         candidates = self._choose(source_ids, source_mask, source)
-        return OrtState(Buffers(np.arange(rows), np.arange(rows), source, past), candidates=candidates)
+        buffers = Buffers(np.arange(rows), np.arange(rows), source, past)
+        return OrtState(buffers, np.empty(0, np.float32), candidates=candidates)
 
     def step(self, state: OrtState, tokens: IntArray) -> FloatArray:
         """[B, V] float32 logits of the token after `tokens` [B]; advances `state`.
@@ -178,11 +182,14 @@ class OrtRunner:
         return self._has_batch_decoder and rows >= self._many_rows
 
     def _session(self, name: str) -> ort.InferenceSession:
-        if name not in self._sessions:
-            if name == self._decoders[True]:
-                self._sessions.pop(self._decoders[False], None)  # a state that is bound to it keeps it alive
-            self._sessions[name] = open_session(self._directory / name, threads=self._threads, entries=self._entries)
-        return self._sessions[name]
+        with self._opening:  # another thread may want the same one, or close this one for its own
+            if name not in self._sessions:
+                if name == self._decoders[True]:
+                    self._sessions.pop(self._decoders[False], None)  # a state that is bound to it keeps it alive
+                self._sessions[name] = open_session(
+                    self._directory / name, threads=self._threads, entries=self._entries
+                )
+            return self._sessions[name]
 
     def _advance(self, state: OrtState, tokens: IntArray, k: int) -> BoundStep:
         buffers = state.buffers
@@ -192,8 +199,7 @@ class OrtRunner:
             buffers.grow(self.max_seq_len)
             state.step = None
         step = state.step
-        # Another batch may have replaced the array of logits by a larger one since this one was bound.
-        if step is None or step.num_best != k or step.outputs["logits"].base is not self._logits:
+        if step is None or step.num_best != k:
             step = state.step = self._bind(state, k)
         if buffers.num_rows:
             step.run(tokens, buffers.length)
@@ -207,16 +213,17 @@ class OrtRunner:
             state.buffers,
             past_names=self._past_names,
             shared={} if candidates is None else {CANDIDATE_ROWS: candidates.rows},
-            logits=self._room_for_logits(rows, candidates),
+            logits=self._room_for_logits(state),
             k=k,
         )
 
-    def _room_for_logits(self, rows: int, candidates: BatchCandidates | None) -> Array:
-        """[R, 1, V], or [R, 1, N] for candidates. All batches share it."""
+    def _room_for_logits(self, state: OrtState) -> Array:
+        """[R, 1, V], or [R, 1, N] for candidates, in the memory of the state, which grows with its rows alone."""
+        rows, candidates = state.buffers.num_rows, state.candidates
         width = self._config.vocab_size if candidates is None else candidates.count
-        if len(self._logits) < rows * width:
-            self._logits = np.empty(rows * width, np.float32)
-        return self._logits[: rows * width].reshape(rows, 1, width)
+        if len(state.logits) < rows * width:
+            state.logits = np.empty(rows * width, np.float32)
+        return state.logits[: rows * width].reshape(rows, 1, width)
 
 
 def open_ort_runner(

@@ -227,3 +227,26 @@ def test_lines_that_are_typed_in_are_for_one_worker(project: Path, echo: Path) -
     os.close(terminal)
     assert (done.returncode, done.stdout) == (2, "")
     assert "--workers 2: workers read ahead, and lines that are typed in are answered one by one" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_is_refused_the_pool_and_leaves_its_workers_alone(tiny: Artifact, pool: WorkerPool) -> None:
+    """Two processes on one pipe would read each other's answers."""
+    shared = translator(tiny, OpenedBackend(pool, frozenset({"submit"})))
+    before = list(shared.translate(TEXTS[:4]))
+    child = os.fork()
+    if not child:
+        signal.alarm(30)
+        code = 1
+        try:
+            try:
+                list(shared.translate(TEXTS[:4]))
+            except LingoLiteError as error:
+                code = 0 if "before this process was forked" in error.message else 2
+            pool.close()
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert all(is_running(pid) for pid in pids_of(pool))
+    assert list(shared.translate(TEXTS[:4])) == before
