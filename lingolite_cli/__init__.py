@@ -44,8 +44,11 @@ def __getattr__(name: str) -> Any:
         return import_module("lingolite_cli.environment").VERSION
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "lingolite_cli.api" if name in _API_NAMES else "lingolite_cli.model"
-    return getattr(import_module(module), name)
+    if name in _API_NAMES:
+        return getattr(import_module("lingolite_cli.api"), name)
+    extras = import_module("lingolite_cli.extras")
+    extras.require(extras.TORCH, what=f"`lingolite_cli.{name}`")
+    return getattr(import_module("lingolite_cli.model"), name)
 
 
 def __dir__() -> list[str]:

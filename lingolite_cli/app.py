@@ -38,6 +38,7 @@ from lingolite_cli.commands.usage import MOST_COLUMNS, Command
 from lingolite_cli.console import Console
 from lingolite_cli.environment import VERSION
 from lingolite_cli.errors import ExitCode, LingoLiteError, out_of_memory
+from lingolite_cli.extras import missing_extra
 from lingolite_cli.files.disk import full_disk
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.views.budgets import budgets_help
@@ -150,10 +151,10 @@ def _outcome(arguments: list[str]) -> int:
 
 
 def _machine_error(error: Exception) -> LingoLiteError | None:
-    """What this machine forbids or has no room for: not a bug."""
+    """What this machine forbids, has no room for, or lacks: not a bug."""
     if isinstance(error, OSError) and error.errno in _MACHINE_ERRORS:
         return LingoLiteError(f"{error.strerror}: {error.filename or 'while writing'}")
-    return out_of_memory(error) or full_disk(error, [Path.cwd(), Path(tempfile.gettempdir())])
+    return missing_extra(error) or out_of_memory(error) or full_disk(error, [Path.cwd(), Path(tempfile.gettempdir())])
 
 
 def _report_bug(error: Exception, console: Console) -> int:

@@ -15,6 +15,7 @@ import msgspec
 from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.corpora.sample_sentences import sample_sentences
+from lingolite_cli.extras import TORCH, require
 from lingolite_cli.jobs.context import JobContext
 
 _UNSURE = 1.2
@@ -69,8 +70,9 @@ def import_and_sample(context: JobContext, request: ImportRequest) -> ImportedBu
     """Make the bundle, and translate a few sentences with it in the order of its languages.
 
     Raises:
-        LingoLiteError: the checkpoint or tokenizer cannot be used, they do not fit, or `out` exists.
+        LingoLiteError: PyTorch is not installed, the checkpoint or tokenizer cannot be used, they do not fit, or `out` exists.
     """
+    require(TORCH, what="`lingolite import`")
     from lingolite_cli.model.bundle import import_checkpoint
 
     artifact = import_checkpoint(**msgspec.structs.asdict(request))

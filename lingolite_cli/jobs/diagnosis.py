@@ -8,6 +8,7 @@ import msgspec
 
 from lingolite_cli.environment import Environment, describe_environment
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.extras import EXTRAS, Extra
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.plugins.manager import describe
 from lingolite_cli.plugins.registry import Health, Loaded, PluginEntry, Registry
@@ -24,6 +25,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
         num_plugins: of all kinds.
         unhealthy: plugins that cannot be used.
         findings: by backend, what it says of this machine.
+        missing: extras that are not installed.
     """
 
     environment: Environment
@@ -31,6 +33,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     num_plugins: int
     unhealthy: list[PluginEntry]
     findings: dict[str, list[str]]
+    missing: list[Extra]
 
     @property
     def is_broken(self) -> bool:
@@ -47,6 +50,7 @@ def diagnose(context: JobContext) -> Diagnosis:
         num_plugins=len(registry.entries),
         unhealthy=[entry for entry in registry.entries if entry.health is not Health.OK],
         findings=_findings(registry),
+        missing=[extra for extra in EXTRAS if not extra.is_installed],
     )
 
 

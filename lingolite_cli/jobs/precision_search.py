@@ -22,7 +22,7 @@ from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.inputs import model_input
 from lingolite_cli.jobs.job import Job, JobBuilder, publish_artifact, run_and_keep
-from lingolite_cli.jobs.runnable import backend_for, format_of
+from lingolite_cli.jobs.runnable import direct_backend, format_of
 from lingolite_cli.plugins.registry import Health
 from lingolite_cli.plugins.specs import QuantizerSpec
 from lingolite_cli.recipe.model import Step
@@ -120,8 +120,8 @@ def search_job(context: JobContext, request: SearchRequest) -> Job:
     metrics = dict.fromkeys([*filter(None, map(metric_of_drop, request.budget)), "bleu", "chrf"])
     text = {"corpus": "inputs.dev", "metrics": list(metrics), "max_samples": request.max_samples}
     judged = {"budget": dict(request.budget), "allow_inconclusive": request.allow_inconclusive}
-    before = backend_for(context, format=format_of(request.model))
-    after = backend_for(context, format=context.registry.resolve("quantizer", method).spec.produces)
+    before = direct_backend(context, format=format_of(request.model))
+    after = direct_backend(context, format=context.registry.resolve("quantizer", method).spec.produces)
     steps: list[Step] = [
         builder.step(EvaluateStep, "baseline", backend=before, **text),
         builder.step(

@@ -15,11 +15,11 @@ from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.inputs import MODEL, model_input
 from lingolite_cli.jobs.job import JobBuilder, run_job
-from lingolite_cli.plugins.registry import Health, Registry
-from lingolite_cli.plugins.specs import BackendSpec, ExporterSpec, QuantizerSpec
+from lingolite_cli.plugins.registry import Health, Registry, preference
+from lingolite_cli.plugins.specs import ExporterSpec, QuantizerSpec
 from lingolite_cli.recipe.steps.export import ExportStep
 from lingolite_cli.recipe.steps.quantize import QuantizeStep
-from lingolite_cli.recipe.work.evaluation import EvaluateStep
+from lingolite_cli.settings import SETTINGS_NAME
 
 _UNCACHED = "eager"
 _CONVERTERS: tuple[tuple[str, type[ExportStep | QuantizeStep], str], ...] = (
@@ -112,14 +112,39 @@ def convert_for(context: JobContext, artifact: Artifact, console: Console, *, ba
 
 
 def backend_for(context: JobContext, *, format: str, asked: str | None = None) -> str:
-    """The backend that was asked for; else the project's if it runs `format`, or the first that does.
+    """The backend that runs an artifact of `format`, after a conversion if it must.
+
+    That is: the one that was asked for; else the project's, or the first that runs `format` as it is; else the first
+    that runs what an exporter makes of it.
 
     Raises:
         LingoLiteError: none does, or the project's is not usable.
     """
-    found = asked or able_backend(context, format=format)
+    if asked is not None:
+        return asked
+    registry = context.registry
+    found = able_backend(context, format=format)
+    if found is not None:
+        return found
+    formats = [
+        entry.spec.produces
+        for entry in registry.of_kind("exporter")
+        if entry.health is Health.OK and isinstance(entry.spec, ExporterSpec) and format in entry.spec.accepts
+    ]
+    for name in sorted({name for made in formats for name in registry.backends_for(made)}, key=preference):
+        return name
+    raise registry.no_backend(format)
+
+
+def direct_backend(context: JobContext, *, format: str) -> str:
+    """The project's backend if it runs `format` as it is, or the first that does.
+
+    Raises:
+        LingoLiteError: none does, or the project's is not usable.
+    """
+    found = able_backend(context, format=format)
     if found is None:
-        raise LingoLiteError(f"no backend runs format {format}", hint="`lingolite plugins list` shows the backends")
+        raise context.registry.no_backend(format)
     return found
 
 
@@ -137,24 +162,22 @@ def uncached_backend(asked: str | None) -> str:
 
 
 def able_backend(context: JobContext, *, format: str) -> str | None:
-    """The project's backend if it runs `format`, or the first that does; None where none does.
+    """As `direct_backend`; None where none does.
 
     Raises:
         LingoLiteError: the project's backend is not usable.
     """
+    registry = context.registry
     preferred = context.evaluate_default("backend")
     # One that the project names and that cannot be used is an error: another in its place would give other figures
-    # under the same settings.
-    if preferred is not None:
-        context.registry.resolve("backend", str(preferred))
-    preferred = preferred or EvaluateStep(id="evaluate").backend
-    able = [
-        entry.name
-        for entry in context.registry.of_kind("backend")
-        if entry.health is Health.OK and isinstance(entry.spec, BackendSpec) and format in entry.spec.accepts
-    ]
-    if preferred in able:
-        return str(preferred)
+    # under the same settings. Artifacts that it would not run anyway do not ask for it.
+    if preferred is not None and registry.would_run(str(preferred), format):
+        try:
+            return str(registry.resolve("backend", str(preferred)).spec.name)
+        except LingoLiteError as error:
+            hint = f"{error.hint}; or take `defaults.evaluate.backend` out of {SETTINGS_NAME}"
+            raise LingoLiteError(error.message, hint=hint, exit_code=error.exit_code) from None
+    able = registry.backends_for(format)
     return able[0] if able else None
 
 

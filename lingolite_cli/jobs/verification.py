@@ -16,8 +16,9 @@ from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.evaluation import project_metrics
 from lingolite_cli.jobs.inputs import Input, model_input
 from lingolite_cli.jobs.job import JobBuilder, run_job
-from lingolite_cli.jobs.runnable import backend_for, format_of
+from lingolite_cli.jobs.runnable import backend_for, format_of, runnable_model
 from lingolite_cli.plugins.specs import MetricSpec
+from lingolite_cli.recipe.model import Step
 from lingolite_cli.recipe.work.evaluation import EvaluateStep
 from lingolite_cli.recipe.work.judgement import VerifyStep
 from lingolite_cli.runs.record import StepRecord
@@ -74,17 +75,23 @@ def verify(context: JobContext, request: VerificationRequest, console: Console) 
     _check_timing(request)
     builder = JobBuilder(context, "verify")
     metrics = _metrics(context, request)
-    steps = [
-        builder.step(
+    steps: list[Step] = []
+    for name, system in ((_REFERENCE, request.reference), (_CANDIDATE, request.candidate)):
+        format = format_of(system.model)
+        backend = backend_for(context, format=format, asked=system.backend)
+        runnable = runnable_model(
+            builder, backend=backend, format=format, reference=f"inputs.{name}", prefix=f"{name}-"
+        )
+        runnable.announce(console, backend=backend)
+        evaluation = builder.step(
             EvaluateStep,
             name,
-            model=f"inputs.{name}",
-            backend=backend_for(context, format=format_of(system.model), asked=system.backend),
+            model=runnable.reference,
+            backend=backend,
             max_samples=request.max_samples,
             metrics=metrics,
         )
-        for name, system in ((_REFERENCE, request.reference), (_CANDIDATE, request.candidate))
-    ]
+        steps += [*runnable.steps, evaluation]
     verdict = builder.step(
         VerifyStep,
         "verify",

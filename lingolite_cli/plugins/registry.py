@@ -16,13 +16,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean, engine_failures, out_of_memory
+from lingolite_cli.extras import install_hint
 from lingolite_cli.languages import primary_language
 from lingolite_cli.plugins.manager import KINDS, LoadedModule, Origin, PluginHost, describe
-from lingolite_cli.plugins.specs import API_VERSION, Spec, defaults_for, files_of
+from lingolite_cli.plugins.specs import API_VERSION, BackendSpec, Spec, defaults_for, files_of
 from lingolite_cli.schema import convert
 
 if TYPE_CHECKING:
     from lingolite_cli.artifact import Artifact
+
+
+PREFERRED_BACKENDS = ("cached", "onnx")
+"""The backends that are chosen first where none is named; the others follow in the order of their entry points."""
 
 
 class Health(str, Enum):
@@ -176,6 +181,40 @@ class Registry:
             )
         raise self.unknown(kind, name)
 
+    def backends_for(self, format: str) -> list[str]:
+        """The healthy backends that run artifacts of `format`, the preferred ones first."""
+        found = [entry.name for entry in self._backends_of(format) if entry.health is Health.OK]
+        return sorted(found, key=preference)
+
+    def would_run(self, name: str, format: str) -> bool:
+        """Whether a backend of that name runs `format`, installed or not.
+
+        Raises:
+            LingoLiteError: there is no backend of that name, and no plugin that may have it.
+        """
+        if all(entry.name != name for entry in self.of_kind("backend")):
+            raise self.unknown("backend", name)
+        return any(entry.name == name for entry in self._backends_of(format))
+
+    def no_backend(self, format: str) -> LingoLiteError:
+        """The error where no healthy backend runs `format`: what to install, if one that is not installed does."""
+        known = sorted(self._backends_of(format), key=lambda entry: preference(entry.name))
+        for entry in known:
+            if entry.health is Health.UNAVAILABLE:
+                return LingoLiteError(
+                    f"no backend runs format {format}: `{entry.name}`, which does, {entry.reason}",
+                    hint=_remedy(entry),
+                    exit_code=ExitCode.PLUGIN,
+                )
+        return LingoLiteError(f"no backend runs format {format}", hint="`lingolite plugins list` shows the backends")
+
+    def _backends_of(self, format: str) -> list[PluginEntry]:
+        return [
+            entry
+            for entry in self.of_kind("backend")
+            if isinstance(entry.spec, BackendSpec) and format in entry.spec.accepts
+        ]
+
     def unknown(self, kind: str, name: str) -> LingoLiteError:
         """The error about a plugin that does not exist."""
         return LingoLiteError(
@@ -187,6 +226,11 @@ class Registry:
 def load_registry(*, blocked: Iterable[str] = (), warn: Callable[[str], None] = lambda text: None) -> Registry:
     """Load all plugins; see `PluginHost` for the arguments."""
     return Registry(PluginHost(blocked=blocked, warn=warn))
+
+
+def preference(name: str) -> int:
+    """Where a backend stands among those that are chosen where none is named; lower is sooner."""
+    return PREFERRED_BACKENDS.index(name) if name in PREFERRED_BACKENDS else len(PREFERRED_BACKENDS)
 
 
 def _entries(module: LoadedModule) -> list[PluginEntry]:
@@ -231,7 +275,7 @@ def _marked(entry: PluginEntry, claimants: list[PluginEntry]) -> PluginEntry:
 
 def _remedy(entry: PluginEntry) -> str:
     if entry.health is Health.UNAVAILABLE and entry.spec is not None and entry.spec.install:
-        return f"run `{entry.spec.install}`"
+        return install_hint(entry.spec.install, entry.spec.requires)
     if entry.health is Health.DUPLICATE:
         return "uninstall one, or block one with `lingolite --no-plugin DISTRIBUTION …`"
     if entry.health is Health.INCOMPATIBLE:

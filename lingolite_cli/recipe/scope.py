@@ -15,7 +15,7 @@ import msgspec
 from lingolite_cli.artifact import Artifact, Manifest
 from lingolite_cli.corpora.corpus import CorpusSpec
 from lingolite_cli.errors import LingoLiteError, did_you_mean
-from lingolite_cli.plugins.registry import Health, Loaded, Registry
+from lingolite_cli.plugins.registry import Loaded, Registry
 from lingolite_cli.recipe.model import Recipe, Step
 from lingolite_cli.training.options import PairsSpec
 
@@ -213,22 +213,17 @@ class Scope:
         try:
             loaded = self.registry.resolve(kind, name)
         except LingoLiteError as error:
-            located = self.error(step, key, error.message, hint=error.hint)
-            located.exit_code = error.exit_code  # 4 for a broken plugin, which is not a mistake in the recipe
-            raise located from None
+            raise self._located(step, key, error) from None
         given = loaded.options_for(target, options)
         resolved = loaded.options(given, where=self.place(step, f"options of {kind} `{name}`"))
         return PluginChoice(loaded, msgspec.to_builtins(resolved))
 
     def backend_for(self, step: Step, key: str, *, format: str) -> str:
-        """The first healthy backend that runs artifacts of `format`."""
-        for entry in self.registry.of_kind("backend"):
-            spec: Any = entry.spec
-            if entry.health is Health.OK and format in spec.accepts:
-                return entry.name
-        raise self.error(
-            step, key, f"no backend runs format {format}", hint="`lingolite plugins list` shows the backends"
-        )
+        """The backend that runs artifacts of `format` where the step names none."""
+        found = self.registry.backends_for(format)
+        if not found:
+            raise self._located(step, key, self.registry.no_backend(format))
+        return found[0]
 
     def check_budget(self, step: Step, budget: Mapping[str, float], *, known: Sequence[str]) -> None:
         """Refuse a budget on what the step does not measure, and a limit that is not finite."""
@@ -252,6 +247,11 @@ class Scope:
                 f"{', '.join(sorted(spec.accepts))}",
                 hint=self._converter_hint(format, spec.accepts),
             )
+
+    def _located(self, step: Step, key: str, error: LingoLiteError) -> LingoLiteError:
+        located = self.error(step, key, error.message, hint=error.hint)
+        located.exit_code = error.exit_code  # 4 for a broken plugin, which is not a mistake in the recipe
+        return located
 
     def _converter_hint(self, format: str, accepts: frozenset[str]) -> str | None:
         for kind, verb in (("exporter", "export"), ("quantizer", "quantize")):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.extras import PLOTS, require
 from lingolite_cli.visible import shown
 
 if TYPE_CHECKING:
@@ -63,8 +64,10 @@ def check_plot_target(path: Path, *, formats: Sequence[str] = FORMATS, example: 
         example: a name that would do.
 
     Raises:
-        LingoLiteError: its ending is of no known format, it is a directory, or its directory is missing.
+        LingoLiteError: matplotlib is missing (exit code 4), its ending is of no known format, it is a directory, or
+            its directory is missing.
     """
+    require(PLOTS, what="`--plot`")
     if path.suffix not in formats:
         raise LingoLiteError(f"{path}: a plot ends in {', '.join(formats)}", hint=f"for example `--plot {example}`")
     if path.is_dir():

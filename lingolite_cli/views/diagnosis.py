@@ -18,6 +18,9 @@ def show_diagnosis(found: Diagnosis, console: Console) -> None:
             "plugins": found.num_plugins,
             "unhealthy": [{"kind": e.kind, "name": e.name, "health": e.health.value} for e in unhealthy],
             "diagnoses": found.findings,
+            "missing_extras": [
+                {"name": extra.name, "gives": extra.gives, "install": extra.install} for extra in found.missing
+            ],
         }
     )
     console.print(f"lingolite {environment.lingolite}, Python {environment.python}, {environment.platform}")
@@ -29,6 +32,8 @@ def show_diagnosis(found: Diagnosis, console: Console) -> None:
         console.print(
             f"  {entry.kind} {entry.name} of {entry.origin.distribution}: {entry.health.value}: {entry.reason}"
         )
+    for extra in found.missing:
+        console.print(f"not installed: {extra.name}, which gives {extra.gives}: {extra.install}")
     for name, findings in found.findings.items():
         for finding in findings:
             console.print(f"{name}: {finding}")

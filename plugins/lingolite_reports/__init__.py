@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lingolite_cli.extras import PLOTS
 from lingolite_cli.plugins.hookspecs import hookimpl
 from lingolite_cli.plugins.specs import ReporterSpec
 
@@ -12,10 +13,10 @@ def lingolite_reporters() -> list[ReporterSpec]:
     return [
         ReporterSpec(
             name="html",
-            summary="report.html: one self-contained page with figures",
+            summary="report.html: one self-contained page, with figures where matplotlib is installed",
             factory="lingolite_reports.html:HtmlReporter",
-            requires=("jinja2", "matplotlib"),
-            install="pip install jinja2 matplotlib",
+            requires=("jinja2",),
+            install="pip install jinja2",
         ),
         ReporterSpec(
             name="markdown",
@@ -34,6 +35,6 @@ def lingolite_reporters() -> list[ReporterSpec]:
             summary="figures/NAME.svg: the page's figures as files of their own",
             factory="lingolite_reports.svg:SvgReporter",
             requires=("matplotlib",),
-            install="pip install matplotlib",
+            install=PLOTS.install,
         ),
     ]

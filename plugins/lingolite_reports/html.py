@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lingolite_cli.evaluation.comparison import LENGTHS
+from lingolite_cli.extras import PLOTS
 from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.visible import shown_value
-from lingolite_reports.figures import draw
 from lingolite_reports.lengths import words
 from lingolite_reports.sections import compose
-from lingolite_reports.sentences import MOST_BYTES, TranslatedText, pack_texts, pairings, read_texts
+from lingolite_reports.sentences import MOST_BYTES, Pairing, TranslatedText, pack_texts, pairings, read_texts
+
+if TYPE_CHECKING:
+    from lingolite_reports.content import Key
+    from lingolite_reports.drawing import Figure
 
 FILE_NAME = "report.html"
 
@@ -59,7 +63,8 @@ def render_html(manifest: RunManifest, texts: Sequence[TranslatedText] = (), *, 
     script = templates.get_template("report.js").render()
     page = templates.get_template("report.html.jinja").render(
         report=compose(manifest, found),
-        figures=draw(manifest, found),
+        figures=_figures(manifest, found),
+        figures_need=None if PLOTS.is_installed else PLOTS.install,
         script=script,
         script_digest=_digest(script),
         data=packed,
@@ -67,6 +72,15 @@ def render_html(manifest: RunManifest, texts: Sequence[TranslatedText] = (), *, 
         data_text="" if packed is None else _inert(packed),
     )
     return page
+
+
+def _figures(manifest: RunManifest, found: Sequence[Pairing]) -> Mapping[Key, Sequence[Figure]]:
+    """The figures of each section; none where matplotlib is not installed: a report is worth more than its figures."""
+    if not PLOTS.is_installed:
+        return {}
+    from lingolite_reports.figures import draw
+
+    return draw(manifest, found)
 
 
 def _digest(script: str) -> str:

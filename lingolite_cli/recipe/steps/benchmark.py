@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import field
 
 from lingolite_cli.benchmark.figures import Timing
@@ -18,6 +19,7 @@ from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import BUDGETS
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.plugins.registry import Health
 from lingolite_cli.recipe.model import Positive, RecipeTable, Rounds, Step, Threads, Workers
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.step_kind import StepKind
@@ -36,7 +38,8 @@ from lingolite_cli.runs.results import BenchmarkResult, BenchmarkSystem, effort
 class BenchmarkSystemTable(RecipeTable, frozen=True, kw_only=True):
     """One system of a benchmark: an artifact and the backend that runs it.
 
-    `threads` and `workers` are those of the step unless the system has its own.
+    `threads` and `workers` are those of the step unless the system has its own. One that is `if_installed` is left out
+    where what its backend needs is not installed.
     """
 
     model: str
@@ -45,6 +48,7 @@ class BenchmarkSystemTable(RecipeTable, frozen=True, kw_only=True):
     options: dict[str, Any] = field(default_factory=dict)
     threads: Threads | None = None
     workers: Workers | None = None
+    if_installed: bool = False
 
 
 class BenchmarkStep(Step, tag="benchmark", frozen=True, kw_only=True):
@@ -98,6 +102,7 @@ class PlannedBenchmark(PlannedStep, frozen=True, kw_only=True):
 
 def _check(step: BenchmarkStep, scope: Scope) -> PlannedBenchmark:
     """Refuse unknown backends, formats that they do not read, lengths beyond the model, unknown budgets."""
+    step = msgspec.structs.replace(step, systems=tuple(_installed(step.systems, scope)))
     if not step.systems:
         raise scope.error(step, "systems", "there is nothing to measure", hint="name a model and a backend")
     if not step.batch_sizes:
@@ -239,6 +244,13 @@ def _judge(
     )
     measured = with_rounds(MeasuredFigures(), timed)
     return timing, judge_all(step.budget, BUDGETS, measured, allow_inconclusive=step.allow_inconclusive)
+
+
+def _installed(systems: Sequence[BenchmarkSystemTable], scope: Scope) -> Iterator[BenchmarkSystemTable]:
+    """The systems without those that may be left out, and must."""
+    entries = scope.registry.of_kind("backend")
+    missing = {entry.name for entry in entries if entry.health is Health.UNAVAILABLE}
+    return (system for system in systems if not (system.if_installed and system.backend in missing))
 
 
 KIND = StepKind(

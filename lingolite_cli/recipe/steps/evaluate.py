@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 def _check(step: EvaluateStep, scope: Scope) -> PlannedEvaluation:
     """Refuse unknown plugins, text without references, formats that the backend does not read."""
     format = scope.artifact_format(step, "model", step.model)
-    backend = scope.plugin(step, "backend", kind="backend", name=step.backend, options=step.options)
+    name = step.backend or scope.backend_for(step, "backend", format=format)
+    backend = scope.plugin(step, "backend", kind="backend", name=name, options=step.options)
     scope.accepted(step, backend, format=format, reference=step.model)
     corpus = scope.corpus(step, "corpus", step.corpus)
     if not corpus.tsv and not corpus.references:
@@ -53,7 +54,7 @@ def _check(step: EvaluateStep, scope: Scope) -> PlannedEvaluation:
         metrics=metrics,
         options=options,
         origin=scope.origin(step.model),
-        summary=f"{step.model} through {step.backend} on {step.corpus}: {', '.join(step.metrics)}",
+        summary=f"{step.model} through {name} on {step.corpus}: {', '.join(step.metrics)}",
     )
 
 
@@ -115,7 +116,7 @@ def _run(planned: PlannedEvaluation, workspace: Workspace, directory: Path) -> E
         written_in=written_in,
     )
     return EvaluateResult(
-        backend=step.backend,
+        backend=choice.loaded.spec.name,
         artifact=summarize_artifact(artifact),
         corpus=summarize_corpus(corpus, num_samples=num_samples, languages=planned.languages),
         decoding=planned.decoding,
@@ -148,7 +149,7 @@ def _translate(
         capabilities=opened.capabilities,
     )
     sources = corpus.sources[:num_samples]
-    with workspace.console.progress(f"{step.id}: {step.backend}", total=num_samples) as progress:
+    with workspace.console.progress(f"{step.id}: {planned.backend.loaded.spec.name}", total=num_samples) as progress:
         for index, found in enumerate(progress.track(translator.translate(sources))):
             yield TranslationRecord(
                 index=index,

@@ -29,7 +29,7 @@ from lingolite_cli.precision_search.units import Mix, Unit, assignment, units_of
 from lingolite_cli.recipe.keys import describe_work
 from lingolite_cli.recipe.scope import PluginChoice, Scope
 from lingolite_cli.recipe.step_kind import StepKind
-from lingolite_cli.recipe.work.evaluation import EvaluateStep, PlannedEvaluation, find_evaluation, read_evaluation
+from lingolite_cli.recipe.work.evaluation import PlannedEvaluation, find_evaluation, read_evaluation
 from lingolite_cli.recipe.work.trials import MixMeasurement, PlannedSearch, SearchStep, Trials
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.results import ArtifactSummary, SearchResult
@@ -49,7 +49,7 @@ def _check(step: SearchStep, scope: Scope) -> PlannedSearch:
         step=step,
         evaluation=evaluation,
         quantizer=quantizer,
-        backend=_backend(step, scope, evaluated, format=produces),
+        backend=_backend(step, scope, evaluation, format=produces),
         metric=_metric(step, scope, evaluation),
         options={
             "precisions": precisions,
@@ -88,10 +88,10 @@ def _quantizer(step: SearchStep, scope: Scope) -> PluginChoice:
     return choice
 
 
-def _backend(step: SearchStep, scope: Scope, evaluated: EvaluateStep, *, format: str) -> PluginChoice:
+def _backend(step: SearchStep, scope: Scope, evaluation: PlannedEvaluation, *, format: str) -> PluginChoice:
     """The backend that the step names, or that of the evaluation."""
-    name = step.backend or evaluated.backend
-    options = step.backend_options if step.backend else evaluated.options
+    name = step.backend or evaluation.backend.loaded.spec.name
+    options = step.backend_options if step.backend else evaluation.step.options
     choice = scope.plugin(step, "backend", kind="backend", name=name, options=options)
     if format in choice.loaded.spec.accepts and choice.loaded.spec.gives_logits:
         return choice

@@ -10,6 +10,7 @@ from msgspec import field
 
 from lingolite_cli.architecture.architecture import ModelConfig, preset
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, Manifest, Provenance
+from lingolite_cli.extras import TORCH, require
 from lingolite_cli.recipe.cache import ARTIFACT_NAME
 from lingolite_cli.recipe.scope import PluginChoice, Scope
 from lingolite_cli.recipe.step_kind import StepKind
@@ -57,6 +58,7 @@ class PlannedTrain(PlannedTraining, frozen=True, kw_only=True):
 
 def _check(step: TrainStep, scope: Scope) -> PlannedTrain:
     """Refuse a model that cannot be trained, unknown text, plugins or sizes, and a training without an end."""
+    require(TORCH, what=scope.place(step, "a training"))
     manifest = _manifest(step, scope)
     languages = check_learning(step, scope, options=step.options, manifest=manifest)
 

@@ -21,14 +21,14 @@ DEFAULT_METRICS = ("bleu", "chrf")
 
 
 class EvaluateStep(Step, tag="evaluate", frozen=True, kw_only=True):
-    """Translate a corpus through a backend and score it.
+    """Translate a corpus through a backend and score it; without `backend`, through one that runs the artifact.
 
     `decoding` overrides the artifact's own defaults key by key; `metric_options` has a table a metric. `workers` are
     processes that share the text; they change no token.
     """
 
     model: str = "inputs.model"
-    backend: str = "cached"
+    backend: str | None = None
     corpus: str = "inputs.test"
     metrics: tuple[str, ...] = DEFAULT_METRICS
     metric_options: dict[str, dict[str, Any]] = field(default_factory=dict)
