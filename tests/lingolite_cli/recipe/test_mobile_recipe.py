@@ -35,7 +35,7 @@ def starter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with the recipes and settings of this repository, whose runs lie elsewhere."""
     root = tmp_path_factory.mktemp("starter")
     shutil.copy(REPOSITORY / "lingolite.toml", root)
-    (root / "recipes").symlink_to(REPOSITORY / "recipes")
+    shutil.copytree(REPOSITORY / "recipes", root / "recipes")  # a link would lead a recipe back to the repository
     return root
 
 
