@@ -70,7 +70,8 @@ def import_and_sample(context: JobContext, request: ImportRequest) -> ImportedBu
     """Make the bundle, and translate a few sentences with it in the order of its languages.
 
     Raises:
-        LingoLiteError: PyTorch is not installed, the checkpoint or tokenizer cannot be used, they do not fit, or `out` exists.
+        LingoLiteError: PyTorch is not installed, the checkpoint or tokenizer cannot be used, they do not fit, or
+            `out` exists.
     """
     require(TORCH, what="`lingolite import`")
     from lingolite_cli.model.bundle import import_checkpoint
