@@ -122,6 +122,7 @@ def light(tmp_path_factory: pytest.TempPathFactory, tiny: Artifact) -> Path:
         '[[steps]]\nid = "learn"\nuses = "train"\nmodel = "inputs.model"\noptions = { max_steps = 1 }\n',
         encoding="utf-8",
     )
+    (root / "some.pt").write_bytes(b"PK")
     (root / "test.tsv").write_text("".join(f"{line}\t{line}\n" for line in SENTENCES), encoding="utf-8")
     return root
 
@@ -192,6 +193,7 @@ def test_quantizers_of_weights_alone_work(light: Path, blocked: Path, method: st
     [
         (("import", "none.pt", "--tokenizer", "none", "--out", "made"), "torch"),
         (("translate", "--backend", "cached", "Hi"), "torch"),
+        (("eval", "--model", "some.pt", "--tokenizer", "model"), "torch"),
         (("eval", "--no-cache"), "torch"),
         (("quantize", "--method", "gptq-int4", "--out", "made"), "torch"),
         (("quantize", "--method", "static-int8", "--out", "made"), "torch"),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lingolite_cli.artifact import Artifact, sha256_file
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.extras import TORCH, require
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.recipe.cache import host_digest
 
@@ -50,6 +51,7 @@ def _import(context: JobContext, checkpoint: Path, tokenizer: Path) -> Path:
             f"{checkpoint} is a file: a checkpoint needs its tokenizer, and {tokenizer} does not exist",
             hint="name its SentencePiece model or the directory that holds it: --tokenizer PATH",
         )
+    require(TORCH, what=f"{checkpoint}, a checkpoint,")
     from lingolite_cli.model.bundle import find_tokenizer, import_checkpoint
 
     parts = (sha256_file(checkpoint), sha256_file(find_tokenizer(tokenizer)), host_digest())
