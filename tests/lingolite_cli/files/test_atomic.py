@@ -12,7 +12,7 @@ import pytest
 from command_line import environment
 
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.files.atomic import atomic_directory
+from lingolite_cli.files.atomic import atomic_directory, write_atomic
 from lingolite_cli.files.exchange import exchange
 
 KILLED = """
@@ -67,6 +67,31 @@ def test_old_or_new_is_there_whenever_the_process_is_killed(tmp_path: Path, how:
     with atomic_directory(target, overwrite=True) as directory:
         (directory / "file").write_text("last")
     assert [path.name for path in tmp_path.iterdir()] == ["model"], "the next one cleared what the killed ones left"
+
+
+WRITER = """
+import os, sys
+from pathlib import Path
+from lingolite_cli.files.atomic import write_atomic
+
+def dying(event, arguments):
+    if event == "os.rename":
+        os._exit(9)
+
+sys.addaudithook(dying)
+write_atomic(Path(sys.argv[1]), b"new")
+"""
+
+
+def test_file_of_a_killed_writer_is_what_it_was_and_the_next_one_clears_up(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    write_atomic(path, b"old")
+    done = subprocess.run([sys.executable, "-c", WRITER, str(path)], env=environment(), check=False)
+    assert done.returncode == 9
+    assert path.read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 3, "what it wrote, and its lease"
+    write_atomic(path, b"newer")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"state.json": b"newer"}
 
 
 def test_exchanged_paths_are_both_there(tmp_path: Path) -> None:
