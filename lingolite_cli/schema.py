@@ -127,6 +127,7 @@ def _explain(message: str, data: Any, type_: Any, where: str) -> LingoLiteError:
     value = _value_at(data, path)
     shown = "" if isinstance(value, dict | list) else f", not {_toml(value)}"
     reason = re.sub(r", got `[^`]*`$", "", reason).replace("Object missing", "missing").replace("`null`", "nothing")
+    reason = reason.replace(r"\\Z'", "$'")  # as a reader writes it; the difference is a newline at the end
     reason = re.sub(r"^Invalid (enum )?value .*$", "invalid value", reason).replace("`object`", "`table`")
     place = ", ".join([*_tables(path, data), *([f"`{key}`"] if (key := _key(path)) else [])])
     return LingoLiteError(

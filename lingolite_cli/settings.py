@@ -130,12 +130,22 @@ def find_project(start: Path | None = None) -> Project:
     Raises:
         LingoLiteError: the file is not valid.
     """
-    begin = (start or Path.cwd()).resolve()
+    begin = _upwards_alone(start or Path.cwd())
     for directory in (begin, *begin.parents):
-        path = directory / SETTINGS_NAME
-        if path.is_file():
-            return Project(root=directory, settings=_read(path), settings_path=path)
-    return Project(root=begin, settings=Settings())
+        if (directory / SETTINGS_NAME).is_file():
+            root = directory.resolve()
+            return Project(root=root, settings=_read(root / SETTINGS_NAME), settings_path=root / SETTINGS_NAME)
+    return Project(root=begin.resolve(), settings=Settings())
+
+
+def _upwards_alone(path: Path) -> Path:
+    """An absolute path whose parents are the directories that it leads through.
+
+    Links stay: a directory of recipes that is linked into a project belongs to that project.
+    """
+    parts = path.absolute().parts
+    last = max((index for index, part in enumerate(parts) if part == ".."), default=-1)
+    return Path(*parts[: last + 1]).resolve().joinpath(*parts[last + 1 :]) if last >= 0 else Path(*parts)
 
 
 def _read(path: Path) -> Settings:

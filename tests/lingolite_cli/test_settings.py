@@ -27,6 +27,16 @@ def test_the_nearest_settings_above_the_working_directory_are_used(
     assert find_project(tmp_path / "outer").runs_directory == tmp_path / "outer" / "elsewhere"
 
 
+def test_linked_directory_belongs_to_the_project_that_it_is_linked_into(tmp_path: Path) -> None:
+    for name in ("mine", "theirs"):
+        (tmp_path / name / "recipes").mkdir(parents=True)
+        (tmp_path / name / "lingolite.toml").write_text("schema = 1\n")
+    (tmp_path / "mine" / "linked").symlink_to(tmp_path / "theirs" / "recipes")
+    assert find_project(tmp_path / "mine" / "linked").root == tmp_path / "mine"
+    assert find_project(tmp_path / "mine" / "linked" / ".." / "recipes").root == tmp_path / "theirs"
+    assert find_project(tmp_path / "mine" / ".." / "theirs").root == tmp_path / "theirs"
+
+
 def test_without_settings_the_working_directory_is_the_project(tmp_path: Path) -> None:
     project = find_project(tmp_path)
     assert (project.root, project.settings, project.settings_path) == (tmp_path, Settings(), None)

@@ -112,7 +112,7 @@ def test_a_wrong_option_is_refused_before_a_process_is_made(tiny: Artifact, monk
     monkeypatch.setattr(subprocess, "Popen", None)
     with pytest.raises(LingoLiteError, match="options of backend `echo`: unknown key `skip` = 1"):
         served(tiny, workers=2, skip=1)
-    with pytest.raises(LingoLiteError, match="workers must be at least 1, not 0"):
+    with pytest.raises(LingoLiteError, match="workers must be from 1 to 256, not 0"):
         served(tiny, workers=0)
 
 
