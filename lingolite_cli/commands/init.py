@@ -10,30 +10,49 @@ import typer
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import Languages, parse_languages
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.files.atomic import write_atomic
-from lingolite_cli.files.templates import fill_template
-from lingolite_cli.settings import SETTINGS_NAME
+from lingolite_cli.jobs.new_project import RECIPE, STARTER_BLEU, make_project, own_project, starter_project
 
 
 def init(
     typer_context: typer.Context,
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The project's directory.")] = Path("."),
-    model: Annotated[str, typer.Option(metavar="DIR", help="The bundle, relative to the project.")] = "model",
+    model: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The bundle; default: model in the project's directory.")
+    ] = None,
     test: Annotated[
-        str, typer.Option(metavar="FILE", help="The test set: a TSV file of source and reference.")
-    ] = "test.tsv",
-    languages: Languages = "en-da",
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The test set, a TSV file of source and reference; default: test.tsv in the project's directory.",
+        ),
+    ] = None,
+    dev: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Text for calibration and searches, as --test; default: dev.tsv there, if there is one.",
+        ),
+    ] = None,
+    languages: Languages = None,
+    starter: Annotated[
+        bool, typer.Option("--starter", help="Copy the English-Danish starter model into the project, to try it.")
+    ] = False,
 ) -> None:
-    """Write lingolite.toml and recipes/mobile.toml for a model of your own. Nothing is overwritten."""
+    """Write lingolite.toml and recipes/mobile.toml for a model. Nothing is overwritten."""
     console = context_of(typer_context).console()
-    pair = parse_languages(languages) or ("en", "da")
-    values = {"model": model, "test": test, "source": pair[0], "target": pair[1]}
-    quoted = {key: value.replace("\\", "\\\\").replace('"', '\\"') for key, value in values.items()}
-    targets = {SETTINGS_NAME: "lingolite.toml", "recipes/mobile.toml": "mobile.toml"}
-    for name in targets:
-        if (directory / name).exists():
-            raise LingoLiteError(f"{directory / name} exists", hint="nothing was written; choose another directory")
-    for name, template in targets.items():
-        write_atomic(directory / name, fill_template(template, quoted))
-        console.print(f"wrote {directory / name}")
-    console.note("next: put the bundle and the test set in place, then `lingolite run recipes/mobile.toml`")
+    pair = parse_languages(languages)
+    if starter and (model, test, dev, pair) != (None, None, None, None):
+        raise LingoLiteError(
+            "--starter brings its own model, texts and languages", hint="leave out --model, --test, --dev, --languages"
+        )
+    project = (
+        starter_project(directory)
+        if starter
+        else own_project(directory, model=model, test=test, dev=dev, languages=pair)
+    )
+    for path in make_project(project):
+        console.print(f"wrote {path}")
+    if project.bleu_min != STARTER_BLEU:
+        console.note(f"bleu_min is {project.bleu_min}, which broken models miss; raise it to what you require")
+    inside = "" if directory.resolve() == Path.cwd() else f"cd {directory} && "
+    console.note(f"next: {inside}lingolite run {RECIPE}")

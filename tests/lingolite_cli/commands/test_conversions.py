@@ -9,7 +9,6 @@ import pytest
 from command_line import Outcome, contents
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.settings import find_project
 
 Command = Callable[..., Outcome]
 
@@ -123,13 +122,16 @@ def test_init_makes_a_project_whose_recipe_is_valid(lingolite: Command, project:
     outcome = lingolite("init", ".", "--model", "../project/model", "--test", "../project/test.tsv", cwd=new)
     assert outcome.code == 0
     assert outcome.out == "wrote lingolite.toml\nwrote recipes/mobile.toml\n"
+    assert "next: lingolite run recipes/mobile.toml" in outcome.err
     checked = lingolite("recipes", "check", "recipes/mobile.toml", cwd=new)
     assert checked.code == 0, checked.err
+    odd = new / 'a "model"'
+    odd.symlink_to(project / "model", target_is_directory=True)
     (new / "odd").mkdir()
-    assert lingolite("init", "odd", "--model", 'C:\\models\\"mine"', cwd=new).code == 0
-    assert find_project(new / "odd").settings.model == 'C:\\models\\"mine"'
+    (new / "odd" / "test.tsv").write_bytes((project / "test.tsv").read_bytes())
+    assert lingolite("init", "odd", "--model", odd.name, cwd=new).code == 0
     before = contents(new)
-    again = lingolite("init", cwd=new)
+    again = lingolite("init", "--model", "../project/model", "--test", "../project/test.tsv", cwd=new)
     assert again.code == 2
     assert again.err == "error: lingolite.toml exists\n\nhint: nothing was written; choose another directory\n"
     assert contents(new) == before
