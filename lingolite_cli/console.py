@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from lingolite_cli.artifact import canonical_json
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.visible import escaped_json, shown, shown_on_a_line
+from lingolite_cli.text.visible import escaped_json, shown, shown_on_a_line
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole

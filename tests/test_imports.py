@@ -87,3 +87,13 @@ def test_the_python_api_needs_no_command_line(project: Path) -> None:
         [sys.executable, "-c", script], cwd=project, capture_output=True, text=True, timeout=120, check=True
     )
     assert done.stdout.split() == []
+
+
+def test_the_root_of_the_package_holds_ten_modules() -> None:
+    """Everything else has a room: see docs/architecture.md."""
+    root = Path(__file__).resolve().parent.parent / "lingolite_cli"
+    modules = {path.stem for path in root.glob("*.py")} - {"__init__"}
+    assert modules == {
+        *("__main__", "api", "app", "arrays", "artifact"),
+        *("console", "environment", "errors", "schema", "settings"),
+    }

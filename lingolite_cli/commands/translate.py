@@ -32,7 +32,7 @@ from lingolite_cli.jobs.plugin_options import plugin_options
 from lingolite_cli.jobs.runnable import backend_for
 from lingolite_cli.jobs.translation import EngineRequest, asked_decoding, open_translator
 from lingolite_cli.schema import parse_options
-from lingolite_cli.visible import escaped_json, shown
+from lingolite_cli.text.visible import escaped_json, shown
 
 if TYPE_CHECKING:
     from lingolite_cli.decoding.translator import Translation, Translator

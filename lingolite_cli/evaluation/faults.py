@@ -18,7 +18,7 @@ import msgspec
 from lingolite_cli.evaluation.language import LanguagePair
 from lingolite_cli.evaluation.numerals import same_numbers
 from lingolite_cli.evaluation.repetition import has_unexcused_loop
-from lingolite_cli.visible import has_visible_text
+from lingolite_cli.text.visible import has_visible_text
 
 MAX_RATIO = 3.0
 """Largest ratio of lengths in characters between a translation and its source and references, in either direction."""

@@ -65,7 +65,7 @@ def cautions(options: Mapping[str, msgspec.Struct], target: str, *, written_in: 
 
     Args:
         options: of each metric, by its name.
-        target: the target language, as `lingolite_cli.languages.primary_language` has it.
+        target: the target language, as `lingolite_cli.text.languages.primary_language` has it.
         written_in: what the script of the references tells, which counts where a metric has nothing to say of `target`.
     """
     found = []

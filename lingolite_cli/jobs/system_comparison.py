@@ -22,7 +22,6 @@ from lingolite_cli.jobs.evaluation import project_metrics
 from lingolite_cli.jobs.inputs import Input, corpus_input, model_input
 from lingolite_cli.jobs.job import JobBuilder, run_job
 from lingolite_cli.jobs.runnable import backend_for, format_of
-from lingolite_cli.languages import language_by_script, primary_language
 from lingolite_cli.plugins.registry import Loaded
 from lingolite_cli.plugins.specs import MetricSpec
 from lingolite_cli.recipe.work.evaluation import EvaluateStep
@@ -31,6 +30,7 @@ from lingolite_cli.runs.finished import MANIFEST_NAME, read_run, run_translation
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import EvaluateResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME
+from lingolite_cli.text.languages import language_by_script, primary_language
 
 
 class ComparedSystem(msgspec.Struct, frozen=True):

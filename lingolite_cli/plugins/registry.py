@@ -17,10 +17,10 @@ import msgspec
 
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean, engine_failures, out_of_memory
 from lingolite_cli.extras import install_hint
-from lingolite_cli.languages import primary_language
 from lingolite_cli.plugins.manager import KINDS, LoadedModule, Origin, PluginHost, describe
 from lingolite_cli.plugins.specs import API_VERSION, BackendSpec, Spec, defaults_for, files_of
 from lingolite_cli.schema import convert
+from lingolite_cli.text.languages import primary_language
 
 if TYPE_CHECKING:
     from lingolite_cli.artifact import Artifact

@@ -65,7 +65,7 @@ def defaults_for(options: type[msgspec.Struct], language: str, *, given: Mapping
 
     Args:
         options: the class.
-        language: as `lingolite_cli.languages.primary_language` has it.
+        language: as `lingolite_cli.text.languages.primary_language` has it.
         given: what the user says, which may make a default pointless.
     """
     find: Callable[[str, Mapping[str, Any]], dict[str, Any]] | None = getattr(options, "defaults_for", None)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.extras import PLOTS, require
-from lingolite_cli.visible import shown
+from lingolite_cli.text.visible import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

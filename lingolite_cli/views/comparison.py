@@ -12,7 +12,7 @@ from lingolite_cli.evaluation.intervals import SIGNED, bracketed
 from lingolite_cli.evaluation.word_diff import Span, word_diff
 from lingolite_cli.jobs.system_comparison import CompareOutcome
 from lingolite_cli.runs.changes import Changes
-from lingolite_cli.visible import shown_on_a_line
+from lingolite_cli.text.visible import shown_on_a_line
 
 _NONE = "–"
 

@@ -18,9 +18,9 @@ from lingolite_cli.evaluation.intervals import with_interval
 from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.history.entry import RunEntry
 from lingolite_cli.history.series import UNITS, Point, Series, series_of
+from lingolite_cli.text.visible import shown_value
 from lingolite_cli.views import charts
 from lingolite_cli.views.charts import DAYLIGHT, canvas, inline_svg, style, tip
-from lingolite_cli.visible import shown_value
 
 PAGE = ".html"
 FORMATS = (PAGE, *charts.FORMATS)

@@ -16,7 +16,7 @@ from lingolite_cli.extras import PLOTS
 from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.visible import shown_value
+from lingolite_cli.text.visible import shown_value
 from lingolite_reports.lengths import words
 from lingolite_reports.sections import compose
 from lingolite_reports.sentences import MOST_BYTES, Pairing, TranslatedText, pack_texts, pairings, read_texts

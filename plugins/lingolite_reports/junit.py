@@ -18,7 +18,7 @@ from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.runs.record import RunManifest, StepRecord, Stop
 from lingolite_cli.runs.results import EvaluateResult, VerifyResult
-from lingolite_cli.visible import shown
+from lingolite_cli.text.visible import shown
 from lingolite_reports import formats
 
 FILE_NAME = "junit.xml"

@@ -11,7 +11,7 @@ from lingolite_cli.evaluation.word_diff import Span
 from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.visible import shown, shown_value
+from lingolite_cli.text.visible import shown, shown_value
 from lingolite_reports.sections import compose
 
 FILE_NAME = "report.md"

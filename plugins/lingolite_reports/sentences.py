@@ -15,7 +15,7 @@ import msgspec
 from lingolite_cli.evaluation.faults import find_faults
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.translations import TranslationRecord, as_judged, read_translations
-from lingolite_cli.visible import shown
+from lingolite_cli.text.visible import shown
 from lingolite_reports.results import evaluations, verifications
 
 MOST_BYTES = 2_000_000

@@ -14,7 +14,7 @@ from command_line import Outcome
 
 from lingolite_cli.console import Console, status_text
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.visible import shown
+from lingolite_cli.text.visible import shown
 
 
 class Terminal(io.StringIO):

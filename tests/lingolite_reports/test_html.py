@@ -25,7 +25,7 @@ from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.plugins.specs import Goal, NoOptions, merit
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import VerifyResult
-from lingolite_cli.visible import shown
+from lingolite_cli.text.visible import shown
 from tests.lingolite_reports.conftest import SENTENCES
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}

@@ -15,7 +15,7 @@ from lingolite_reports.sentences import pairings, read_texts
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.translations import read_translations, write_translations
-from lingolite_cli.visible import shown
+from lingolite_cli.text.visible import shown
 from tests.lingolite_reports.conftest import SENTENCES
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the extra `browser`")

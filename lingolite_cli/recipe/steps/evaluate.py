@@ -15,7 +15,6 @@ from lingolite_cli.corpora.corpus import Corpus
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.evaluation.scorer import Scorer, cautions
-from lingolite_cli.languages import language_by_script, primary_language
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.recipe.decoding import resolve_decoding
 from lingolite_cli.recipe.scope import PluginChoice, Scope
@@ -24,6 +23,7 @@ from lingolite_cli.recipe.work.evaluation import EvaluateStep, PlannedEvaluation
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact, summarize_corpus
 from lingolite_cli.runs.results import EvaluateResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord, as_translations, write_translations
+from lingolite_cli.text.languages import language_by_script, primary_language
 
 if TYPE_CHECKING:
     from lingolite_cli.workers.pool import OpenedBackend

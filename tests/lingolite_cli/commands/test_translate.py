@@ -17,7 +17,7 @@ from command_line import Outcome, command, environment
 from lingolite_cli.commands.translate import print_all
 from lingolite_cli.console import Console
 from lingolite_cli.decoding.translator import Translation
-from lingolite_cli.visible import shown
+from lingolite_cli.text.visible import shown
 
 Command = Callable[..., Outcome]
 

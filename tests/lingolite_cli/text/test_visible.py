@@ -8,7 +8,7 @@ import unicodedata
 
 import pytest
 
-from lingolite_cli.visible import escaped_json, has_visible_text, shown, shown_on_a_line
+from lingolite_cli.text.visible import escaped_json, has_visible_text, shown, shown_on_a_line
 
 
 @pytest.mark.parametrize("text", ["a", "·", "…", "漢", "👍🏽", "\u0301", "\ue000", "\u200ba", " . ", "\x1b[m"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lingolite_cli.languages import language_by_script, primary_language
+from lingolite_cli.text.languages import language_by_script, primary_language
 
 
 @pytest.mark.parametrize(
