@@ -46,7 +46,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _API_NAMES:
         return getattr(import_module("lingolite_cli.api"), name)
-    extras = import_module("lingolite_cli.extras")
+    extras = import_module("lingolite_cli.plugins.extras")
     extras.require(extras.TORCH, what=f"`lingolite_cli.{name}`")
     return getattr(import_module("lingolite_cli.model"), name)
 

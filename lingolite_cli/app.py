@@ -38,9 +38,9 @@ from lingolite_cli.commands.usage import MOST_COLUMNS, Command
 from lingolite_cli.console import Console
 from lingolite_cli.environment import VERSION
 from lingolite_cli.errors import ExitCode, LingoLiteError, out_of_memory
-from lingolite_cli.extras import missing_extra
 from lingolite_cli.files.disk import full_disk
 from lingolite_cli.jobs.context import JobContext
+from lingolite_cli.plugins.extras import missing_extra
 from lingolite_cli.views.budgets import budgets_help
 
 app = typer.Typer(

@@ -15,8 +15,8 @@ import msgspec
 from lingolite_cli.architecture.architecture import ModelConfig
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.corpora.sample_sentences import sample_sentences
-from lingolite_cli.extras import TORCH, require
 from lingolite_cli.jobs.context import JobContext
+from lingolite_cli.plugins.extras import TORCH, require
 
 _UNSURE = 1.2
 """Nats a token. Of the starter's own greedy translations the mean is 0.5; with a wrong number of heads it is 1.6."""

@@ -8,8 +8,8 @@ import msgspec
 
 from lingolite_cli.environment import Environment, describe_environment
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.extras import EXTRAS, Extra
 from lingolite_cli.jobs.context import JobContext
+from lingolite_cli.plugins.extras import EXTRAS, Extra
 from lingolite_cli.plugins.manager import describe
 from lingolite_cli.plugins.registry import Health, Loaded, PluginEntry, Registry
 from lingolite_cli.plugins.specs import BackendSpec

@@ -37,7 +37,7 @@ class Backend(Protocol):
 
     Several threads may use one backend at once, each with states of its own. In a process that is forked off after a
     backend was opened, its methods give the same results or raise a `LingoLiteError`, and never wait for threads that
-    are not there; `lingolite_cli.home_process` has the check.
+    are not there; `lingolite_cli.workers.home_process` has the check.
     """
 
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> State:

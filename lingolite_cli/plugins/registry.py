@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean, engine_failures, out_of_memory
-from lingolite_cli.extras import install_hint
+from lingolite_cli.plugins.extras import install_hint
 from lingolite_cli.plugins.manager import KINDS, LoadedModule, Origin, PluginHost, describe
 from lingolite_cli.plugins.specs import API_VERSION, BackendSpec, Spec, defaults_for, files_of
 from lingolite_cli.schema import convert

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.extras import PLOTS, require
+from lingolite_cli.plugins.extras import PLOTS, require
 from lingolite_cli.text.visible import shown
 
 if TYPE_CHECKING:

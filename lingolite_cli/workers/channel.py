@@ -20,7 +20,7 @@ from typing import IO, Any, TypeVar
 import msgspec
 
 from lingolite_cli.errors import ExitCode, LingoLiteError
-from lingolite_cli.home_process import HomeProcess
+from lingolite_cli.workers.home_process import HomeProcess
 
 Message = TypeVar("Message")
 

@@ -12,9 +12,9 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.home_process import HomeProcess
 from lingolite_cli.plugins.registry import Loaded
 from lingolite_cli.workers.channel import Child
+from lingolite_cli.workers.home_process import HomeProcess
 from lingolite_cli.workers.load import check_load
 from lingolite_cli.workers.memory import peak_memory_mb
 from lingolite_cli.workers.protocol import Found, Open, Opened, Response, Search

@@ -6,7 +6,7 @@ Descriptors only; CTranslate2 is imported when a step first uses it.
 from __future__ import annotations
 
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT8
-from lingolite_cli.extras import CTRANSLATE2
+from lingolite_cli.plugins.extras import CTRANSLATE2
 from lingolite_cli.plugins.hookspecs import hookimpl
 from lingolite_cli.plugins.specs import BackendSpec, ExporterSpec
 from lingolite_ctranslate2.options import FORMAT, CTranslate2Options

@@ -17,8 +17,8 @@ from lingolite_cli.artifact import Artifact
 from lingolite_cli.decoding.hypothesis import Hypothesis, scored
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import ExitCode, LingoLiteError
-from lingolite_cli.home_process import HomeProcess
 from lingolite_cli.tokenization.opening import open_tokenizer
+from lingolite_cli.workers.home_process import HomeProcess
 from lingolite_ctranslate2.options import CTranslate2Options
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lingolite_cli.extras import PLOTS
+from lingolite_cli.plugins.extras import PLOTS
 from lingolite_cli.plugins.hookspecs import hookimpl
 from lingolite_cli.plugins.specs import ReporterSpec
 

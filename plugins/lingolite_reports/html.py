@@ -12,8 +12,8 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lingolite_cli.evaluation.comparison import LENGTHS
-from lingolite_cli.extras import PLOTS
 from lingolite_cli.files.atomic import write_atomic
+from lingolite_cli.plugins.extras import PLOTS
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.text.visible import shown_value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8, BUNDLE_STATIC_INT8
-from lingolite_cli.extras import TORCH
+from lingolite_cli.plugins.extras import TORCH
 from lingolite_cli.plugins.hookspecs import hookimpl
 from lingolite_cli.plugins.specs import BackendSpec, QuantizerSpec
 from lingolite_cli.weights.options import StaticInt8Options

@@ -23,10 +23,10 @@ from lingolite_cli.artifact import (
     Artifact,
 )
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.home_process import HomeProcess
 from lingolite_cli.model import LayerCache, load_model
 from lingolite_cli.model.device import find_device
 from lingolite_cli.model.int8 import is_int_mm_exact
+from lingolite_cli.workers.home_process import HomeProcess
 from lingolite_torch.options import TorchOptions
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from msgspec import field
 
 from lingolite_cli.architecture.architecture import ModelConfig, preset
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, Manifest, Provenance
-from lingolite_cli.extras import TORCH, require
+from lingolite_cli.plugins.extras import TORCH, require
 from lingolite_cli.recipe.cache import ARTIFACT_NAME
 from lingolite_cli.recipe.scope import PluginChoice, Scope
 from lingolite_cli.recipe.step_kind import StepKind
