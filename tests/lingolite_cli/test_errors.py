@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import resource
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -198,3 +199,21 @@ def test_what_an_engine_raises_is_told_in_one_line() -> None:
     assert caught.value.exit_code == ExitCode.PLUGIN
     with pytest.raises(LingoLiteError, match="its own words"), engine_failures("the engine failed"):
         raise LingoLiteError("its own words")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit the memory of a process so")
+def test_a_machine_with_too_little_memory_for_pytorch_is_told_so_and_not_to_install_it() -> None:
+    starter = Path(__file__).parents[2] / "recipes" / "starter-en-da" / "model"
+    limit = 400 << 20
+    found = subprocess.run(
+        command("translate", "--backend", "cached", "--model", starter, "Open"),
+        env=environment(),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 2
+    assert "error: memory ran out" in found.stderr
+    assert "pip install" not in found.stderr
+    assert "bug" not in found.stderr
