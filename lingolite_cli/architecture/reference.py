@@ -62,6 +62,7 @@ class Reference:
         for layer in range(self._config.n_encoder_layers):
             name = f"encoder.layers.{layer}"
             normed = self._norm(x, f"{name}.norm1")
+            # Names are spelled out on purpose: taken from `layer_names`, a mistake there would be repeated here.
             x = x + self._attend(f"{name}.self_attn", normed, normed, allowed, is_rotary=True)
             x = x + self._feed_forward(f"{name}.ffn", self._norm(x, f"{name}.norm2"))
         return self._norm(x, "encoder.final_norm")
@@ -103,6 +104,7 @@ class Reference:
             query, key = self._rotate(query), self._rotate(key)
         group = config.n_heads // config.n_kv_heads
         key, value = np.repeat(key, group, axis=1), np.repeat(value, group, axis=1)
+        # Finite, not -inf: a row of padding alone would be NaN, and NaN spreads through its whole batch.
         scores = query @ key.swapaxes(-1, -2) / np.float32(np.sqrt(config.head_dim))
         joined = _softmax(np.where(allowed, scores, np.float32(-1e30))) @ value
         batch, _, length, _ = joined.shape
@@ -172,6 +174,7 @@ class Reference:
         """[..., out] float32 sums over the 256 levels of a calibrated range; what lies outside is clipped."""
         zero_point = input_range.zero_point
         quotients = np.clip(x / input_range.scale, -zero_point, UINT8_MAX - zero_point)
+        # Clipped before it is rounded, in units of the scale: so no runtime meets an integer out of range.
         integers = self._rounding(name, quotients).astype(np.float64)
         sums: Array = integers @ matrix.values.astype(np.float64).T
         return sums.astype(np.float32)

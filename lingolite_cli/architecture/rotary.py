@@ -23,6 +23,7 @@ def rotary_tables(head_dim: int, num_positions: int) -> tuple[FloatArray, FloatA
     Returns:
         Two float32 tables [num_positions, head_dim / 2].
     """
+    # Step by step in the dtypes of training: angles that were computed in float64 differ at far positions.
     exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
     frequencies = (1.0 / np.power(BASE, exponents.astype(np.float64))).astype(np.float32)
     angles = np.outer(np.arange(num_positions, dtype=np.float32), frequencies).astype(np.float64)

@@ -218,6 +218,7 @@ def vocabulary_keys(config: ModelConfig) -> tuple[str, ...]:
 def shared_inputs(config: ModelConfig) -> list[tuple[str, ...]]:
     """The linear layers of a network, those together that read the same input; every one is in one group."""
     names = layer_names(config)
+    # Whoever observes or joins inputs does so once a group: the members read the very same tensor.
     groups: list[tuple[str, ...]] = []
     for encoder in names.encoder.layers:
         groups += _self_attention_inputs(encoder.self_attention) + _feed_forward_inputs(encoder.feed_forward)
@@ -230,6 +231,7 @@ def shared_inputs(config: ModelConfig) -> list[tuple[str, ...]]:
 
 def count_layers(keys: Iterable[str], stack: Stack) -> int:
     """How many layers of a stack the tensors `keys` are of."""
+    # Distinct numbers, not the largest: a file that lacks a layer in the middle must not pass for a deeper one.
     found = (re.match(rf"{stack}\.layers\.(\d+)\.", key) for key in keys)
     return len({match.group(1) for match in found if match})
 

@@ -25,6 +25,7 @@ def padding_mask(attention_mask: Tensor) -> Tensor:
 
 def causal_mask(num_queries: int, num_keys: int, *, device: torch.device) -> Tensor:
     """Additive float mask [T, P] for queries that stand at the last T of P positions."""
+    # With a cache, the first of T queries already sees all P - T positions before it.
     mask = torch.full((num_queries, num_keys), MASKED, device=device)
     return mask.triu(num_keys - num_queries + 1)
 
@@ -94,6 +95,7 @@ class GroupedQueryAttention(OrderSensitive):
 
     def _project(self, x: Tensor, *, offset: int) -> tuple[Tensor, Tensor]:
         """[B, T, d_model] to keys and values, both [B, K, T, D]."""
+        # Rotated before it is cached: a key keeps its own position, whenever it is read.
         key = self._heads(self.k_proj(x), self.n_kv_heads)
         if self.rotary is not None:
             key = self.rotary(key, offset)
@@ -112,6 +114,7 @@ class GroupedQueryAttention(OrderSensitive):
         group = self.n_heads // self.n_kv_heads
         grouped = q.view(batch, length, self.n_kv_heads, group, self.head_dim)
         rows = grouped.permute(0, 2, 3, 1, 4).flatten(2, 3)  # [B, K, G·T, D]
+        # A mask of one row broadcasts over all queries, whatever their order; a causal one is needed once a head.
         if mask is not None and mask.size(-2) > 1:
             mask = mask.repeat(*[1] * (mask.dim() - 2), group, 1)  # [..., G·T, P]
         rows, key, value = (part.to(self.compute_dtype) for part in (rows, cache.key, cache.value))
@@ -125,6 +128,7 @@ class GroupedQueryCrossAttention(GroupedQueryAttention):
     """Attention to another sequence: its keys and values are computed once and then taken from the cache."""
 
     def _keys_and_values(self, query: Tensor, key_value: Tensor | None, past: KVCache) -> KVCache:
+        # The encoder output does not change while a sentence is decoded: it is projected once, not at each step.
         if past:
             if past.key.size(0) != query.size(0):
                 raise CacheError(

@@ -79,6 +79,7 @@ def read_checkpoint(
     passed = {name: value for name, value in passed.items() if value is not None}
     stored = _stored_sizes(content, path)
     _check_heads({**from_preset, **passed}, stored, path)
+    # Later ones win: what the user says over what the file says over what shapes suggest.
     sizes = {**shapes, **from_preset, **stored, **passed}
     config = _config(_with_heads(sizes, state, path), path)
     _check_shapes(state, config, path)
@@ -218,6 +219,7 @@ def _with_heads(sizes: dict[str, Any], state: Mapping[str, Tensor], path: Path) 
             hint="; ".join(["pass --n-heads N or --preset NAME", *fitting]),
         )
     n_heads, kv_dim = sizes["n_heads"], state[_KEY].shape[0]
+    # A size that is wrong in itself is left to `ModelConfig`, which says so by name.
     if "n_kv_heads" in sizes or not isinstance(n_heads, int) or n_heads < 1 or d_model % n_heads:
         return sizes
     head_dim = d_model // n_heads

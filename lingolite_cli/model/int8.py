@@ -40,6 +40,7 @@ class Int8Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] float32 to [..., out] float32."""
         rows = x.reshape(-1, x.size(-1))
+        # Rows of a batch are rounded one by one, so a sentence never depends on its batch-mates.
         integers, scale = quantize_activations(rows)
         product = integer_product(integers, self.weight).float()
         return (product.mul_(scale).mul_(self.weight_scale.t())).view(*x.shape[:-1], -1)
@@ -116,6 +117,7 @@ def integer_product(integers: Tensor, weight: Tensor) -> Tensor:
     """Exact `integers weightᵀ`: [N, in] int8 and [out, in] int8 to [N, out] int32."""
     if weight.device.type == "cpu" and is_int_mm_exact():
         return torch._int_mm(integers, weight.t())
+    # Slower, and the same integers: nothing of a translation may depend on the CPU.
     return float_product(integers, weight)
 
 
@@ -164,6 +166,7 @@ def replace_layers(model: nn.Module, names: Container[str], make: Callable[[nn.M
     """Put what `make` gives for it into the place of each layer of `names`; a layer of two names stays one."""
     replaced: dict[nn.Module, nn.Module] = {}
     for name, module in list(model.named_modules(remove_duplicate=False)):
+        # A tied matrix is one module under several names, and must stay one, or it would be stored twice.
         if name in names:
             if module not in replaced:
                 replaced[module] = make(module)

@@ -52,6 +52,7 @@ class FeedForward(OrderSensitive):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., d_model] to the same."""
+        # SiLU alone is computed in the wider dtype: its exponential differs in the last bit from library to library.
         activated = F.silu(self.gate_proj(x).to(self.compute_dtype)) * self.up_proj(x)
         output: Tensor = self.down_proj(activated.to(x.dtype))
         return output
@@ -88,7 +89,9 @@ class RotaryPositions(nn.Module):
         super().__init__()
         # From numpy: a model that is built on the meta device still gets real tables.
         cos, sin = (torch.from_numpy(table) for table in rotary_tables(head_dim, max_seq_len))
+        # Not persistent: checkpoints have no tables, and tables follow from the sizes.
         self.register_buffer("cos", torch.cat((cos, cos), dim=-1), persistent=False)
+        # The minus of the rotation is in the table, so that a roll takes the place of a negation and a concatenation.
         self.register_buffer("sin", torch.cat((-sin, sin), dim=-1), persistent=False)
 
     def forward(self, x: Tensor, offset: int) -> Tensor:

@@ -79,6 +79,7 @@ def model_from_tensors(config: ModelConfig, tensors: Mapping[str, Tensor], *, wh
     _check_types(tensors, where=where)
     model = _skeleton(config)
     state = dict(tensors)
+    # `assign` puts in the very tensors that are given, so that tied names share one memory from the start.
     for layer, owner in tied_layers(config).items():
         for suffix in (WEIGHT_SUFFIX, WEIGHT_SUFFIX + SCALE_SUFFIX):
             if owner + suffix in tensors:

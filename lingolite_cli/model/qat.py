@@ -40,6 +40,7 @@ class WeightQuantizer(nn.Module):
     @torch.no_grad()
     def forward(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """[out, in] float32 to integers [out, in] int8 in -127…127 and scales [out, 1] float32."""
+        # The rule of `weights.rows` in PyTorch, bit for bit: what is trained with is what is shipped.
         largest = weight.abs().amax(dim=1, keepdim=True)
         if not self.is_per_channel:
             largest = largest.amax().repeat(len(weight), 1)
@@ -183,6 +184,7 @@ def convert_qat_model(model: MobileTranslationModel) -> MobileTranslationModel:
         layer = model.get_submodule(name)
         assert isinstance(layer, FakeQuantizedLinear | FakeQuantizedEmbedding)
         key = f"{name}.weight"
+        # Converted by the layer's own quantizer, not anew: the integers are those of the last forward.
         if key in tensors:  # a tied embedding has several names, and one of them here
             integers, scale = layer.quantizer(layer.weight)
             tensors |= {key: integers.cpu(), key + SCALE_SUFFIX: scale.cpu()}

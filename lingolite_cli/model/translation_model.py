@@ -345,6 +345,7 @@ class _Greedy:
 
     def take(self, logits: Tensor) -> None:
         """Append the best token of each row, [B, V]; a row that has ended gets the pad id."""
+        # Rows that have ended go on in the batch, and what they would say is thrown away.
         token = logits.argmax(dim=-1).masked_fill(self._ended, self._pad)
         self._ended = self._ended | (token == self._end)
         self.ids = torch.cat((self.ids, token[:, None]), dim=1)

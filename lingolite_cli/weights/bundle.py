@@ -76,6 +76,7 @@ def read_tensor_file(path: Path) -> dict[str, Array]:
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
             header: dict[str, Any] = json.loads(stream.read(length))
+            # Copy on write: nobody changes the file through it, and PyTorch does not warn of read-only memory.
             content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
         header.pop("__metadata__", None)
         return {
@@ -141,6 +142,7 @@ def _unreadable(path: Path, why: str) -> LingoLiteError:
 
 def write_tensors(tensors: Mapping[str, Array], directory: Path) -> None:
     """Write the weights of a bundle into `directory`; equal tensors give equal bytes, in whatever order they come."""
+    # A view would be written with the strides of what it is a view of.
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     (directory / WEIGHTS_NAME).write_bytes(save(contiguous))
 
@@ -269,6 +271,7 @@ class Weights:
             return "int4"
         if self.has_int8:
             return "int8"
+        # Any matrix would do: without integers all have one dtype.
         dtype = self.stored(layer_names(self.config).decoder.projection).dtype
         if dtype == np.float32:
             return "float32"
@@ -283,6 +286,7 @@ class Weights:
         key = self._key(name)
         if is_grouped(self._tensors, key):
             return read_grouped(self._tensors, key, columns=self._shapes[key][1])
+        # A tied layer has the scale of the matrix that it uses, under that matrix's name.
         values, scale = self.stored(name), self._tensors.get(key + SCALE_SUFFIX)
         if values.dtype not in _MATRIX_DTYPES or (values.dtype == np.int8) != (scale is not None):
             raise LingoLiteError(

@@ -76,6 +76,7 @@ def pack_integers(integers: Bytes, *, bits: int) -> Bytes:
     """Rows of integers as bytes: [N, ceil(columns * bits / 8)]; an odd column out gets a zero beside it."""
     if bits == 8:
         return integers
+    # ONNX Runtime reads whole bytes, the element of the lower index in the lower four bits.
     padded = np.pad(integers, ((0, 0), (0, integers.shape[1] % 2)))
     packed: Bytes = padded[:, 0::2] | (padded[:, 1::2] << np.uint8(4))
     return packed
@@ -127,6 +128,8 @@ def quantize_groups(weight: Floats, *, bits: int, group_size: int, is_symmetric:
 
 def _symmetric_scales(groups: Floats, bits: int) -> tuple[Floats, Floats]:
     """[out, groups] each: scales with the sign that makes the largest element the lowest integer, and the middle."""
+    # With its sign: a scale may be negative, so that the largest magnitude always is the lowest integer,
+    # which reaches one step further than the highest.
     largest = np.take_along_axis(groups, np.abs(groups).argmax(axis=-1)[..., None], axis=-1)[..., 0]
     middle = np.float32(1 << (bits - 1))
     return _without_zeros((largest / -middle).astype(np.float32)), np.full(largest.shape, middle, np.float32)
@@ -134,6 +137,7 @@ def _symmetric_scales(groups: Floats, bits: int) -> tuple[Floats, Floats]:
 
 def _asymmetric_scales(groups: Floats, bits: int) -> tuple[Floats, Floats]:
     """[out, groups] each: scales, and the integers that stand for 0."""
+    # 0 is always within the range: a pruned weight stays 0.
     lowest = np.minimum(groups.min(axis=-1), np.float32(0))
     highest = np.maximum(groups.max(axis=-1), np.float32(0))
     steps = np.float32(2**bits - 1)
@@ -171,6 +175,7 @@ def read_grouped(tensors: Mapping[str, Array], name: str, *, columns: int) -> Gr
     """
     packed, scale = tensors[name], tensors[name + SCALE_SUFFIX]
     zero_point = tensors.get(name + ZERO_POINT_SUFFIX)
+    # Nothing in the file says how many bits: the width does, and the configuration knows the columns.
     bits = {(columns // 2,): 4, (columns,): 8}.get(packed.shape[1:])
     if bits is None or not _is_scale(scale, len(packed), columns) or not _is_zero_point(zero_point, scale, bits):
         found = {key: f"{tensors[key].dtype}{list(tensors[key].shape)}" for key in tensors if key.startswith(name)}

@@ -60,6 +60,7 @@ class Histogram:
                 hint="the checkpoint is damaged or its training diverged; take an earlier one",
             )
         self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
+        # Before the values are counted: a bin must never hold what lies outside of it.
         self._widen(max(-low, high))
         scaled = values.ravel() * np.float32(NUM_BINS / self.bound)
         bins = np.floor(scaled).astype(np.int64) + NUM_BINS
@@ -70,6 +71,7 @@ class Histogram:
         if not self.bound:
             self.bound = 2.0 ** np.ceil(np.log2(largest)) if largest > 2.0**-60 else 2.0**-60
         while self.bound < largest:
+            # Bounds are powers of two, so that old bins fall into new ones whole, two and two.
             half = self.counts.reshape(-1, 2).sum(axis=1)
             self.counts = np.zeros_like(self.counts)
             self.counts[NUM_BINS // 2 : NUM_BINS // 2 + NUM_BINS] = half
@@ -89,6 +91,7 @@ def min_max_range(histogram: Histogram) -> tuple[float, float]:
 def percentile_range(histogram: Histogram, percent: float) -> tuple[float, float]:
     """The middle `percent` of what was seen: as much is cut off above as below."""
     shares = np.cumsum(histogram.counts) / histogram.counts.sum()
+    # As much from above as from below, so that a skewed activation loses its tail and not its body.
     tail = (1 - percent / 100) / 2
     low = histogram.edges[np.searchsorted(shares, tail, side="right")]
     high = histogram.edges[1 + np.searchsorted(shares, 1 - tail, side="left")]
@@ -101,6 +104,7 @@ def entropy_range(histogram: Histogram) -> tuple[float, float]:
     Szymon Migacz, "8-bit Inference with TensorRT" (GTC 2017): of all thresholds, the one whose clipped distribution has
     the smallest Kullback-Leibler divergence from itself with its bins merged to 128 levels.
     """
+    # Both signs together: one threshold cuts them alike.
     magnitudes = histogram.counts[NUM_BINS:] + histogram.counts[NUM_BINS - 1 :: -1]
     used = int(np.flatnonzero(magnitudes)[-1]) + 1
     lengths = range(_LEVELS, used + 1, _STRIDE)
@@ -116,6 +120,7 @@ def _divergence(counts: npt.NDArray[np.int64], length: int) -> float:
     clipped = kept.copy()
     clipped[-1] += counts[length:].sum()
     levels = np.arange(length) * _LEVELS // length
+    # What was never seen keeps no probability: a level is spread over bins that hold something.
     filled = clipped > 0
     totals = np.bincount(levels, weights=kept, minlength=_LEVELS)
     holders = np.bincount(levels[filled], minlength=_LEVELS)
@@ -134,6 +139,7 @@ def choose_range(histogram: Histogram, options: StaticInt8Options) -> InputRange
 
 def affine_range(low: float, high: float) -> InputRange:
     """Scale and zero point for activations from `low` to `high`; 0 is always among the values that have an integer."""
+    # Padding, and channels that are off, are exact zeros, and must stay so.
     low, high = min(low, 0.0), max(high, 0.0)
     if low == high:
         return InputRange(1.0, MIDDLE)

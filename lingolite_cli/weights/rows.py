@@ -37,7 +37,10 @@ def quantize_rows(
             hint="the checkpoint is damaged or its training diverged; take an earlier one",
         )
     scale = np.abs(weight).max(axis=1, keepdims=True) / np.float32(INT8_MAX)
+    # A row of zeros is zeros at any scale, and 0 would make it NaN.
     scale[scale == 0] = 1.0
+    # By the quotient, as exporters and PyTorch do: a product with 127 / max rounds some ties the other way.
+    # Never -128: then every integer has its negative, and no product of two is larger than 127².
     integers = np.rint(weight / scale).clip(-INT8_MAX, INT8_MAX)
     return integers.astype(np.int8), scale
 
@@ -55,6 +58,7 @@ def quantize_tensors(
     """
     quantized: dict[str, npt.NDArray[np.int8] | npt.NDArray[np.float32]] = {}
     for name, tensor in tensors.items():
+        # Norms have one element a channel: nothing to gain, and every activation passes through them.
         if tensor.ndim != 2:
             quantized[name] = tensor
             continue

@@ -110,6 +110,7 @@ class CTranslate2Backend:
                 NaN, or this process was forked off after the model had been opened.
         """
         self._home.require()
+        # As sequences of one token, because the engine has no list of tokens that it must not choose.
         barred = [[self._pieces[id]] for id in self._description.never_generated]
         if options.beam_size > 1 and barred:
             raise LingoLiteError(
@@ -125,6 +126,7 @@ class CTranslate2Backend:
             )
         results = self._translator.translate_batch(
             [[self._pieces[id] for id in row[mask]] for row, mask in zip(source_ids, source_mask, strict=True)],
+            # Split into as many parts as run side by side; a part that is too small would leave threads idle.
             max_batch_size=-(-len(source_ids) // self._num_parts),
             beam_size=options.beam_size,
             num_hypotheses=options.beam_size,
@@ -152,6 +154,7 @@ class CTranslate2Backend:
             self._hypothesis(pieces, log_probability, alpha=options.length_penalty)
             for pieces, log_probability in zip(result.hypotheses, result.scores, strict=True)
         ]
+        # The engine ranked them without a length penalty; with it the order is another.
         return sorted(found, key=lambda hypothesis: -hypothesis.score)[: options.n_best]
 
     def _hypothesis(self, pieces: list[str], log_probability: float, *, alpha: float) -> Hypothesis:

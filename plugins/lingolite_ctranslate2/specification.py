@@ -35,6 +35,7 @@ def transformer_spec(weights: Weights, config: ModelConfig, pieces: Sequence[str
     spec.register_source_vocabulary(list(pieces))
     spec.register_target_vocabulary(list(pieces))
     spec.config.unk_token = pieces[ids.unknown]
+    # CTranslate2 knows tokens by their pieces, and starts a target with the piece that it is told, not with an id.
     spec.config.bos_token = spec.config.decoder_start_token = pieces[ids.start]
     spec.config.eos_token = pieces[ids.end]
     spec.config.layer_norm_epsilon = NORM_EPSILON
@@ -93,6 +94,7 @@ def _set_self_attention(spec: Any, weights: Weights, names: AttentionNames) -> N
 
 def _set_cross_attention(spec: Any, weights: Weights, names: AttentionNames) -> None:
     _set_matrix(spec.linear[0], weights, names.query)
+    # Keys and values of cross-attention as one matrix, in this order: the engine splits its product in halves.
     _set_matrix(spec.linear[1], weights, names.key, names.value)
     _set_matrix(spec.linear[2], weights, names.output)
 

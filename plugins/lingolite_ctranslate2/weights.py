@@ -25,6 +25,7 @@ def kind_of(weights: Weights) -> Kind:
         LingoLiteError: they are of several types, or of one that CTranslate2 has no place for.
     """
     found: dict[str, str] = {}
+    # One example of each dtype is enough to name in a refusal.
     for spec in tensor_specs(weights.config):
         if spec.is_matrix:
             found.setdefault(weights.stored(spec.name).dtype.name, spec.key)

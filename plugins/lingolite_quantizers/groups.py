@@ -27,6 +27,7 @@ def round_by_groups(name: str, matrix: npt.NDArray[np.float32], *, bits: int, op
     group_size: int = options.group_size
     is_symmetric = options.symmetric
     if bits == 8:
+        # The largest size that divides the rows has the fewest scales to store.
         fitting = [size for size in GROUP_SIZES if matrix.shape[1] % size == 0]
         group_size, is_symmetric = max(fitting, default=group_size), True
     try:

@@ -48,6 +48,7 @@ class Mixed:
         stored: dict[str, npt.NDArray[Any]] = {}
         for name, tensor in tensors.items():
             floats = tensor.astype(np.float32)
+            # None for norms, which no pattern can name.
             precision = precisions.get(name.removesuffix(WEIGHT_SUFFIX))
             stored |= {name: floats} if precision is None else self._stored(name, floats, precision)
         write_tensors(stored, directory)
@@ -93,6 +94,7 @@ def _precision(name: str, options: MixedOptions) -> Precision:
         return options.default
     most = max(map(_specificity, matching))
     deciding = [pattern for pattern in matching if _specificity(pattern) == most]
+    # Equally specific patterns that agree are no contradiction.
     if len({options.layers[pattern] for pattern in deciding}) > 1:
         said = " and ".join(f"`{pattern}` = {options.layers[pattern]}" for pattern in deciding)
         raise LingoLiteError(

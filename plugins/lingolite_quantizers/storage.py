@@ -27,6 +27,7 @@ def narrow(name: str, tensor: npt.NDArray[Any], dtype: npt.DTypeLike, *, hint: s
             f"a weight of `{name}` is infinite or not a number",
             hint="the checkpoint is damaged or its training diverged; take an earlier one",
         )
+    # Overflow is found by its result, with a name and a hint, in the place of numpy's warning.
     with np.errstate(over="ignore"):
         narrowed = tensor.astype(dtype)
     if not np.isfinite(narrowed).all():

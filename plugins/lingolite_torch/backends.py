@@ -50,6 +50,7 @@ class _TorchBackend:
         torch.set_num_threads(threads)
         # One thread needs no pool, and then a fork works.
         self._home = HomeProcess("a PyTorch backend of several threads") if threads > 1 else None
+        # Moving parameters to a device makes copies, and would part those that are tied: hence `tie_weights` after it.
         self._model = load_model(artifact).to(self._device)
         self._model.tie_weights()
 
@@ -62,6 +63,7 @@ class _TorchBackend:
         """See `lingolite_cli.plugins.interfaces.ScoringBackend`."""
         encoder_output, mask = self._encode(source_ids, source_mask)
         targets = self._tensor(target_ids)
+        # Teacher forcing: the decoder reads the start token and all targets but the last.
         shifted = torch.cat((torch.full_like(targets[:, :1], self._start), targets[:, :-1]), dim=1)
         logits, _ = self._model.decoder(shifted, encoder_output, mask)
         rows = logits.gather(2, targets[..., None])[..., 0] - logits.logsumexp(dim=2)
@@ -153,6 +155,7 @@ class CachedBackend(_TorchBackend):
             past_key_values=state.layers,
             use_cache=True,
         )
+        # Freed: from here on its keys and values are in the caches.
         state.encoder_output = None
         return _array(logits[:, -1])
 

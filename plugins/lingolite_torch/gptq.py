@@ -32,18 +32,21 @@ def gptq_groups(
     Raises:
         LingoLiteError: the group does not divide the rows, or a weight or a moment is infinite or not a number.
     """
+    # On one row, for its refusals: the whole rounding takes minutes on a large matrix.
     quantize_groups(weight[:1], bits=_BITS, group_size=group_size, is_symmetric=False)
     if not (np.isfinite(weight).all() and np.isfinite(moments).all()):
         raise LingoLiteError(
             "a weight or an activation is infinite or not a number",
             hint="the checkpoint is damaged or its training diverged; take an earlier one",
         )
+    # float64: errors are handed on from column to column, and would add up.
     left = weight.astype(np.float64)
     upper = _inverse_factor(moments, damping)
     integers = np.zeros(weight.shape, np.uint8)
     scales, zero_points = [], []
     for start in range(0, weight.shape[1], group_size):
         end = start + group_size
+        # Only now: the columns of this group carry the errors of all groups before it.
         levels = quantize_groups(
             left[:, start:end].astype(np.float32), bits=_BITS, group_size=group_size, is_symmetric=False
         )
@@ -57,6 +60,7 @@ def gptq_groups(
             error = (left[:, column] - (rounded - zero_point) * scale) / upper[column, column]
             left[:, column:end] -= np.outer(error, upper[column, column:end])
             errors[:, column - start] = error
+        # Once a group and not once a column: the same sums, as one matrix product.
         left[:, end:] -= errors @ upper[start:end, end:]
     return GroupedMatrix(
         bits=_BITS,
@@ -71,5 +75,7 @@ def _inverse_factor(moments: npt.NDArray[np.float64], damping: float) -> npt.NDA
     damped = moments.copy()
     diagonal = np.diag(damped)
     damped[np.diag_indices_from(damped)] += damping * diagonal.mean() + (diagonal == 0) * max(diagonal.mean(), 1.0)
+    # An input that was always 0 has no moment, and its column may be rounded in any way: the damping of its own
+    # keeps the inverse from being singular.
     factor: npt.NDArray[np.float64] = np.linalg.cholesky(np.linalg.inv(damped)).T
     return factor

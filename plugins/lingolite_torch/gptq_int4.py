@@ -68,10 +68,12 @@ class GptqInt4:
     def _moments(self, model: MobileTranslationModel, source: Artifact, calibration: Calibration) -> dict[str, Moments]:
         """By the name of a matrix, [in, in] float64: the sum of x xᵀ over what it met."""
         projection = layer_names(model.config).decoder.projection
+        # The projection is the embedding where they are tied, and rows of an embedding are looked up, not multiplied.
         groups = [group for group in shared_inputs(model.config) if projection not in group]
         sums: dict[str, torch.Tensor] = {}
 
         def add(name: str, x: torch.Tensor) -> None:
+            # Sums over tens of thousands of rows: in float32 the small ones would be lost.
             product = x.t().double() @ x.double()
             sums[name] = sums[name] + product if name in sums else product
 
