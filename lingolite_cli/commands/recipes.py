@@ -12,12 +12,12 @@ import typer
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag
 from lingolite_cli.commands.usage import Command
-from lingolite_cli.jobs.recipe_plan import open_recipe, plan_recipe
+from lingolite_cli.jobs.recipe_plan import named_recipe, open_recipe, plan_recipe
 from lingolite_cli.recipe.plan import read_recipe
 
 app = typer.Typer(help="List, check and show recipes.", no_args_is_help=True, rich_markup_mode=None)
 
-Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file.")]
+Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file, or its name in recipes/.")]
 
 
 @app.command("list", cls=Command)
@@ -42,6 +42,7 @@ def list_recipes(typer_context: typer.Context, json: JsonFlag = False) -> None:
 def check_recipe(typer_context: typer.Context, recipe: Recipe) -> None:
     """Check a recipe: keys, references, plugins, options, files and formats. Nothing runs."""
     context = context_of(typer_context)
+    recipe = named_recipe(context, recipe)
     plan = plan_recipe(open_recipe(context, recipe), recipe)
     context.console().print(f"{recipe}: {len(plan.steps)} steps, nothing wrong found")
 
@@ -51,7 +52,7 @@ def show_recipe(typer_context: typer.Context, recipe: Recipe, json: JsonFlag = F
     """A recipe as it is after the project's defaults are merged under it."""
     context = context_of(typer_context)
     console = context.console(json=json)
-    parsed = open_recipe(context, recipe).recipe
+    parsed = open_recipe(context, named_recipe(context, recipe)).recipe
     console.print_json(parsed)
     for step in parsed.steps:
         console.print(f"{step.id}: {step.__struct_config__.tag}")

@@ -9,6 +9,7 @@ import typer
 
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.jobs.recipe_plan import named_recipe
 from lingolite_cli.jobs.recipe_run import RecipeRequest, RecipeRun
 from lingolite_cli.schema import parse_pairs
 from lingolite_cli.views.runs import show_forecast, show_run
@@ -16,7 +17,7 @@ from lingolite_cli.views.runs import show_forecast, show_run
 
 def run_recipe(
     typer_context: typer.Context,
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file.")],
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file, or its name in recipes/.")],
     plan: Annotated[bool, typer.Option("--plan", help="Show what would run, and why; do nothing.")] = False,
     set_: Annotated[
         list[str] | None,
@@ -36,7 +37,9 @@ def run_recipe(
         raise LingoLiteError("--lock and --locked contradict each other", hint="--lock writes, --locked compares")
     context = context_of(typer_context)
     console = context.console(json=json)
-    request = RecipeRequest(recipe=recipe, overrides=parse_pairs(set_, flag="--set"), is_fresh=fresh, is_locking=lock)
+    request = RecipeRequest(
+        recipe=named_recipe(context, recipe), overrides=parse_pairs(set_, flag="--set"), is_fresh=fresh, is_locking=lock
+    )
     ready = RecipeRun(context, request, console)
     if plan:
         show_forecast(ready.runner.forecast(), console)

@@ -9,6 +9,7 @@ import typer
 
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag, Overwrite
+from lingolite_cli.jobs.recipe_plan import named_recipe
 from lingolite_cli.jobs.training import TrainingRequest, train
 from lingolite_cli.schema import parse_pairs
 from lingolite_cli.views.training import show_training
@@ -16,7 +17,9 @@ from lingolite_cli.views.training import show_training
 
 def train_recipe(
     typer_context: typer.Context,
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe with a step that trains.")],
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE", help="A recipe with a step that trains, or its name in recipes/.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="What the last such step makes; default: inside the run."),
@@ -40,7 +43,7 @@ def train_recipe(
     context = context_of(typer_context)
     console = context.console(json=json)
     request = TrainingRequest(
-        recipe=recipe,
+        recipe=named_recipe(context, recipe),
         overrides=parse_pairs(set_, flag="--set"),
         out=out,
         max_minutes=max_minutes,

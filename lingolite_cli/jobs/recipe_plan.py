@@ -6,6 +6,7 @@ cache and its runs are that project's.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +25,15 @@ class OwnedRecipe(msgspec.Struct, frozen=True):
 
     context: JobContext
     recipe: Recipe
+
+
+def named_recipe(context: JobContext, recipe: Path) -> Path:
+    """The recipe file that was named: a path, or the name of a file in the project's `recipes/` without its ending."""
+    if len(recipe.parts) == 1 and not recipe.suffix and not recipe.is_file():
+        known = context.project.root / "recipes" / f"{recipe}.toml"
+        if known.is_file():
+            return Path(os.path.relpath(known))
+    return recipe
 
 
 def open_recipe(context: JobContext, path: Path, *, overrides: Mapping[str, str] | None = None) -> OwnedRecipe:

@@ -15,7 +15,6 @@ from lingolite_cli.schema import read_toml
 from lingolite_cli.settings import find_project
 
 Command = Callable[..., Outcome]
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -33,6 +32,13 @@ def test_the_starter_makes_a_project_whose_recipe_is_valid(lingolite: Command, e
     for name in STARTER_FILES:
         assert (demo / "starter-en-da" / name).read_bytes() == (starter_directory() / name).read_bytes()
     assert lingolite("recipes", "check", "recipes/mobile.toml", cwd=demo).code == 0
+    for directory in (demo, demo / "recipes", demo / "starter-en-da"):
+        named = lingolite("run", "mobile", "--plan", cwd=directory)
+        assert named.code == 0, named.err
+        assert "baseline" in named.out
+    unknown = lingolite("run", "mobil", "--plan", cwd=demo)
+    assert unknown.code == 2
+    assert "mobil" in unknown.err
     settings = find_project(demo).settings
     assert settings.dev is not None
     assert settings.dev.tsv == "starter-en-da/dev.en-da.tsv"
@@ -96,12 +102,6 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(
         assert message in outcome.err
         assert "hint: " in outcome.err
         assert contents(empty) == before
-
-
-def test_the_wheel_has_the_starter_once_and_the_recipes_of_the_tree_use_it() -> None:
-    mapping = (ROOT / "setup.py").read_text(encoding="utf-8")
-    assert '"lingolite_cli.starter": "recipes/starter-en-da"' in mapping
-    assert starter_directory() == ROOT / "recipes" / "starter-en-da"
 
 
 def _recipe(project: Path) -> dict:
