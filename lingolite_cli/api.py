@@ -21,7 +21,7 @@ from lingolite_cli.jobs.inputs import corpus_input
 from lingolite_cli.jobs.inputs import model_path as project_model
 from lingolite_cli.jobs.job import convert_and_publish, given_of
 from lingolite_cli.jobs.runnable import backend_for, format_of, uncached_backend
-from lingolite_cli.jobs.translation import EngineRequest, asked_decoding, open_translator
+from lingolite_cli.jobs.translation import EngineRequest, asked_decoding, check_sentences, open_translator
 
 if TYPE_CHECKING:
     from lingolite_cli.model import MobileTranslationModel
@@ -62,19 +62,20 @@ def translate(
         A string for a string, a list for a sequence.
 
     Raises:
-        LingoLiteError: the artifact, backend, languages or decoding options cannot be used.
+        LingoLiteError: the artifact, backend, languages or decoding options cannot be used, or a sentence is no text.
     """
     if "n_best" in decoding:
         raise LingoLiteError(
             "translate returns the best translation alone", hint="`lingolite translate --n-best N` gives several"
         )
+    sentences = [texts] if isinstance(texts, str) else list(texts)
+    check_sentences(sentences)
     context = _context()
     artifact = model if isinstance(model, Artifact) else Artifact.open(project_model(context, _path(model)))
     options = asked_decoding(context, artifact, decoding)
     request = EngineRequest(
         backend=backend, threads=threads, workers=workers, languages=languages, batch_size=batch_size
     )
-    sentences = [texts] if isinstance(texts, str) else texts
     with open_translator(context, artifact, request, decoding=options, console=context.console()) as opened:
         found = [translation.text for translation in opened.translator.translate(sentences)]
     return found[0] if isinstance(texts, str) else found
@@ -106,6 +107,7 @@ def translate_stream(
     Raises:
         LingoLiteError: as of `translate`; or the engine gives whole translations only.
     """
+    check_sentences([text])
     context = _context()
     artifact = model if isinstance(model, Artifact) else Artifact.open(project_model(context, _path(model)))
     options = asked_decoding(context, artifact, decoding)

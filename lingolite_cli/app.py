@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
 import tempfile
 import traceback
-from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -34,13 +32,16 @@ from lingolite_cli.commands import (
     verify,
     verify_lock,
 )
-from lingolite_cli.commands.usage import MOST_COLUMNS, Command
+from lingolite_cli.commands.usage import MOST_COLUMNS, Command, usage_error
 from lingolite_cli.console import Console
 from lingolite_cli.environment import VERSION
 from lingolite_cli.errors import ExitCode, LingoLiteError, out_of_memory
 from lingolite_cli.files.disk import full_disk
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.plugins.extras import missing_extra
+from lingolite_cli.process.interruption import end_on_signals
+from lingolite_cli.process.streams import loss_of, secure_standard_streams
+from lingolite_cli.settings import working_directory
 from lingolite_cli.views.budgets import budgets_help
 
 app = typer.Typer(
@@ -100,22 +101,39 @@ def root(
     ] = False,
 ) -> None:
     """The options that stand before the command."""
+    working_directory()  # paths mean nothing without one
     context.obj = JobContext(is_verbose=verbose, is_quiet=quiet, no_plugin=tuple(no_plugin or ()), cache=cache)
 
 
 # Typer brings a copy of click since 0.2x, and this is the one class of its errors that both make public.
 _USAGE_ERRORS = cast("tuple[type[Exception], ...]", typer.BadParameter.__bases__)
+_COMPLETION = "_LINGOLITE_COMPLETE"
 _MACHINE_ERRORS = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 def main() -> None:
-    """Run the command line and exit with its code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            # Text is UTF-8 wherever it comes from and goes to, whatever the locale says.
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a request to end is an interruption, which cleans up
-    sys.exit(_outcome(sys.argv[1:]))
+    """Run the command line and exit with its code. It does not depend on who reads stdout or stderr."""
+    secure_standard_streams()
+    end_on_signals()
+    code = _outcome(sys.argv[1:])
+    if code == ExitCode.DONE:
+        code = _told(sys.stdout)
+    sys.exit(code)
+
+
+def _told(stream: Any) -> int:
+    """The exit code of a command that did its work: whether its results could be written to stdout, as well.
+
+    A reader that goes away, as `head` does, and a stdout that was closed from the start have no need of them.
+    """
+    stream.flush()
+    lost = loss_of(stream)
+    if lost is None or lost.errno in (errno.EPIPE, errno.EBADF):
+        return int(ExitCode.DONE)
+    Console().error(
+        LingoLiteError(f"cannot write to stdout: {lost.strerror}", hint="the work is done; its results were not shown")
+    )
+    return int(ExitCode.BAD_INPUT)
 
 
 def _outcome(arguments: list[str]) -> int:
@@ -132,14 +150,16 @@ def _outcome(arguments: list[str]) -> int:
         console.note("interrupted; finished steps are kept")
         return int(ExitCode.INTERRUPTED)
     except _USAGE_ERRORS as error:
-        usage: Any = error
-        message = StringIO()
-        usage.show(file=message)
-        console.trouble(message.getvalue())
-        return int(usage.exit_code)
-    except (BrokenPipeError, SystemExit):
-        # The reader of stdout went away, as `head` does. Typer exits by itself then, and after shell completion.
-        return int(ExitCode.DONE)
+        found = usage_error(error)
+        if found is None:
+            console.trouble(f"{error}\n")
+        else:
+            console.error(found)
+        return int(ExitCode.BAD_INPUT)
+    except SystemExit as error:
+        if _COMPLETION in os.environ:  # the shell asks what may follow, and Typer answers and exits
+            return int(error.code or ExitCode.DONE)
+        return _report_bug(error, console)
     except Exception as error:
         found = _machine_error(error)
         if found is None:
@@ -157,7 +177,7 @@ def _machine_error(error: Exception) -> LingoLiteError | None:
     return missing_extra(error) or out_of_memory(error) or full_disk(error, [Path.cwd(), Path(tempfile.gettempdir())])
 
 
-def _report_bug(error: Exception, console: Console) -> int:
+def _report_bug(error: BaseException, console: Console) -> int:
     console.trouble(traceback.format_exc())
     console.error(
         LingoLiteError(f"this is a bug in lingolite: {error!r}", hint="please report it with the lines above")
@@ -166,13 +186,7 @@ def _report_bug(error: Exception, console: Console) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    try:
-        code = int(app(arguments, prog_name="lingolite", standalone_mode=False) or ExitCode.DONE)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # So that the interpreter's own flush at exit has somewhere to write to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise
+    code = int(app(arguments, prog_name="lingolite", standalone_mode=False) or ExitCode.DONE)
     if code == ExitCode.INTERRUPTED:  # newer versions of Typer report Ctrl-C by its code alone
         raise KeyboardInterrupt
     return code

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.environment import VERSION
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.files.integrity import Identity, check_utf8, digest_regular, irregularity, name_problem, open_regular
+from lingolite_cli.files.output import refuse_inputs
 from lingolite_cli.tokenization.description import LINGOLITE, TokenizerDescription
 
 MANIFEST_NAME = "lingolite.json"
@@ -338,16 +339,18 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
-def check_target(path: Path, *, overwrite: bool) -> None:
+def check_target(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
     """Refuse a place for a new artifact where something lies that it must not replace.
 
     Args:
         path: where the artifact will be.
         overwrite: another artifact, or an empty directory, may be replaced; nothing else ever is.
+        inputs: what the new artifact is made from.
 
     Raises:
-        LingoLiteError: something is there.
+        LingoLiteError: something is there, or what it is made from would be written over.
     """
+    refuse_inputs(path, flag="--out", inputs=inputs)
     if not path.exists():
         return
     if not overwrite:

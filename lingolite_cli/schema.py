@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import msgspec
 
 from lingolite_cli.errors import LingoLiteError, did_you_mean
+from lingolite_cli.files.encodings import not_utf8_hint
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -39,13 +40,16 @@ def read_toml(path: Path) -> dict[str, Any]:
         LingoLiteError: it is not there, not UTF-8, or not TOML; the message has the line.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise LingoLiteError(f"no such file: {path}", hint=_sibling(path)) from None
     except IsADirectoryError:
         raise LingoLiteError(f"{path} is a directory, not a TOML file") from None
     except UnicodeDecodeError as error:
-        raise LingoLiteError(f"{path} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}") from None
+        raise LingoLiteError(
+            f"{path} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}",
+            hint=not_utf8_hint(error.object),
+        ) from None
     except OSError as error:
         raise LingoLiteError(f"cannot read {path}: {error.strerror}") from None
     except RecursionError:

@@ -122,6 +122,20 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
         return self.settings.threads
 
 
+def working_directory() -> Path:
+    """Where this process stands.
+
+    Raises:
+        LingoLiteError: somebody removed that directory.
+    """
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise LingoLiteError(
+            "the working directory was removed", hint="change to one that exists, such as with `cd ~`"
+        ) from None
+
+
 def find_project(start: Path | None = None) -> Project:
     """The project around `start` (the working directory): the nearest parent with a `lingolite.toml`.
 
@@ -130,7 +144,7 @@ def find_project(start: Path | None = None) -> Project:
     Raises:
         LingoLiteError: the file is not valid.
     """
-    begin = _upwards_alone(start or Path.cwd())
+    begin = _upwards_alone(start or working_directory())
     for directory in (begin, *begin.parents):
         if (directory / SETTINGS_NAME).is_file():
             root = directory.resolve()

@@ -9,9 +9,10 @@ import typer
 
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag, Languages, Model, Tokenizer, parse_languages, parse_numbers
+from lingolite_cli.files.output import check_output
 from lingolite_cli.jobs.benchmark import BenchmarkRequest, benchmark
 from lingolite_cli.jobs.benchmark_systems import FORM, add_shortlisted, default_systems, parse_systems
-from lingolite_cli.jobs.inputs import corpus_input, has_tsv_name, model_path, source_input
+from lingolite_cli.jobs.inputs import corpus_input, has_tsv_name, input_paths, model_path, source_input
 from lingolite_cli.views.benchmark import show_benchmark
 from lingolite_cli.views.benchmark_plot import plot_benchmark
 from lingolite_cli.views.charts import check_plot_target
@@ -69,6 +70,8 @@ def bench(
         corpus = source_input(source, is_tsv=has_tsv_name(source), languages=pair)
     else:
         corpus = corpus_input(context, languages=pair)
+    if plot is not None:
+        check_output(plot, flag="--plot", inputs=[path, *input_paths(corpus)])
     systems = parse_systems(system) if system else default_systems(context.registry)
     request = BenchmarkRequest(
         model=path,

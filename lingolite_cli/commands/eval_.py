@@ -25,10 +25,11 @@ from lingolite_cli.commands.options import (
     parse_languages,
     parse_metrics,
 )
-from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.atomic import write_atomic
+from lingolite_cli.files.output import check_output
+from lingolite_cli.files.special import is_special
 from lingolite_cli.jobs.evaluation import EvaluationRequest, evaluate, flat_report
-from lingolite_cli.jobs.inputs import corpus_input, model_path
+from lingolite_cli.jobs.inputs import corpus_input, input_paths, model_path
 from lingolite_cli.jobs.job import given_of
 from lingolite_cli.jobs.plugin_options import plugin_options
 from lingolite_cli.jobs.runnable import backend_for, format_of, uncached_backend
@@ -75,16 +76,21 @@ def score_model(
     """Translate a test set and score it. Inside a project no option is needed."""
     context = context_of(typer_context)
     console = context.console(json=json)
-    for file in (output, save_translations):
-        if file is not None and file.is_dir():
-            raise LingoLiteError(f"{file} is a directory", hint="name the file to write")
+    corpus = corpus_input(context, source=source, targets=target or [], languages=parse_languages(languages))
+    model_inputs = [given for given in (model, tokenizer) if given is not None] or [model_path(context, None)]
+    inputs = [*model_inputs, *input_paths(corpus)]
+    if output:
+        check_output(output, flag="--output", inputs=inputs)
+    if save_translations:
+        others = [output] if output and not is_special(output) else []
+        check_output(save_translations, flag="--save-translations", inputs=[*inputs, *others])
     path = model_path(context, model, tokenizer=tokenizer)
     chosen = backend_for(context, format=format_of(path), asked=uncached_backend(backend) if no_cache else backend)
     request = EvaluationRequest(
         command="eval",
         model=path,
         backend=chosen,
-        corpus=corpus_input(context, source=source, targets=target or [], languages=parse_languages(languages)),
+        corpus=corpus,
         metrics=parse_metrics(metrics),
         batch_size=batch_size,
         max_samples=max_samples,

@@ -37,7 +37,9 @@ Workers = Annotated[
 Backend = Annotated[
     str | None, typer.Option(metavar="NAME", help="The backend; another format is made if it needs one.")
 ]
-Languages = Annotated[str | None, typer.Option(metavar="SRC-TGT", help="Languages, such as en-da.")]
+Languages = Annotated[
+    str | None, typer.Option(metavar="SRC-TGT", help="Languages, such as en-da; with regions pt-BR:en.")
+]
 Metrics = Annotated[
     list[str] | None,
     typer.Option("--metrics", metavar="NAME,…", help="Metrics, separated by commas; default: the project's."),
@@ -48,16 +50,24 @@ Options = Annotated[
 
 
 def parse_languages(text: str | None) -> tuple[str, str] | None:
-    """`en-da` as a pair.
+    """`en-da`, or `pt-BR:en` where a language has a hyphen itself, as a pair.
 
     Raises:
-        LingoLiteError: it is not two names with a hyphen.
+        LingoLiteError: it is not two names, or it could be several pairs.
     """
     if text is None:
         return None
-    parts = text.split("-")
+    parts = text.split(":" if ":" in text else "-")
+    if ":" not in text and len(parts) > 2 and all(parts):
+        pairs = [f"{'-'.join(parts[:place])}:{'-'.join(parts[place:])}" for place in range(1, len(parts))]
+        raise LingoLiteError(
+            f"--languages {text}: it is not clear where the second language begins",
+            hint=f"put a colon between the two: `--languages {pairs[-1]}`, or {' or '.join(pairs[:-1])}",
+        )
     if len(parts) != 2 or not all(parts):
-        raise LingoLiteError(f"--languages {text}: expected two languages", hint="for example `--languages en-da`")
+        raise LingoLiteError(
+            f"--languages {text}: expected two languages", hint="for example `--languages en-da`, or pt-BR:en"
+        )
     return parts[0], parts[1]
 
 

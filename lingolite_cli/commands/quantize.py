@@ -15,7 +15,7 @@ from lingolite_cli.commands.options import JsonFlag, Languages, Model, Options, 
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.jobs.context import JobContext
-from lingolite_cli.jobs.inputs import corpus_input, model_path
+from lingolite_cli.jobs.inputs import corpus_input, input_paths, model_path
 from lingolite_cli.jobs.job import convert_and_publish
 from lingolite_cli.jobs.precision_search import DEFAULT_BUDGET, SearchRequest, search_precisions
 from lingolite_cli.jobs.quantization import quantization_job
@@ -147,11 +147,11 @@ def quantize(
                 "--search neither calibrates nor trains", hint="name the text to measure with by --source"
             )
         out = _given(out)
-        check_target(out, overwrite=overwrite)
         # The default method does not mix precisions; only one that was typed is meant.
         chosen = method if is_given(typer_context, "method") else None
         options = parse_options(option)
         request = _search_request(context, path, flags, method=chosen, options=options, max_samples=max_samples)
+        check_target(out, overwrite=overwrite, inputs=[path, *input_paths(request.corpus)])
         _search(context, request, console, out=out, overwrite=overwrite)
         return
     flags.refuse()

@@ -27,10 +27,12 @@ from lingolite_cli.commands.options import (
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.encodings import not_utf8_hint
+from lingolite_cli.files.text import lines_of, read_lines
 from lingolite_cli.jobs.inputs import model_path
 from lingolite_cli.jobs.plugin_options import plugin_options
 from lingolite_cli.jobs.runnable import backend_for
 from lingolite_cli.jobs.translation import EngineRequest, asked_decoding, open_translator
+from lingolite_cli.process.streams import loss_of
 from lingolite_cli.schema import parse_options
 from lingolite_cli.text.visible import escaped_json, shown
 
@@ -75,6 +77,7 @@ def translate_lines(
         raise LingoLiteError("both text and --file were given", hint="pass one of them")
     if stream:
         _check_stream(is_json=json, n_best=n_best, batch_size=batch_size, workers=workers)
+    _check_streams(is_stdin_read=not text and file is None)
     artifact = Artifact.open(model_path(context, model, tokenizer=tokenizer))
     asked = {"beam_size": beam_size, "length_penalty": length_penalty, "n_best": n_best, "max_length": max_length}
     decoding = asked_decoding(context, artifact, asked)
@@ -114,6 +117,14 @@ def _check_stream(*, is_json: bool, **numbers: int | None) -> None:
         )
 
 
+def _check_streams(*, is_stdin_read: bool) -> None:
+    """Translations have to go somewhere, unlike a verdict, which is in the exit code and the run's files too."""
+    if loss_of(sys.stdout) is not None:
+        raise LingoLiteError("stdout is closed: translations have nowhere to go", hint="redirect it: > FILE")
+    if is_stdin_read and loss_of(sys.stdin) is not None:
+        raise LingoLiteError("stdin is closed: there is nothing to translate", hint="pass TEXT, or --file FILE")
+
+
 def _typed(texts: list[str]) -> list[str]:
     for text in texts:
         try:
@@ -125,19 +136,15 @@ def _typed(texts: list[str]) -> list[str]:
 
 def _read_lines(file: Path | None) -> Iterator[str]:
     name = str(file) if file else "stdin"
-    try:
-        stream = file.open("rb") if file else sys.stdin.buffer
-    except OSError as error:
-        raise LingoLiteError(f"cannot read {file}: {error.strerror}") from None
-    with stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                yield line.decode("utf-8").rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                raise LingoLiteError(
-                    f"{name}, line {number}: not UTF-8: byte {error.start} is {line[error.start]:#04x}",
-                    hint=not_utf8_hint(line),
-                ) from None
+    lines = lines_of(file) if file else read_lines(sys.stdin.buffer, name=name)
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise LingoLiteError(
+                f"{name}, line {number}: not UTF-8: byte {error.start} is {line[error.start]:#04x}",
+                hint=not_utf8_hint(line),
+            ) from None
 
 
 def print_all(translations: Iterable[Translation], console: Console, *, n_best: int) -> None:
@@ -151,6 +158,8 @@ def print_all(translations: Iterable[Translation], console: Console, *, n_best: 
             texts = [alternative.text for alternative in found.alternatives] if n_best > 1 else [found.text]
             sys.stdout.write("\t".join(map(_on_one_line, texts)) + "\n")
         sys.stdout.flush()
+        if loss_of(sys.stdout) is not None:  # nobody reads on: the rest of an endless stdin need not be translated
+            return
 
 
 def _print_in_steps(translator: Translator, lines: Iterable[str], console: Console) -> None:
@@ -162,6 +171,8 @@ def _print_in_steps(translator: Translator, lines: Iterable[str], console: Conso
             num_shown = len(found.text)
         sys.stdout.write("\n")
         sys.stdout.flush()
+        if loss_of(sys.stdout) is not None:
+            return
         _warn_of(number, found, console)
 
 

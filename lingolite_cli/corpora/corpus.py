@@ -8,9 +8,8 @@ and the like stay inside their sentence.
 from __future__ import annotations
 
 import codecs
-import gzip
 import hashlib
-import zlib
+from collections import Counter
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,8 +19,8 @@ import msgspec
 from lingolite_cli.artifact import canonical_json
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.encodings import not_utf8_hint
-
-_GZIP_MAGIC = b"\x1f\x8b"
+from lingolite_cli.files.special import is_stream
+from lingolite_cli.files.text import read_text_bytes
 
 
 class CorpusSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,7 +69,7 @@ def check_files(paths: Sequence[Path], root: Path) -> None:
         LingoLiteError: with the nearest name in its directory.
     """
     for path in paths:
-        if not path.is_file():
+        if not path.is_file() and not is_stream(path):
             raise _missing(path, root)
 
 
@@ -139,19 +138,29 @@ def _missing(path: Path, root: Path) -> LingoLiteError:
 
 
 def _read_tsv(path: Path) -> tuple[list[str], list[list[str]]]:
+    rows = [line.split("\t") for line in _read_lines(path)]
+    _refuse_ragged(rows, path)
     sources, references = [], []
-    for number, line in enumerate(_read_lines(path), start=1):
-        source, *columns = line.split("\t")
-        _refuse_blank(source, path, number=number, what="source")
-        if not columns:
-            raise LingoLiteError(
-                f"{path}, line {number}: 1 column where 2 are needed",
-                hint="a TSV corpus has the columns source, reference, then any others, separated by tabs",
-            )
-        _refuse_blank(columns[0], path, number=number, what="reference")
+    for number, (source, reference, *_) in enumerate(rows, start=1):
+        _refuse_blank(reference, path, number=number, what="reference")
         sources.append(source)
-        references.append(columns[0])
+        references.append(reference)
     return sources, [references]
+
+
+def _refuse_ragged(rows: list[list[str]], path: Path) -> None:
+    """One tab too many, inside a sentence, would make its second half the reference."""
+    counts = Counter(map(len, rows))
+    expected = max((count for count in counts if count > 1), key=lambda count: counts[count], default=2)
+    for number, row in enumerate(rows, start=1):
+        _refuse_blank(row[0], path, number=number, what="source")
+        if len(row) != expected:
+            needed = "2 are needed" if len(counts) == 1 else f"the other lines have {expected}"
+            columns = "1 column" if len(row) == 1 else f"{len(row)} columns"
+            raise LingoLiteError(
+                f"{path}, line {number}: {columns} where {needed}",
+                hint="a TSV corpus has the columns source, reference, then any others, separated by single tabs",
+            )
 
 
 def _read_streams(source: Path, references: Sequence[Path]) -> tuple[list[str], list[list[str]]]:
@@ -183,7 +192,7 @@ def _refuse_blank(text: str, path: Path, *, number: int, what: str) -> None:
 
 def _read_lines(path: Path) -> list[str]:
     """The lines of a file, without their ends and without a byte order mark."""
-    data = read_bytes(path)
+    data = read_text_bytes(path)
     offset = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
     raw = data[offset:].split(b"\n")
     if not raw[-1]:
@@ -200,21 +209,6 @@ def _read_lines(path: Path) -> list[str]:
             ) from None
         offset += len(line) + 1
     return lines
-
-
-def read_bytes(path: Path) -> bytes:
-    """A file's content, decompressed where it is gzip.
-
-    Raises:
-        LingoLiteError: it cannot be read, is damaged or cut short.
-    """
-    try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise LingoLiteError(f"{path} is damaged or cut short: {error}", hint="copy or download it again") from None
-    except OSError as error:
-        raise LingoLiteError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _digest(sources: list[str], references: list[list[str]], languages: tuple[str, str] | None) -> str:

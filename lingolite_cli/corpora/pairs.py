@@ -7,6 +7,7 @@ silence. Evaluation reads its text with `lingolite_cli.corpora.corpus`, which re
 from __future__ import annotations
 
 import codecs
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
@@ -14,10 +15,13 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from lingolite_cli.corpora.corpus import read_bytes
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.text import read_text_bytes
 
 BadKind = Literal["empty source", "empty target", "wrong columns", "invalid UTF-8", "over-long"]
+
+
+_NEARLY_ALL = 0.9
 
 
 class Pair(NamedTuple):
@@ -107,14 +111,19 @@ def read_rows(paths: Sequence[Path]) -> Rows:
 
 
 def good_pairs(rows: Rows, bad: BadRows) -> Iterator[Pair]:
-    """The pairs of `rows` that have two columns of text; the others go to `bad`."""
+    """The pairs of `rows` that have text in two columns; the others go to `bad`.
+
+    So do rows that have another number of columns than nearly all: a tab stands in their midst, and a half of the
+    source would be its translation.
+    """
+    num_columns = _num_columns(rows)
     lines = zip(*rows.columns, strict=True) if len(rows.columns) == 2 else zip(rows.columns[0], repeat(None))
     for number, (first, second) in enumerate(lines, start=1):
         where = f"{rows.paths[0]}, line {number}"
         columns = _decode(first, second)
         if columns is None:
             bad.add("invalid UTF-8", where)
-        elif len(columns) < 2:
+        elif len(columns) < 2 or (num_columns is not None and len(columns) != num_columns):
             bad.add("wrong columns", where)
         elif not columns[0].strip():
             bad.add("empty source", where)
@@ -122,6 +131,16 @@ def good_pairs(rows: Rows, bad: BadRows) -> Iterator[Pair]:
             bad.add("empty target", where)
         else:
             yield Pair(columns[0].strip(), columns[1].strip(), where)
+
+
+def _num_columns(rows: Rows) -> int | None:
+    """Of nearly all rows of a TSV file that have a translation; None where the number changes, as it may."""
+    if len(rows.columns) == 2:
+        return None
+    counts = Counter(line.count(b"\t") + 1 for line in rows.columns[0])
+    del counts[1]
+    most, count = max(counts.items(), key=lambda item: item[1], default=(2, 0))
+    return most if count >= _NEARLY_ALL * counts.total() else None
 
 
 def _decode(first: bytes, second: bytes | None) -> list[str] | None:
@@ -133,8 +152,7 @@ def _decode(first: bytes, second: bytes | None) -> list[str] | None:
 
 
 def _lines(path: Path) -> list[bytes]:
-    data = read_bytes(path).removeprefix(codecs.BOM_UTF8)
-    lines = data.split(b"\n")
+    lines = read_text_bytes(path).removeprefix(codecs.BOM_UTF8).split(b"\n")
     if not lines[-1]:
         lines.pop()
     return [line.removesuffix(b"\r") for line in lines]

@@ -17,6 +17,7 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.disk import explained, full_disk
 from lingolite_cli.files.exchange import exchange
 from lingolite_cli.files.lease import leased, sweep_dead
+from lingolite_cli.files.special import is_special, write_through
 
 
 @contextmanager
@@ -147,13 +148,25 @@ def _fsync(path: Path) -> None:
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file whole or not at all.
 
+    A link is followed. What is no file, such as a pipe or a device, is written through and stays what it is.
+
     Raises:
         LingoLiteError: the disk is full, permission is denied, or `path` is a directory.
     """
     try:
-        _write_atomic(path, data)
+        if is_special(path):
+            write_through(path, data)
+        else:
+            _write_atomic(_behind_links(path), data)
     except OSError as error:
         raise full_disk(error, [path]) or LingoLiteError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _behind_links(path: Path) -> Path:
+    real = Path(os.path.realpath(path))
+    if real.is_symlink():  # which only a loop leaves
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return real
 
 
 def _write_atomic(path: Path, data: bytes) -> None:

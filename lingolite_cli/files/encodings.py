@@ -11,7 +11,7 @@ _SIGNATURES = (
     (b"\xff\xfe", "it is UTF-16: convert it with `iconv -f utf-16 -t utf-8`"),
     (b"\xfe\xff", "it is UTF-16: convert it with `iconv -f utf-16 -t utf-8`"),
     (b"\xfd7zXZ\x00", "it is compressed: unpack it with `xz -d`"),
-    (b"BZh", "it is compressed: unpack it with `bzip2 -d`"),
+    *((b"BZh%d1AY&SY" % level, "it is compressed: unpack it with `bzip2 -d`") for level in range(1, 10)),
     (b"\x28\xb5\x2f\xfd", "it is compressed: unpack it with `zstd -d`"),
     (b"\x04\x22\x4d\x18", "it is compressed: unpack it with `lz4 -d`"),
     (b"\x1f\x8b", "it is compressed: unpack it with `gzip -d`"),
@@ -24,8 +24,8 @@ _SIGNATURES = (
 """Longer signatures first: that of UTF-32 begins with that of UTF-16."""
 
 
-def not_utf8_hint(content: bytes) -> str:
-    """What to do with a file that is not UTF-8.
+def other_form_hint(content: bytes) -> str | None:
+    """What to do with a file that is no UTF-8 text by its first bytes; None where nothing speaks against it.
 
     Args:
         content: its beginning, a line or more.
@@ -38,6 +38,12 @@ def not_utf8_hint(content: bytes) -> str:
     for start, name in ((0, "utf-16be"), (1, "utf-16le")):
         if len(head) > 3 and head[start::2].count(0) > 0.4 * len(head) / 2 and not head[1 - start :: 2].count(0):
             return f"it is UTF-16: convert it with `iconv -f {name} -t utf-8`"
-    if b"\x00" in head:
-        return "it is not text: pass a text file in UTF-8"
-    return "convert it first, such as with `iconv -f latin1 -t utf-8`"
+    return None
+
+
+def not_utf8_hint(content: bytes) -> str:
+    """As `other_form_hint`, of a file that turned out not to be UTF-8."""
+    hint = other_form_hint(content)
+    if hint is None and b"\x00" in content[:1000]:
+        hint = "it is not text: pass a text file in UTF-8"
+    return hint or "convert it first, such as with `iconv -f latin1 -t utf-8`"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from lingolite_cli.environment import Environment, describe_environment
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.plugins.extras import EXTRAS, Extra
-from lingolite_cli.plugins.manager import describe
+from lingolite_cli.plugins.guard import describe
 from lingolite_cli.plugins.registry import Health, Loaded, PluginEntry, Registry
 from lingolite_cli.plugins.specs import BackendSpec
 from lingolite_cli.settings import Project
@@ -66,8 +64,7 @@ def _findings(registry: Registry) -> dict[str, list[str]]:
 def _ask(backend: Loaded) -> list[str]:
     """An engine that cannot be imported, or fails at its own diagnosis, is a finding and no reason to stop."""
     try:
-        factory: Any = backend.load_factory()
-        return list(factory.diagnose())
+        return list(backend.call("diagnose"))
     except LingoLiteError as error:
         return [error.message]
     except Exception as error:

@@ -5,7 +5,8 @@ Owns how options become inputs of a recipe, with absolute paths. What quantizers
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -28,6 +29,13 @@ def input_table(spec: Input) -> dict[str, Any]:
     """An input as a recipe has it: without the keys that have their default."""
     defaults = {field.encode_name: field.default for field in msgspec.structs.fields(spec)}
     return {key: value for key, value in msgspec.to_builtins(spec).items() if value != defaults[key]}
+
+
+def input_paths(spec: Input | Mapping[str, Any], root: Path = Path()) -> list[Path]:
+    """The files and directories that an input names, also as a recipe has it, below `root` where they are relative."""
+    table = spec if isinstance(spec, Mapping) else input_table(spec)
+    named = (table.get(key, ()) for key in ("bundle", "shortlist", "tsv", "source", "references", "pairs"))
+    return [root / name for names in named for name in ([names] if isinstance(names, str) else names)]
 
 
 def model_path(context: JobContext, model: Path | None, *, tokenizer: Path | None = None) -> Path:
@@ -83,11 +91,12 @@ def corpus_input(
         raise LingoLiteError("--target without --source", hint="pass the sources too: --source FILE")
     settings = context.project.settings
     if source is not None:
+        # Links are left alone: that of a shell's `<(…)` leads to a pipe without a name.
         chosen = languages or settings.languages
         if not targets:  # references can then only be a column of the same file
-            return CorpusSpec(tsv=str(source.resolve()), languages=chosen)
-        references = tuple(str(target.resolve()) for target in targets)
-        return CorpusSpec(source=str(source.resolve()), references=references, languages=chosen)
+            return CorpusSpec(tsv=os.path.abspath(source), languages=chosen)
+        references = tuple(os.path.abspath(target) for target in targets)
+        return CorpusSpec(source=os.path.abspath(source), references=references, languages=chosen)
     known = settings.test if which == "test" else settings.dev
     if known is None:
         raise LingoLiteError(
@@ -111,7 +120,7 @@ def project_corpus(context: JobContext, spec: CorpusSpec) -> CorpusSpec:
 
 def source_input(path: Path, *, is_tsv: bool, languages: tuple[str, str] | None) -> CorpusSpec:
     """A file of which only the sources are read, or a TSV file with references beside them."""
-    file = str(path.resolve())
+    file = os.path.abspath(path)
     return CorpusSpec(tsv=file, languages=languages) if is_tsv else CorpusSpec(source=file, languages=languages)
 
 

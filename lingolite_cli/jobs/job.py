@@ -18,7 +18,7 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.execution.runner import FinishedRun, Runner
 from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.jobs.context import JobContext
-from lingolite_cli.jobs.inputs import Input, input_table
+from lingolite_cli.jobs.inputs import Input, input_paths, input_table
 from lingolite_cli.recipe.defaults import make_step
 from lingolite_cli.recipe.kinds import RecipeFile
 from lingolite_cli.recipe.model import Recipe, Step
@@ -138,7 +138,8 @@ def convert_and_publish(context: JobContext, job: Job, console: Console, *, out:
     Raises:
         LingoLiteError: as the steps; or `out` exists, which is refused before any work.
     """
-    check_target(out, overwrite=overwrite)
+    inputs = [path for spec in job.recipe.inputs.values() for path in input_paths(spec)]
+    check_target(out, overwrite=overwrite, inputs=inputs)
     records, runner = run_job(context, job, console)
     publish_artifact(runner.finished(records[-1].id).artifact_path, out, overwrite=overwrite)
     return records[-1]

@@ -17,6 +17,7 @@ from lingolite_cli.environment import Environment
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.files.atomic import write_atomic
+from lingolite_cli.files.output import refuse_inputs
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.inputs import MODEL, Input, corpus_input, model_input
 from lingolite_cli.jobs.job import Job, JobBuilder, run_and_keep
@@ -114,6 +115,8 @@ def compare_quantizers(
         LingoLiteError: there is nothing to compare, or `out` cannot be written.
     """
     _check_out(out, overwrite=overwrite)
+    if out is not None:
+        refuse_inputs(out / RESULTS_NAME, flag="--out", inputs=[model])
     texts = find_texts(context, named)
     inputs: dict[str, Input] = {"model": model_input(model), "test": corpus_input(context)}
     planned = plan_comparison(context, texts, inputs=inputs, format=format_of(model), max_samples=max_samples)

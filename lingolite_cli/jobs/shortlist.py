@@ -5,6 +5,7 @@ Owns which text is learned from and measured on. How a shortlist is learned is i
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,8 @@ import msgspec
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.files.disk import check_writable
+from lingolite_cli.files.output import check_output
+from lingolite_cli.files.special import is_special
 from lingolite_cli.jobs.context import JobContext
 
 if TYPE_CHECKING:
@@ -65,9 +67,9 @@ def make_shortlist(context: JobContext, request: ShortlistRequest, console: Cons
             read.
     """
     out = request.out
-    if out.is_dir() or (out.exists() and not request.overwrite):
+    if out.is_dir() or (out.exists() and not request.overwrite and not is_special(out)):
         raise LingoLiteError(f"{out} exists", hint="choose another place, or pass --overwrite for a file")
-    check_writable(out.resolve().parent)
+    check_output(out, flag="--out", inputs=[request.model, *request.texts, *([request.dev] if request.dev else [])])
     artifact = Artifact.open(request.model)
     languages = _languages(context, artifact, request.languages)
 
@@ -122,7 +124,7 @@ def _dev(context: JobContext, named: Path | None, console: Console) -> list[tupl
     """Pairs to measure coverage on; none where no text with references is known."""
     from lingolite_cli.corpora.corpus import CorpusSpec, read_corpus
 
-    spec = CorpusSpec(tsv=str(named.resolve())) if named else context.project.settings.dev
+    spec = CorpusSpec(tsv=os.path.abspath(named)) if named else context.project.settings.dev
     if spec is None or not (spec.tsv or spec.references):
         console.note("coverage is not measured: there is no --dev, and no [dev] with references in lingolite.toml")
         return []

@@ -17,6 +17,7 @@ from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.comparison import SystemComparison, compare_translations
 from lingolite_cli.evaluation.scorer import Scorer, Translations, cautions
+from lingolite_cli.files.special import is_stream
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.evaluation import project_metrics
 from lingolite_cli.jobs.inputs import Input, corpus_input, model_input
@@ -187,7 +188,7 @@ def _systems(
 
 
 def _read(path: Path) -> ComparedSystem:
-    if path.is_file():
+    if path.is_file() or is_stream(path):
         return ComparedSystem({"translations": translations_of(path)})
     if not (path / MANIFEST_NAME).is_file():
         raise LingoLiteError(

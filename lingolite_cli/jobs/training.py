@@ -13,6 +13,7 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.execution.runner import Runner
 from lingolite_cli.files.scratch import scratch_directory
 from lingolite_cli.jobs.context import JobContext
+from lingolite_cli.jobs.inputs import input_paths
 from lingolite_cli.jobs.job import publish_artifact
 from lingolite_cli.jobs.recipe_plan import OwnedRecipe, open_recipe, plan_recipe
 from lingolite_cli.plugins.specs import QuantizerSpec
@@ -68,10 +69,11 @@ def train(context: JobContext, request: TrainingRequest, console: Console) -> Fi
     """
     if request.must_resume and request.is_fresh:
         raise LingoLiteError("--resume and --fresh contradict each other", hint="pass one of them")
-    if request.out is not None:
-        check_target(request.out, overwrite=request.overwrite)
     context = context.for_recipe(request.recipe)
     plan = training_plan(context, request)
+    if request.out is not None:
+        inputs = [path for spec in plan.recipe.inputs.values() for path in input_paths(spec, plan.root)]
+        check_target(request.out, overwrite=request.overwrite, inputs=inputs)
     if request.must_resume:
         _check_resumable(plan, context, console)
     # Plan and checks are the same in all processes: none of them waits for one that was refused.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +96,25 @@ def open_translator(
             capabilities=capabilities,
         )
         yield OpenTranslator(translator, tuple(getattr(backend, "warnings", ())))
+
+
+def check_sentences(sentences: Sequence[Any]) -> None:
+    """Refuse what is no text before any is translated: one bad sentence would take its whole batch with it.
+
+    Raises:
+        LingoLiteError: naming the first that is not a string, or has half a character.
+    """
+    for number, sentence in enumerate(sentences, start=1):
+        if not isinstance(sentence, str):
+            raise LingoLiteError(f"sentence {number} is of type {type(sentence).__name__}, not text", hint="pass a str")
+        try:
+            sentence.encode()
+        except UnicodeEncodeError as error:
+            half = ord(sentence[error.start])
+            raise LingoLiteError(
+                f"sentence {number}, character {error.start + 1}: U+{half:04X} is half of a character",
+                hint="the text was cut inside of an emoji or the like, or decoded with `surrogateescape`",
+            ) from None
 
 
 def _languages(artifact: Artifact, asked: tuple[str, str] | None) -> tuple[str, str]:

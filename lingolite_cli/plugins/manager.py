@@ -15,6 +15,7 @@ import msgspec
 import pluggy
 
 from lingolite_cli.plugins import hookspecs
+from lingolite_cli.plugins.guard import describe
 from lingolite_cli.plugins.specs import (
     BackendSpec,
     ExporterSpec,
@@ -23,6 +24,7 @@ from lingolite_cli.plugins.specs import (
     ReporterSpec,
     Spec,
 )
+from lingolite_cli.process.interruption import is_requested
 
 GROUP = "lingolite"
 BLOCK_VARIABLE = "LINGOLITE_BLOCK"
@@ -76,7 +78,9 @@ class PluginHost:
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
-            except Exception as error:
+            except BaseException as error:  # an observer that calls `sys.exit` does not end the run
+                if isinstance(error, KeyboardInterrupt) and is_requested():
+                    raise
                 self._warn(f"{hook} of plugin {implementation.plugin_name} failed: {describe(error)}")
 
     def _load(self, point: EntryPoint) -> LoadedModule:
@@ -88,9 +92,9 @@ class PluginHost:
             plugin = point.load()
             self._manager.register(plugin, name=registered)
             return LoadedModule(origin, tuple(self._collect(plugin)))
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:  # a plugin may raise SystemExit at import; that too is its own affair
+            if isinstance(error, KeyboardInterrupt) and is_requested():
+                raise
             if self._manager.has_plugin(registered):
                 self._manager.unregister(name=registered)
             return LoadedModule(origin, error=error)
@@ -116,12 +120,6 @@ class PluginHost:
 def blocked_by_environment() -> set[str]:
     """Names in LINGOLITE_BLOCK, separated by commas."""
     return {name.strip() for name in os.environ.get(BLOCK_VARIABLE, "").split(",") if name.strip()}
-
-
-def describe(error: BaseException) -> str:
-    """An exception in one line."""
-    text = str(error).strip().split("\n")[0]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _origin(point: EntryPoint) -> Origin:

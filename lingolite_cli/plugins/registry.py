@@ -9,6 +9,7 @@ import importlib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from enum import Enum
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,10 @@ import msgspec
 
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean, engine_failures, out_of_memory
 from lingolite_cli.plugins.extras import install_hint
-from lingolite_cli.plugins.manager import KINDS, LoadedModule, Origin, PluginHost, describe
+from lingolite_cli.plugins.guard import HOST, Guarded, describe, errors_of
+from lingolite_cli.plugins.manager import KINDS, LoadedModule, Origin, PluginHost
 from lingolite_cli.plugins.specs import API_VERSION, BackendSpec, Spec, defaults_for, files_of
+from lingolite_cli.process.interruption import is_requested
 from lingolite_cli.schema import convert
 from lingolite_cli.text.languages import primary_language
 
@@ -77,8 +80,10 @@ class Loaded:
             LingoLiteError: a key or value is not among them, or a file that they name cannot be read.
         """
         where = where or f"options of {self.kind} `{self.spec.name}`"
-        options: msgspec.Struct = convert(dict(values or {}), self.spec.options, where=where)
-        for path in files_of(options):
+        with self._errors():
+            options: msgspec.Struct = convert(dict(values or {}), self.spec.options, where=where)
+            files = files_of(options)
+        for path in files:
             if not path.is_file():
                 raise LingoLiteError(f"{where}: no such file: {path}")
             if not os.access(path, os.R_OK):
@@ -93,7 +98,7 @@ class Loaded:
         return {**defaults_for(self.spec.options, primary_language(language), given=given), **given}
 
     def create(self, *arguments: Any, options: Mapping[str, Any] | None = None, **keywords: Any) -> Any:
-        """Import the plugin's class and make one.
+        """Import the plugin's class and make one, whose exceptions are errors that name the plugin.
 
         Args:
             arguments: what this kind's factory takes; see `lingolite_cli.plugins.interfaces`.
@@ -101,10 +106,25 @@ class Loaded:
             keywords: further keywords of this kind's factory.
 
         Raises:
-            LingoLiteError: the options are wrong, or the class cannot be imported.
+            LingoLiteError: the options are wrong, or the class cannot be imported, or raises something.
         """
+        with self._errors():
+            made = self._make(*arguments, options=options, **keywords)
+        return Guarded(made, self._who, is_host=self._is_host)
+
+    def _make(self, *arguments: Any, options: Mapping[str, Any] | None, **keywords: Any) -> Any:
         validated = self.options(options)
         return self.load_factory()(*arguments, options=validated, **keywords)
+
+    def call(self, name: str) -> Any:
+        """Import the plugin's class, and call one of its static methods.
+
+        Raises:
+            LingoLiteError: as of `create`.
+        """
+        factory: Any = self.load_factory()
+        with self._errors():
+            return getattr(factory, name)()
 
     def open(self, artifact: Artifact, *, options: Mapping[str, Any] | None = None, threads: int) -> Any:
         """As `create`, for a backend: sure of the files that it read, and in words where it cannot open them.
@@ -120,8 +140,9 @@ class Loaded:
         """
 
         def read() -> Any:
-            with engine_failures(f"{self.kind} `{self.spec.name}` cannot open {artifact.path}"):
-                return self.create(artifact, options=options, threads=threads)
+            with self._errors(), engine_failures(f"{self.kind} `{self.spec.name}` cannot open {artifact.path}"):
+                made = self._make(artifact, options=options, threads=threads)
+            return Guarded(made, self._who, is_host=self._is_host)
 
         return artifact.reading(read, undo=lambda backend: backend.close())
 
@@ -134,14 +155,26 @@ class Loaded:
         module, _, attribute = self.spec.factory.partition(":")
         try:
             factory: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-        except Exception as error:  # whatever the module of a plugin does when it is imported
+        except BaseException as error:  # whatever the module of a plugin does when it is imported
+            if isinstance(error, KeyboardInterrupt) and is_requested():
+                raise
             raise out_of_memory(error) or LingoLiteError(
-                f"{self.kind} `{self.spec.name}` of {self.origin.distribution} {self.origin.version} cannot be "
-                f"loaded: {describe(error)}",
+                f"{self._who} cannot be loaded: {describe(error)}",
                 hint=self.spec.install or f"see `lingolite -v plugins show {self.spec.name}`",
                 exit_code=ExitCode.PLUGIN,
             ) from error
         return factory
+
+    @property
+    def _who(self) -> str:
+        return f"{self.kind} `{self.spec.name}` of {self.origin.distribution} {self.origin.version}"
+
+    @property
+    def _is_host(self) -> bool:
+        return self.origin.distribution == HOST
+
+    def _errors(self) -> AbstractContextManager[None]:
+        return errors_of(self._who, is_host=self._is_host)
 
 
 class Registry:

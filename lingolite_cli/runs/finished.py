@@ -122,11 +122,6 @@ def translations_of(path: Path) -> Translations:
         texts = read_texts(path)
     except OSError as error:
         raise LingoLiteError(f"cannot read {path}: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise LingoLiteError(
-            f"{path} is not a file of translations: {error}",
-            hint="`lingolite eval --save-translations FILE` and each run write such files",
-        ) from None
     if not texts.sources:
         raise LingoLiteError(f"{path} has no translations")
     return texts

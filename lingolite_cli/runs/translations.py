@@ -7,8 +7,10 @@ from pathlib import Path
 
 import msgspec
 
+from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.faults import TranslatedSentence
 from lingolite_cli.evaluation.scorer import Translations
+from lingolite_cli.files.text import read_lines
 
 
 class TranslationRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,12 +38,21 @@ def write_translations(path: Path, records: Iterable[TranslationRecord]) -> None
 
 
 def read_translations(path: Path) -> list[TranslationRecord]:
-    """Read what `write_translations` wrote."""
+    """Read what `write_translations` wrote.
+
+    Raises:
+        OSError: there is no such file.
+        LingoLiteError: a line is no such record, or the file is damaged.
+    """
     return list(_records(path))
 
 
 def read_texts(path: Path) -> Translations:
-    """The texts alone of what `write_translations` wrote: ids of tokens take most of the memory of records."""
+    """The texts alone of what `write_translations` wrote: ids of tokens take most of the memory of records.
+
+    Raises:
+        LingoLiteError: as of `read_translations`.
+    """
     texts = Translations([], [], [])
     for record in _records(path):
         texts.sources.append(record.source)
@@ -53,7 +64,14 @@ def read_texts(path: Path) -> Translations:
 def _records(path: Path) -> Iterator[TranslationRecord]:
     decoder = msgspec.json.Decoder(TranslationRecord)
     with path.open("rb") as stream:
-        yield from map(decoder.decode, stream)
+        for number, line in enumerate(read_lines(stream, name=str(path)), start=1):
+            try:
+                yield decoder.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise LingoLiteError(
+                    f"{path} is not a file of translations: line {number}: {error}",
+                    hint="`lingolite eval --save-translations FILE` and each run write such files",
+                ) from None
 
 
 def as_translations(records: Sequence[TranslationRecord]) -> Translations:

@@ -20,11 +20,14 @@ from typing import IO, Any, TypeVar
 import msgspec
 
 from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.process.streams import secure_standard_streams
 from lingolite_cli.workers.home_process import HomeProcess
 
 Message = TypeVar("Message")
 
 _HEADER_BYTES = 8
+_KILLED = -9
+_OF_THE_GROUP = tuple(name for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))  # Windows has no SIGHUP
 _START = (
     "import sys; path = {path!r}; sys.path[:] = path + [entry for entry in sys.path if entry and entry not in path]; "
     "import runpy; runpy.run_module({module!r}, run_name='__main__')"
@@ -39,6 +42,10 @@ class Failed(msgspec.Struct, tag="failed", frozen=True, kw_only=True, forbid_unk
     message: str
     hint: str | None
     exit_code: int
+
+
+class ChildDied(LingoLiteError):
+    """A child ended before it answered."""
 
 
 class Child:
@@ -76,7 +83,8 @@ class Child:
         """Send a request and wait for the answer.
 
         Raises:
-            LingoLiteError: the child could not do it, or died; or this is a fork of the process that made it.
+            ChildDied: it is no more.
+            LingoLiteError: the child could not do it; or this is a fork of the process that made it.
         """
         self._home.require()
         assert self._process.stdin is not None
@@ -91,7 +99,8 @@ class Child:
             self._receiving.release()
         if answer is None:
             code = self._process.wait()
-            raise LingoLiteError(f"{self._what}: its process died with exit code {code}")
+            hint = "the system may have ended it for want of memory: pass fewer --workers" if code == _KILLED else None
+            raise ChildDied(f"{self._what}: its process died with exit code {code}", hint=hint)
         response = self._decoder.decode(answer)
         if isinstance(response, Failed):
             raise LingoLiteError(
@@ -123,7 +132,10 @@ def serve(answer: Callable[[Any], msgspec.Struct], request: Any) -> None:
     What `answer` raises is sent as `Failed`. Whatever an engine prints goes to stderr, so that stdout holds answers
     alone.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
+    secure_standard_streams()
+    # Ctrl-C and the end of a terminal reach the whole group; the parent ends this process.
+    for name in _OF_THE_GROUP:
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     decoder = msgspec.msgpack.Decoder(request)
@@ -132,7 +144,7 @@ def serve(answer: Callable[[Any], msgspec.Struct], request: Any) -> None:
             response = answer(decoder.decode(message))
         except LingoLiteError as error:
             response = Failed(message=error.message, hint=error.hint, exit_code=int(error.exit_code))
-        except Exception as error:
+        except BaseException as error:  # a library that calls `sys.exit` does not end the worker
             traceback.print_exc()
             response = Failed(message=f"{type(error).__name__}: {error}", hint=None, exit_code=int(ExitCode.BUG))
         _send(answers, msgspec.msgpack.encode(response))
@@ -140,11 +152,14 @@ def serve(answer: Callable[[Any], msgspec.Struct], request: Any) -> None:
 
 @contextmanager
 def _without_interruptions() -> Iterator[None]:
-    """A process that is made inside never hears SIGINT, not even before its first line runs: it inherits the mask."""
+    """A process that is made inside never hears SIGINT or SIGHUP, not even before its first line runs.
+
+    It inherits the mask.
+    """
     if sys.platform == "win32":
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {getattr(signal, name) for name in _OF_THE_GROUP})
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ them at a time. Files of weights that engines map are in memory once all the sam
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.plugins.registry import Loaded
-from lingolite_cli.workers.channel import Child
+from lingolite_cli.workers.channel import Child, ChildDied
 from lingolite_cli.workers.home_process import HomeProcess
 from lingolite_cli.workers.load import check_load
 from lingolite_cli.workers.memory import peak_memory_mb
@@ -96,20 +97,18 @@ class WorkerPool:
         self.num_workers = num_workers
         self._home = HomeProcess("a pool of workers")
         self._threads = ThreadPoolExecutor(2 * num_workers)
-        self._idle: SimpleQueue[Child] = SimpleQueue()
-        self._peaks_mb: dict[Child, float | None] = {}
-        self._children: list[Child] = []
+        self._idle: SimpleQueue[_Place] = SimpleQueue()
+        self._places: list[_Place] = []
         try:
             for number in range(1, num_workers + 1):
-                child = Child(_MODULE, response=Response, what=f"worker {number}", threads=engine.threads)
-                self._children.append(child)
-            opened: list[Opened] = list(self._threads.map(lambda child: child.ask(engine), self._children))
+                self._places.append(_Place(engine, what=f"worker {number}"))
+            opened: list[Opened] = list(self._threads.map(_Place.open, self._places))
         except BaseException:
             self.close()
             raise
         # The longest batches come first, so who began last is done first and has the next one.
-        for child in [*self._children, *reversed(self._children)]:
-            self._idle.put(child)
+        for place in [*self._places, *reversed(self._places)]:
+            self._idle.put(place)
         self.warnings = tuple(opened[0].warnings)
 
     def submit(
@@ -127,24 +126,93 @@ class WorkerPool:
     @property
     def peak_memory_mb(self) -> float | None:
         """Peak resident memory of this process and its workers together, in MB; what they share counts for each."""
-        peaks = [peak_memory_mb(), *self._peaks_mb.values()]
+        peaks = [peak_memory_mb(), *(place.peak_memory_mb for place in self._places if place.has_worked)]
         known = [peak for peak in peaks if peak is not None]
         return sum(known) if len(known) == len(peaks) else None
 
     def close(self) -> None:
         """End all workers, whatever they are doing, and forget what is queued."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        for child in self._children:
-            child.kill()
+        for place in self._places:
+            place.kill()
         self._threads.shutdown(wait=True)
-        for child in self._children:
-            child.close()
+        for place in self._places:
+            place.close()
 
     def _search(self, request: Search) -> list[list[Hypothesis]]:
-        child = self._idle.get()
+        place = self._idle.get()
+        try:
+            return place.search(request)
+        finally:
+            self._idle.put(place)
+
+
+class _Place:
+    """The place of one worker, which gets another process when its own dies.
+
+    Args:
+        engine: what is opened.
+        what: how messages call it.
+
+    Attributes:
+        has_worked: whether any batch was searched here.
+        peak_memory_mb: peak resident memory of its process in MB; None where the system does not tell.
+    """
+
+    def __init__(self, engine: Open, *, what: str) -> None:
+        self._engine = engine
+        self._what = what
+        self._replacing = threading.Lock()
+        self._is_closed = False
+        self._dead: list[Child] = []
+        self.child = self._start()
+        self.has_worked = False
+        self.peak_memory_mb: float | None = None
+
+    def open(self) -> Opened:
+        """Open the engine."""
+        opened: Opened = self.child.ask(self._engine)
+        return opened
+
+    def search(self, request: Search) -> list[list[Hypothesis]]:
+        """Search a batch; once more, in a new process, if this one dies over it.
+
+        Raises:
+            ChildDied: the new one died as well: it is the batch, or the machine.
+        """
+        child = self.child
         try:
             found: Found = child.ask(request)
-        finally:
-            self._idle.put(child)
-        self._peaks_mb[child] = found.peak_memory_mb
+        except ChildDied:
+            found = self._successor(child).ask(request)
+        self.has_worked, self.peak_memory_mb = True, found.peak_memory_mb
         return found.hypotheses
+
+    def kill(self) -> None:
+        """End the process for good, whatever it is doing."""
+        with self._replacing:
+            self._is_closed = True
+            self.child.kill()
+
+    def close(self) -> None:
+        """Free what is left of it."""
+        for child in (*self._dead, self.child):
+            child.close()
+
+    def _start(self) -> Child:
+        return Child(_MODULE, response=Response, what=self._what, threads=self._engine.threads)
+
+    def _successor(self, dead: Child) -> Child:
+        """The process in place of `dead`: two batches may have been with it, and one of them comes first.
+
+        Raises:
+            ChildDied: the pool is being closed.
+        """
+        with self._replacing:
+            if self._is_closed:
+                raise ChildDied(f"{self._what}: it was ended")
+            if self.child is dead:
+                self._dead.append(dead)  # freed later: another thread may still be waiting for its answer
+                self.child = self._start()
+                self.open()
+            return self.child

@@ -112,3 +112,17 @@ def test_export_full_model_makes_the_artifact_of_the_command(here: Path, lingoli
     assert Artifact.open(here / "again").digest == artifact.digest
     with pytest.raises(LingoLiteError, match="graphs exists"):
         lingolite_cli.export_full_model("model", "graphs")
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["fine", "half \ud83d"], "sentence 2, character 6: U\\+D83D is half of a character"),
+        ("\udce5", "sentence 1, character 1: U\\+DCE5"),
+        (["fine", 3], "sentence 2 is of type int, not text"),
+    ],
+)
+def test_a_sentence_that_is_no_text_is_refused_before_work(texts: object, message: str) -> None:
+    """There is no model either: that would be told later."""
+    with pytest.raises(LingoLiteError, match=message):
+        lingolite_cli.translate(texts)

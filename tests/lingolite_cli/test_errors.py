@@ -43,11 +43,14 @@ def test_bad_input_exits_2_with_what_where_and_a_hint(lingolite: Callable[..., O
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["frobnicate"], "No such command 'frobnicate'"),
-        (["run"], "Missing argument"),
-        (["run", "recipes/small.toml", "--frsh"], "No such option: --frsh"),
-        (["eval", "--batch-size", "0"], "Invalid value for '--batch-size'"),
-        (["translate", "--max-length", "many"], "Invalid value for '--max-length'"),
+        (["frobnicate"], "error: no such command `frobnicate`"),
+        (["run"], "error: missing argument `RECIPE`"),
+        (
+            ["run", "recipes/small.toml", "--frsh"],
+            "error: no such option: --frsh\n\nhint: did you mean `--fresh`? Or see",
+        ),
+        (["eval", "--batch-size", "0"], "error: invalid value for `--batch-size`"),
+        (["translate", "--max-length", "many"], "error: invalid value for `--max-length`"),
         ([], "Usage: lingolite"),
     ],
     ids=["command", "argument", "option", "range", "type", "nothing"],
@@ -57,6 +60,7 @@ def test_wrong_usage_exits_2(lingolite: Callable[..., Outcome], arguments: list[
     assert outcome.code == 2
     assert outcome.out == ""
     assert message in outcome.err
+    assert "see `lingolite" in outcome.err or "Usage:" in message
     assert "bug" not in outcome.err
 
 

@@ -76,7 +76,7 @@ def test_failed_run_is_kept_with_what_it_had_and_why(with_echo: Command, project
     assert outcome.code != 0
     (run,) = listed(with_echo)
     assert run["status"] == "failed"
-    assert run["problem"].startswith("at `shipped`: FileNotFoundError: ")
+    assert run["problem"].startswith("at `shipped`: backend `echo` cannot open ")
     assert (project / run["directory"] / "report.md").is_file()
     assert [system["name"] for system in run["systems"]] == ["baseline"]
     (project / STORE).unlink()

@@ -125,7 +125,7 @@ def test_invalid_utf_8_is_refused_with_its_line(with_echo: Command, project: Pat
         assert outcome.code == 2
         assert outcome.err == (
             f"error: {name}, line 2: not UTF-8: byte 2 is 0xe5\n\n"
-            "hint: convert it first, for example with `iconv -t utf-8`\n"
+            "hint: convert it first, such as with `iconv -f latin1 -t utf-8`\n"
         )
     outcome = with_echo("translate", "bl\udce5")
     assert (outcome.code, outcome.out) == (2, "")

@@ -143,7 +143,7 @@ def test_what_a_living_process_is_writing_is_not_swept(gated: Path, echo: Path) 
         assert set(writing) < set(half_written(gated))
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_exits_130_and_leaves_nothing_half_written(gated: Path, echo: Path, ending: signal.Signals) -> None:
     arguments = ("run", "recipes/small.toml")
     with closed_gate(gated), started(gated, *arguments, plugins=[echo]) as process:

@@ -58,6 +58,7 @@ def test_a_plugin_shows_what_it_reads_and_its_options(with_echo: Command) -> Non
         "  option skip_every = 0\n"
         "  option suffix = ()\n"
         "  option gate = None\n"
+        "  option fatal = False\n"
     )
     assert with_echo("plugins", "check", "echo") == Outcome(
         0, "backend echo: lingolite_echo.backend.EchoBackend loads\n", ""

@@ -39,7 +39,7 @@ class Here(Loaded):
 
 
 def fails(test: Callable[..., None], **arguments: Any) -> None:
-    with pytest.raises((AssertionError, RuntimeError)):
+    with pytest.raises((AssertionError, LingoLiteError)):
         test(**arguments)
 
 

@@ -58,7 +58,7 @@ def pool(tiny: Artifact, with_plugin: None) -> Iterator[WorkerPool]:
 
 
 def pids_of(pool: WorkerPool) -> list[int]:
-    return [child._process.pid for child in pool._children]
+    return [place.child._process.pid for place in pool._places]
 
 
 def is_running(pid: int) -> bool:
@@ -86,10 +86,10 @@ def test_translations_are_those_of_one_worker_in_the_order_of_their_texts(
 
 def test_all_workers_work(tiny: Artifact, pool: WorkerPool) -> None:
     list(translator(tiny, OpenedBackend(pool, frozenset({"submit"}))).translate(TEXTS))
-    assert len(pool._peaks_mb) == 2
+    assert sum(place.has_worked for place in pool._places) == 2
     peak = pool.peak_memory_mb
     assert peak is not None
-    assert peak > sum(own for own in pool._peaks_mb.values() if own is not None)
+    assert peak > sum(place.peak_memory_mb or 0 for place in pool._places)
 
 
 def test_an_endless_text_is_read_as_far_as_the_workers_need(tiny: Artifact, pool: WorkerPool) -> None:
@@ -130,26 +130,42 @@ def test_a_worker_that_cannot_open_says_why_and_ends_the_others(
     assert not any(map(is_running, closed[0]))
 
 
-def test_a_worker_that_dies_ends_the_translation(tiny: Artifact, pool: WorkerPool) -> None:
-    stream = translator(tiny, OpenedBackend(pool, frozenset({"submit"}))).translate(TEXTS * 20)
-    next(stream)
-    os.kill(pids_of(pool)[0], signal.SIGKILL)
-    with pytest.raises(LingoLiteError, match="worker 1: its process died with exit code -9"):
-        list(stream)
+def test_a_worker_that_dies_is_replaced_and_its_batches_are_repeated(tiny: Artifact, pool: WorkerPool) -> None:
+    made = OpenedBackend(pool, frozenset({"submit"}))
+    expected = list(translator(tiny, made).translate(TEXTS * 20))
+    before = pids_of(pool)
+    stream = translator(tiny, made).translate(TEXTS * 20)
+    found = [next(stream)]
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    assert [*found, *stream] == expected
+    assert not set(before) & set(pids_of(pool))
+    assert not any(map(is_running, before))
+
+
+@pytest.mark.usefixtures("with_plugin")
+def test_a_batch_that_ends_two_workers_is_an_error_of_its_own(tiny: Artifact) -> None:
+    pool = served(tiny, workers=2, fatal=True).backend
+    try:
+        with pytest.raises(LingoLiteError, match=r"worker [12]: its process died with exit code -9") as error:
+            list(translator(tiny, OpenedBackend(pool, frozenset({"submit"}))).translate(TEXTS))
+        assert "want of memory" in (error.value.hint or "")
+    finally:
+        pool.close()
 
 
 def test_a_worker_has_its_next_batch_before_it_is_done(tiny: Artifact, pool: WorkerPool) -> None:
     """One worker stands still: of four batches it holds two, and the other does its own."""
-    stopped, running = pool._children
-    os.kill(stopped._process.pid, signal.SIGSTOP)
+    stopped, running = pool._places
+    os.kill(stopped.child._process.pid, signal.SIGSTOP)
     source = open_tokenizer(tiny).encode_source(SENTENCES[0], ("en", "da"), max_length=30).ids
     batch = np.array([source]), np.ones((1, len(source)), dtype=bool)
     first, second, third, fourth = [pool.submit(*batch, DecodingOptions(max_length=30), IDS) for _ in range(4)]
     assert [len(future.result(timeout=60)) for future in (second, third)] == [1, 1]
     assert not first.done()
     assert not fourth.done()
-    assert pool._peaks_mb.keys() == {running}
-    os.kill(stopped._process.pid, signal.SIGCONT)
+    assert (stopped.has_worked, running.has_worked) == (False, True)
+    os.kill(stopped.child._process.pid, signal.SIGCONT)
     found = [future.result(timeout=60) for future in (first, second, third, fourth)]
     assert found == [found[0]] * 4
 

@@ -18,12 +18,14 @@ class EchoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         skip_every: leave out every so many-th token; 0 leaves out none.
         suffix: ids that follow the source.
+        fatal: end the process at the first sentence, as the system does where memory runs out.
         gate: a file that is read before the first sentence. A FIFO there makes the backend wait until its writer goes.
     """
 
     skip_every: Annotated[int, Meta(ge=0)] = 0
     suffix: tuple[int, ...] = ()
     gate: str | None = None
+    fatal: bool = False
 
 
 class ExactOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

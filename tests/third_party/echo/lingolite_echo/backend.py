@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -30,12 +32,15 @@ class EchoBackend:
         self._framing = len(described.frame.source_prefix), len(described.frame.source_suffix)
         self._skip_every = options.skip_every
         self._suffix = options.suffix
+        self._is_fatal = options.fatal
         if options.gate is not None:
             sys.stderr.write("waiting at the gate\n")  # in one piece, for several workers may write at once
             Path(options.gate).read_bytes()
 
     def encode(self, source_ids: npt.NDArray[np.int64], source_mask: npt.NDArray[np.bool_]) -> Copying:
         """Remember what is to be repeated."""
+        if self._is_fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
         return Copying([self._target(ids[mask].tolist()) for ids, mask in zip(source_ids, source_mask, strict=True)])
 
     def step(self, state: Copying, tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

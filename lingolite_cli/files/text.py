@@ -1,0 +1,138 @@
+"""Text of others: UTF-8 with or without a byte order mark, plain or gzip, in files and in pipes.
+
+Owns the way from a path to bytes that can be split into lines, and what is said of other forms, which are recognized by
+their first bytes. Lines and their meaning are the reader's.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, cast
+
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.encodings import other_form_hint
+from lingolite_cli.files.special import is_stream
+
+_GZIP = b"\x1f\x8b"
+_HEAD_BYTES = 64
+_CHUNK_BYTES = 1 << 20
+MOST_LINE_BYTES = 16 << 20
+"""A line of a stream that is longer is no sentence; a few bytes of gzip unpack to any length."""
+_UNSUSPICIOUS_BYTES = 256 << 20
+_MOST_RATIO = 40
+"""Text shrinks to a third or a tenth. What unpacks to this many times its size, and to more than the above, is none."""
+
+
+_STREAMS: dict[str, bytes] = {}
+"""What pipes and devices held, by their paths: they can be read once, and a run reads its inputs several times."""
+
+
+def read_text_bytes(path: Path) -> bytes:
+    """A file's content, unpacked where it is gzip, its byte order mark included. A pipe is read once and remembered.
+
+    Raises:
+        LingoLiteError: it cannot be read, is damaged or cut short, unpacks to absurd size, or is in another form.
+    """
+    with _told(str(path)):
+        data = _content(path)
+        if not data.startswith(_GZIP):
+            return _plain(data, str(path))
+        with gzip.open(io.BytesIO(data)) as unpacked:
+            return _plain(b"".join(_chunks(cast("IO[bytes]", unpacked), len(data), name=str(path))), str(path))
+
+
+def read_lines(stream: IO[bytes], *, name: str) -> Iterator[bytes]:
+    """The lines of a stream as they come, with their ends, unpacked where they are gzip, without a byte order mark.
+
+    Args:
+        stream: binary; it may be endless.
+        name: what messages call it.
+
+    Raises:
+        LingoLiteError: as of `read_text_bytes`, or a line is longer than `MOST_LINE_BYTES`.
+    """
+    with _told(name):
+        ahead = _peekable(stream)
+        is_packed = ahead.peek(_HEAD_BYTES).startswith(_GZIP)
+        lines = _peekable(cast("IO[bytes]", gzip.open(ahead))) if is_packed else ahead
+        head = lines.peek(_HEAD_BYTES)[:_HEAD_BYTES]
+        _refuse_other_forms(head.removeprefix(codecs.BOM_UTF8), name)
+        if head.startswith(codecs.BOM_UTF8):
+            lines.read(len(codecs.BOM_UTF8))
+        number = 0
+        while line := lines.readline(MOST_LINE_BYTES + 1):
+            number += 1
+            if len(line) > MOST_LINE_BYTES:
+                raise LingoLiteError(
+                    f"{name}, line {number}: longer than {MOST_LINE_BYTES >> 20} MB, which is no sentence",
+                    hint="give one sentence a line",
+                )
+            yield line
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """As `read_lines`, of a file or a pipe.
+
+    Raises:
+        LingoLiteError: as of `read_lines`, or it cannot be opened.
+    """
+    with _told(str(path)):
+        stream = path.open("rb")
+    with stream:
+        yield from read_lines(stream, name=str(path))
+
+
+def _content(path: Path) -> bytes:
+    if not is_stream(path):
+        return path.read_bytes()
+    place = os.path.abspath(path)
+    if place not in _STREAMS:
+        _STREAMS[place] = path.read_bytes()
+    return _STREAMS[place]
+
+
+def _chunks(stream: IO[bytes], num_packed: int, *, name: str) -> Iterator[bytes]:
+    num_unpacked = 0
+    while chunk := stream.read(_CHUNK_BYTES):
+        num_unpacked += len(chunk)
+        if num_unpacked > max(_UNSUSPICIOUS_BYTES, _MOST_RATIO * num_packed):
+            raise LingoLiteError(
+                f"{name} unpacks to more than {num_unpacked >> 20:,} MB from {num_packed:,} bytes, which is no text",
+                hint="unpack it first, if it is meant",
+            )
+        yield chunk
+
+
+def _plain(data: bytes, name: str) -> bytes:
+    _refuse_other_forms(data[:_HEAD_BYTES].removeprefix(codecs.BOM_UTF8), name)
+    return data
+
+
+def _refuse_other_forms(head: bytes, name: str) -> None:
+    hint = other_form_hint(head)
+    if hint is not None:
+        raise LingoLiteError(f"{name} is not UTF-8 text", hint=hint)
+
+
+def _peekable(stream: IO[bytes]) -> io.BufferedReader:
+    """`stream` where it can be looked into without reading on, as stdin; else a reader of it that can."""
+    if hasattr(stream, "peek"):
+        return cast("io.BufferedReader", stream)
+    return io.BufferedReader(cast("io.RawIOBase", stream))
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise LingoLiteError(f"{name} is damaged or cut short: {error}", hint="copy or download it again") from None
+    except OSError as error:
+        raise LingoLiteError(f"cannot read {name}: {error.strerror}") from None

@@ -1,0 +1,1 @@
+"""This process: its standard streams, and how it is asked to end."""
