@@ -5,11 +5,8 @@ Owns how the host's decoding options become CTranslate2's, and its results the h
 
 from __future__ import annotations
 
-import ctypes
 import math
-import os
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 import ctranslate2
 
@@ -29,18 +26,6 @@ _FILES = ("model.bin", "config.json", "shared_vocabulary.json")
 _POOL_ONLY = 1e-30
 """A length penalty that changes no score (n to this power is 1 in float32) and yet is not 0: with 0 CTranslate2 ends a
 search at the first finished top beam, otherwise when `beam_size` hypotheses have ended, as LingoLite does."""
-
-
-_OPENED: WeakSet[CTranslate2Backend] = WeakSet()
-
-
-def _keep_all() -> None:
-    for backend in _OPENED:
-        backend.keep_for_ever()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_keep_all)
 
 
 class CTranslate2Backend:
@@ -70,7 +55,6 @@ class CTranslate2Backend:
         for name in _FILES:
             artifact.file(name)
         directory = artifact.closed_directory()
-        self._home = HomeProcess("a CTranslate2 model")  # it computes in threads of its own, even if there is only one
         try:
             self._translator: Any = ctranslate2.Translator(
                 str(directory),
@@ -85,7 +69,8 @@ class CTranslate2Backend:
                 hint="export the bundle again",
                 exit_code=ExitCode.PLUGIN,
             ) from None
-        _OPENED.add(self)
+        # It computes in threads of its own, even if there is only one.
+        self._home = HomeProcess("a CTranslate2 model", engine=self._translator)
 
     def translate(
         self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions
@@ -144,10 +129,6 @@ class CTranslate2Backend:
         """Free the model. A fork of the process that opened it leaves it alone."""
         if self._home.is_here:
             self._translator.unload_model()
-
-    def keep_for_ever(self) -> None:
-        """Never run the destructor of the engine, which joins its threads: in a fork they are not there to end."""
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._translator))
 
     def _hypotheses(self, result: Any, options: DecodingOptions) -> list[Hypothesis]:
         found = [

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.home_process import HomeProcess
 from lingolite_onnx.backend_options import OnnxBackendOptions
 from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.profiles import PROFILES
@@ -54,6 +55,10 @@ class OnnxBackend:
         entries = {**(probe.entries if probe else {}), **pool_entries(options.cores)}
         open_runner = PROFILES[details.profile].open_runner
         self._runner = open_runner(artifact, details, options, threads=threads, entries=entries)
+        # A session of one thread has no pool: a fork can use it, and free it.
+        is_pooled = threads > 1
+        what = "an ONNX Runtime session of several threads"
+        self._home = HomeProcess(what, engine=self._runner) if is_pooled else None
         self._pinned = PinnedThread(options.cores[0]) if options.cores else None
 
     @staticmethod
@@ -67,6 +72,7 @@ class OnnxBackend:
         Raises:
             LingoLiteError: the sources are longer than the graphs' positions.
         """
+        self._require_home()
         ids = np.ascontiguousarray(source_ids, dtype=np.int64)
         return self._runner.encode(ids, np.ascontiguousarray(source_mask, dtype=np.bool_))
 
@@ -76,6 +82,7 @@ class OnnxBackend:
         Raises:
             LingoLiteError: the target is longer than the graphs' positions.
         """
+        self._require_home()
         logits = self._runner.step(state, np.ascontiguousarray(tokens, dtype=np.int64))
         self._count(tokens)
         return logits
@@ -86,19 +93,26 @@ class OnnxBackend:
         Raises:
             LingoLiteError: the target is longer than the graphs' positions.
         """
+        self._require_home()
         best = self._runner.step_top_k(state, np.ascontiguousarray(tokens, dtype=np.int64), k)
         self._count(tokens)
         return best
 
     def select(self, state: State, rows: IntArray) -> State:
         """A state of the given rows, in any order, repeats allowed."""
+        self._require_home()
         return self._runner.select(state, np.asarray(rows, dtype=np.int64))
 
     def close(self) -> None:
-        """Free all sessions, and the thread."""
-        self._runner.close()
+        """Free all sessions, and the thread. A fork leaves sessions that have a pool of threads alone."""
+        if self._home is None or self._home.is_here:
+            self._runner.close()
         if self._pinned is not None:
             self._pinned.release()
+
+    def _require_home(self) -> None:
+        if self._home is not None:
+            self._home.require()
 
     def _count(self, tokens: IntArray) -> None:
         if self._huge_pages is not None:
