@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lingolite_cli import telemetry
+
 if TYPE_CHECKING:
     from lingolite_cli.api import evaluate_model, export_full_model, translate, translate_stream
     from lingolite_cli.model import (
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     )
 
     __version__: str
+
+telemetry.switch_off()  # here, because no engine is imported before this package is
 
 __all__ = [
     "MobileTranslationModel",

@@ -14,15 +14,18 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest import mock
 
 import numpy as np
-import onnxruntime as ort
 from artifacts import ORT, Exported, export_int8
 from lingolite_onnx.ort import runner
 from lingolite_onnx.ort.runner import OrtRunner
 from lingolite_onnx.session import sessions
 from models import MODELS
+
+if TYPE_CHECKING:
+    import onnxruntime as ort  # LingoLite imports it, with its telemetry switched off
 
 _SOURCE = 20
 _FIRST_WORD = 16
