@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lingolite_cli import telemetry
+from lingolite_cli.workers import telemetry
 
 if TYPE_CHECKING:
     from lingolite_cli.api import evaluate_model, export_full_model, translate, translate_stream
