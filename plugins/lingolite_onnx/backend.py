@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from lingolite_cli.home_process import HomeProcess
 
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.workers.home_process import HomeProcess
 from lingolite_onnx.backend_options import OnnxBackendOptions
 from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.profiles import PROFILES
