@@ -185,7 +185,17 @@ def _report_bug(error: BaseException, console: Console) -> int:
     return int(ExitCode.BUG)
 
 
+def _check_working_directory() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise LingoLiteError(
+            "the working directory was removed", hint="change into one that exists, such as with `cd ~`"
+        ) from None
+
+
 def _run(arguments: list[str]) -> int:
+    _check_working_directory()
     code = int(app(arguments, prog_name="lingolite", standalone_mode=False) or ExitCode.DONE)
     if code == ExitCode.INTERRUPTED:  # newer versions of Typer report Ctrl-C by its code alone
         raise KeyboardInterrupt

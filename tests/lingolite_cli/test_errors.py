@@ -221,3 +221,21 @@ def test_a_machine_with_too_little_memory_for_pytorch_is_told_so_and_not_to_inst
     assert "error: memory ran out" in found.stderr
     assert "pip install" not in found.stderr
     assert "bug" not in found.stderr
+
+
+def test_working_directory_that_was_removed_is_told(tmp_path: Path) -> None:
+    """Every command looks for the project there."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = 'rmdir "$PWD"; exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *command("history")],
+        cwd=gone,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done
+    assert "the working directory was removed" in done.stderr
+    assert "Traceback" not in done.stderr
