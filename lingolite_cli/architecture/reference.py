@@ -2,7 +2,8 @@
 
 Owns a forward pass that is independent of the network in PyTorch and of all exporters, written for clarity: a full
 causal mask in the place of a cache, keys and values repeated for their groups, parameter names spelled out. Shared are
-the weights, the rotary tables and the rounding of activations, which are data or decided once.
+the weights, the rotary tables and the rounding of activations, which are data or decided once. An observer sees the
+values of every operation by its name (`lingolite_cli.architecture.operations`), and may replace them.
 B batch, S source, T target, H heads, K key/value heads, D head_dim, V vocabulary.
 """
 
@@ -16,7 +17,16 @@ import numpy as np
 
 from lingolite_cli.architecture.architecture import NORM_EPSILON
 from lingolite_cli.architecture.rotary import rotary_tables
-from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION
+from lingolite_cli.architecture.tensors import (
+    CROSS_ATTENTION,
+    HIDDEN,
+    KEY_CACHE,
+    OUTPUT_PROJECTION,
+    ROTATED_KEY,
+    ROTATED_QUERY,
+    SUM,
+    VALUE_CACHE,
+)
 from lingolite_cli.arrays import Array
 from lingolite_cli.weights.activations import UINT8_MAX, InputRange, half_to_even, row_scale
 from lingolite_cli.weights.bundle import Matrix, Weights
@@ -33,6 +43,15 @@ def round_as_specified(name: str, quotients: Array) -> Array:
     return half_to_even(quotients)
 
 
+Observer: TypeAlias = Callable[[str, Array], Array]
+"""From the name of an operation and its values, [B, S, width] or [B, T, width] float32, to those to go on with."""
+
+
+def observe_nothing(name: str, values: Array) -> Array:
+    """Goes on with what was computed."""
+    return values
+
+
 class Reference:
     """Encoder and teacher-forced decoder over the weights of a bundle.
 
@@ -41,6 +60,8 @@ class Reference:
         rounding: of activations that meet an int8 matrix.
         blocks: by matrix, how many neighbours in a row of activations share a scale. Elsewhere the whole row does, or
             activations are not rounded, where the matrix is stored by groups.
+        observer: called once an operation, in the order of computation. What it returns is what later operations
+            read, so that each can be checked by itself.
     """
 
     def __init__(
@@ -48,8 +69,10 @@ class Reference:
         weights: Weights,
         rounding: Rounding = round_as_specified,
         blocks: Mapping[str, int] = MappingProxyType({}),
+        observer: Observer = observe_nothing,
     ) -> None:
         self._weights = weights
+        self._observe = observer
         self._rounding = rounding
         self._blocks = blocks
         self._config = weights.config
@@ -63,8 +86,8 @@ class Reference:
             name = f"encoder.layers.{layer}"
             normed = self._norm(x, f"{name}.norm1")
             # Names are spelled out on purpose: taken from `layer_names`, a mistake there would be repeated here.
-            x = x + self._attend(f"{name}.self_attn", normed, normed, allowed, is_rotary=True)
-            x = x + self._feed_forward(f"{name}.ffn", self._norm(x, f"{name}.norm2"))
+            x = self._add(x, self._attend(f"{name}.self_attn", normed, normed, allowed), f"{name}.self_attn")
+            x = self._add(x, self._feed_forward(f"{name}.ffn", self._norm(x, f"{name}.norm2")), f"{name}.ffn")
         return self._norm(x, "encoder.final_norm")
 
     def decode(self, target_ids: Array, encoded: Array, source_mask: Array) -> Array:
@@ -76,40 +99,50 @@ class Reference:
         for layer in range(self._config.n_decoder_layers):
             name = f"decoder.layers.{layer}"
             normed = self._norm(x, f"{name}.norm1")
-            x = x + self._attend(f"{name}.self_attn", normed, normed, causal, is_rotary=True)
+            x = self._add(x, self._attend(f"{name}.self_attn", normed, normed, causal), f"{name}.self_attn")
             normed = self._norm(x, f"{name}.norm2")
-            x = x + self._attend(f"{name}.cross_attn", normed, encoded, allowed, is_rotary=False)
-            x = x + self._feed_forward(f"{name}.ffn", self._norm(x, f"{name}.norm3"))
+            x = self._add(x, self._attend(f"{name}.cross_attn", normed, encoded, allowed), f"{name}.cross_attn")
+            x = self._add(x, self._feed_forward(f"{name}.ffn", self._norm(x, f"{name}.norm3")), f"{name}.ffn")
         projection = self._weights.matrix("decoder.lm_head")
-        return self._product(self._norm(x, "decoder.final_norm"), OUTPUT_PROJECTION, projection)
+        return self._observed_product(self._norm(x, "decoder.final_norm"), OUTPUT_PROJECTION, projection)
 
     def _embed(self, name: str, ids: Array) -> Array:
         embedding = _ungrouped(self._weights.matrix(name))
         rows = embedding.values[ids].astype(np.float32)
         if embedding.scale is not None:
             rows = rows * embedding.scale[ids][..., None]
-        return rows * np.float32(np.sqrt(self._config.d_model))
+        return self._observe(name, rows * np.float32(np.sqrt(self._config.d_model)))
+
+    def _add(self, x: Array, change: Array, block: str) -> Array:
+        """The residual connection around a block."""
+        return self._observe(f"{block}{SUM}", x + change)
 
     def _norm(self, x: Array, name: str) -> Array:
         """RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4)."""
         mean_square = np.mean(x * x, axis=-1, keepdims=True, dtype=np.float32)
-        return x / np.sqrt(mean_square + _EPSILON) * self._weights.norm(name)
+        return self._observe(name, x / np.sqrt(mean_square + _EPSILON) * self._weights.norm(name))
 
-    def _attend(self, name: str, x: Array, memory: Array, allowed: Array, *, is_rotary: bool) -> Array:
+    def _attend(self, name: str, x: Array, memory: Array, allowed: Array) -> Array:
         config = self._config
         query = self._heads(name, "q", x, config.n_heads)
         key = self._heads(name, "k", memory, config.n_kv_heads)
         value = self._heads(name, "v", memory, config.n_kv_heads)
-        if is_rotary:
-            query, key = self._rotate(query), self._rotate(key)
+        if not name.endswith(CROSS_ATTENTION):
+            query = self._observed_heads(name + ROTATED_QUERY, self._rotate(query))
+            key = self._observed_heads(name + ROTATED_KEY, self._rotate(key))
+        # Here a cache only keeps what it is given; in a step-by-step decoder it may not.
+        key, value = self._observed_heads(name + KEY_CACHE, key), self._observed_heads(name + VALUE_CACHE, value)
         group = config.n_heads // config.n_kv_heads
         key, value = np.repeat(key, group, axis=1), np.repeat(value, group, axis=1)
         # Finite, not -inf: a row of padding alone would be NaN, and NaN spreads through its whole batch.
         scores = query @ key.swapaxes(-1, -2) / np.float32(np.sqrt(config.head_dim))
         joined = _softmax(np.where(allowed, scores, np.float32(-1e30))) @ value
-        batch, _, length, _ = joined.shape
-        joined = joined.swapaxes(1, 2).reshape(batch, length, config.d_model)
-        return self._linear(joined, f"{name}.o_proj")
+        return self._linear(self._observe(name, _side_by_side(joined)), f"{name}.o_proj")
+
+    def _observed_heads(self, name: str, x: Array) -> Array:
+        """x [B, heads, S, D], seen as [B, S, heads · D]."""
+        observed = self._observe(name, _side_by_side(x))
+        return observed.reshape(*observed.shape[:2], x.shape[1], x.shape[3]).swapaxes(1, 2)
 
     def _heads(self, name: str, kind: str, x: Array, heads: int) -> Array:
         """[B, heads, S, D] from [B, S, d_model]."""
@@ -126,10 +159,14 @@ class Reference:
         """SwiGLU (Shazeer 2020, arXiv:2002.05202, eq. 6)."""
         gate = self._linear(x, f"{name}.gate_proj")
         up = self._linear(x, f"{name}.up_proj")
-        return self._linear(gate / (1 + np.exp(-gate)) * up, f"{name}.down_proj")
+        hidden = self._observe(f"{name}{HIDDEN}", gate / (1 + np.exp(-gate)) * up)
+        return self._linear(hidden, f"{name}.down_proj")
 
     def _linear(self, x: Array, name: str) -> Array:
-        return self._product(x, name, self._weights.matrix(name))
+        return self._observed_product(x, name, self._weights.matrix(name))
+
+    def _observed_product(self, x: Array, name: str, stored: Matrix | GroupedMatrix) -> Array:
+        return self._observe(name, self._product(x, name, stored))
 
     def _product(self, x: Array, name: str, stored: Matrix | GroupedMatrix) -> Array:
         """[..., out] float32 from x [..., in] float32; in integers when the matrix is int8.
@@ -183,6 +220,12 @@ class Reference:
 def _ungrouped(matrix: Matrix | GroupedMatrix) -> Matrix:
     """A grouped matrix as the float32 that it stands for."""
     return Matrix(matrix.dequantized()) if isinstance(matrix, GroupedMatrix) else matrix
+
+
+def _side_by_side(x: Array) -> Array:
+    """[B, S, heads · D] from [B, heads, S, D]."""
+    batch, heads, length, width = x.shape
+    return x.swapaxes(1, 2).reshape(batch, length, heads * width)
 
 
 def _softmax(scores: Array) -> Array:

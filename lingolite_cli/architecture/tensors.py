@@ -142,6 +142,15 @@ class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
 OUTPUT_PROJECTION = "output_projection"
 """What exported graphs and the reference call the output projection, whichever matrix serves as such."""
 
+CROSS_ATTENTION = ".cross_attn"
+"""Ends the name of an attention over the source; the others are over the tokens themselves."""
+
+ROTATED_QUERY, ROTATED_KEY = ".rotated_query", ".rotated_key"
+KEY_CACHE, VALUE_CACHE = ".key_cache", ".value_cache"
+HIDDEN, SUM = ".hidden", ".sum"
+"""End the names of operations without a parameter, after the name of their block: queries and keys at rotary positions,
+what attention reads of them, SwiGLU's activations, and the residual sum after the block."""
+
 ENCODER_EMBEDDING = "encoder.embedding"
 _DECODER_EMBEDDING = "decoder.embedding"
 _PROJECTION = "decoder.lm_head"

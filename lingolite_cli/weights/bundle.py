@@ -189,6 +189,11 @@ class Matrix(msgspec.Struct, frozen=True):
     input_range: InputRange | None = None
 
     @property
+    def rows(self) -> int:
+        """Its outputs."""
+        return len(self.values)
+
+    @property
     def is_int8(self) -> bool:
         """Whether products with it are integer products."""
         return self.scale is not None

@@ -41,6 +41,11 @@ class GroupedMatrix(msgspec.Struct, frozen=True, kw_only=True):
     zero_point: Bytes | None = None
 
     @property
+    def rows(self) -> int:
+        """`out`."""
+        return len(self.packed)
+
+    @property
     def columns(self) -> int:
         """`in`."""
         return int(self.packed.shape[1]) * 8 // self.bits

@@ -9,8 +9,9 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -28,6 +29,30 @@ EXTERNAL_FROM_BYTES = 1024
 
 _ALIGNMENT = 64
 """Bytes. Runtimes map the file and multiply where it lies, and 64 is a cache line and the widest vector."""
+
+
+class NamedTensor(msgspec.Struct, frozen=True):
+    """A tensor of a graph that holds values of named operations (`lingolite_cli.architecture.operations`).
+
+    Attributes:
+        name: of the tensor.
+        operations: whose values lie side by side along its last axis.
+        widths: of each of them, where there are several.
+        layout: `rows` for [..., width] with a row a token; `keys` for [B, K, D, positions], `values` for
+            [B, K, positions, D], which hold all positions so far.
+    """
+
+    name: str
+    operations: tuple[str, ...]
+    widths: tuple[int, ...] = ()
+    layout: Literal["rows", "keys", "values"] = "rows"
+
+
+class BuiltGraph(msgspec.Struct, frozen=True):
+    """A finished graph, and which of its tensors are values of named operations; that is not part of the file."""
+
+    model: onnx.ModelProto
+    named: tuple[NamedTensor, ...]
 
 
 class WeightFile:
@@ -84,6 +109,7 @@ class GraphBuilder:
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: list[onnx.TensorProto] = []
         self._names: dict[str, str] = {}
+        self._named: list[NamedTensor] = []
         self._scope = ""
 
     @contextmanager
@@ -117,6 +143,11 @@ class GraphBuilder:
             self._initializers.append(self._tensor(self._names[key], array))
         return self._names[key]
 
+    def expose(self, tensor: str, *operations: str, **attributes: Any) -> str:
+        """Note that `tensor` holds the values of named operations; `attributes` are further ones of `NamedTensor`."""
+        self._named.append(NamedTensor(tensor, operations, **attributes))
+        return tensor
+
     def integers(self, *values: int) -> str:
         """A one-dimensional int64 initializer."""
         return self.constant(np.array(values, dtype=np.int64))
@@ -148,6 +179,10 @@ class GraphBuilder:
             producer_name="lingolite",
             producer_version=VERSION,
         )
+
+    def finish(self, interface: Interface, *, opset_version: int) -> BuiltGraph:
+        """The model, with what was noted of its tensors."""
+        return BuiltGraph(self.model(interface, opset_version=opset_version), tuple(self._named))
 
     def _tensor(self, name: str, array: Array) -> onnx.TensorProto:
         if array.nbytes >= EXTERNAL_FROM_BYTES:

@@ -11,7 +11,7 @@ import numpy as np
 
 from lingolite_cli.architecture.architecture import NORM_EPSILON, ModelConfig
 from lingolite_cli.architecture.rotary import rotary_tables
-from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION, FeedForwardNames, LayerNames, layer_names
+from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION, SUM, FeedForwardNames, LayerNames, layer_names
 from lingolite_cli.weights.bundle import Matrix, Weights, can_join, concatenate
 from lingolite_cli.weights.groups import GroupedMatrix
 from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder
@@ -51,10 +51,12 @@ class OrtLayers:
     def linear(self, x: str, *names: str) -> str:
         """[..., sum of out]: the products of x [..., in] with several matrices side by side."""
         matrices = tuple(self.weights.matrix(name) for name in names)
+        widths = tuple(matrix.rows for matrix in matrices)
         if can_join(matrices):
-            return self._products.product(x, concatenate(matrices), name=joined_name(names))
+            product = self._products.product(x, concatenate(matrices), name=joined_name(names))
+            return self.graph.expose(product, *names, widths=widths)
         parts = [self._products.product(x, matrix, name=name) for matrix, name in zip(matrices, names, strict=True)]
-        return self.graph.op("Concat", *parts, axis=-1)
+        return self.graph.expose(self.graph.op("Concat", *parts, axis=-1), *names, widths=widths)
 
     def linear_plus(self, x: str, name: str, residual: str) -> str:
         """[..., out]: the product of x [..., in] with one matrix, added to `residual`."""
@@ -74,7 +76,7 @@ class OrtLayers:
     def embedding(self, ids: str, name: str) -> str:
         """[..., d_model] float32 from ids [...] by the embedding `name`, times sqrt(d_model)."""
         rows = self._rows(ids, self.weights.matrix(name), "embedding")
-        return self.graph.op("Mul", rows, self.graph.scalar(np.sqrt(self.config.d_model)))
+        return self.graph.expose(self.graph.op("Mul", rows, self.graph.scalar(np.sqrt(self.config.d_model))), name)
 
     def projection_rows(self, ids: str, *, output: str) -> str:
         """[N, d_model] float32: the rows of the output projection for ids [N]."""
@@ -129,7 +131,8 @@ class OrtLayers:
         and this (278 against 106 µs for 500 rows of 512), and as long for one.
         """
         gains = self.graph.constant(self.weights.norm(name), name)
-        return self.graph.op("SimplifiedLayerNormalization", x, gains, axis=-1, epsilon=NORM_EPSILON, stash_type=1)
+        normed = self.graph.op("SimplifiedLayerNormalization", x, gains, axis=-1, epsilon=NORM_EPSILON, stash_type=1)
+        return self.graph.expose(normed, name)
 
     def self_attention(
         self,
@@ -189,4 +192,5 @@ class OrtLayers:
         """SwiGLU of x [..., d_model], added to `residual`."""
         ordered = (names.gate, names.up, names.down)
         parts = Gated(*(self.weights.matrix(name) for name in ordered))
-        return self._products.gated(x, parts, names=ordered, plus=residual)
+        total = self._products.gated(x, parts, names=ordered, plus=residual)
+        return self.graph.expose(total, names.name + SUM)

@@ -22,7 +22,7 @@ from lingolite_cli.weights.rows import INT8_MAX
 from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder
 from lingolite_onnx.naming import INTEGERS, joined_name
 from lingolite_onnx.ort.blocks import block_size, blocks
-from lingolite_onnx.ort.products import FewRows, Gated, Products
+from lingolite_onnx.ort.products import FewRows, Gated, Products, hidden_name
 
 _MOST_PARTS = 2
 """Scales that a row of activations may have. With more, the products of its parts and their sum cost more than
@@ -66,9 +66,10 @@ class ManyRows(Products):
             return super().gated(x, parts, names=names, plus=plus)
         rounded = self._round(x, gate.values.shape[1], joined_name(names[:2]))
         gate_columns, up_columns = self.columns((gate, up), names[:2])
-        gated = self._sum(rounded, gate_columns, gate, name=names[0])
+        gated = self.graph.expose(self._sum(rounded, gate_columns, gate, name=names[0]), names[0])
         if len(rounded.scales) > 1:
-            hidden = self._activate(gated, self._sum(rounded, up_columns, up, name=names[1]))
+            scaled = self.graph.expose(self._sum(rounded, up_columns, up, name=names[1]), names[1])
+            hidden = self.graph.expose(self._activate(gated, scaled), hidden_name(names))
             return self.product(hidden, parts.down, name=names[2], plus=plus)
         hidden = self._activate(gated, self._multiply(rounded.integers[0], up_columns, up, names[1]))
         down = self.product(hidden, parts.down, name=names[2])

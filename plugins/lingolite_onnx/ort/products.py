@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from onnx import TensorProto
 
+from lingolite_cli.architecture.tensors import HIDDEN
 from lingolite_cli.arrays import Array
 from lingolite_cli.weights.bundle import Matrix, can_join, concatenate
 from lingolite_cli.weights.groups import GroupedMatrix
@@ -32,6 +33,11 @@ class Gated(msgspec.Struct, frozen=True):
     gate: Matrix | GroupedMatrix
     up: Matrix | GroupedMatrix
     down: Matrix | GroupedMatrix
+
+
+def hidden_name(names: tuple[str, str, str]) -> str:
+    """The operation between gate, up and down."""
+    return names[0].rpartition(".")[0] + HIDDEN
 
 
 class Products(ABC):
@@ -66,10 +72,13 @@ class Products(ABC):
         graph, (gate, up) = self.graph, names[:2]
         if can_join((parts.gate, parts.up)):
             both = self.product(x, concatenate((parts.gate, parts.up)), name=joined_name(names[:2]))
+            graph.expose(both, gate, up, widths=(parts.gate.rows, parts.up.rows))
             gated, scaled = graph.ops("Split", both, names=[None, None], axis=-1, num_outputs=2)
         else:
-            gated, scaled = self.product(x, parts.gate, name=gate), self.product(x, parts.up, name=up)
-        return self.product(self._activate(gated, scaled), parts.down, name=names[2], plus=plus)
+            gated = graph.expose(self.product(x, parts.gate, name=gate), gate)
+            scaled = graph.expose(self.product(x, parts.up, name=up), up)
+        hidden = graph.expose(self._activate(gated, scaled), hidden_name(names))
+        return self.product(hidden, parts.down, name=names[2], plus=plus)
 
     def _activate(self, gate: str, up: str) -> str:
         # QuickGelu with alpha = 1 is x * sigmoid(x), SiLU, in one pass.

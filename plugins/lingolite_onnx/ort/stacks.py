@@ -11,12 +11,11 @@ from functools import partial
 from typing import TypeAlias
 
 import numpy as np
-import onnx
 from onnx import TensorProto
 
-from lingolite_cli.architecture.tensors import AttentionNames
+from lingolite_cli.architecture.tensors import KEY_CACHE, OUTPUT_PROJECTION, SUM, VALUE_CACHE, AttentionNames
 from lingolite_cli.weights.bundle import Weights
-from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder, WeightFile
+from lingolite_onnx.graph import RUNTIME_DOMAIN, BuiltGraph, GraphBuilder, WeightFile
 from lingolite_onnx.interface import LOGITS, MASKED
 from lingolite_onnx.ort.interface import (
     CANDIDATE_BIAS,
@@ -36,59 +35,59 @@ ChooseTokens: TypeAlias = Callable[[GraphBuilder, str], None]
 
 def build_ort_encoder(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
-) -> onnx.ModelProto:
+) -> BuiltGraph:
     """The graph of `ort_encoder_interface`, for at most `num_positions` source tokens."""
     graph = GraphBuilder("encoder", weight_file)
     _Encoder(OrtLayers(weights, ManyRows(graph), num_positions=num_positions)).build()
-    return graph.model(ort_encoder_interface(weights.config), opset_version=opset_version)
+    return graph.finish(ort_encoder_interface(weights.config), opset_version=opset_version)
 
 
 def build_ort_decoder(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
-) -> onnx.ModelProto:
+) -> BuiltGraph:
     """The graph of `ort_decoder_interface`, for at most `num_positions` target tokens and a few rows."""
     layers = OrtLayers(weights, FewRows(GraphBuilder("decoder", weight_file)), num_positions=num_positions)
     _Decoder(layers, add_top_k).build()
-    return layers.graph.model(ort_decoder_interface(weights.config), opset_version=opset_version)
+    return layers.graph.finish(ort_decoder_interface(weights.config), opset_version=opset_version)
 
 
 def build_batch_decoder(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
-) -> onnx.ModelProto:
+) -> BuiltGraph:
     """The same for many rows, over the same bytes in `weight_file`."""
     products = ManyRowsOfBlocks(GraphBuilder("decoder", weight_file))
     layers = OrtLayers(weights, products, num_positions=num_positions)
     _Decoder(layers, partial(add_top_k_by_blocks, vocab_size=weights.config.vocab_size)).build()
-    return layers.graph.model(ort_decoder_interface(weights.config), opset_version=opset_version)
+    return layers.graph.finish(ort_decoder_interface(weights.config), opset_version=opset_version)
 
 
 def build_candidate_rows(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
-) -> onnx.ModelProto:
+) -> BuiltGraph:
     """The graph of `candidate_rows_interface`, over the same bytes in `weight_file`."""
     graph = GraphBuilder("words", weight_file)
     OrtLayers(weights, FewRows(graph), num_positions=num_positions).projection_rows("words", output=CANDIDATE_ROWS)
-    return graph.model(candidate_rows_interface(weights.config), opset_version=opset_version)
+    return graph.finish(candidate_rows_interface(weights.config), opset_version=opset_version)
 
 
 def build_shortlist_decoder(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
-) -> onnx.ModelProto:
+) -> BuiltGraph:
     """The graph of `shortlist_interface` for a few rows, over the same bytes in `weight_file`."""
     return _shortlist_decoder(weights, FewRows(GraphBuilder("decoder", weight_file)), num_positions, opset_version)
 
 
 def build_shortlist_batch_decoder(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
-) -> onnx.ModelProto:
+) -> BuiltGraph:
     """The same for many rows."""
     products = ManyRowsOfBlocks(GraphBuilder("decoder", weight_file))
     return _shortlist_decoder(weights, products, num_positions, opset_version)
 
 
-def _shortlist_decoder(weights: Weights, products: Products, num_positions: int, opset_version: int) -> onnx.ModelProto:
+def _shortlist_decoder(weights: Weights, products: Products, num_positions: int, opset_version: int) -> BuiltGraph:
     _ShortlistDecoder(OrtLayers(weights, products, num_positions=num_positions), add_top_k).build()
-    return products.graph.model(shortlist_interface(weights.config), opset_version=opset_version)
+    return products.graph.finish(shortlist_interface(weights.config), opset_version=opset_version)
 
 
 class _Encoder:
@@ -131,8 +130,8 @@ class _Encoder:
         width = (config.n_heads + 2 * config.n_kv_heads) * config.head_dim
         by_row = graph.op("Reshape", fused, graph.op("Concat", self._sizes, graph.integers(width), axis=0))
         attended = self._layers.self_attention(by_row, lengths, past=("", ""), present=(None, None), is_causal=False)
-        flat = graph.op("Reshape", attended, graph.integers(-1, config.d_model))
-        return self._layers.linear_plus(flat, names.output, residual)
+        flat = graph.expose(graph.op("Reshape", attended, graph.integers(-1, config.d_model)), names.name)
+        return graph.expose(self._layers.linear_plus(flat, names.output, residual), names.name + SUM)
 
     def _source(self, encoded: str) -> None:
         """What the decoder reads of a source: keys [B, K, D, S] and values [B, K, S, D] of all layers, by one product,
@@ -144,10 +143,12 @@ class _Encoder:
         by_row = graph.op("Reshape", fused, graph.op("Concat", self._sizes, heads, axis=0))
         sizes = graph.integers(*[config.n_kv_heads] * len(names))
         parts = graph.ops("Split", by_row, sizes, names=[None] * len(names), axis=2)
-        for layer in range(config.n_decoder_layers):
+        for layer, decoder_layer in enumerate(self._layers.names.decoder.layers):
             key, value = parts[2 * layer : 2 * layer + 2]
-            graph.op("Transpose", key, perm=[0, 2, 3, 1], name=f"cross_key_{layer}")
-            graph.op("Transpose", value, perm=[0, 2, 1, 3], name=f"cross_value_{layer}")
+            key = graph.op("Transpose", key, perm=[0, 2, 3, 1], name=f"cross_key_{layer}")
+            value = graph.op("Transpose", value, perm=[0, 2, 1, 3], name=f"cross_value_{layer}")
+            graph.expose(key, decoder_layer.cross_attention.name + KEY_CACHE, layout="keys")
+            graph.expose(value, decoder_layer.cross_attention.name + VALUE_CACHE, layout="values")
         bias = graph.op("Where", "source_mask", graph.scalar(0.0), graph.scalar(MASKED))
         graph.op("Unsqueeze", bias, graph.integers(1, 2), name="source_bias")
 
@@ -178,7 +179,8 @@ class _Decoder:
         self._predict(layers.norm(x, names.output_norm))
 
     def _predict(self, normed: str) -> None:
-        self._choose(self._graph, self._layers.projection(normed, output=LOGITS))
+        logits = self._layers.projection(normed, output=LOGITS)
+        self._choose(self._graph, self._graph.expose(logits, OUTPUT_PROJECTION))
 
     def _self_attention(self, x: str, names: AttentionNames, *, index: int, residual: str) -> str:
         fused = self._layers.linear(x, *names.query_key_value)
@@ -189,12 +191,19 @@ class _Decoder:
             present=(f"present_key_{index}", f"present_value_{index}"),
             is_causal=True,
         )
-        return self._layers.linear_plus(attended, names.output, residual)
+        graph = self._graph
+        graph.expose(f"present_key_{index}", names.name + KEY_CACHE, layout="values")
+        graph.expose(f"present_value_{index}", names.name + VALUE_CACHE, layout="values")
+        return self._output(attended, names, residual)
 
     def _cross_attention(self, x: str, names: AttentionNames, *, index: int, residual: str) -> str:
         query = self._layers.linear(x, names.query)
         attended = self._layers.cross_attention(query, f"cross_key_{index}", f"cross_value_{index}", "source_bias")
-        return self._layers.linear_plus(attended, names.output, residual)
+        return self._output(attended, names, residual)
+
+    def _output(self, attended: str, names: AttentionNames, residual: str) -> str:
+        total = self._layers.linear_plus(self._graph.expose(attended, names.name), names.output, residual)
+        return self._graph.expose(total, names.name + SUM)
 
 
 class _ShortlistDecoder(_Decoder):

@@ -54,8 +54,8 @@ def write_ort_graphs(weights: Weights, directory: Path, settings: GraphSettings)
         builders[SHORTLIST_BATCH_DECODER] = build_shortlist_batch_decoder
     weight_file = WeightFile(directory / WEIGHTS_FILE)
     for name, build in builders.items():
-        model = build(weights, weight_file, num_positions=settings.max_seq_len, opset_version=settings.opset_version)
-        write_model(model, directory / name)
+        graph = build(weights, weight_file, num_positions=settings.max_seq_len, opset_version=settings.opset_version)
+        write_model(graph.model, directory / name)
     return tuple(builders)
 
 

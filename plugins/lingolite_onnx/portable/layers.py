@@ -14,11 +14,11 @@ import numpy as np
 from onnx import TensorProto
 
 from lingolite_cli.architecture.architecture import NORM_EPSILON, ModelConfig
-from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION, FeedForwardNames, LayerNames, layer_names
+from lingolite_cli.architecture.tensors import HIDDEN, OUTPUT_PROJECTION, SUM, FeedForwardNames, LayerNames, layer_names
 from lingolite_cli.arrays import Array
 from lingolite_cli.weights.bundle import Weights, can_join, concatenate
 from lingolite_onnx.graph import GraphBuilder
-from lingolite_onnx.interface import MASKED
+from lingolite_onnx.interface import LOGITS, MASKED
 from lingolite_onnx.naming import joined_name
 from lingolite_onnx.portable.products import PortableProducts
 
@@ -61,20 +61,27 @@ class PortableLayers:
         Matrices stored alike become one matrix, because one large product is faster than several small ones.
         """
         matrices = tuple(self.weights.matrix(name) for name in names)
+        widths = tuple(matrix.rows for matrix in matrices)
         if can_join(matrices):
-            return self._products.product(x, concatenate(matrices), name=joined_name(names))
+            product = self._products.product(x, concatenate(matrices), name=joined_name(names))
+            return self.graph.expose(product, *names, widths=widths)
         parts = [self._products.product(x, matrix, name=name) for matrix, name in zip(matrices, names, strict=True)]
-        return self.graph.op("Concat", *parts, axis=-1)
+        return self.graph.expose(self.graph.op("Concat", *parts, axis=-1), *names, widths=widths)
+
+    def add(self, x: str, change: str, block: str) -> str:
+        """The residual sum after a block."""
+        return self.graph.expose(self.graph.op("Add", x, change), block + SUM)
 
     def projection(self, x: str) -> None:
         """[N, V] float32, the output `logits` of the graph, from x [N, d_model]."""
         stored_as = "embedding" if self.config.tie_embeddings else OUTPUT_PROJECTION
         self._products.projection(x, self.weights.matrix(self.names.decoder.projection), stored_as=stored_as)
+        self.graph.expose(LOGITS, OUTPUT_PROJECTION)
 
     def embedding(self, ids: str, name: str) -> str:
         """[N, d_model] float32 from ids [N] by the embedding `name`, times sqrt(d_model)."""
         rows = self._products.rows(ids, self.weights.matrix(name), name="embedding")
-        return self.graph.op("Mul", rows, self.graph.scalar(np.sqrt(self.config.d_model)))
+        return self.graph.expose(self.graph.op("Mul", rows, self.graph.scalar(np.sqrt(self.config.d_model))), name)
 
     def norm(self, x: str, name: str) -> str:
         """RMSNorm of x [N, d_model]."""
@@ -84,9 +91,9 @@ class PortableLayers:
             # Written so that no fusion knows it: ONNX Runtime 1.24 puts a float32 norm in the place of a float64 one.
             x = self._exact(x)
             inverse = graph.op("Div", self._exact(gains), self._root_mean(graph.op("Mul", x, x)))
-            return self._rounded(graph.op("Mul", x, inverse))
+            return graph.expose(self._rounded(graph.op("Mul", x, inverse)), name)
         root = self._root_mean(graph.op("Pow", x, graph.scalar(2.0)))
-        return graph.op("Mul", graph.op("Div", x, root), gains)
+        return graph.expose(graph.op("Mul", graph.op("Div", x, root), gains), name)
 
     def _root_mean(self, square: str) -> str:
         graph = self.graph
@@ -144,8 +151,8 @@ class PortableLayers:
         both = self.linear(x, names.gate, names.up)
         gate, up = graph.ops("Split", both, names=[None, None], axis=-1, num_outputs=2)
         activated = self._silu(self._exact(gate))
-        gated = graph.op("Mul", activated, self._exact(up))
-        return self.linear(self._rounded(gated), names.down)
+        gated = self._rounded(graph.op("Mul", activated, self._exact(up)))
+        return self.linear(graph.expose(gated, names.name + HIDDEN), names.down)
 
     def _silu(self, x: str) -> str:
         graph = self.graph

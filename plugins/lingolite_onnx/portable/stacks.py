@@ -6,32 +6,36 @@ P past, H heads, K key/value heads, G = H / K, D head_dim.
 
 from __future__ import annotations
 
-import onnx
-
 from lingolite_cli.architecture.rotary import rotary_tables
-from lingolite_cli.architecture.tensors import AttentionNames
+from lingolite_cli.architecture.tensors import (
+    KEY_CACHE,
+    ROTATED_KEY,
+    ROTATED_QUERY,
+    VALUE_CACHE,
+    AttentionNames,
+)
 from lingolite_cli.weights.bundle import Weights
-from lingolite_onnx.graph import GraphBuilder, WeightFile
+from lingolite_onnx.graph import BuiltGraph, GraphBuilder, WeightFile
 from lingolite_onnx.portable.interface import portable_decoder_interface, portable_encoder_interface
 from lingolite_onnx.portable.layers import PortableLayers, Rotation
 
 
 def build_portable_encoder(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int, is_exact: bool
-) -> onnx.ModelProto:
+) -> BuiltGraph:
     """The graph of `portable_encoder_interface`, for at most `num_positions` source tokens."""
     graph = GraphBuilder("encoder", weight_file)
     _Encoder(PortableLayers(graph, weights, is_exact=is_exact), num_positions).build()
-    return graph.model(portable_encoder_interface(weights.config), opset_version=opset_version)
+    return graph.finish(portable_encoder_interface(weights.config), opset_version=opset_version)
 
 
 def build_portable_decoder(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int, is_exact: bool
-) -> onnx.ModelProto:
+) -> BuiltGraph:
     """The graph of `portable_decoder_interface`, for at most `num_positions` target tokens."""
     graph = GraphBuilder("decoder", weight_file)
     _Decoder(PortableLayers(graph, weights, is_exact=is_exact), num_positions).build()
-    return graph.model(portable_decoder_interface(weights.config), opset_version=opset_version)
+    return graph.finish(portable_decoder_interface(weights.config), opset_version=opset_version)
 
 
 class _Encoder:
@@ -52,9 +56,10 @@ class _Encoder:
         for index, layer in enumerate(names.layers):
             with graph.scope(f"layers.{index}"):
                 normed = layers.norm(x, layer.self_attention_norm)
-                x = graph.op("Add", x, self._self_attention(normed, layer.self_attention, rotation, mask))
+                attended = self._self_attention(normed, layer.self_attention, rotation, mask)
+                x = layers.add(x, attended, layer.self_attention.name)
                 normed = layers.norm(x, layer.feed_forward_norm)
-                x = graph.op("Add", x, layers.feed_forward(normed, layer.feed_forward))
+                x = layers.add(x, layers.feed_forward(normed, layer.feed_forward), layer.feed_forward.name)
         self._cross_attention(layers.norm(x, names.output_norm))
 
     def _rotation(self) -> Rotation:
@@ -78,6 +83,8 @@ class _Encoder:
         turning, value = layers.split_heads(fused, (heads + kv_heads, kv_heads), axis=2)
         turned = layers.rotate(turning, rotation)
         query, key = layers.split_heads(turned, (heads, kv_heads), axis=2)
+        graph.expose(query, names.name + ROTATED_QUERY)
+        graph.expose(key, names.name + ROTATED_KEY)
         query = graph.op("Transpose", query, perm=[0, 2, 1, 3])
         # Heads of a group are neighbours, so [B, H, S, D] is [B, K, G·S, D] without moving anything. 0 keeps a size.
         grouped = graph.op("Reshape", query, graph.integers(0, kv_heads, -1, width))
@@ -93,7 +100,7 @@ class _Encoder:
         )
         by_head = graph.op("Reshape", attended, shape)
         joined = graph.op("Transpose", by_head, perm=[0, 2, 1, 3])
-        flat = graph.op("Reshape", joined, graph.integers(-1, config.d_model))
+        flat = graph.expose(graph.op("Reshape", joined, graph.integers(-1, config.d_model)), names.name)
         return layers.linear(flat, names.output)
 
     def _cross_attention(self, encoded: str) -> None:
@@ -103,10 +110,12 @@ class _Encoder:
         with graph.scope("cross"):
             fused = self._by_batch(layers.linear(encoded, *names), len(names) * config.n_kv_heads)
             parts = layers.split_heads(fused, [config.n_kv_heads] * len(names), axis=2)
-        for layer in range(config.n_decoder_layers):
+        for layer, decoder_layer in enumerate(layers.names.decoder.layers):
             key, value = parts[2 * layer : 2 * layer + 2]
-            graph.op("Transpose", key, perm=[0, 2, 3, 1], name=f"cross_key_{layer}")
-            graph.op("Transpose", value, perm=[0, 2, 1, 3], name=f"cross_value_{layer}")
+            key = graph.op("Transpose", key, perm=[0, 2, 3, 1], name=f"cross_key_{layer}")
+            value = graph.op("Transpose", value, perm=[0, 2, 1, 3], name=f"cross_value_{layer}")
+            graph.expose(key, decoder_layer.cross_attention.name + KEY_CACHE, layout="keys")
+            graph.expose(value, decoder_layer.cross_attention.name + VALUE_CACHE, layout="values")
 
 
 class _Decoder:
@@ -126,11 +135,13 @@ class _Decoder:
         for index, layer in enumerate(names.layers):
             with graph.scope(f"layers.{index}"):
                 normed = layers.norm(x, layer.self_attention_norm)
-                x = graph.op("Add", x, self._self_attention(normed, layer.self_attention, rotation, index=index))
+                attended = self._self_attention(normed, layer.self_attention, rotation, index=index)
+                x = layers.add(x, attended, layer.self_attention.name)
                 normed = layers.norm(x, layer.cross_attention_norm)
-                x = graph.op("Add", x, self._cross_attention(normed, layer.cross_attention, mask, index=index))
+                attended = self._cross_attention(normed, layer.cross_attention, mask, index=index)
+                x = layers.add(x, attended, layer.cross_attention.name)
                 normed = layers.norm(x, layer.feed_forward_norm)
-                x = graph.op("Add", x, layers.feed_forward(normed, layer.feed_forward))
+                x = layers.add(x, layers.feed_forward(normed, layer.feed_forward), layer.feed_forward.name)
         layers.projection(layers.norm(x, names.output_norm))
 
     def _rotation(self) -> Rotation:
@@ -147,11 +158,15 @@ class _Decoder:
         fused = graph.op("Reshape", fused, graph.integers(-1, heads + 2 * kv_heads, width))
         turning, value = layers.split_heads(fused, (heads + kv_heads, kv_heads), axis=1)
         query, key = layers.split_heads(layers.rotate(turning, rotation), (heads, kv_heads), axis=1)
+        graph.expose(query, names.name + ROTATED_QUERY)
+        graph.expose(key, names.name + ROTATED_KEY)
         # Keys are cached as [B, K, D, P], transposed, so that no step transposes the whole past.
         key = graph.op("Unsqueeze", key, graph.integers(3))
         value = graph.op("Unsqueeze", value, graph.integers(2))
         key = graph.op("Concat", f"past_key_{index}", key, axis=3, name=f"present_key_{index}")
         value = graph.op("Concat", f"past_value_{index}", value, axis=2, name=f"present_value_{index}")
+        graph.expose(key, names.name + KEY_CACHE, layout="keys")
+        graph.expose(value, names.name + VALUE_CACHE, layout="values")
         return self._output(layers.attend(self._grouped(query), key, value, None), names)
 
     def _cross_attention(self, x: str, names: AttentionNames, mask: str, *, index: int) -> str:
@@ -168,4 +183,4 @@ class _Decoder:
 
     def _output(self, attended: str, names: AttentionNames) -> str:
         flat = self._graph.op("Reshape", attended, self._graph.integers(-1, self._config.d_model))
-        return self._layers.linear(flat, names.output)
+        return self._layers.linear(self._graph.expose(flat, names.name), names.output)

@@ -30,14 +30,14 @@ def write_portable_graphs(weights: Weights, directory: Path, settings: GraphSett
     """
     weight_file = WeightFile(directory / WEIGHTS_FILE)
     for name, build in zip(GRAPHS["portable"], (build_portable_encoder, build_portable_decoder), strict=True):
-        model = build(
+        graph = build(
             weights,
             weight_file,
             num_positions=settings.max_seq_len,
             opset_version=settings.opset_version,
             is_exact=settings.is_exact,
         )
-        write_model(model, directory / name)
+        write_model(graph.model, directory / name)
     if settings.optimize == "none":
         return GRAPHS["portable"]
     optimize(directory, settings.optimize, config=weights.config)

@@ -1,0 +1,39 @@
+"""How an engine computes with a bundle's numbers, as far as engines may differ: data that a backend declares.
+
+Owns the struct. The reference (`lingolite_cli.architecture.reference`) computes by it, and limits on the question
+whether a file is what was exported follow from it. Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes the reference compute as an engine does, and what rounding is left between the two.
+
+    The weights' integers and scales are the bundle's. Int8 matrices meet activations that are rounded by row, or by a
+    calibrated range where the bundle has one.
+
+    Attributes:
+        name: in words, for reports.
+        blocks: by matrix, how many neighbours in a row of activations share a scale, where that is not the whole row;
+            a matrix that is stored by groups meets rounded activations only if it is named here.
+        rounding: largest difference of the values of an operation that this engine's rounding explains, as a share of
+            their root mean square. Each operation is compared on the engine's own inputs, so nothing adds up.
+        kl_max: mean KL of a target token, in nats, that it explains end to end: roundings move activations by a level,
+            and later layers amplify that.
+        parity_min: share of target tokens that rank first in both which it leaves, end to end.
+        options: options of the backend under which this arithmetic is compared; None for those that it was given.
+        excluded: parts of the artifact that are not compared, a line each.
+    """
+
+    name: str
+    blocks: dict[str, int] = {}
+    rounding: float
+    kl_max: float
+    parity_min: float
+    options: dict[str, Any] | None = None
+    excluded: tuple[str, ...] = ()
