@@ -21,6 +21,7 @@ class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
         name: in words, for reports.
         blocks: by matrix, how many neighbours in a row of activations share a scale, where that is not the whole row;
             a matrix that is stored by groups meets rounded activations only if it is named here.
+        is_exact: norms, attention and SwiGLU are computed in float64 and rounded to float32.
         rounding: largest difference of the values of an operation that this engine's rounding explains, as a share of
             their root mean square. Each operation is compared on the engine's own inputs, so nothing adds up.
         kl_max: mean KL of a target token, in nats, that it explains end to end: roundings move activations by a level,
@@ -32,6 +33,7 @@ class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     blocks: dict[str, int] = {}
+    is_exact: bool = False
     rounding: float
     kl_max: float
     parity_min: float

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -32,7 +32,6 @@ from lingolite_cli.weights.activations import UINT8_MAX, InputRange, half_to_eve
 from lingolite_cli.weights.bundle import Matrix, Weights
 from lingolite_cli.weights.groups import GroupedMatrix
 
-_EPSILON = np.float32(NORM_EPSILON)
 
 Rounding: TypeAlias = Callable[[str, Array], Array]
 """From the name of a matrix and x / s_x [..., in] float32 to integers of that shape."""
@@ -60,6 +59,8 @@ class Reference:
         rounding: of activations that meet an int8 matrix.
         blocks: by matrix, how many neighbours in a row of activations share a scale. Elsewhere the whole row does, or
             activations are not rounded, where the matrix is stored by groups.
+        is_exact: compute norms, attention and SwiGLU in float64, and round the outcome to float32. Its last bits then
+            do not depend on the order of sums, as in an engine that does the same.
         observer: called once an operation, in the order of computation. What it returns is what later operations
             read, so that each can be checked by itself.
     """
@@ -69,8 +70,11 @@ class Reference:
         weights: Weights,
         rounding: Rounding = round_as_specified,
         blocks: Mapping[str, int] = MappingProxyType({}),
+        *,
+        is_exact: bool = False,
         observer: Observer = observe_nothing,
     ) -> None:
+        self._between: Any = np.float64 if is_exact else np.float32
         self._weights = weights
         self._observe = observer
         self._rounding = rounding
@@ -106,6 +110,11 @@ class Reference:
         projection = self._weights.matrix("decoder.lm_head")
         return self._observed_product(self._norm(x, "decoder.final_norm"), OUTPUT_PROJECTION, projection)
 
+    def embed(self, source_ids: Array, target_ids: Array) -> None:
+        """The embeddings alone, for an observer."""
+        self._embed("encoder.embedding", source_ids)
+        self._embed("decoder.embedding", target_ids)
+
     def _embed(self, name: str, ids: Array) -> Array:
         embedding = _ungrouped(self._weights.matrix(name))
         rows = embedding.values[ids].astype(np.float32)
@@ -119,8 +128,10 @@ class Reference:
 
     def _norm(self, x: Array, name: str) -> Array:
         """RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4)."""
-        mean_square = np.mean(x * x, axis=-1, keepdims=True, dtype=np.float32)
-        return self._observe(name, x / np.sqrt(mean_square + _EPSILON) * self._weights.norm(name))
+        wide = x.astype(self._between)
+        mean_square = np.mean(wide * wide, axis=-1, keepdims=True)
+        normed = wide / np.sqrt(mean_square + self._between(NORM_EPSILON)) * self._weights.norm(name)
+        return self._observe(name, normed.astype(np.float32))
 
     def _attend(self, name: str, x: Array, memory: Array, allowed: Array) -> Array:
         config = self._config
@@ -134,10 +145,12 @@ class Reference:
         key, value = self._observed_heads(name + KEY_CACHE, key), self._observed_heads(name + VALUE_CACHE, value)
         group = config.n_heads // config.n_kv_heads
         key, value = np.repeat(key, group, axis=1), np.repeat(value, group, axis=1)
+        query, key, value = (part.astype(self._between) for part in (query, key, value))
         # Finite, not -inf: a row of padding alone would be NaN, and NaN spreads through its whole batch.
-        scores = query @ key.swapaxes(-1, -2) / np.float32(np.sqrt(config.head_dim))
-        joined = _softmax(np.where(allowed, scores, np.float32(-1e30))) @ value
-        return self._linear(self._observe(name, _side_by_side(joined)), f"{name}.o_proj")
+        scores = query @ key.swapaxes(-1, -2) / self._between(np.sqrt(config.head_dim))
+        joined = _softmax(np.where(allowed, scores, self._between(-1e30))) @ value
+        attended = _side_by_side(joined).astype(np.float32)
+        return self._linear(self._observe(name, attended), f"{name}.o_proj")
 
     def _observed_heads(self, name: str, x: Array) -> Array:
         """x [B, heads, S, D], seen as [B, S, heads · D]."""
@@ -159,8 +172,9 @@ class Reference:
         """SwiGLU (Shazeer 2020, arXiv:2002.05202, eq. 6)."""
         gate = self._linear(x, f"{name}.gate_proj")
         up = self._linear(x, f"{name}.up_proj")
-        hidden = self._observe(f"{name}{HIDDEN}", gate / (1 + np.exp(-gate)) * up)
-        return self._linear(hidden, f"{name}.down_proj")
+        gate, up = gate.astype(self._between), up.astype(self._between)
+        hidden = (gate / (1 + np.exp(-gate)) * up).astype(np.float32)
+        return self._linear(self._observe(f"{name}{HIDDEN}", hidden), f"{name}.down_proj")
 
     def _linear(self, x: Array, name: str) -> Array:
         return self._observed_product(x, name, self._weights.matrix(name))

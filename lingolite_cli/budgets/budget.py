@@ -15,15 +15,24 @@ from lingolite_cli.benchmark.figures import Round
 from lingolite_cli.budgets.measurements import MeasuredFigures
 
 Direction = Literal["max", "min"]
-Group = Literal["quality", "parity", "faults", "size", "time", "memory"]
+Group = Literal["export", "quality", "parity", "faults", "size", "time", "memory"]
 Need = Literal[
-    "metric", "translations", "candidate logits", "logits of both", "files", "timed rounds", "timed rounds of both"
+    "metric",
+    "translations",
+    "bundle",
+    "bundle, logits",
+    "bundle, operations",
+    "candidate logits",
+    "logits of both",
+    "files",
+    "timed rounds",
+    "timed rounds of both",
 ]
 """What must be measured for a figure."""
 
 
 class Limit(msgspec.Struct, frozen=True):
-    """The figure is one number, judged as it is. A verdict that fails names the likely causes where `names_causes`."""
+    """The figure is one number, judged as it is. A verdict that fails names the cause where `names_causes`."""
 
     read: Callable[[MeasuredFigures], float | None]
     names_causes: bool = False

@@ -75,11 +75,24 @@ def _judge_limit(budget: Budget, rule: Limit, measured: MeasuredFigures, limit: 
         why = f"{_with_unit(seen, budget)} is {relation} the limit of {_with_unit(f'{limit:g}', budget)}"
         status: VerdictStatus = "pass" if is_within else "fail"
         verdict = Verdict(budget=budget.name, limit=limit, seen=value, status=status, why=why)
-    causes = measured.parity.causes if measured.parity and rule.names_causes else []
-    if verdict.status == "pass" or not causes:
+    if verdict.status == "pass" or not rule.names_causes:
         return verdict
-    named = ", ".join(cause.name for cause in causes)
-    return msgspec.structs.replace(verdict, why=f"{verdict.why}; likely cause: {named}")
+    cause = _cause(measured)
+    return msgspec.structs.replace(verdict, why=f"{verdict.why}; {cause}") if cause else verdict
+
+
+def _cause(measured: MeasuredFigures) -> str:
+    """What a broken limit on logits or tokens is due to: what was located, or else what a pattern suggests.
+
+    Empty where nothing was measured that could tell.
+    """
+    located = measured.exported.located if measured.exported else None
+    if located is not None:
+        return f"located: {located}"
+    causes = measured.parity.causes if measured.parity else []
+    if causes:
+        return f"not located; the pattern suggests: {', '.join(cause.name for cause in causes)}"
+    return "not located" if measured.exported and measured.exported.is_answered else ""
 
 
 def _judge_rounds(budget: Budget, rule: TimedRounds, measured: MeasuredFigures, limit: float) -> Verdict:

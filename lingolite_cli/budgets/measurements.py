@@ -11,6 +11,7 @@ import msgspec
 
 from lingolite_cli.benchmark.figures import Round
 from lingolite_cli.evaluation.differences import MetricDifference
+from lingolite_cli.evaluation.exported import ExportedComparison
 from lingolite_cli.evaluation.faults import FaultCounts
 from lingolite_cli.evaluation.parity import Parity
 
@@ -21,6 +22,7 @@ class MeasuredFigures(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         differences: candidate minus reference, a metric each.
         parity: how far the candidate follows the reference.
+        exported: the candidate against the bundle that it was exported from.
         faults: of both systems, a kind each.
         size_mb: the candidate's size in MB (10^6 bytes), tokenizer included.
         size_ratio: that size as a share of the reference's.
@@ -32,6 +34,7 @@ class MeasuredFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     differences: Sequence[MetricDifference] = ()
     parity: Parity | None = None
+    exported: ExportedComparison | None = None
     faults: Sequence[FaultCounts] = ()
     size_mb: float | None = None
     size_ratio: float | None = None

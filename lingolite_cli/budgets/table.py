@@ -13,6 +13,7 @@ import msgspec
 
 from lingolite_cli.benchmark.figures import Round
 from lingolite_cli.budgets.budget import Budget, Direction, Group, Limit, PairedDrop, TimedRounds
+from lingolite_cli.evaluation.exported import ExportedComparison
 from lingolite_cli.evaluation.faults import FAULT_KINDS
 from lingolite_cli.evaluation.parity import LogitParity
 from lingolite_cli.plugins.specs import Goal
@@ -77,7 +78,47 @@ def _new_faults(kind: str) -> Budget:
     )
 
 
+def _exported(read: Callable[[ExportedComparison], float | None]) -> Limit:
+    """A limit on a figure of the file against the bundle that it was exported from."""
+    return Limit(lambda seen: read(seen.exported) if seen.exported else None, names_causes=True)
+
+
 _ENTRIES: tuple[Budget, ...] = (
+    Budget(
+        name="exported_data_max",
+        group="export",
+        label="Other token ids",
+        summary="sentences that the file's tokenizer reads otherwise than the bundle's, and other manifest entries",
+        needs="bundle",
+        rule=_exported(lambda one: one.num_data_differences),
+    ),
+    Budget(
+        name="exported_rounding_max",
+        group="export",
+        label="Largest difference of an operation",
+        summary="largest difference of an operation's values from the bundle's, in multiples of the engine's rounding",
+        unit="×",
+        needs="bundle, operations",
+        rule=_exported(lambda one: one.rounding),
+    ),
+    Budget(
+        name="exported_kl_max",
+        group="export",
+        label="KL from the bundle",
+        summary="KL(bundle ‖ file) of a target token, mean, both computed with the same arithmetic",
+        unit="nats",
+        needs="bundle, logits",
+        rule=_exported(lambda one: one.logits.kl_mean if one.logits else None),
+    ),
+    Budget(
+        name="exported_parity_min",
+        group="export",
+        label="Same best token as the bundle",
+        summary="share of the file's own target tokens that the bundle, computed with the same arithmetic, ranks first",
+        direction="min",
+        needs="bundle",
+        rule=_exported(lambda one: one.agreement),
+    ),
     *_size(
         "size",
         Limit(lambda seen: seen.size_mb),

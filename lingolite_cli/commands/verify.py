@@ -34,6 +34,10 @@ def verify_candidate(
     candidate: Annotated[Path, typer.Argument(metavar="CANDIDATE", help="The artifact to judge.")],
     model: Model = None,
     tokenizer: Tokenizer = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The bundle that CANDIDATE was exported from; default: searched for."),
+    ] = None,
     source: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Sources, one a line; or a TSV file, without --target.")
     ] = None,
@@ -89,6 +93,7 @@ def verify_candidate(
     request = VerificationRequest(
         reference=SystemChoice(model_path(context, model, tokenizer=tokenizer), reference_backend),
         candidate=SystemChoice(artifact_path(context, candidate), candidate_backend),
+        bundle=None if bundle is None else bundle.resolve(),
         corpus=corpus_input(context, source=source, targets=target or [], languages=parse_languages(languages)),
         max_samples=max_samples,
         metrics=parse_metrics(metrics),

@@ -128,13 +128,25 @@ def draw_sample(text: ParityText, settings: ParitySettings) -> list[int]:
     Returns:
         Indices of sentences with a token to force, ascending, each once.
     """
-    kept = [index for index, target in enumerate(text.reference_tokens) if target]
-    if len(kept) <= settings.sample:
+    return spread_over_lengths(
+        [len(source) for source in text.reference_sources],
+        [len(target) for target in text.reference_tokens],
+        sample=settings.sample,
+        seed=settings.seed,
+    )
+
+
+def spread_over_lengths(
+    source_lengths: Sequence[int], target_lengths: Sequence[int], *, sample: int, seed: int
+) -> list[int]:
+    """As `draw_sample`, from the lengths of N sources and of N targets; those of length 0 are left out."""
+    kept = [index for index, length in enumerate(target_lengths) if length]
+    if len(kept) <= sample:
         return kept
-    longest = sorted(kept, key=lambda index: -len(text.reference_tokens[index]))[: min(_LONGEST, settings.sample)]
-    others = sorted(set(kept) - set(longest), key=lambda index: (len(text.reference_sources[index]), index))
-    parts = np.array_split(np.array(others), settings.sample - len(longest)) if settings.sample > len(longest) else []
-    generator = np.random.default_rng(settings.seed)
+    longest = sorted(kept, key=lambda index: -target_lengths[index])[: min(_LONGEST, sample)]
+    others = sorted(set(kept) - set(longest), key=lambda index: (source_lengths[index], index))
+    parts = np.array_split(np.array(others), sample - len(longest)) if sample > len(longest) else []
+    generator = np.random.default_rng(seed)
     return sorted([*longest, *(int(generator.choice(part)) for part in parts)])
 
 

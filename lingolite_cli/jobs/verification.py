@@ -24,7 +24,7 @@ from lingolite_cli.recipe.work.judgement import VerifyStep
 from lingolite_cli.runs.record import StepRecord
 from lingolite_cli.runs.results import VerifyResult
 
-_REFERENCE, _CANDIDATE = "reference", "candidate"
+_REFERENCE, _CANDIDATE, _BUNDLE = "reference", "candidate", "bundle"
 
 
 class SystemChoice(msgspec.Struct, frozen=True):
@@ -38,12 +38,14 @@ class VerificationRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is judged, against what, on which text and with which budgets; None leaves a key to the project.
 
     Attributes:
+        bundle: what the candidate was exported from; None to look for it.
         budget: limits by name.
         timing: keys of `TimingTable` that are given.
     """
 
     reference: SystemChoice
     candidate: SystemChoice
+    bundle: Path | None = None
     corpus: CorpusSpec
     max_samples: int | None = None
     metrics: Sequence[str] | None = None
@@ -97,6 +99,7 @@ def verify(context: JobContext, request: VerificationRequest, console: Console) 
         "verify",
         reference=_REFERENCE,
         candidate=_CANDIDATE,
+        exported_from=None if request.bundle is None else f"inputs.{_BUNDLE}",
         budget=dict(request.budget),
         allow_inconclusive=request.allow_inconclusive,
         timing=dict(request.timing),
@@ -105,6 +108,7 @@ def verify(context: JobContext, request: VerificationRequest, console: Console) 
         _REFERENCE: model_input(request.reference.model),
         _CANDIDATE: model_input(request.candidate.model),
         "test": request.corpus,
+        **({} if request.bundle is None else {_BUNDLE: model_input(request.bundle)}),
     }
     records, _ = run_job(context, builder.job(inputs, [*steps, verdict], threads=request.threads), console)
     return Verification(records)

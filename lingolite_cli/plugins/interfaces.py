@@ -14,6 +14,7 @@ import msgspec
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from lingolite_cli.architecture.arithmetic import Arithmetic
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray, StatisticsArray
     from lingolite_cli.artifact import Artifact, Product
     from lingolite_cli.decoding.hypothesis import Hypothesis
@@ -159,6 +160,63 @@ class DiagnosingBackend(Backend, Protocol):
     @staticmethod
     def diagnose() -> list[str]:
         """What this machine does to the backend's results, a line each. No artifact is needed."""
+
+
+class DeclaredBackend(Backend, Protocol):
+    """A backend with the capability `arithmetic`: it says how it computes with an exported bundle's numbers.
+
+    With that, `verify` asks whether the artifact is what was exported, and judges the answer by the limits that are
+    declared. Without it, that question is not answered.
+    """
+
+    @staticmethod
+    def arithmetic(artifact: Artifact, bundle: Artifact, options: Any) -> Arithmetic:
+        """How `artifact`, which was exported from `bundle`, is computed with `options`."""
+
+
+class ForcedTokens(msgspec.Struct, frozen=True, kw_only=True):
+    """What a trace is made on.
+
+    Attributes:
+        source_ids: [B, S] int64, padded on the right.
+        source_mask: [B, S] bool, True on real tokens.
+        target_ids: [B, T] int64, what the decoder reads, the start token included.
+        operations: the only ones that are wanted; None for all. Those named here need no cache.
+    """
+
+    source_ids: IntArray
+    source_mask: BoolArray
+    target_ids: IntArray
+    operations: frozenset[str] | None = None
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """Values of named operations (`lingolite_cli.architecture.operations`) in one of an artifact's computations.
+
+    Attributes:
+        part: which one, such as the decoder for few rows; any name.
+        values: [B, S, width] float32 of the encoder and of the keys and values of cross-attention, [B, T, width] of the
+            decoder, heads side by side. A cache is as attention reads it at the last step. Operations that an engine
+            does not show are left out.
+    """
+
+    part: str
+    values: dict[str, FloatArray]
+
+
+class TracingBackend(Backend, Protocol):
+    """A backend with the capability `trace`: it shows the values of named operations in the file that it runs."""
+
+    def trace(self, tokens: ForcedTokens, *, bundle: Artifact) -> list[Trace]:
+        """Feed the targets one token a step, as a translation does, and return what operations gave.
+
+        Args:
+            tokens: what is read.
+            bundle: what the artifact was exported from. It may be asked for names and shapes; values are the file's.
+
+        Returns:
+            A trace for each computation of the artifact, each with the values of its encoder and of its decoder.
+        """
 
 
 class Quantizer(Protocol):

@@ -86,7 +86,9 @@ class BackendSpec(_Spec, frozen=True, kw_only=True):
 
     Capabilities: `top_k` and `translate`, for engines that select or search themselves; `step`, for those of the latter
     that also give logits token by token, as all other backends do; `score`, for those that read whole targets at once;
-    and `diagnose`, for a static method that tells `lingolite doctor` what this machine does to results.
+    `diagnose`, for a static method that tells `lingolite doctor` what this machine does to results; `arithmetic`, for a
+    static method that says how the engine computes, so that files can be held against the bundle that they were
+    exported from; and `trace`, for those that show the values of named operations in the file.
     """
 
     accepts: frozenset[str]

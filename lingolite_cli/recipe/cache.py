@@ -97,6 +97,14 @@ class StepCache:
             return None
         return CachedStep(directory, entry, artifact.path if artifact is not None else None) if is_whole else None
 
+    def find_artifact(self, digest: str) -> Path | None:
+        """An artifact of that digest among the finished steps, when it is whole."""
+        path = self._artifact(digest)
+        try:
+            return Artifact.open(path).path if path.is_dir() else None
+        except LingoLiteError:  # a damaged one is a miss
+            return None
+
     def store(
         self, key: str, work: Callable[[Path], StepResult], *, instead_of: CachedStep | None = None
     ) -> CachedStep:

@@ -15,6 +15,7 @@ from lingolite_cli.artifact import Artifact
 from lingolite_cli.corpora.corpus import CorpusSpec, check_corpus_files, check_files
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.plugins.registry import Registry
+from lingolite_cli.recipe.cache import StepCache
 from lingolite_cli.recipe.defaults import merge_defaults
 from lingolite_cli.recipe.kinds import KINDS, RecipeFile
 from lingolite_cli.recipe.model import ModelInput, Recipe, ShortlistInput
@@ -80,6 +81,7 @@ def make_plan(recipe: Recipe, *, path: str, project: Project, registry: Registry
         pairs=inputs.pairs,
         shortlists=inputs.shortlists,
         positions=_positions(recipe, path),
+        cache=StepCache(project.cache_directory),
     )
     for step in recipe.steps:
         scope.steps[step.id] = KINDS[step.uses].check(step, scope)

@@ -16,6 +16,7 @@ from lingolite_cli.artifact import Artifact, Manifest
 from lingolite_cli.corpora.corpus import CorpusSpec
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.plugins.registry import Loaded, Registry
+from lingolite_cli.recipe.cache import StepCache
 from lingolite_cli.recipe.model import Recipe, Step
 from lingolite_cli.training.options import PairsSpec
 
@@ -99,6 +100,7 @@ class Scope:
         pairs: inputs to train on, by "inputs.NAME".
         shortlists: files of vocabulary shortlists, by "inputs.NAME".
         positions: where each step of the recipe stands.
+        cache: of finished steps, to look for artifacts that manifests name.
     """
 
     def __init__(
@@ -111,7 +113,9 @@ class Scope:
         pairs: dict[str, PairsSpec],
         shortlists: dict[str, Path],
         positions: Mapping[str, int],
+        cache: StepCache,
     ) -> None:
+        self.cache = cache
         self.registry = registry
         self.models = models
         self.corpora = corpora

@@ -16,6 +16,7 @@ from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.corpora.pairs import TextReport
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.evaluation.differences import MetricDifference
+from lingolite_cli.evaluation.exported import ExportedComparison
 from lingolite_cli.evaluation.faults import FaultCounts
 from lingolite_cli.evaluation.parity import Parity
 from lingolite_cli.plugins.interfaces import Score
@@ -202,7 +203,8 @@ class VerifyResult(_StepResult, frozen=True, kw_only=True, tag="verify"):
 
     `worst` is worst first; `faulty` are the sentences with new faults, in the order of the text, as many as `worst`.
     `download_mb` is the size after `download_codec`, and `download_ratio` its share of the reference's; None in
-    manifests of older versions. `timing` is what budgets on time and memory were judged on.
+    manifests of older versions. `timing` is what budgets on time and memory were judged on. `exported` holds the
+    candidate against the bundle that it was exported from, where it was; that is another question than the others.
     """
 
     reference: str
@@ -211,6 +213,7 @@ class VerifyResult(_StepResult, frozen=True, kw_only=True, tag="verify"):
     candidate_artifact: ArtifactSummary
     differences: list[MetricDifference]
     parity: Parity | None
+    exported: ExportedComparison | None = None
     size_mb: float
     size_ratio: float
     download_mb: float | None = None

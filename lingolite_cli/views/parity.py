@@ -29,4 +29,4 @@ def show_parity(parity: Parity, console: Console) -> None:
     for missing in parity.not_measured:
         console.print(f"not measured: {missing}")
     for cause in parity.causes:
-        console.print(f"likely cause: {cause.name}: {cause.summary}\n  seen: {cause.evidence}")
+        console.print(f"second opinion, by the pattern: {cause.name}: {cause.summary}\n  seen: {cause.evidence}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from lingolite_cli.budgets.table import find_budget
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.console import Console, status_text
 from lingolite_cli.evaluation.differences import p_value_text
@@ -11,6 +12,7 @@ from lingolite_cli.evaluation.intervals import SIGNIFICANT, bracketed, spelled
 from lingolite_cli.runs.results import (
     VerifyResult,
 )
+from lingolite_cli.views.exported import EXPORT_QUESTION, MODEL_QUESTION, show_exported
 from lingolite_cli.views.parity import show_parity
 
 
@@ -33,6 +35,8 @@ def show_verification(result: VerifyResult, console: Console) -> None:
         rows,
         right=f"{result.reference},{result.candidate},difference,p",
     )
+    if result.exported is not None:
+        show_exported(result.exported, console)
     if result.parity is not None:
         show_parity(result.parity, console)
     _show_faults(result, console)
@@ -58,7 +62,19 @@ def _show_faults(result: VerifyResult, console: Console) -> None:
 
 
 def show_verdicts(verdicts: Sequence[tuple[str, Verdict]], console: Console) -> None:
-    """Each budget with its limit, measured value, interval and verdict; below, the reason of each that did not pass."""
+    """Each budget with its limit, what was seen, how sure that is, and the verdict; below, why some are no pass.
+
+    Whether a file is what was exported, and whether the model is good enough, are two questions with two tables.
+    """
+    exported, others = (
+        [pair for pair in verdicts if (find_budget(pair[1].budget).group == "export") == is_export]
+        for is_export in (True, False)
+    )
+    _show_verdicts(exported, console, title=EXPORT_QUESTION)
+    _show_verdicts(others, console, title=MODEL_QUESTION if exported else None)
+
+
+def _show_verdicts(verdicts: Sequence[tuple[str, Verdict]], console: Console, *, title: str | None) -> None:
     if not verdicts:
         return
     names = [_budget_name(step, verdict) for step, verdict in verdicts]
@@ -67,7 +83,7 @@ def show_verdicts(verdicts: Sequence[tuple[str, Verdict]], console: Console) -> 
         for heading, text in _VERDICT_COLUMNS.items()
         if any(text(verdict) for _, verdict in verdicts)
     }
-    console.table(list(columns), list(zip(*columns.values(), strict=True)), right="limit,seen,rounds")
+    console.table(list(columns), list(zip(*columns.values(), strict=True)), right="limit,seen,rounds", title=title)
     for name, (_, verdict) in zip(names, verdicts, strict=True):
         if verdict.status != "pass":
             console.print(f"{name}: {verdict.why}")

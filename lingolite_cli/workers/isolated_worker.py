@@ -7,10 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from lingolite_cli.arrays import Array
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import engine_failures
 from lingolite_cli.workers.channel import serve
-from lingolite_cli.workers.isolation import EncodeRequest, Logits, NewState, Request, SelectRequest, StepRequest
+from lingolite_cli.workers.isolation import (
+    EncodeRequest,
+    Logits,
+    NewState,
+    Request,
+    SelectRequest,
+    ShowValues,
+    StepRequest,
+    Traced,
+    TracedValues,
+)
 from lingolite_cli.workers.protocol import Open, Opened
 
 
@@ -22,7 +33,7 @@ class SteppingWorker:
         self._states: dict[int, Any] = {}
         self._numbers = count()
 
-    def answer(self, request: Request) -> Opened | NewState | Logits:
+    def answer(self, request: Request) -> Opened | NewState | Logits | Traced:
         """Do what is asked."""
         if isinstance(request, Open):
             return self._open(request)
@@ -39,7 +50,7 @@ class SteppingWorker:
         if isinstance(request, SelectRequest):
             rows = np.frombuffer(request.rows, np.int64).copy()
             return self._keep(self._backend.select(self._states.pop(request.state), rows))
-        return self._step(request)
+        return self._trace(request) if isinstance(request, ShowValues) else self._step(request)
 
     def _open(self, request: Open) -> Opened:
         from lingolite_cli.plugins.registry import load_registry
@@ -54,10 +65,29 @@ class SteppingWorker:
         logits = np.ascontiguousarray(self._backend.step(self._states[request.state], tokens), np.float32)
         return Logits(shape=(logits.shape[0], logits.shape[1]), values=logits.tobytes())
 
+    def _trace(self, request: ShowValues) -> Traced:
+        from lingolite_cli.plugins.interfaces import ForcedTokens
+
+        tokens = ForcedTokens(
+            source_ids=np.frombuffer(request.source_ids, np.int64).reshape(request.source_shape).copy(),
+            source_mask=np.frombuffer(request.source_mask, np.bool_).reshape(request.source_shape).copy(),
+            target_ids=np.frombuffer(request.target_ids, np.int64).reshape(request.target_shape).copy(),
+            operations=None if request.operations is None else frozenset(request.operations),
+        )
+        traces = self._backend.trace(tokens, bundle=Artifact.open(request.bundle))
+        return Traced(
+            traces=[(trace.part, {name: _values(one) for name, one in trace.values.items()}) for trace in traces]
+        )
+
     def _keep(self, state: Any) -> NewState:
         number = next(self._numbers)
         self._states[number] = state
         return NewState(state=number)
+
+
+def _values(array: Array) -> TracedValues:
+    values = np.ascontiguousarray(array, np.float32)
+    return TracedValues(shape=tuple(values.shape), values=values.tobytes())
 
 
 def serve_steps() -> None:

@@ -18,6 +18,8 @@ from lingolite_cli.workers.protocol import Open, Opened
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
+    from lingolite_cli.artifact import Artifact
+    from lingolite_cli.plugins.interfaces import ForcedTokens, Trace
 
 _MODULE = "lingolite_cli.workers.isolated_worker"
 
@@ -50,7 +52,19 @@ class SelectRequest(_Request, tag="select", frozen=True, kw_only=True):
     rows: bytes
 
 
-Request = Open | EncodeRequest | StepRequest | SelectRequest
+class ShowValues(_Request, tag="trace", frozen=True, kw_only=True):
+    """`TracingBackend.trace`. Ids and mask are bytes of int64 and bool of the shapes; `bundle` is a path."""
+
+    bundle: str
+    source_shape: tuple[int, int]
+    target_shape: tuple[int, int]
+    source_ids: bytes
+    source_mask: bytes
+    target_ids: bytes
+    operations: list[str] | None
+
+
+Request = Open | EncodeRequest | StepRequest | SelectRequest | ShowValues
 
 
 class NewState(msgspec.Struct, tag="state", frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,8 +80,21 @@ class Logits(msgspec.Struct, tag="logits", frozen=True, kw_only=True, forbid_unk
     values: bytes
 
 
-Response = Opened | NewState | Logits | Failed
-_Expected = TypeVar("_Expected", Opened, NewState, Logits)
+class TracedValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bytes of float32 of `shape`, of one operation."""
+
+    shape: tuple[int, ...]
+    values: bytes
+
+
+class Traced(msgspec.Struct, tag="traced", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Each trace: its part, and its values by operation."""
+
+    traces: list[tuple[str, dict[str, TracedValues]]]
+
+
+Response = Opened | NewState | Logits | Traced | Failed
+_Expected = TypeVar("_Expected", Opened, NewState, Logits, Traced)
 
 
 class IsolatedState:
@@ -121,6 +148,29 @@ class IsolatedBackend:
         chosen = rows.astype(np.int64).tobytes()
         return self._state(SelectRequest(state=state.number, rows=chosen, forgotten=self._take_forgotten()))
 
+    def trace(self, tokens: ForcedTokens, *, bundle: Artifact) -> list[Trace]:
+        """Values of named operations, of a backend with the capability `trace`."""
+        from lingolite_cli.plugins.interfaces import Trace
+
+        operations = None if tokens.operations is None else sorted(tokens.operations)
+        request = ShowValues(
+            bundle=str(bundle.path.resolve()),
+            source_shape=_shape(tokens.source_ids),
+            target_shape=_shape(tokens.target_ids),
+            source_ids=tokens.source_ids.astype(np.int64).tobytes(),
+            source_mask=tokens.source_mask.astype(np.bool_).tobytes(),
+            target_ids=tokens.target_ids.astype(np.int64).tobytes(),
+            operations=operations,
+            forgotten=self._take_forgotten(),
+        )
+        return [
+            Trace(
+                part=part,
+                values={name: np.frombuffer(one.values, np.float32).reshape(one.shape) for name, one in values.items()},
+            )
+            for part, values in self._ask(request, Traced).traces
+        ]
+
     def close(self) -> None:
         """End the process."""
         self._child.close()
@@ -141,3 +191,8 @@ class IsolatedBackend:
         response = self._child.ask(request)
         assert isinstance(response, expected)
         return response
+
+
+def _shape(array: IntArray) -> tuple[int, int]:
+    rows, columns = array.shape
+    return rows, columns

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import ctranslate2
 
+from lingolite_cli.architecture.arithmetic import Arithmetic
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.decoding.hypothesis import Hypothesis, scored
 from lingolite_cli.decoding.options import DecodingOptions
@@ -71,6 +72,23 @@ class CTranslate2Backend:
             ) from None
         # It computes in threads of its own, even if there is only one.
         self._home = HomeProcess("a CTranslate2 model", engine=self._translator)
+
+    @staticmethod
+    def arithmetic(artifact: Artifact, bundle: Artifact, options: CTranslate2Options) -> Arithmetic:
+        """How the engine computes; see `lingolite_cli.plugins.interfaces.DeclaredBackend`.
+
+        Raises:
+            LingoLiteError: as the constructor.
+        """
+        compute_type = _compute_type(options, artifact)
+        stored = artifact.manifest.details.get("weights")
+        name = "int8, activations rounded by row" if stored == "int8" else "float32"
+        if compute_type == ("int8" if stored == "int8" else "float32"):
+            # CTranslate2 computes between products in float32, in its own order; a float file differs in last bits.
+            return Arithmetic(name=name, rounding=1e-4, kl_max=1e-6, parity_min=0.98 if stored == "int8" else 0.999)
+        excluded = (f"compute type {compute_type}, which rounds by itself: the file was compared",)
+        given = {"compute_type": "default"}
+        return Arithmetic(name=name, rounding=1e-4, kl_max=1e-6, parity_min=0.98, options=given, excluded=excluded)
 
     def translate(
         self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions

@@ -21,8 +21,9 @@ from lingolite_onnx.session.saturation import int8_is_exact
 from lingolite_onnx.session.sessions import execution_providers
 
 if TYPE_CHECKING:
+    from lingolite_cli.architecture.arithmetic import Arithmetic
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
-    from lingolite_cli.plugins.interfaces import State
+    from lingolite_cli.plugins.interfaces import ForcedTokens, State, Trace
 
 
 class OnnxBackend:
@@ -47,12 +48,14 @@ class OnnxBackend:
         self._huge_pages = HugePages() if options.huge_pages else None
         execution_providers(options.provider)  # an unknown one is refused before anything is computed
         details = OnnxExportDetails.of(artifact)
+        self._artifact, self._details, self._options = artifact, details, options
         self.max_seq_len = details.max_seq_len
         if options.cores:
             check_cores(options.cores, threads=threads)
         probe = int8_is_exact(threads) if details.weights == "int8" else None
         self.warnings = [probe.warning] if probe and probe.warning else []
         entries = {**(probe.entries if probe else {}), **pool_entries(options.cores)}
+        self._entries = dict(probe.entries) if probe else {}
         open_runner = PROFILES[details.profile].open_runner
         self._runner = open_runner(artifact, details, options, threads=threads, entries=entries)
         # A session of one thread has no pool: a fork can use it, and free it.
@@ -65,6 +68,22 @@ class OnnxBackend:
     def diagnose() -> list[str]:
         """What this machine does to int8 graphs, found out by computing."""
         return [int8_is_exact(1).warning or "MatMulInteger is exact on this CPU, so int8 graphs can be measured here"]
+
+    @staticmethod
+    def arithmetic(artifact: Artifact, bundle: Artifact, options: OnnxBackendOptions) -> Arithmetic:
+        """How the graphs compute; see `lingolite_cli.plugins.interfaces.DeclaredBackend`."""
+        from lingolite_cli.weights.bundle import Weights  # as in `trace`: who only runs graphs reads no bundle
+
+        details = OnnxExportDetails.of(artifact)
+        return PROFILES[details.profile].arithmetic(details, Weights.read(bundle), options)
+
+    def trace(self, tokens: ForcedTokens, *, bundle: Artifact) -> list[Trace]:
+        """Values of named operations; see `lingolite_cli.plugins.interfaces.TracingBackend`."""
+        from lingolite_cli.weights.bundle import Weights
+
+        trace = PROFILES[self._details.profile].trace_graphs
+        weights = Weights.read(bundle)
+        return trace(self._artifact, self._details, self._options, weights, tokens, entries=self._entries)
 
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> State:
         """A state before the first target token.

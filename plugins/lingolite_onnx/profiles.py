@@ -16,7 +16,9 @@ import msgspec
 
 if TYPE_CHECKING:
     from lingolite_cli.architecture.architecture import ModelConfig
+    from lingolite_cli.architecture.arithmetic import Arithmetic
     from lingolite_cli.artifact import Artifact
+    from lingolite_cli.plugins.interfaces import ForcedTokens, Trace
     from lingolite_cli.weights.bundle import Weights
     from lingolite_onnx.backend_options import OnnxBackendOptions
     from lingolite_onnx.details import GraphCheck, OnnxExportDetails
@@ -80,6 +82,30 @@ class OpenRunner(Protocol):
     ) -> GraphRunner: ...
 
 
+class ComputeBy(Protocol):
+    """How the graphs of an artifact compute, given the weights that they were made from."""
+
+    def __call__(self, details: OnnxExportDetails, weights: Weights, options: OnnxBackendOptions) -> Arithmetic: ...
+
+
+class TraceGraphs(Protocol):
+    """Values of named operations in the graphs of an artifact.
+
+    `weights` are those that it was made from: only their names and shapes are used, to know which tensor is which.
+    """
+
+    def __call__(
+        self,
+        artifact: Artifact,
+        details: OnnxExportDetails,
+        options: OnnxBackendOptions,
+        weights: Weights,
+        tokens: ForcedTokens,
+        *,
+        entries: Mapping[str, str],
+    ) -> list[Trace]: ...
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """A profile, with its functions as "package.module:name".
 
@@ -94,6 +120,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         checker: a `CheckGraphs`.
         describer: a `DescribeGraphs`.
         opener: an `OpenRunner`.
+        computing: a `ComputeBy`.
+        tracer: a `TraceGraphs`.
     """
 
     name: str
@@ -106,6 +134,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     checker: str
     describer: str
     opener: str
+    computing: str
+    tracer: str
 
     @property
     def write_graphs(self) -> WriteGraphs:
@@ -131,6 +161,18 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         opener: OpenRunner = _load(self.opener)
         return opener
 
+    @property
+    def arithmetic(self) -> ComputeBy:
+        """Says how graphs compute."""
+        compute: ComputeBy = _load(self.computing)
+        return compute
+
+    @property
+    def trace_graphs(self) -> TraceGraphs:
+        """Traces graphs."""
+        trace: TraceGraphs = _load(self.tracer)
+        return trace
+
 
 PORTABLE = Profile(
     name="portable",
@@ -143,6 +185,8 @@ PORTABLE = Profile(
     checker="lingolite_onnx.checks.portable_graphs:check_portable_graphs",
     describer="lingolite_onnx.portable.description:describe_portable_graphs",
     opener="lingolite_onnx.portable.runner:open_portable_runner",
+    computing="lingolite_onnx.trace.portable:portable_arithmetic",
+    tracer="lingolite_onnx.trace.portable:trace_portable",
 )
 
 ORT = Profile(
@@ -156,6 +200,8 @@ ORT = Profile(
     checker="lingolite_onnx.checks.ort_graphs:check_ort_graphs",
     describer="lingolite_onnx.ort.description:describe_ort_graphs",
     opener="lingolite_onnx.ort.runner:open_ort_runner",
+    computing="lingolite_onnx.trace.ort:ort_arithmetic",
+    tracer="lingolite_onnx.trace.ort:trace_ort",
 )
 
 PROFILES = {profile.name: profile for profile in (PORTABLE, ORT)}

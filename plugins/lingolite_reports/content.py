@@ -16,7 +16,18 @@ Status = Literal["pass", "fail", "inconclusive", "done", "stopped"]
 
 
 Key = Literal[
-    "budgets", "training", "search", "quality", "parity", "size", "speed", "faults", "sentences", "steps", "provenance"
+    "budgets",
+    "training",
+    "search",
+    "quality",
+    "exported",
+    "parity",
+    "size",
+    "speed",
+    "faults",
+    "sentences",
+    "steps",
+    "provenance",
 ]
 
 

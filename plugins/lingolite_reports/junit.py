@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from lingolite_cli.budgets.table import find_budget
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.plugins.specs import NoOptions
@@ -105,8 +106,9 @@ def _case(suite: str, name: str, *, seconds: float) -> Element:
 
 
 def _budget_case(verdict: Verdict, suite: str) -> Element:
-    """It takes no time: the step's own case has all of it."""
-    case = _case(suite, verdict.budget, seconds=0.0)
+    """It takes no time: the step's own case has all of it. Limits on the export are a class of their own."""
+    is_export = find_budget(verdict.budget).group == "export"
+    case = _case(f"{suite}.exported" if is_export else suite, verdict.budget, seconds=0.0)
     if verdict.breaks_run:
         failure = SubElement(case, "failure", _attributes(type=verdict.status, message=verdict.why))
         failure.text = _legal(_numbers(verdict))

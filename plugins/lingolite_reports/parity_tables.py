@@ -1,4 +1,4 @@
-"""The tables on parity: agreement with the reference, differences of logits, and their likely causes."""
+"""The tables on parity: agreement with the reference, differences of logits, and what their pattern suggests."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def parity_tables(manifest: RunManifest) -> list[Table | None]:
 def _causes(found: Iterable[tuple[str, Parity]]) -> Table | None:
     rows = [[pair, cause.name, cause.summary, cause.evidence] for pair, parity in found for cause in parity.causes]
     columns = [_PAIR, Column("Cause", "code"), Column("What it would be"), Column("Evidence")]
-    return Table("Likely causes of the differences", columns, rows) if rows else None
+    return Table("Second opinion: causes that the pattern of the differences suggests", columns, rows) if rows else None
 
 
 def _agreement(found: Iterable[tuple[str, Parity]]) -> Table | None:

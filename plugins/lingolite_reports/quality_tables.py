@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from lingolite_cli.budgets.table import find_budget
+from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.evaluation.differences import p_value_text
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.views.exported import EXPORT_QUESTION, MODEL_QUESTION
 from lingolite_reports import formats
 from lingolite_reports.results import artifacts, evaluations, verifications
 from lingolite_reports.tables import Column, Table
 
 
-def budgets_table(manifest: RunManifest) -> Table | None:
-    """Each budget with its verdict, broken ones first."""
-    if not manifest.verdicts:
+def budgets_tables(manifest: RunManifest) -> list[Table | None]:
+    """Each budget with its verdict, broken ones first: a table for each of the two questions."""
+    exported, others = (
+        [pair for pair in manifest.verdicts if (find_budget(pair[1].budget).group == "export") == is_export]
+        for is_export in (True, False)
+    )
+    caption = f"{MODEL_QUESTION} Budgets and what was seen" if exported else "Budgets and what was seen"
+    return [_budgets_table(exported, f"{EXPORT_QUESTION} Budgets and what was seen"), _budgets_table(others, caption)]
+
+
+def _budgets_table(verdicts: Sequence[tuple[str, Verdict]], caption: str) -> Table | None:
+    if not verdicts:
         return None
     columns = [
         Column("Budget", "code"),
@@ -24,7 +36,7 @@ def budgets_table(manifest: RunManifest) -> Table | None:
         Column("Why"),
         Column("Step", "code"),
     ]
-    ordered = sorted(manifest.verdicts, key=lambda pair: not pair[1].breaks_run)
+    ordered = sorted(verdicts, key=lambda pair: not pair[1].breaks_run)
     rows = [
         [
             verdict.budget,
@@ -36,7 +48,7 @@ def budgets_table(manifest: RunManifest) -> Table | None:
         ]
         for step, verdict in ordered
     ]
-    return Table("Budgets and what was seen", columns, rows)
+    return Table(caption, columns, rows)
 
 
 def systems_table(manifest: RunManifest) -> Table | None:

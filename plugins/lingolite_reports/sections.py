@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from lingolite_cli.evaluation.word_diff import word_diff
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import SentencePair
+from lingolite_cli.views.exported import EXPORT_QUESTION
 from lingolite_reports import formats
 from lingolite_reports.content import DiffedSentence, Key, Report, ReportSection, SentenceList
+from lingolite_reports.exported_tables import comparisons, exported_tables
 from lingolite_reports.faults import faults_table
 from lingolite_reports.lengths import lengths_table
 from lingolite_reports.parity_tables import parities, parity_tables
@@ -24,7 +26,7 @@ from lingolite_reports.provenance_tables import (
     sizes_table,
     steps_table,
 )
-from lingolite_reports.quality_tables import budgets_table, differences_table, scores_table, systems_table
+from lingolite_reports.quality_tables import budgets_tables, differences_table, scores_table, systems_table
 from lingolite_reports.results import benchmarks, verifications
 from lingolite_reports.searches import search_tables
 from lingolite_reports.sentences import Pairing
@@ -44,7 +46,7 @@ def compose(manifest: RunManifest, found: Sequence[Pairing] = ()) -> Report:
     status, verdict = status_and_verdict(manifest)
     facts = facts_of(manifest)
     sections = [_budgets(manifest), _training(manifest), _search(manifest), _quality(manifest, found)]
-    sections += [_parity(manifest), _size(manifest)]
+    sections += [_exported(manifest), _parity(manifest), _size(manifest)]
     sections += [
         _speed(manifest),
         _faults(manifest),
@@ -75,7 +77,7 @@ def _section(key: Key, heading: str, tables: list[Table | None], *, notes: list[
 
 
 def _budgets(manifest: RunManifest) -> ReportSection:
-    return _section("budgets", "Budgets", [budgets_table(manifest)])
+    return _section("budgets", "Budgets", budgets_tables(manifest))
 
 
 def _training(manifest: RunManifest) -> ReportSection:
@@ -93,6 +95,15 @@ def _search(manifest: RunManifest) -> ReportSection:
 def _quality(manifest: RunManifest, found: Sequence[Pairing]) -> ReportSection:
     tables = [systems_table(manifest), differences_table(manifest)]
     return _section("quality", "Quality", [*tables, lengths_table(found), scores_table(manifest)])
+
+
+def _exported(manifest: RunManifest) -> ReportSection:
+    notes = [
+        f"{candidate}: not measured: {line}."
+        for candidate, exported in comparisons(manifest)
+        for line in exported.not_measured
+    ]
+    return _section("exported", EXPORT_QUESTION, exported_tables(manifest), notes=notes)
 
 
 def _parity(manifest: RunManifest) -> ReportSection:

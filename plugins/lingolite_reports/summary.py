@@ -11,6 +11,7 @@ from lingolite_cli.runs.record import RunManifest, Stop
 from lingolite_cli.runs.results import BenchmarkResult, VerifyResult
 from lingolite_reports import formats
 from lingolite_reports.content import Fact, Status
+from lingolite_reports.exported_tables import comparisons
 from lingolite_reports.parity_tables import parities
 from lingolite_reports.results import benchmarks, evaluations, verifications
 
@@ -46,7 +47,9 @@ def reasons_of(manifest: RunManifest) -> list[str]:
         return [*_stop_reasons(manifest, manifest.stop), *why]
     if why:
         return why
-    closest = min(manifest.verdicts, key=lambda pair: _room(pair[1]), default=None)
+    # Limits on the export are what rounding explains, where nearness says nothing.
+    judged = [pair for pair in manifest.verdicts if find_budget(pair[1].budget).group != "export"]
+    closest = min(judged, key=lambda pair: _room(pair[1]), default=None)
     return [] if closest is None else [f"The closest was {closest[0]}.{closest[1].budget}: {closest[1].why}"]
 
 
@@ -140,8 +143,17 @@ def _benchmark_line(result: BenchmarkResult) -> str:
 
 
 def warnings_of(manifest: RunManifest) -> list[str]:
-    """Likely causes of differences, and what backends warned of; each once."""
-    said = [f"{pair}: {cause.summary}" for _, pair, parity in parities(manifest) for cause in parity.causes]
+    """Where files differ from their bundles, what patterns suggest, and what backends warned of; each once."""
+    said = [
+        f"{candidate}: located: {exported.located}"
+        for candidate, exported in comparisons(manifest)
+        if exported.located is not None
+    ]
+    said += [
+        f"{pair}: second opinion, by the pattern: {cause.summary}"
+        for _, pair, parity in parities(manifest)
+        for cause in parity.causes
+    ]
     said += [f"{step}: {warning}" for step, result in evaluations(manifest) for warning in result.warnings]
     known = {warning for _, result in evaluations(manifest) for warning in result.warnings}
     said += [

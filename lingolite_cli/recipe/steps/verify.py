@@ -20,6 +20,7 @@ from lingolite_cli.files.download import CODEC, download_bytes
 from lingolite_cli.recipe.scope import PluginChoice, Scope
 from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.work.evaluation import EvaluateStep, find_evaluation, read_evaluation
+from lingolite_cli.recipe.work.exported import Origin, compare_with_origin, find_origin
 from lingolite_cli.recipe.work.judgement import PlannedVerification, VerifyStep, judge_verification, verify_budgets
 from lingolite_cli.recipe.work.parity import EvaluatedSystem, measure_step_parity
 from lingolite_cli.recipe.work.timing import timed_limits
@@ -47,6 +48,8 @@ def _check(step: VerifyStep, scope: Scope) -> PlannedVerification:
     budgets = verify_budgets(shared)
     scope.check_budget(step, step.budget, known=list(budgets))
     _check_logits(step, scope, (reference.backend, candidate.backend), budgets)
+    origin = find_origin(step, scope, candidate, step.exported_from)
+    _check_exported(step, scope, candidate.backend, budgets, is_exported=origin is not None)
     if step.timing.max_rounds < step.timing.rounds:
         raise scope.error(step, "timing.max_rounds", f"{step.timing.max_rounds} is less than the rounds to begin with")
     is_timed = bool(timed_limits(step.budget))
@@ -55,7 +58,9 @@ def _check(step: VerifyStep, scope: Scope) -> PlannedVerification:
         reference=reference,
         candidate=candidate,
         metrics=tuple(shared),
+        exported_from=origin,
         options={
+            **_found(origin),
             "evaluation": candidate.options,
             "resamples": step.resamples,
             "worst": step.worst,
@@ -69,6 +74,30 @@ def _check(step: VerifyStep, scope: Scope) -> PlannedVerification:
         is_timed=is_timed,
         summary=f"{step.candidate} against {step.reference}: {', '.join(step.budget) or 'no budget'}",
     )
+
+
+def _found(origin: Origin | None) -> dict[str, str | None]:
+    """What of the bundle the cached measurement depends on; a bundle of the recipe is among the step's inputs."""
+    return {} if origin is None or origin.reference is not None else {"exported_from": origin.found}
+
+
+def _check_exported(
+    step: VerifyStep, scope: Scope, backend: PluginChoice, budgets: Mapping[str, Budget], *, is_exported: bool
+) -> None:
+    """Refuse budgets on the export of what was not exported, or on what the backend does not tell."""
+    spec = backend.loaded.spec
+    gives: dict[Need, bool] = {
+        "bundle": "arithmetic" in spec.capabilities,
+        "bundle, logits": "arithmetic" in spec.capabilities and spec.gives_logits,
+        "bundle, operations": {"arithmetic", "trace"} <= spec.capabilities,
+    }
+    for name in step.budget:
+        needs = budgets[name].needs
+        if needs in gives and not is_exported:
+            raise scope.error(step, f"budget.{name}", "the candidate is a bundle, which was not exported")
+        if not gives.get(needs, True):
+            message = f"backend `{spec.name}` does not show what this limits: {budgets[name].summary}"
+            raise scope.error(step, f"budget.{name}", message, hint="see the capabilities in docs/plugins.md")
 
 
 def _check_logits(
@@ -111,6 +140,8 @@ def _run(planned: PlannedVerification, workspace: Workspace, directory: Path) ->
         reference=EvaluatedSystem(planned.reference.backend, original, reference_records),
         candidate=EvaluatedSystem(planned.candidate.backend, artifact, candidate_records),
     )
+    origin = planned.exported_from
+    exported = None if origin is None else compare_with_origin(origin, planned.candidate, candidate_records, workspace)
     with workspace.console.progress(f"{step.id}: faults", total=2 * len(candidate_records)) as progress:
         faults = compare_faults(as_judged(reference_records), as_judged(candidate_records), track=progress.track)
     download = download_bytes(artifact)
@@ -121,6 +152,7 @@ def _run(planned: PlannedVerification, workspace: Workspace, directory: Path) ->
         candidate_artifact=summarize_artifact(artifact),
         differences=differences,
         parity=parity,
+        exported=exported,
         size_mb=after.artifact.size_bytes / _MB,
         size_ratio=after.artifact.size_bytes / before.artifact.size_bytes,
         download_mb=download / _MB,

@@ -22,6 +22,7 @@ from lingolite_cli.budgets.table import BUDGETS, by_name, metric_budgets
 from lingolite_cli.recipe.model import Positive, RecipeTable, Resamples, Rounds, Step
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
 from lingolite_cli.recipe.work.evaluation import PlannedEvaluation
+from lingolite_cli.recipe.work.exported import Origin
 from lingolite_cli.recipe.work.timing import (
     TimingRule,
     draw_sentences,
@@ -52,11 +53,13 @@ class VerifyStep(Step, tag="verify", frozen=True, kw_only=True):
     """Judge one `evaluate` step against another on the same corpus.
 
     Budgets are those of `lingolite_cli.budgets.table`, with a family for each metric that both steps have. Logits are
-    compared on `parity_samples` sentences.
+    compared on `parity_samples` sentences. `exported_from` names the bundle that the candidate was exported from, where
+    neither the recipe nor the cache has it.
     """
 
     reference: str
     candidate: str
+    exported_from: str | None = None
     budget: dict[str, float] = field(default_factory=dict)
     allow_inconclusive: bool = False
     timing: TimingTable = TimingTable()
@@ -72,12 +75,15 @@ class PlannedVerification(PlannedStep, frozen=True, kw_only=True):
     reference: PlannedEvaluation
     candidate: PlannedEvaluation
     metrics: tuple[PluginChoice, ...]
+    exported_from: Origin | None
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Both evaluations, and the artifacts that they evaluated."""
+        """Both evaluations, the artifacts that they evaluated, and the bundle that the candidate was exported from."""
         first, second = self.reference.step, self.candidate.step
-        return first.id, second.id, second.model, first.model
+        origin = self.exported_from.reference if self.exported_from is not None else None
+        both = (first.id, second.id, second.model, first.model)
+        return both if origin is None or origin in both else (*both, origin)
 
     @property
     def plugins(self) -> tuple[PluginChoice, ...]:
@@ -95,8 +101,10 @@ def judge_verification(planned: PlannedVerification, workspace: Workspace, measu
     """The measurement of a `verify` step with a verdict for each of its budgets; those on time are measured now."""
     step = planned.step
     timing = _take_timing(planned, workspace)
+    # What an engine's rounding explains is no matter of taste: those limits hold unless the recipe has others.
+    exported = measured.exported.limits if measured.exported is not None else {}
     verdicts = judge_all(
-        step.budget,
+        {**exported, **step.budget},
         verify_budgets(planned.metrics),
         with_rounds(_measurements(measured), [] if timing is None else timing.systems),
         allow_inconclusive=step.allow_inconclusive,
@@ -109,6 +117,7 @@ def _measurements(measured: VerifyResult) -> MeasuredFigures:
     return MeasuredFigures(
         differences=measured.differences,
         parity=measured.parity,
+        exported=measured.exported,
         faults=measured.faults,
         size_mb=measured.size_mb,
         size_ratio=measured.size_ratio,

@@ -5,9 +5,10 @@ Caches travel as numpy arrays: measured, plain calls beat I/O binding here by ab
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -51,6 +52,7 @@ class PortableRunner:
         threads: threads inside an operator.
         provider: see `lingolite_onnx.session.sessions.execution_providers`.
         entries: further settings of the sessions.
+        open_graph: opens a session otherwise, for traces; the three settings before are then its own business.
     """
 
     def __init__(
@@ -62,11 +64,12 @@ class PortableRunner:
         threads: int,
         provider: str = "cpu",
         entries: Mapping[str, str] | None = None,
+        open_graph: Callable[[Path], Any] | None = None,
     ) -> None:
         encoder, decoder = GRAPHS[graph]
         self.max_seq_len = max_seq_len
-        self._encoder = open_session(directory / encoder, threads=threads, provider=provider, entries=entries)
-        self._decoder = open_session(directory / decoder, threads=threads, provider=provider, entries=entries)
+        opener = open_graph or partial(open_session, threads=threads, provider=provider, entries=entries)
+        self._encoder, self._decoder = opener(directory / encoder), opener(directory / decoder)
         self._cross = [output.name for output in self._encoder.get_outputs()]
         self._past = [argument for argument in self._decoder.get_inputs() if argument.name.startswith("past_")]
 

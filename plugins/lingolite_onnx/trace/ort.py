@@ -1,0 +1,136 @@
+"""Traces of the ORT profile's graphs, and how these compute: both decoders, each over the same encoder.
+
+Decoders over candidate tokens are left out: their logits are those of candidates only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from lingolite_cli.architecture.arithmetic import Arithmetic
+from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION, layer_names, tensor_specs
+from lingolite_cli.arrays import Array
+from lingolite_cli.plugins.interfaces import ForcedTokens, Trace
+from lingolite_cli.weights.bundle import Matrix
+from lingolite_onnx.graph import NamedTensor
+from lingolite_onnx.ort.blocks import block_size
+from lingolite_onnx.ort.interface import BATCH_DECODER, DECODER, ENCODER
+from lingolite_onnx.ort.stacks import build_batch_decoder, build_ort_decoder, build_ort_encoder
+from lingolite_onnx.trace.portable import join_steps
+from lingolite_onnx.trace.session import NoWeightFile, TracedSession
+
+if TYPE_CHECKING:
+    from lingolite_cli.artifact import Artifact
+    from lingolite_cli.weights.bundle import Weights
+    from lingolite_onnx.details import OnnxExportDetails
+    from lingolite_onnx.options import OnnxBackendOptions
+
+_BUILDERS = {ENCODER: build_ort_encoder, DECODER: build_ort_decoder, BATCH_DECODER: build_batch_decoder}
+
+
+def ort_arithmetic(details: OnnxExportDetails, weights: Weights, options: OnnxBackendOptions) -> Arithmetic:
+    """How these graphs compute: decoders round activations by blocks inside `MatMulNBits`, where one may fall on the
+    next level."""
+    excluded = ("the decoders over candidate tokens of the shortlist",) if details.shortlist else ()
+    given = msgspec.to_builtins(options)
+    # Over candidates there are no logits of the vocabulary to compare.
+    plain = {key: value for key, value in given.items() if key != "shortlist"} if options.shortlist else None
+    if not (weights.has_int8 or weights.has_groups):
+        return Arithmetic(
+            name="float32", rounding=1e-4, kl_max=1e-6, parity_min=0.9999, options=plain, excluded=excluded
+        )
+    name = "activations rounded by group" if weights.has_groups else "int8, activations rounded by row and by block"
+    return Arithmetic(
+        name=name,
+        blocks=_blocks(weights),
+        rounding=0.01,
+        kl_max=1e-3,
+        parity_min=0.99,
+        options=plain,
+        excluded=excluded,
+    )
+
+
+def _blocks(weights: Weights) -> dict[str, int]:
+    """By matrix, how many activations `MatMulNBits` rounds together; the encoder rounds whole rows where it can."""
+    names = layer_names(weights.config)
+    in_encoder = {*names.cross_attention_inputs}
+    found = {}
+    specs = [spec for spec in tensor_specs(weights.config) if spec.is_matrix and spec.role != "embedding"]
+    operations = {spec.name: spec.name for spec in specs} | {OUTPUT_PROJECTION: names.decoder.projection}
+    for operation, name in operations.items():
+        matrix = weights.matrix(name)
+        if not isinstance(matrix, Matrix):
+            found[operation] = matrix.group_size
+        elif matrix.is_int8 and not name.startswith("encoder.") and name not in in_encoder:
+            found[operation] = block_size(matrix.values.shape[1])
+    return found
+
+
+def trace_ort(
+    artifact: Artifact,
+    details: OnnxExportDetails,
+    options: OnnxBackendOptions,
+    weights: Weights,
+    tokens: ForcedTokens,
+    *,
+    entries: Mapping[str, str],
+) -> list[Trace]:
+    """See `lingolite_onnx.profiles.TraceGraphs`."""
+    sessions = {
+        name: TracedSession(
+            artifact.path / name,
+            _named(name, weights, details),
+            entries=entries,
+            operations=tokens.operations,
+        )
+        for name in _BUILDERS
+        if (artifact.path / name).is_file()
+    }
+    encoder = sessions.pop(ENCODER)
+    source: dict[str, Array] = {}
+    encoded: dict[str, Array] = {}
+    if not encoder.is_empty:
+        outputs = encoder.run(None, {"source_ids": tokens.source_ids, "source_mask": tokens.source_mask})
+        source = dict(zip((value.name for value in encoder.get_outputs()), outputs, strict=True))
+        encoded = encoder.values(tokens.source_ids.shape)
+    return [
+        Trace(
+            part=name.removeprefix("decoder_").removesuffix(".onnx"),
+            values={**encoded, **({} if decoder.is_empty else _decode(decoder, source, tokens, weights))},
+        )
+        for name, decoder in sessions.items()
+    ]
+
+
+def _named(name: str, weights: Weights, details: OnnxExportDetails) -> tuple[NamedTensor, ...]:
+    build = _BUILDERS[name]
+    graph = build(weights, NoWeightFile(), num_positions=details.max_seq_len, opset_version=details.opset_version)
+    return graph.named
+
+
+def _decode(
+    decoder: TracedSession, source: Mapping[str, Array], tokens: ForcedTokens, weights: Weights
+) -> dict[str, Array]:
+    rows, length = tokens.target_ids.shape
+    config = weights.config
+    shape = (rows, config.n_kv_heads, length, config.head_dim)
+    inputs = [value.name for value in decoder.get_inputs() if value.name.startswith("past_")]
+    past = {name: np.zeros(shape, np.float32) for name in inputs if name != "past_lengths"}
+    steps: list[dict[str, Array]] = []
+    for position, column in enumerate(np.ascontiguousarray(tokens.target_ids.T)):
+        fed = {
+            "tokens": np.ascontiguousarray(column[:, None]),
+            "past_lengths": np.full(rows, position, np.int32),
+            "total_length": np.array(position + 1, np.int32),
+            "k": np.array([1]),
+        }
+        outputs = decoder.run(None, {**fed, **source, **past})
+        named = dict(zip((value.name for value in decoder.get_outputs()), outputs, strict=True))
+        past = {name: named[name.replace("past", "present")] for name in past}
+        steps.append(decoder.values((rows, 1)))
+    return join_steps(steps, length)
