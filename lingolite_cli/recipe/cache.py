@@ -8,6 +8,7 @@ digest.
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -98,7 +99,13 @@ class StepCache:
         return CachedStep(directory, entry, artifact.path if artifact is not None else None) if is_whole else None
 
     def find_artifact(self, digest: str) -> Path | None:
-        """An artifact of that digest among the finished steps, when it is whole."""
+        """The kept artifact of that digest, when it is whole.
+
+        Args:
+            digest: as a manifest names it: anything but SHA-256 in hex is nothing that is kept here.
+        """
+        if re.fullmatch("[0-9a-f]{64}", digest) is None:
+            return None
         path = self._artifact(digest)
         try:
             return Artifact.open(path).path if path.is_dir() else None

@@ -18,12 +18,15 @@ from lingolite_cli.views.charts import style
 
 
 def test_causes_are_warned_of_at_the_top(manifest: RunManifest) -> None:
-    assert compose(manifest).warnings[0] == "shipped on baseline: positions are off after the first"
+    assert (
+        compose(manifest).warnings[0]
+        == "shipped on baseline: second opinion, by the pattern: positions are off after the first"
+    )
 
 
 def test_tables_have_causes_logits_probes_and_ranges(manifest: RunManifest) -> None:
     found = {table.caption: table.rows for table in parity_tables(manifest) if table is not None}
-    assert found["Likely causes of the differences"] == [
+    assert found["Second opinion: causes that the pattern of the differences suggests"] == [
         ["shipped on baseline", "positions", "positions are off after the first", "0.04 at 0, 0.7 at 3"]
     ]
     assert found["Parity with the reference's own translations"] == [

@@ -12,6 +12,7 @@ from lingolite_cli.budgets.judging import judge
 from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import BUDGETS, by_name, drop_budget, find_budget, metric_budgets
 from lingolite_cli.evaluation.differences import MetricDifference
+from lingolite_cli.evaluation.exported import ExportedComparison, TokenizerDifference
 from lingolite_cli.evaluation.faults import FaultCounts
 from lingolite_cli.evaluation.parity import ConsistencyProbe, LikelyCause, LogitParity, Parity, VocabularyProbe
 
@@ -69,12 +70,24 @@ KINDS = (
     "tags",
     "languages",
 )
+EXPORTED = ExportedComparison(
+    bundle="ab" * 32,
+    found="run",
+    tokenizer=TokenizerDifference(num_sentences=3, num_compared=9, summary="normalized otherwise"),
+    manifest=["max_seq_len is 32, not 512"],
+    agreement=0.8125,
+    num_tokens=90,
+    logits=msgspec.structs.replace(PARITY.logits, kl_mean=0.015625) if PARITY.logits else None,
+    rounding=1.75,
+    num_operations=30,
+)
 MEASURED = MeasuredFigures(
     differences=[
         MetricDifference(metric="bleu", reference=40.0, candidate=38.5, delta=-1.5),
         MetricDifference(metric="ter", reference=50.0, candidate=53.0, delta=3.0, goal="lower"),
     ],
     parity=PARITY,
+    exported=EXPORTED,
     faults=[
         FaultCounts(kind=kind, reference=20, candidate=20, new=list(range(place))) for place, kind in enumerate(KINDS)
     ],
@@ -85,6 +98,10 @@ MEASURED = MeasuredFigures(
 )
 
 FIGURES: dict[str, tuple[float, Direction, str]] = {
+    "exported_data_max": (4.0, "max", "sentences"),
+    "exported_rounding_max": (1.75, "max", ""),
+    "exported_kl_max": (0.015625, "max", "nats"),
+    "exported_parity_min": (0.8125, "min", ""),
     "size_mb_max": (11.5, "max", "MB"),
     "size_ratio_max": (0.375, "max", ""),
     "download_mb_max": (9.5, "max", "MB"),
@@ -157,10 +174,33 @@ def test_a_drop_is_found_by_its_name() -> None:
     assert find_budget("exact-match_drop_max").rule == PairedDrop("exact-match") == drop_budget("exact-match").rule
 
 
+CAUSE = LikelyCause(name="weights", summary="s", evidence="e")
+
+
 def test_a_failed_budget_on_parity_names_the_causes() -> None:
     causes = [LikelyCause(name=name, summary="s", evidence="e") for name in ("source-mask", "stale-cache")]
     seen = MeasuredFigures(parity=msgspec.structs.replace(PARITY, causes=causes), size_mb=2.0)
     why = judge(BUDGETS["padding_difference_max"], seen, limit=0.01).why
-    assert why == "5 is outside the limit of 0.01; likely cause: source-mask, stale-cache"
-    assert "cause" not in judge(BUDGETS["parity_min"], seen, limit=0.5).why
-    assert "cause" not in judge(BUDGETS["size_mb_max"], seen, limit=1.0).why
+    pattern = "not located; the pattern suggests: source-mask, stale-cache"
+    assert why == f"5 is outside the limit of 0.01; {pattern}"
+    assert "pattern" not in judge(BUDGETS["parity_min"], seen, limit=0.5).why
+    assert "pattern" not in judge(BUDGETS["size_mb_max"], seen, limit=1.0).why
+
+
+def test_what_was_located_comes_before_what_a_pattern_suggests() -> None:
+    seen = msgspec.structs.replace(MEASURED, parity=msgspec.structs.replace(PARITY, causes=[CAUSE]))
+    for name in ("exported_kl_max", "kl_mean_max"):
+        assert judge(BUDGETS[name], seen, limit=0.001).why.endswith("; located: tokenizer: normalized otherwise")
+
+
+def test_a_difference_that_nothing_explains_is_not_located() -> None:
+    same = msgspec.structs.replace(EXPORTED, tokenizer=None, manifest=[])
+    seen = msgspec.structs.replace(MEASURED, exported=same)
+    assert judge(BUDGETS["exported_kl_max"], seen, limit=0.001).why.endswith("nats; not located")
+
+
+def test_an_export_that_was_not_compared_is_not_measured() -> None:
+    seen = MeasuredFigures(exported=ExportedComparison(not_measured=["there is no bundle"]))
+    for name, budget in BUDGETS.items():
+        if budget.group == "export":
+            assert judge(budget, seen, limit=1.0).status == "not measured", name
