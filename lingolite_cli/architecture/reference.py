@@ -32,7 +32,6 @@ from lingolite_cli.weights.activations import UINT8_MAX, InputRange, half_to_eve
 from lingolite_cli.weights.bundle import Matrix, Weights
 from lingolite_cli.weights.groups import GroupedMatrix
 
-
 Rounding: TypeAlias = Callable[[str, Array], Array]
 """From the name of a matrix and x / s_x [..., in] float32 to integers of that shape."""
 

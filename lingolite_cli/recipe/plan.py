@@ -81,7 +81,7 @@ def make_plan(recipe: Recipe, *, path: str, project: Project, registry: Registry
         pairs=inputs.pairs,
         shortlists=inputs.shortlists,
         positions=_positions(recipe, path),
-        cache=StepCache(project.cache_directory),
+        find_artifact=StepCache(project.cache_directory).find_artifact,
     )
     for step in recipe.steps:
         scope.steps[step.id] = KINDS[step.uses].check(step, scope)

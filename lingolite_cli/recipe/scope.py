@@ -6,7 +6,7 @@ Owns references between steps, plugin health, options and format compatibility. 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from lingolite_cli.artifact import Artifact, Manifest
 from lingolite_cli.corpora.corpus import CorpusSpec
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.plugins.registry import Loaded, Registry
-from lingolite_cli.recipe.cache import StepCache
 from lingolite_cli.recipe.model import Recipe, Step
 from lingolite_cli.training.options import PairsSpec
 
@@ -100,7 +99,7 @@ class Scope:
         pairs: inputs to train on, by "inputs.NAME".
         shortlists: files of vocabulary shortlists, by "inputs.NAME".
         positions: where each step of the recipe stands.
-        cache: of finished steps, to look for artifacts that manifests name.
+        find_artifact: looks among finished steps for an artifact that a manifest names by its digest.
     """
 
     def __init__(
@@ -113,9 +112,9 @@ class Scope:
         pairs: dict[str, PairsSpec],
         shortlists: dict[str, Path],
         positions: Mapping[str, int],
-        cache: StepCache,
+        find_artifact: Callable[[str], Path | None],
     ) -> None:
-        self.cache = cache
+        self.find_artifact = find_artifact
         self.registry = registry
         self.models = models
         self.corpora = corpora

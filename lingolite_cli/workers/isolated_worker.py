@@ -42,7 +42,7 @@ class SteppingWorker:
         with engine_failures("the engine failed while it was compared"):
             return self._compute(request)
 
-    def _compute(self, request: EncodeRequest | StepRequest | SelectRequest) -> NewState | Logits:
+    def _compute(self, request: EncodeRequest | StepRequest | SelectRequest | ShowValues) -> NewState | Logits | Traced:
         if isinstance(request, EncodeRequest):
             ids = np.frombuffer(request.source_ids, np.int64).reshape(request.shape)
             mask = np.frombuffer(request.source_mask, np.bool_).reshape(request.shape)

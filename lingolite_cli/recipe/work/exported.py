@@ -80,7 +80,7 @@ def find_origin(step: Step, scope: Scope, candidate: PlannedEvaluation, given: s
     for reference, artifact in scope.models.items():
         if artifact.digest == digest:
             return Origin(reference=reference, found="run")
-    path = scope.cache.find_artifact(digest)
+    path = scope.find_artifact(digest)
     if path is not None:
         return Origin(path=path, found="cache")
     return Origin(missing=f"the bundle {digest[:12]} that it was made from is neither in the run nor in the cache")

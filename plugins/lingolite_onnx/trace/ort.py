@@ -26,8 +26,8 @@ from lingolite_onnx.trace.session import NoWeightFile, TracedSession
 if TYPE_CHECKING:
     from lingolite_cli.artifact import Artifact
     from lingolite_cli.weights.bundle import Weights
+    from lingolite_onnx.backend_options import OnnxBackendOptions
     from lingolite_onnx.details import OnnxExportDetails
-    from lingolite_onnx.options import OnnxBackendOptions
 
 _BUILDERS = {ENCODER: build_ort_encoder, DECODER: build_ort_decoder, BATCH_DECODER: build_batch_decoder}
 

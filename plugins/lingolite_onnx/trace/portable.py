@@ -23,8 +23,8 @@ from lingolite_onnx.trace.session import NoWeightFile, TracedSession
 if TYPE_CHECKING:
     from lingolite_cli.artifact import Artifact
     from lingolite_cli.weights.bundle import Weights
+    from lingolite_onnx.backend_options import OnnxBackendOptions
     from lingolite_onnx.details import OnnxExportDetails
-    from lingolite_onnx.options import OnnxBackendOptions
 
 
 def portable_arithmetic(details: OnnxExportDetails, weights: Weights, options: OnnxBackendOptions) -> Arithmetic:

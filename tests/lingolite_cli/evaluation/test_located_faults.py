@@ -23,7 +23,7 @@ from lingolite_cli.evaluation.exported_measurement import ExportedText, compare_
 from lingolite_cli.evaluation.tokenizer_comparison import compare_tokenizers
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.runs.results import VerifyResult
-from lingolite_cli.testing.routes import convert, converter
+from lingolite_cli.testing.routes import convert_with, converter
 from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_cli.weights.bundle import Weights
@@ -62,13 +62,13 @@ def exported(bundle: Artifact, artifact: Artifact, *, seed: int = 0, **options: 
 @pytest.fixture(scope="module")
 def int8(tiny: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """The small model's int8 bundle."""
-    return convert(converter("dynamic-int8"), tiny, tmp_path_factory.mktemp("int8") / "bundle")
+    return convert_with(converter("dynamic-int8"), tiny, tmp_path_factory.mktemp("int8") / "bundle")
 
 
 @pytest.fixture(scope="module")
 def file(int8: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """It as portable graphs."""
-    return convert(converter("onnx"), int8, tmp_path_factory.mktemp("file") / "onnx")
+    return convert_with(converter("onnx"), int8, tmp_path_factory.mktemp("file") / "onnx")
 
 
 NAMES = [name for name, _, _ in faults.all_faults(VOCAB_SIZE)]
@@ -86,8 +86,8 @@ def test_a_fault_of_an_operation_is_located(name: str, int8: Artifact, file: Art
 
 @pytest.mark.parametrize("quantizer", [None, "dynamic-int8", "fp16", "static-int8"])
 def test_unharmed_files_compute_what_was_exported(quantizer: str | None, tiny: Artifact, tmp_path: Path) -> None:
-    bundle = tiny if quantizer is None else convert(converter(quantizer), tiny, tmp_path / "bundle")
-    artifact = convert(converter("onnx"), bundle, tmp_path / "onnx")
+    bundle = tiny if quantizer is None else convert_with(converter(quantizer), tiny, tmp_path / "bundle")
+    artifact = convert_with(converter("onnx"), bundle, tmp_path / "onnx")
     found = exported(bundle, artifact)
     assert found.operations == []
     assert found.rounding is not None
@@ -121,8 +121,8 @@ STARTER_FAULTS = list(faults.all_faults(VOCAB_SIZE))
 def starter(tmp_path_factory: pytest.TempPathFactory) -> tuple[Artifact, Artifact]:
     """The starter's int8 bundle and its portable graphs."""
     root = tmp_path_factory.mktemp("starter")
-    bundle = convert(converter("dynamic-int8"), Artifact.open(STARTER / "model"), root / "int8")
-    return bundle, convert(converter("onnx"), bundle, root / "onnx")
+    bundle = convert_with(converter("dynamic-int8"), Artifact.open(STARTER / "model"), root / "int8")
+    return bundle, convert_with(converter("onnx"), bundle, root / "onnx")
 
 
 @pytest.mark.slow
@@ -153,7 +153,7 @@ def test_unharmed_starter_files_pass_with_ten_seeds(
 ) -> None:
     bundle, file = starter
     if profile == "optimized":
-        file = convert(converter("onnx"), bundle, tmp_path / "onnx", options={"profile": profile})
+        file = convert_with(converter("onnx"), bundle, tmp_path / "onnx", options={"profile": profile})
     found = exported(bundle, file, seed=seed)
     assert found.logits is not None
     assert found.agreement is not None
