@@ -9,6 +9,7 @@ import os
 import re
 import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,9 @@ def write_through(path: Path, data: bytes) -> None:
     stream: Any = {1: sys.stdout, 2: sys.stderr}.get(number) if number is not None else None
     if stream is not None and hasattr(stream, "buffer"):  # behind what is printed already
         stream.flush()
-        stream.buffer.write(data)
-        stream.buffer.flush()
+        with suppress(BrokenPipeError):  # which the stream meets again and remembers
+            stream.buffer.write(data)
+        stream.flush()
         return
     descriptor = os.dup(number) if number is not None else os.open(path, os.O_WRONLY)
     with os.fdopen(descriptor, "wb") as opened:

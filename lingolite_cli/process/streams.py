@@ -15,8 +15,10 @@ from typing import Any
 _NUM_STREAMS = 3
 
 
-class _Surviving(io.FileIO):
-    """A descriptor that drops what is written to it once it cannot be used.
+class _Surviving(io.TextIOWrapper):
+    """A stream that drops what is written to it once it cannot be used.
+
+    Not a raw stream: an interruption inside of one that is written in Python would lose or repeat what is buffered.
 
     Attributes:
         lost: why it cannot be used: it was closed from the start, or writing failed; None as long as it can.
@@ -24,15 +26,25 @@ class _Surviving(io.FileIO):
 
     lost: OSError | None = None
 
-    def write(self, data: Any) -> int:
-        """As of `FileIO`, but it never fails."""
+    def write(self, text: str, /) -> int:
+        """As of any stream, but it never fails."""
         try:
-            return super().write(data)
+            return super().write(text)
         except OSError as error:
-            self.lost = error
-            # The descriptor itself, so that child processes and libraries in C can write to it as well.
-            _point_at_nothing(self.fileno())
-            return memoryview(data).nbytes
+            self._lose(error)
+            return len(text)
+
+    def flush(self) -> None:
+        """As of any stream, but it never fails."""
+        try:
+            super().flush()
+        except OSError as error:
+            self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        self.lost = error
+        # The descriptor itself, so that child processes and libraries in C can write to it as well.
+        _point_at_nothing(self.fileno())
 
 
 def secure_standard_streams() -> None:
@@ -45,8 +57,8 @@ def secure_standard_streams() -> None:
     for number in closed:
         _point_at_nothing(number)
     if 0 in closed:
-        raw = _raw(0, "r", is_closed=True)
-        sys.stdin = io.TextIOWrapper(io.BufferedReader(raw), encoding="utf-8")
+        sys.stdin = _Surviving(io.BufferedReader(io.FileIO(0, "r", closefd=False)), encoding="utf-8")
+        sys.stdin.lost = _closed()
     sys.stdout = _surviving(sys.stdout, 1, is_closed=1 in closed)
     sys.stderr = _surviving(sys.stderr, 2, is_closed=2 in closed)
 
@@ -56,8 +68,7 @@ def loss_of(stream: Any) -> OSError | None:
 
     It has the number EBADF where it was closed from the start, and EPIPE where its reader went away.
     """
-    found: OSError | None = getattr(getattr(getattr(stream, "buffer", None), "raw", None), "lost", None)
-    return found
+    return stream.lost if isinstance(stream, _Surviving) else None
 
 
 def _surviving(stream: Any, number: int, *, is_closed: bool) -> Any:
@@ -66,19 +77,19 @@ def _surviving(stream: Any, number: int, *, is_closed: bool) -> Any:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
         return stream
-    return io.TextIOWrapper(
-        io.BufferedWriter(_raw(number, "w", is_closed=is_closed)),
+    surviving = _Surviving(
+        io.BufferedWriter(io.FileIO(number, "w", closefd=False)),
         encoding="utf-8",
         errors="backslashreplace",
         line_buffering=number == 2 or getattr(stream, "line_buffering", False),  # stderr, as Python has it
         write_through=getattr(stream, "write_through", False),
     )
+    surviving.lost = _closed() if is_closed else None
+    return surviving
 
 
-def _raw(number: int, mode: str, *, is_closed: bool) -> _Surviving:
-    raw = _Surviving(number, mode, closefd=False)
-    raw.lost = OSError(errno.EBADF, os.strerror(errno.EBADF)) if is_closed else None
-    return raw
+def _closed() -> OSError:
+    return OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 def _descriptor(stream: Any) -> int | None:
