@@ -17,7 +17,10 @@ app = typer.Typer(help="Show and clear the cache of finished steps.", no_args_is
 
 @app.command("show", cls=Command)
 def show_cache(typer_context: typer.Context, json: JsonFlag = False) -> None:
-    """How many finished steps and artifacts the cache has, how large they are, and what is of no use any more."""
+    """Show how many finished steps there are and how large they are.
+
+    Tells also what `prune` would remove.
+    """
     context = context_of(typer_context)
     show_contents(contents_of(context.cache), context.console(json=json))
 
@@ -34,7 +37,10 @@ def prune_cache(
     ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Remove what this version cannot use: steps of other versions, damaged ones, and what killed processes left."""
+    """Remove what this version cannot use.
+
+    That is steps of other versions, damaged ones, and what killed processes left.
+    """
     context = context_of(typer_context)
     removed = prune(context.cache, older_than_days=older_than, everything=everything)
     show_pruned(removed, context.console(json=json))

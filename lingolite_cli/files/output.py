@@ -29,7 +29,7 @@ def check_output(path: Path, *, flag: str, inputs: Iterable[Path] = ()) -> None:
     if not is_special(path):
         check_writable(Path(os.path.realpath(path)).parent)
     elif path.exists() and not os.access(path, os.W_OK):
-        raise LingoLiteError(f"{flag} {path}: there is no right to write to it")
+        raise LingoLiteError(f"{flag} {path}: permission denied")
 
 
 def refuse_inputs(path: Path, *, flag: str, inputs: Iterable[Path]) -> None:

@@ -19,7 +19,7 @@ from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.text.visible import shown_value
 from lingolite_reports.lengths import words
 from lingolite_reports.sections import compose
-from lingolite_reports.sentences import MOST_BYTES, Pairing, TranslatedText, pack_texts, pairings, read_texts
+from lingolite_reports.sentences import MOST_BYTES, Pairing, TranslatedText, pack_texts, pairings, run_texts
 
 if TYPE_CHECKING:
     from lingolite_reports.content import Key
@@ -37,7 +37,7 @@ class HtmlReporter:
     def report(self, manifest: RunManifest, directory: Path) -> list[Path]:
         """Write the page into `directory` and return its path."""
         path = directory / FILE_NAME
-        write_atomic(path, render_html(manifest, read_texts(manifest, directory)).encode())
+        write_atomic(path, render_html(manifest, run_texts(manifest, directory)).encode())
         return [path]
 
 
@@ -46,7 +46,7 @@ def render_html(manifest: RunManifest, texts: Sequence[TranslatedText] = (), *, 
 
     Args:
         manifest: of the run.
-        texts: its sentences with their translations, as `read_texts` gives them; without them there is no browser.
+        texts: its sentences with their translations, as `run_texts` gives them; without them there is no browser.
         most_bytes: of sentences; the rest of a larger text is left out.
     """
     templates = Environment(

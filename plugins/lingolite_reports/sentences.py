@@ -56,7 +56,7 @@ class Pairing(msgspec.Struct, frozen=True):
         return [own - other for own, other in zip(after, before, strict=True)]
 
 
-def read_texts(manifest: RunManifest, directory: Path) -> list[TranslatedText]:
+def run_texts(manifest: RunManifest, directory: Path) -> list[TranslatedText]:
     """The texts of a run with at least two systems, from its directory."""
     found: dict[tuple[str, int], dict[str, list[TranslationRecord]]] = {}
     languages: dict[tuple[str, int], tuple[str, str]] = {}

@@ -9,7 +9,7 @@ from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.views.charts import standalone_svg
 from lingolite_reports.figures import draw
-from lingolite_reports.sentences import pairings, read_texts
+from lingolite_reports.sentences import pairings, run_texts
 
 DIRECTORY = "figures"
 
@@ -23,7 +23,7 @@ class SvgReporter:
     def report(self, manifest: RunManifest, directory: Path) -> list[Path]:
         """Write the figures into `directory` and return their paths."""
         paths = []
-        for figures in draw(manifest, pairings(manifest, read_texts(manifest, directory))).values():
+        for figures in draw(manifest, pairings(manifest, run_texts(manifest, directory))).values():
             for figure in figures:
                 path = directory / DIRECTORY / f"{figure.name}.svg"
                 write_atomic(path, standalone_svg(figure.svg).encode())

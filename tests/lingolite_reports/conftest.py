@@ -11,7 +11,7 @@ from lingolite_reports.content import Key
 from lingolite_reports.drawing import Figure
 from lingolite_reports.figures import draw
 from lingolite_reports.html import render_html
-from lingolite_reports.sentences import read_texts
+from lingolite_reports.sentences import run_texts
 
 from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket, Ratio
 from lingolite_cli.budgets.verdicts import Verdict
@@ -378,7 +378,7 @@ def source(manifest: RunManifest) -> str:
 @pytest.fixture(scope="session")
 def whole_source(manifest: RunManifest, run_directory: Path) -> str:
     """The page of a run, every sentence included."""
-    return render_html(manifest, read_texts(manifest, run_directory))
+    return render_html(manifest, run_texts(manifest, run_directory))
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from lingolite_reports.html import HtmlReporter
-from lingolite_reports.sentences import pairings, read_texts
+from lingolite_reports.sentences import pairings, run_texts
 
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.runs.record import RunManifest
@@ -99,7 +99,7 @@ class Opened:
 
 def deltas(manifest: RunManifest, report: Path) -> dict[int, float]:
     """By number, as the page rounds them."""
-    (pairing,) = pairings(manifest, read_texts(manifest, report.parent))
+    (pairing,) = pairings(manifest, run_texts(manifest, report.parent))
     before, after = pairing.text.systems["baseline"].scores, pairing.text.systems["shipped"].scores
     return {n + 1: round(100 * b) - round(100 * a) for n, (a, b) in enumerate(zip(before, after, strict=True))}
 

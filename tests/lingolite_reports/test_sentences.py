@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from lingolite_reports.html import render_html
 from lingolite_reports.lengths import buckets, lengths_table
-from lingolite_reports.sentences import Pairing, pack_texts, pairings, read_texts
+from lingolite_reports.sentences import Pairing, pack_texts, pairings, run_texts
 from sacrebleu.metrics import CHRF
 
 from lingolite_cli.runs.record import RunManifest
@@ -20,7 +20,7 @@ from tests.lingolite_reports.conftest import SENTENCES
 
 @pytest.fixture
 def pairing(manifest: RunManifest, run_directory: Path) -> Pairing:
-    (found,) = pairings(manifest, read_texts(manifest, run_directory))
+    (found,) = pairings(manifest, run_texts(manifest, run_directory))
     return found
 
 
@@ -57,13 +57,13 @@ def test_faults_are_those_of_each_system(pairing: Pairing) -> None:
 def test_without_a_verification_systems_are_held_against_the_first(manifest: RunManifest, run_directory: Path) -> None:
     steps = [step for step in manifest.steps if not isinstance(step.result, VerifyResult)]
     bare = msgspec.structs.replace(manifest, steps=steps)
-    (found,) = pairings(bare, read_texts(bare, run_directory))
+    (found,) = pairings(bare, run_texts(bare, run_directory))
     assert (found.reference, found.candidate) == ("baseline", "shipped")
 
 
 def test_one_system_or_none_gives_no_text(small_manifest: RunManifest, run_directory: Path, tmp_path: Path) -> None:
-    assert read_texts(small_manifest, run_directory) == []
-    assert read_texts(small_manifest, tmp_path / "elsewhere") == []
+    assert run_texts(small_manifest, run_directory) == []
+    assert run_texts(small_manifest, tmp_path / "elsewhere") == []
     assert pack_texts([]) is None
 
 
@@ -91,7 +91,7 @@ def test_page_says_that_it_holds_a_part_of_the_text(
     manifest: RunManifest, run_directory: Path, whole_source: str
 ) -> None:
     assert "sentences whose scores differ most" not in whole_source
-    cut = render_html(manifest, read_texts(manifest, run_directory), most_bytes=2000)
+    cut = render_html(manifest, run_texts(manifest, run_directory), most_bytes=2000)
     assert "This page includes the 6 of 7 sentences" in cut
 
 

@@ -20,7 +20,7 @@ from lingolite_cli.files.download import CODEC, download_bytes
 from lingolite_cli.recipe.scope import PluginChoice, Scope
 from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.work.evaluation import EvaluateStep, find_evaluation, read_evaluation
-from lingolite_cli.recipe.work.exported import Origin, compare_with_origin, find_origin
+from lingolite_cli.recipe.work.exported import BundleSource, compare_with_origin, find_origin
 from lingolite_cli.recipe.work.judgement import PlannedVerification, VerifyStep, judge_verification, verify_budgets
 from lingolite_cli.recipe.work.parity import EvaluatedSystem, measure_step_parity
 from lingolite_cli.recipe.work.timing import timed_limits
@@ -76,7 +76,7 @@ def _check(step: VerifyStep, scope: Scope) -> PlannedVerification:
     )
 
 
-def _found(origin: Origin | None) -> dict[str, str | None]:
+def _found(origin: BundleSource | None) -> dict[str, str | None]:
     """What of the bundle the cached measurement depends on; a bundle of the recipe is among the step's inputs."""
     return {} if origin is None or origin.reference is not None else {"exported_from": origin.found}
 

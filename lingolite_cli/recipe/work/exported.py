@@ -32,7 +32,7 @@ _SENTENCES = 64
 """Sentences whose logits are compared. Each operation is compared besides, so many of them would tell nothing new."""
 
 
-class Origin(msgspec.Struct, frozen=True, kw_only=True):
+class BundleSource(msgspec.Struct, frozen=True, kw_only=True):
     """The bundle that an artifact was exported from.
 
     Attributes:
@@ -48,7 +48,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     missing: str = ""
 
 
-def find_origin(step: Step, scope: Scope, candidate: PlannedEvaluation, given: str | None) -> Origin | None:
+def find_origin(step: Step, scope: Scope, candidate: PlannedEvaluation, given: str | None) -> BundleSource | None:
     """Look for the bundle of the artifact that was evaluated; None where that is a bundle itself.
 
     Args:
@@ -70,20 +70,22 @@ def find_origin(step: Step, scope: Scope, candidate: PlannedEvaluation, given: s
     if given is not None:
         scope.artifact_format(step, "exported_from", given)
         _require_same(step, scope, model, given)
-        return Origin(reference=given, found="given")
+        return BundleSource(reference=given, found="given")
     made = scope.steps.get(model)
     if made is not None:
-        return Origin(reference=made.inputs[0], found="run")
+        return BundleSource(reference=made.inputs[0], found="run")
     digest = scope.models[model].manifest.made_by.inputs.get(_SOURCE)
     if digest is None:
-        return Origin(missing="its manifest does not say what it was made from")
+        return BundleSource(missing="its manifest does not say what it was made from")
     for reference, artifact in scope.models.items():
         if artifact.digest == digest:
-            return Origin(reference=reference, found="run")
+            return BundleSource(reference=reference, found="run")
     path = scope.find_artifact(digest)
     if path is not None:
-        return Origin(path=path, found="cache")
-    return Origin(missing=f"the bundle {digest[:12]} that it was made from is neither in the run nor in the cache")
+        return BundleSource(path=path, found="cache")
+    return BundleSource(
+        missing=f"the bundle {digest[:12]} that it was made from is neither in the run nor in the cache"
+    )
 
 
 def _require_same(step: Step, scope: Scope, model: str, given: str) -> None:
@@ -100,7 +102,7 @@ def _require_same(step: Step, scope: Scope, model: str, given: str) -> None:
 
 
 def compare_with_origin(
-    origin: Origin,
+    origin: BundleSource,
     candidate: PlannedEvaluation,
     records: Sequence[TranslationRecord],
     workspace: Workspace,
@@ -128,7 +130,7 @@ def compare_with_origin(
     return _compare(known, artifact, bundle, candidate, records, workspace)
 
 
-def _path(origin: Origin) -> Path:
+def _path(origin: BundleSource) -> Path:
     assert origin.path is not None
     return origin.path
 

@@ -22,7 +22,7 @@ from lingolite_cli.budgets.table import BUDGETS, by_name, metric_budgets
 from lingolite_cli.recipe.model import Positive, RecipeTable, Resamples, Rounds, Step
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
 from lingolite_cli.recipe.work.evaluation import PlannedEvaluation
-from lingolite_cli.recipe.work.exported import Origin
+from lingolite_cli.recipe.work.exported import BundleSource
 from lingolite_cli.recipe.work.timing import (
     TimingRule,
     draw_sentences,
@@ -75,7 +75,7 @@ class PlannedVerification(PlannedStep, frozen=True, kw_only=True):
     reference: PlannedEvaluation
     candidate: PlannedEvaluation
     metrics: tuple[PluginChoice, ...]
-    exported_from: Origin | None
+    exported_from: BundleSource | None
 
     @property
     def inputs(self) -> tuple[str, ...]:
