@@ -73,7 +73,7 @@ def import_checkpoint(
     Raises:
         LingoLiteError: the checkpoint or tokenizer cannot be used, they do not fit, or `out` exists.
     """
-    check_target(Path(out), overwrite=overwrite, inputs=[Path(checkpoint), Path(tokenizer)])
+    check_target(Path(out), overwrite=overwrite, inputs=[Path(checkpoint), find_tokenizer(tokenizer)])
     read = read_checkpoint(checkpoint, n_heads=n_heads, n_kv_heads=n_kv_heads, preset=preset, max_seq_len=max_seq_len)
     file = find_tokenizer(tokenizer)
     trimmed = without_padding(read, read_tokenizer(file).vocab_size)
@@ -115,7 +115,7 @@ def save_bundle(
     Raises:
         LingoLiteError: the tokenizer does not fit the model, or `path` exists.
     """
-    check_target(Path(path), overwrite=overwrite, inputs=[Path(tokenizer)])
+    check_target(Path(path), overwrite=overwrite, inputs=[find_tokenizer(tokenizer)])
     return _write_bundle(
         stored_tensors(model),
         Path(path),

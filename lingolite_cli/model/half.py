@@ -39,7 +39,7 @@ def store_half(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         if not bool(torch.isfinite(parameter.half()).all()):
             raise LingoLiteError(
-                f"`{name}` does not fit into float16: its largest magnitude is {float(parameter.abs().max()):g}",
+                f"`{name}` does not fit into float16: its largest magnitude is {parameter.detach().abs().max():g}",
                 hint="quantize to int8, which keeps scales in float32",
             )
     replace_layers(model, _matrices(model), _half_kind)

@@ -27,7 +27,6 @@ from lingolite_cli.artifact import (
 )
 from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.model.checkpoint import read_checkpoint
-from lingolite_cli.testing import tiny_tokenizer
 from tests.lingolite_onnx.onnx_bundles import (
     Tensors,
     export_to,
@@ -52,13 +51,13 @@ def expected() -> Tensors:
 
 
 @pytest.fixture(scope="session")
-def fixture_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
+def fixture_bundles(small_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     """The checkpoint of the public LingoLite code as a bundle in each format."""
     root = tmp_path_factory.mktemp("bundles")
     checkpoint = read_checkpoint(DATA / "checkpoint.pt")
     tensors = {name: tensor.numpy() for name, tensor in checkpoint.tensors.items()}
     with atomic_directory(root / BUNDLE) as directory:
-        (directory / TOKENIZER_NAME).write_bytes(tiny_tokenizer())
+        (directory / TOKENIZER_NAME).write_bytes(small_tokenizer.read_bytes())
         save_file(tensors, directory / WEIGHTS_NAME)
         manifest = Manifest(
             format=BUNDLE, model=checkpoint.config, languages=("en", "da"), made_by=Provenance(operation="import")

@@ -123,8 +123,8 @@ def test_export_config_describes_the_graphs_as_they_are(exported: Any) -> None:
             described = [(v["name"], names[v["dtype"]], v["shape"]) for v in config["graphs"][graph][said]]
             assert described == [(value.name, value.type, value.shape) for value in real]
     assert set(config["files"]) == {*artifact.manifest.files, "lingolite.json"}
-    assert config["language_ids"] == {"en": 4, "da": 5}
-    assert config["source_frame"]["example_ids"] == [6, 4, 2, 7, 5]
+    assert config["language_ids"] == {"en": 6, "da": 7}
+    assert config["source_frame"]["example_ids"] == [4, 6, 2, 5, 7]
     assert config["max_seq_len"] == 64
     assert "onnxruntime#14642" in config["cpu_note"]
 
@@ -222,7 +222,7 @@ def test_matrices_that_a_quantizer_left_in_float_stay_in_float(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"decoder.final_norm.weight": None}, "no tensor decoder.final_norm.weight"),
+        ({"decoder.final_norm.weight": None}, "missing: decoder.final_norm.weight"),
         ({"encoder.layers.0.ffn.up_proj.weight_scale": None}, "without a scale"),
         ({"encoder.layers.0.ffn.up_proj.weight_scale": np.ones((48, 2), np.float32)}, r"\[48, 2\], not \[48, 1\]"),
     ],

@@ -101,11 +101,14 @@ def judge_verification(planned: PlannedVerification, workspace: Workspace, measu
     """The measurement of a `verify` step with a verdict for each of its budgets; those on time are measured now."""
     step = planned.step
     timing = _take_timing(planned, workspace)
-    # What an engine's rounding explains is no matter of taste: those limits hold unless the recipe has others.
-    exported = measured.exported.limits if measured.exported is not None else {}
+    budgets = verify_budgets(planned.metrics)
+    # What an engine's rounding explains is not a matter of taste: those limits hold unless the recipe has others. They
+    # are put in the order of the table, because a result from the cache has its keys in another one.
+    defaults = measured.exported.limits if measured.exported is not None else {}
+    exported = {name: defaults[name] for name in budgets if name in defaults}
     verdicts = judge_all(
         {**exported, **step.budget},
-        verify_budgets(planned.metrics),
+        budgets,
         with_rounds(_measurements(measured), [] if timing is None else timing.systems),
         allow_inconclusive=step.allow_inconclusive,
     )

@@ -216,7 +216,7 @@ def test_a_fault_in_the_int8_file_breaks_budgets_under_its_name(
     assert failed
     name = min(failed)
     verdict = judging.judge(BUDGETS[name], MeasuredFigures(parity=parity), limit=INT8_BUDGETS[name])
-    assert verdict.why.endswith(f"likely cause: {case.cause}")
+    assert verdict.why.endswith(f"the pattern suggests: {case.cause}")
 
 
 @pytest.mark.parametrize("seed", range(3))

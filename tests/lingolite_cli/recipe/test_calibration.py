@@ -107,6 +107,8 @@ def test_an_empty_text_is_refused_before_any_work(calibrated: Command, project: 
     assert "calib.en has no sentences" in outcome.err
     after = contents(project)
     assert after.pop(".lingolite/history.sqlite"), "that the run failed is kept"
+    (kept,) = (name for name in after if name.startswith(".lingolite/history.sqlite.runs/"))
+    assert after.pop(kept), "beside the database, for it has no directory of its own"
     assert after == before
 
 

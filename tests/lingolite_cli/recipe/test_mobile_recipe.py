@@ -120,8 +120,9 @@ def test_every_budget_is_judged_on_the_shipped_files(manifest: RunManifest, star
     assert isinstance(result, VerifyResult)
     limits = {verdict.budget: verdict for verdict in result.verdicts}
     parity = ["logit_difference_max", "kl_mean_max", "token_kl_max", "padding_difference_max", "select_difference_max"]
-    certain = ["size_mb_max", "size_ratio_max", "parity_min", *parity]
-    assert list(limits) == ["bleu_drop_max", *certain]
+    exported = ["exported_data_max", "exported_parity_min", "exported_kl_max", "exported_rounding_max"]
+    certain = [*exported, "size_mb_max", "size_ratio_max", "parity_min", *parity]
+    assert sorted(limits) == sorted(["bleu_drop_max", *certain])
     assert [limits[name].status for name in certain] == ["pass"] * len(certain)
     assert result.parity.causes == []
     assert limits["bleu_drop_max"].status in ("pass", "inconclusive")

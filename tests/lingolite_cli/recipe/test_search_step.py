@@ -204,7 +204,7 @@ def test_what_cannot_be_searched_is_refused_before_any_work(
         (["--max-trials", "3", "--out", "x"], "--max-trials is for --search"),
         (["--search", "--source", "dev.tsv"], "--out is missing"),
         (["--search", "--out", "x"], "no dev set: there is no --source, and no [dev] in lingolite.toml"),
-        (["--search", "--out", "model", "--source", "dev.tsv"], "model exists"),
+        (["--search", "--out", "model", "--source", "dev.tsv"], "--out model would be written over"),
         (["--search", "--out", "x", "--source", "dev.tsv", "--method", "dynamic-int8"], "gives all matrices the same"),
         (["--search", "--out", "x", "--source", "dev.tsv", "--budget", "chrf"], "expected KEY=VALUE"),
     ],
