@@ -38,8 +38,11 @@ def gated(project: Path) -> Path:
 
 
 def _hear_interruptions() -> None:
-    """As in a shell's foreground: a job in the background ignores Ctrl-C, and hands that down to its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """As in a shell's foreground: a job in the background ignores Ctrl-C, one under `nohup` the end of its terminal,
+    and both hand that down to their children.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
