@@ -14,6 +14,8 @@ import pytest
 
 from lingolite_cli.files.starter import STARTER_FILES
 
+pytestmark = pytest.mark.installation
+
 ROOT = Path(__file__).parent.parent
 COPIED = ("lingolite_cli", "plugins", "recipes", "tests", "docs")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", ".lingolite", "runs")

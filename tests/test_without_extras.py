@@ -17,6 +17,8 @@ from command_line import Outcome, environment, read_run, run_command, runs
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.testing import SENTENCES
 
+pytestmark = pytest.mark.installation
+
 BLOCKER = """\
 import sys
 from importlib.machinery import PathFinder
