@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.environment import VERSION
 from lingolite_cli.errors import LingoLiteError, did_you_mean
@@ -87,7 +87,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     schema: int = 1
     format: str
-    model: ModelConfig
+    model: Architecture
     languages: tuple[str, ...]
     # UNSET is not encoded: manifests without the entry keep their bytes, and so the digests of their artifacts.
     tokenizer: TokenizerDescription | msgspec.UnsetType = msgspec.UNSET

@@ -29,7 +29,7 @@ LARGEST = {
 from the claim alone, before a tensor could contradict it."""
 
 
-class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Architecture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Sizes of an encoder-decoder Transformer, in the words of its checkpoints.
 
     `n_kv_heads` divides `n_heads` (grouped-query attention, Ainslie et al. 2023, arXiv:2305.13245), which
@@ -74,15 +74,15 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return self.d_model // self.n_heads
 
 
-PRESETS: dict[str, ModelConfig] = {
-    "tiny": ModelConfig(d_model=256, n_encoder_layers=4, n_decoder_layers=4, n_heads=4, n_kv_heads=2, d_ff=1024),
-    "small": ModelConfig(),
-    "medium": ModelConfig(d_model=768, n_encoder_layers=8, n_decoder_layers=8, n_heads=12, n_kv_heads=4, d_ff=3072),
-    "large": ModelConfig(d_model=1024, n_encoder_layers=12, n_decoder_layers=12, n_heads=16, n_kv_heads=4, d_ff=4096),
+PRESETS: dict[str, Architecture] = {
+    "tiny": Architecture(d_model=256, n_encoder_layers=4, n_decoder_layers=4, n_heads=4, n_kv_heads=2, d_ff=1024),
+    "small": Architecture(),
+    "medium": Architecture(d_model=768, n_encoder_layers=8, n_decoder_layers=8, n_heads=12, n_kv_heads=4, d_ff=3072),
+    "large": Architecture(d_model=1024, n_encoder_layers=12, n_decoder_layers=12, n_heads=16, n_kv_heads=4, d_ff=4096),
 }
 
 
-def preset(name: str) -> ModelConfig:
+def preset(name: str) -> Architecture:
     """The preset called `name`.
 
     Raises:

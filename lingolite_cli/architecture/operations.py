@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.architecture.tensors import (
     HIDDEN,
     KEY_CACHE,
@@ -44,12 +44,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     is_sum: bool = False
 
 
-def operations(config: ModelConfig) -> dict[str, Operation]:
+def operations(config: Architecture) -> dict[str, Operation]:
     """All operations of a network by name, those of each stack in the order of computation."""
     return {operation.name: operation for operation in (*_encoder(config), *_decoder(config))}
 
 
-def _encoder(config: ModelConfig) -> Iterator[Operation]:
+def _encoder(config: Architecture) -> Iterator[Operation]:
     names = layer_names(config).encoder
     yield Operation(name=names.embedding, words="embedding of the source", reads_source=True, is_embedding=True)
     for layer in names.layers:
@@ -60,7 +60,7 @@ def _encoder(config: ModelConfig) -> Iterator[Operation]:
     yield _norm(names.output_norm, reads_source=True)
 
 
-def _decoder(config: ModelConfig) -> Iterator[Operation]:
+def _decoder(config: Architecture) -> Iterator[Operation]:
     names = layer_names(config).decoder
     yield Operation(name=names.embedding, words="embedding of the target", reads_source=False, is_embedding=True)
     for layer in names.layers:

@@ -1,6 +1,6 @@
 """The parameters of the network: their names, shapes and roles, and which of them share a matrix or an input.
 
-Owns every parameter name that is spelled outside the network itself; all follow from a `ModelConfig`. The names are
+Owns every parameter name that is spelled outside the network itself; all follow from a `Architecture`. The names are
 those of checkpoints, so they can never change. Values are `lingolite_cli.weights`'s. Imports neither torch nor numpy.
 """
 
@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 
 Stack: TypeAlias = Literal["encoder", "decoder"]
 Role: TypeAlias = Literal[
@@ -182,7 +182,7 @@ def decoder_layer(index: int) -> DecoderLayerNames:
     )
 
 
-def layer_names(config: ModelConfig) -> LayerNames:
+def layer_names(config: Architecture) -> LayerNames:
     """The layers of a network of this shape."""
     return LayerNames(
         EncoderNames(
@@ -203,28 +203,28 @@ TIED = {_DECODER_EMBEDDING: ENCODER_EMBEDDING, _PROJECTION: ENCODER_EMBEDDING}
 """With tied embeddings: by the name of a layer, the layer whose matrix it uses. A state dict has copies of it."""
 
 
-def tied_layers(config: ModelConfig) -> Mapping[str, str]:
+def tied_layers(config: Architecture) -> Mapping[str, str]:
     """`TIED`, or nothing where each layer has a matrix of its own."""
     return TIED if config.tie_embeddings else {}
 
 
-def tensor_specs(config: ModelConfig) -> tuple[TensorSpec, ...]:
+def tensor_specs(config: Architecture) -> tuple[TensorSpec, ...]:
     """The tensors of a float bundle in the order of the network's state dict; a tied embedding counts once."""
     tied = tied_layers(config)
     return tuple(spec for spec in _all_specs(config) if spec.name not in tied)
 
 
-def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(config: Architecture) -> dict[str, tuple[int, ...]]:
     """Shape by the name in a float bundle."""
     return {spec.key: spec.shape for spec in tensor_specs(config)}
 
 
-def vocabulary_keys(config: ModelConfig) -> tuple[str, ...]:
+def vocabulary_keys(config: Architecture) -> tuple[str, ...]:
     """Names in a bundle of the embeddings and, where it is not tied to one, the output projection."""
     return tuple(spec.key for spec in tensor_specs(config) if spec.has_vocabulary)
 
 
-def shared_inputs(config: ModelConfig) -> list[tuple[str, ...]]:
+def shared_inputs(config: Architecture) -> list[tuple[str, ...]]:
     """The linear layers of a network, those together that read the same input; every one is in one group."""
     names = layer_names(config)
     # Whoever observes or joins inputs does so once a group: the members read the very same tensor.
@@ -261,7 +261,7 @@ def _feed_forward_inputs(names: FeedForwardNames) -> list[tuple[str, ...]]:
     return [(names.gate, names.up), (names.down,)]
 
 
-def _all_specs(config: ModelConfig) -> Iterator[TensorSpec]:
+def _all_specs(config: Architecture) -> Iterator[TensorSpec]:
     names = layer_names(config)
     vocabulary, gains = (config.vocab_size, config.d_model), (config.d_model,)
     yield TensorSpec(name=names.encoder.embedding, shape=vocabulary, role="embedding")
@@ -282,7 +282,7 @@ def _all_specs(config: ModelConfig) -> Iterator[TensorSpec]:
     yield TensorSpec(name=names.decoder.projection, shape=vocabulary, role="output projection")
 
 
-def _attention_specs(names: AttentionNames, config: ModelConfig, layer: str) -> Iterator[TensorSpec]:
+def _attention_specs(names: AttentionNames, config: Architecture, layer: str) -> Iterator[TensorSpec]:
     queries, keys = (config.d_model, config.d_model), (config.n_kv_heads * config.head_dim, config.d_model)
     parts: tuple[tuple[str, tuple[int, int], Role], ...] = (
         (names.query, queries, "query"),
@@ -294,7 +294,7 @@ def _attention_specs(names: AttentionNames, config: ModelConfig, layer: str) -> 
         yield TensorSpec(name=name, shape=shape, role=role, layer=layer, block=names.name)
 
 
-def _feed_forward_specs(names: FeedForwardNames, config: ModelConfig, layer: str) -> Iterator[TensorSpec]:
+def _feed_forward_specs(names: FeedForwardNames, config: Architecture, layer: str) -> Iterator[TensorSpec]:
     inward, outward = (config.d_ff, config.d_model), (config.d_model, config.d_ff)
     parts: tuple[tuple[str, tuple[int, int], Role], ...] = (
         (names.gate, inward, "gate"),

@@ -20,7 +20,7 @@ from lingolite_cli.decoding.search import search, search_in_steps
 from lingolite_cli.errors import LingoLiteError
 
 if TYPE_CHECKING:
-    from lingolite_cli.architecture.architecture import ModelConfig
+    from lingolite_cli.architecture.architecture import Architecture
     from lingolite_cli.arrays import BoolArray, IntArray
     from lingolite_cli.plugins.interfaces import AnyBackend, PoolBackend
     from lingolite_cli.tokenization.tokenizer import SourceIds, Tokenizer
@@ -89,7 +89,7 @@ class Translator:
         self,
         backend: AnyBackend,
         tokenizer: Tokenizer,
-        model: ModelConfig,
+        model: Architecture,
         languages: tuple[str, str],
         *,
         options: DecodingOptions,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lingolite_cli.architecture.architecture import ModelConfig
+    from lingolite_cli.architecture.architecture import Architecture
     from lingolite_cli.plugins.interfaces import Backend
     from lingolite_cli.tokenization.tokenizer import Tokenizer
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def token_cross_entropy(
     backend: Backend,
     tokenizer: Tokenizer,
-    model: ModelConfig,
+    model: Architecture,
     languages: tuple[str, str],
     *,
     sources: Sequence[str],

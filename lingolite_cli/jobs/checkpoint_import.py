@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.corpora.sample_sentences import sample_sentences
 from lingolite_cli.jobs.context import JobContext
@@ -143,7 +143,7 @@ def _mean_nats(samples: tuple[SampleTranslation, ...]) -> float:
     return sum(sample.nats for sample in samples) / len(samples)
 
 
-def _other_heads(config: ModelConfig) -> list[int]:
+def _other_heads(config: Architecture) -> list[int]:
     """Numbers of heads, of common widths, that fit the same shapes."""
     kv_dim = config.n_kv_heads * config.head_dim
     widths = [width for width in (16, 32, 64, 80, 96, 128) if not config.d_model % width and not kv_dim % width]

@@ -15,7 +15,7 @@ import ml_dtypes
 import torch
 from torch import Tensor
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.arrays import Array
 from lingolite_cli.artifact import (
     BUNDLE,
@@ -185,7 +185,7 @@ def _write_bundle(
     tensors: Mapping[str, Tensor],
     path: Path,
     *,
-    config: ModelConfig,
+    config: Architecture,
     tokenizer: Path,
     languages: Sequence[str] | None,
     made_by: Provenance,

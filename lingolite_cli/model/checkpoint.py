@@ -16,7 +16,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from lingolite_cli.architecture.architecture import PRESETS, ModelConfig
+from lingolite_cli.architecture.architecture import PRESETS, Architecture
 from lingolite_cli.architecture.architecture import preset as preset_config
 from lingolite_cli.architecture.tensors import (
     ENCODER_EMBEDDING,
@@ -40,7 +40,7 @@ _KEY = encoder_layer(0).self_attention.key + WEIGHT_SUFFIX
 class Checkpoint(msgspec.Struct, frozen=True):
     """A model's configuration and its tensors under the names of a bundle, float32, tied copies left out."""
 
-    config: ModelConfig
+    config: Architecture
     tensors: dict[str, Tensor]
 
 
@@ -148,7 +148,7 @@ def _state_dict_hint(content: Mapping[Any, Any]) -> str:
 
 
 def _sizes_from_shapes(state: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
-    """The fields of a `ModelConfig` that names and shapes tell."""
+    """The fields of a `Architecture` that names and shapes tell."""
     for name in (_EMBEDDING, _GATE, _KEY):
         if name not in state or state[name].dim() != 2:
             raise LingoLiteError(
@@ -186,10 +186,10 @@ def _stored_sizes(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
     if not isinstance(stored, Mapping):
         raise LingoLiteError(f"the config in {path} is a {type(stored).__name__}, not a mapping")
     for name in stored:
-        if name not in ModelConfig.__struct_fields__:
+        if name not in Architecture.__struct_fields__:
             raise LingoLiteError(
                 f"unknown field `{name}` in the config of {path}",
-                hint=did_you_mean(str(name), ModelConfig.__struct_fields__),
+                hint=did_you_mean(str(name), Architecture.__struct_fields__),
             )
     return dict(stored)
 
@@ -219,7 +219,7 @@ def _with_heads(sizes: dict[str, Any], state: Mapping[str, Tensor], path: Path) 
             hint="; ".join(["pass --n-heads N or --preset NAME", *fitting]),
         )
     n_heads, kv_dim = sizes["n_heads"], state[_KEY].shape[0]
-    # A size that is wrong in itself is left to `ModelConfig`, which says so by name.
+    # A size that is wrong in itself is left to `Architecture`, which says so by name.
     if "n_kv_heads" in sizes or not isinstance(n_heads, int) or n_heads < 1 or d_model % n_heads:
         return sizes
     head_dim = d_model // n_heads
@@ -231,23 +231,23 @@ def _with_heads(sizes: dict[str, Any], state: Mapping[str, Tensor], path: Path) 
     return {**sizes, "n_kv_heads": kv_dim // head_dim}
 
 
-def _config(sizes: dict[str, Any], path: Path) -> ModelConfig:
+def _config(sizes: dict[str, Any], path: Path) -> Architecture:
     try:
-        return msgspec.convert(sizes, ModelConfig)
+        return msgspec.convert(sizes, Architecture)
     except (msgspec.ValidationError, ValueError) as error:
         raise LingoLiteError(
             f"the sizes of {path} do not fit together: {error}", hint="check --n-heads and --n-kv-heads"
         ) from None
 
 
-def _check_shapes(state: Mapping[str, Tensor], config: ModelConfig, path: Path) -> None:
+def _check_shapes(state: Mapping[str, Tensor], config: Architecture, path: Path) -> None:
     """Compare shapes before any tensor is converted, which takes memory for what it claims."""
     copies = {layer + WEIGHT_SUFFIX for layer in tied_layers(config)}
     found = {name: tuple(tensor.shape) for name, tensor in state.items() if name not in copies}
     check_shapes(found, tensor_shapes(config), where=path)
 
 
-def _bundle_tensors(state: Mapping[str, Tensor], config: ModelConfig, path: Path) -> dict[str, Tensor]:
+def _bundle_tensors(state: Mapping[str, Tensor], config: Architecture, path: Path) -> dict[str, Tensor]:
     """float32 tensors; the copies of a tied embedding are checked and left out."""
     copies = [layer + WEIGHT_SUFFIX for layer in tied_layers(config)]
     for name in copies:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.architecture.tensors import WEIGHT_SUFFIX, shared_inputs, tensor_shapes, tied_layers
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model.half import is_stored_half
@@ -61,7 +61,7 @@ def check_float(model: MobileTranslationModel) -> None:
         )
 
 
-def model_from_tensors(config: ModelConfig, tensors: Mapping[str, Tensor], *, where: str) -> MobileTranslationModel:
+def model_from_tensors(config: Architecture, tensors: Mapping[str, Tensor], *, where: str) -> MobileTranslationModel:
     """A model in eval mode that holds these tensors.
 
     A matrix with a `…_scale` beside it becomes an int8 layer, any other a float one.
@@ -91,13 +91,13 @@ def model_from_tensors(config: ModelConfig, tensors: Mapping[str, Tensor], *, wh
     return model.eval()
 
 
-def _skeleton(config: ModelConfig) -> MobileTranslationModel:
+def _skeleton(config: Architecture) -> MobileTranslationModel:
     """The network without storage for its weights."""
     with torch.device("meta"):
         return MobileTranslationModel.from_config(config)
 
 
-def _shapes_with_scales(config: ModelConfig, tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+def _shapes_with_scales(config: Architecture, tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     shapes = tensor_shapes(config)
     scales = {
         name + SCALE_SUFFIX: (shape[0], 1)
@@ -107,7 +107,7 @@ def _shapes_with_scales(config: ModelConfig, tensors: Mapping[str, Tensor]) -> d
     return shapes | scales | _input_range_shapes(config, tensors)
 
 
-def _input_range_shapes(config: ModelConfig, tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+def _input_range_shapes(config: Architecture, tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     """Of the calibrated ranges: one for the input of each int8 Linear, or none at all."""
     suffixes = (INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX)
     if not any(name.endswith(suffixes) for name in tensors):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model.attention import (
     GroupedQueryAttention,
@@ -23,7 +23,7 @@ from lingolite_cli.model.cache import CacheError, KVCache, LayerCache, check_cac
 from lingolite_cli.model.layers import FeedForward, RMSNorm, RotaryPositions
 
 
-def _rotary(config: ModelConfig) -> RotaryPositions:
+def _rotary(config: Architecture) -> RotaryPositions:
     return RotaryPositions(config.head_dim, config.max_seq_len)
 
 
@@ -50,7 +50,7 @@ def check_length(ids: Tensor, past: int, max_seq_len: int, *, what: str) -> None
 class EncoderLayer(nn.Module):
     """Self-attention, then the feed-forward network, each on a normed input and added to it."""
 
-    def __init__(self, config: ModelConfig, rotary: RotaryPositions) -> None:
+    def __init__(self, config: Architecture, rotary: RotaryPositions) -> None:
         super().__init__()
         self.self_attn = GroupedQueryAttention(
             config.d_model, config.n_heads, n_kv_heads=config.n_kv_heads, rotary=rotary
@@ -71,7 +71,7 @@ class EncoderLayer(nn.Module):
 class TransformerEncoder(nn.Module):
     """Source ids to the representations that the decoder attends to."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: Architecture) -> None:
         super().__init__()
         rotary = _rotary(config)
         self.max_seq_len = config.max_seq_len
@@ -126,7 +126,7 @@ def _whole_target_mask(mask: Tensor, tgt_input_ids: Tensor, past: int) -> Tensor
 class DecoderLayer(nn.Module):
     """Causal self-attention, cross-attention to the source, then the feed-forward network."""
 
-    def __init__(self, config: ModelConfig, rotary: RotaryPositions) -> None:
+    def __init__(self, config: Architecture, rotary: RotaryPositions) -> None:
         super().__init__()
         sizes = (config.d_model, config.n_heads)
         self.self_attn = GroupedQueryAttention(*sizes, n_kv_heads=config.n_kv_heads, rotary=rotary)
@@ -162,7 +162,7 @@ class DecoderLayer(nn.Module):
 class TransformerDecoder(nn.Module):
     """Target ids and the encoder's output to logits of the next tokens."""
 
-    def __init__(self, config: ModelConfig, embedding: nn.Module) -> None:
+    def __init__(self, config: Architecture, embedding: nn.Module) -> None:
         super().__init__()
         rotary = _rotary(config)
         self.max_seq_len = config.max_seq_len

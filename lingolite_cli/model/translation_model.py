@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.architecture.tensors import tensor_shapes
 from lingolite_cli.artifact import Quantization
 from lingolite_cli.decoding.options import DecodingOptions
@@ -33,7 +33,7 @@ from lingolite_cli.tokenization.description import LINGOLITE, DecodingIds
 class MobileTranslationModel(nn.Module):
     """A compact encoder-decoder Transformer for translation.
 
-    Args: the fields of `ModelConfig`, with its defaults.
+    Args: the fields of `Architecture`, with its defaults.
 
     Attributes:
         config: the sizes.
@@ -62,7 +62,7 @@ class MobileTranslationModel(nn.Module):
     ) -> None:
         super().__init__()
         try:
-            self.config = ModelConfig(
+            self.config = Architecture(
                 vocab_size=vocab_size,
                 d_model=d_model,
                 n_encoder_layers=n_encoder_layers,
@@ -88,7 +88,7 @@ class MobileTranslationModel(nn.Module):
             nn.init.normal_(embedding.weight, std=d_model**-0.5)  # variance 1 after the scaling by sqrt(d_model)
 
     @classmethod
-    def from_config(cls, config: ModelConfig) -> MobileTranslationModel:
+    def from_config(cls, config: Architecture) -> MobileTranslationModel:
         """A model of this shape with fresh random weights."""
         return cls(**msgspec.structs.asdict(config))
 

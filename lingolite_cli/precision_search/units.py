@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.architecture.tensors import TensorSpec, tensor_specs
 
 Granularity: TypeAlias = Literal["layer", "block", "matrix"]
@@ -47,7 +47,7 @@ class Assignment(msgspec.Struct, frozen=True):
     layers: dict[str, str]
 
 
-def units_of(config: ModelConfig, granularity: Granularity) -> list[Unit]:
+def units_of(config: Architecture, granularity: Granularity) -> list[Unit]:
     """The matrices of a float bundle grouped: encoder before decoder, and layers by their number.
 
     Args:

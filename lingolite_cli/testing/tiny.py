@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import sentencepiece
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.architecture.tensors import TensorSpec, tensor_specs
 from lingolite_cli.artifact import BUNDLE, TOKENIZER_NAME, Artifact, Manifest, Provenance, write_manifest
 from lingolite_cli.decoding.options import DecodingOptions
@@ -53,7 +53,7 @@ TRANSLATIONS = (
 )
 """What they mean."""
 
-_SHAPE = ModelConfig(
+_SHAPE = Architecture(
     d_model=32, n_encoder_layers=3, n_decoder_layers=2, n_heads=4, n_kv_heads=2, d_ff=64, max_seq_len=48, dropout=0.0
 )
 
@@ -126,7 +126,7 @@ def tiny_bundle(
     return Artifact.open(path)
 
 
-def random_weights(model: ModelConfig, *, seed: int, end: int = LINGOLITE.ids.end) -> dict[str, FloatArray]:
+def random_weights(model: Architecture, *, seed: int, end: int = LINGOLITE.ids.end) -> dict[str, FloatArray]:
     """Weights of a float bundle, with which hypotheses vary and some of them end."""
     random = np.random.default_rng(seed)
     # Embeddings first: the bundle's numbers, and what tests know of them, hang on the order in which they are drawn.
@@ -134,7 +134,7 @@ def random_weights(model: ModelConfig, *, seed: int, end: int = LINGOLITE.ids.en
     return {spec.key: _drawn(spec, model, random, end=end) for spec in specs}
 
 
-def _drawn(spec: TensorSpec, model: ModelConfig, random: np.random.Generator, *, end: int) -> FloatArray:
+def _drawn(spec: TensorSpec, model: Architecture, random: np.random.Generator, *, end: int) -> FloatArray:
     if spec.has_vocabulary:
         return _embedding(model, random, end=end)
     return _matrix(spec.shape, random) if spec.is_matrix else _norm(model, random)
@@ -145,11 +145,11 @@ def _matrix(shape: tuple[int, ...], random: np.random.Generator) -> FloatArray:
     return drawn * np.float32(_GAIN / shape[-1] ** 0.5)
 
 
-def _norm(model: ModelConfig, random: np.random.Generator) -> FloatArray:
+def _norm(model: Architecture, random: np.random.Generator) -> FloatArray:
     return random.uniform(0.5, 1.5, model.d_model).astype(np.float32)
 
 
-def _embedding(model: ModelConfig, random: np.random.Generator, *, end: int) -> FloatArray:
+def _embedding(model: Architecture, random: np.random.Generator, *, end: int) -> FloatArray:
     drawn: FloatArray = random.standard_normal((model.vocab_size, model.d_model)).astype(np.float32)
     drawn[end] *= np.float32(_END_GAIN)
     return drawn / np.float32(model.d_model**0.5)

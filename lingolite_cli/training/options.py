@@ -56,7 +56,7 @@ class ScratchOptions(_Options, frozen=True, kw_only=True):
 
     Attributes:
         preset: sizes to start from.
-        architecture: keys of `ModelConfig` over the preset's; `vocab_size` is the tokenizer's.
+        architecture: keys of `Architecture` over the preset's; `vocab_size` is the tokenizer's.
         vocab_size: pieces of the SentencePiece model that is trained on the text, control tokens included.
     """
 

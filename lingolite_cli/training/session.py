@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 import torch
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.artifact import Artifact, Provenance, write_manifest
 from lingolite_cli.corpora.pairs import Text, TextReport
 from lingolite_cli.decoding.options import DecodingOptions
@@ -61,7 +61,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     source: Artifact | None
-    config: ModelConfig
+    config: Architecture
     languages: tuple[str, str]
     known_languages: tuple[str, ...]
     texts: Sequence[Text]

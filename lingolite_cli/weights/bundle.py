@@ -19,7 +19,7 @@ import numpy as np
 import safetensors
 from safetensors.numpy import save
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.architecture.tensors import WEIGHT_SUFFIX, layer_names, tensor_shapes, tied_layers
 from lingolite_cli.arrays import Array
 from lingolite_cli.artifact import WEIGHTS_NAME, Artifact
@@ -160,7 +160,7 @@ def require_format(source: Artifact, accepts: Iterable[str]) -> None:
         )
 
 
-def dequantize_groups(config: ModelConfig, tensors: Mapping[str, Array]) -> dict[str, Array]:
+def dequantize_groups(config: Architecture, tensors: Mapping[str, Array]) -> dict[str, Array]:
     """The tensors of a bundle with each matrix that is stored by groups as the float32 that it stands for.
 
     Raises:
@@ -237,7 +237,7 @@ class Weights:
         tensors: arrays by name, as stored in a bundle.
     """
 
-    def __init__(self, config: ModelConfig, tensors: Mapping[str, Array]) -> None:
+    def __init__(self, config: Architecture, tensors: Mapping[str, Array]) -> None:
         self.config = config
         self._tensors = tensors
         self._tied = tied_layers(config)

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from ctranslate2 import specs
 
-from lingolite_cli.architecture.architecture import NORM_EPSILON, ModelConfig
+from lingolite_cli.architecture.architecture import NORM_EPSILON, Architecture
 from lingolite_cli.architecture.rotary import BASE
 from lingolite_cli.architecture.tensors import AttentionNames, FeedForwardNames, layer_names
 from lingolite_cli.tokenization.description import SpecialIds
 from lingolite_cli.weights.bundle import Matrix, Weights, concatenate
 
 
-def transformer_spec(weights: Weights, config: ModelConfig, pieces: Sequence[str], *, ids: SpecialIds) -> Any:
+def transformer_spec(weights: Weights, config: Architecture, pieces: Sequence[str], *, ids: SpecialIds) -> Any:
     """The specification of a whole model, checked and ready to be saved.
 
     Args:
@@ -44,7 +44,7 @@ def transformer_spec(weights: Weights, config: ModelConfig, pieces: Sequence[str
     return spec
 
 
-def _encoder(weights: Weights, config: ModelConfig) -> Any:
+def _encoder(weights: Weights, config: Architecture) -> Any:
     spec = specs.TransformerEncoderSpec(config.n_encoder_layers, config.n_heads, **_architecture(config))
     names = layer_names(config).encoder
     _set_matrix(spec.embeddings[0], weights, names.embedding)
@@ -57,7 +57,7 @@ def _encoder(weights: Weights, config: ModelConfig) -> Any:
     return spec
 
 
-def _decoder(weights: Weights, config: ModelConfig) -> Any:
+def _decoder(weights: Weights, config: Architecture) -> Any:
     spec = specs.TransformerDecoderSpec(config.n_decoder_layers, config.n_heads, **_architecture(config))
     names = layer_names(config).decoder
     _set_matrix(spec.embeddings, weights, names.embedding)
@@ -73,7 +73,7 @@ def _decoder(weights: Weights, config: ModelConfig) -> Any:
     return spec
 
 
-def _architecture(config: ModelConfig) -> dict[str, Any]:
+def _architecture(config: Architecture) -> dict[str, Any]:
     """What both stacks are made of. Cross-attention has no rotary positions: CTranslate2 gives it none."""
     return {
         "pre_norm": True,

@@ -13,7 +13,7 @@ import msgspec
 from safetensors.numpy import save_file
 from sentencepiece import sentencepiece_model_pb2
 
-from lingolite_cli.architecture.architecture import PRESETS, ModelConfig
+from lingolite_cli.architecture.architecture import PRESETS, Architecture
 from lingolite_cli.artifact import BUNDLE, TOKENIZER_NAME, WEIGHTS_NAME, Artifact, Manifest, Provenance, write_manifest
 from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.testing.tiny import IDS, random_weights
@@ -35,7 +35,7 @@ def make_bundle(name: str, path: Path) -> Path:
     return path
 
 
-def _random_bundle(config: ModelConfig, path: Path) -> None:
+def _random_bundle(config: Architecture, path: Path) -> None:
     with atomic_directory(path) as directory:
         (directory / TOKENIZER_NAME).write_bytes(_tokenizer(config.vocab_size))
         weights = random_weights(config, seed=_SEED)

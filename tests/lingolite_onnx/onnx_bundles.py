@@ -14,7 +14,7 @@ from lingolite_onnx.options import OnnxExportOptions
 from lingolite_onnx.session.saturation import int8_is_exact
 from safetensors.numpy import load_file, save_file
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.artifact import (
     BUNDLE,
     BUNDLE_BF16,
@@ -119,7 +119,7 @@ def wide_headed_bundle(path: Path) -> Artifact:
     with atomic_directory(path) as directory:
         tokenizer = directory / TOKENIZER_NAME
         tokenizer.write_bytes(tiny_tokenizer())
-        model = ModelConfig(
+        model = Architecture(
             vocab_size=read_tokenizer(tokenizer).vocab_size,
             d_model=64,
             n_encoder_layers=3,

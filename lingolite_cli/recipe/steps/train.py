@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import field
 
-from lingolite_cli.architecture.architecture import ModelConfig, preset
+from lingolite_cli.architecture.architecture import Architecture, preset
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, Manifest, Provenance
 from lingolite_cli.plugins.extras import TORCH, require
 from lingolite_cli.recipe.cache import ARTIFACT_NAME
@@ -103,7 +103,7 @@ def _manifest(step: TrainStep, scope: Scope) -> Manifest:
     sizes = msgspec.structs.asdict(preset(step.scratch.preset))
     where = f"step `{step.id}`, scratch.architecture"
     config = convert(
-        {**sizes, **step.scratch.architecture, "vocab_size": step.scratch.vocab_size}, ModelConfig, where=where
+        {**sizes, **step.scratch.architecture, "vocab_size": step.scratch.vocab_size}, Architecture, where=where
     )
     return Manifest(format=BUNDLE, model=config, languages=step.languages, made_by=Provenance(operation="train"))
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.artifact import Artifact, Manifest, canonical_json
 from lingolite_cli.console import Progress
 from lingolite_cli.corpora.pairs import Text, TextReport
@@ -283,7 +283,7 @@ class Learning:
         return score
 
 
-def _with_dropout(config: ModelConfig, dropout: float | None) -> ModelConfig:
+def _with_dropout(config: Architecture, dropout: float | None) -> Architecture:
     return config if dropout is None else msgspec.structs.replace(config, dropout=dropout)
 
 

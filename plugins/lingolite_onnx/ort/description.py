@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.weights.activations import ROUNDING_RULE, SCALE_RULE
 from lingolite_onnx.arithmetic import ANY_CPU, FLOAT_ARITHMETIC
 from lingolite_onnx.details import OnnxExportDetails
@@ -27,7 +27,7 @@ from lingolite_onnx.ort.interface import (
 )
 
 
-def describe_ort_graphs(details: OnnxExportDetails, model: ModelConfig, directory: Path) -> ProfileDescription:
+def describe_ort_graphs(details: OnnxExportDetails, model: Architecture, directory: Path) -> ProfileDescription:
     """See `lingolite_onnx.profiles.DescribeGraphs`."""
     graphs = {
         "encoder": _graph(ENCODER, None, ort_encoder_interface(model), directory),

@@ -7,7 +7,7 @@ heads, D head_dim, V vocabulary, k best tokens.
 
 from __future__ import annotations
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.shortlist.candidates import IMPOSSIBLE
 from lingolite_onnx.interface import LOGITS, MASKED, Interface, Value
 
@@ -22,7 +22,7 @@ CANDIDATE_ROWS, CANDIDATE_BIAS = "word_rows", "word_bias"
 """Inputs of the decoders over candidate tokens: rows of the output projection, and which tokens are a row's own."""
 
 
-def ort_encoder_interface(config: ModelConfig) -> Interface:
+def ort_encoder_interface(config: Architecture) -> Interface:
     """Inputs and outputs of the encoder."""
     return Interface(
         (
@@ -33,7 +33,7 @@ def ort_encoder_interface(config: ModelConfig) -> Interface:
     )
 
 
-def ort_decoder_interface(config: ModelConfig) -> Interface:
+def ort_decoder_interface(config: Architecture) -> Interface:
     """Inputs and outputs of both decoders."""
     return Interface(
         (
@@ -53,7 +53,7 @@ def ort_decoder_interface(config: ModelConfig) -> Interface:
     )
 
 
-def candidate_rows_interface(config: ModelConfig) -> Interface:
+def candidate_rows_interface(config: Architecture) -> Interface:
     """Inputs and outputs of the graph that looks up what the decoders over words multiply by."""
     return Interface(
         (Value("words", "int64", ("words",), "ids of the words of all rows, ascending"),),
@@ -61,7 +61,7 @@ def candidate_rows_interface(config: ModelConfig) -> Interface:
     )
 
 
-def shortlist_interface(config: ModelConfig) -> Interface:
+def shortlist_interface(config: Architecture) -> Interface:
     """As `ort_decoder_interface`, for the decoders over the words of a batch."""
     whole = ort_decoder_interface(config)
     logits, ids, log_probabilities, *present = whole.outputs
@@ -85,7 +85,7 @@ def shortlist_interface(config: ModelConfig) -> Interface:
     )
 
 
-def _source(config: ModelConfig) -> tuple[Value, ...]:
+def _source(config: Architecture) -> tuple[Value, ...]:
     heads, width = config.n_kv_heads, config.head_dim
     cross = tuple(
         Value(f"cross_{kind}_{layer}", "float32", shape, f"cross-attention over the source, decoder layer {layer}")
@@ -98,7 +98,7 @@ def _source(config: ModelConfig) -> tuple[Value, ...]:
     return (Value("source_bias", "float32", ("batch", 1, 1, "source"), f"0 on real tokens, {MASKED} elsewhere"), *cross)
 
 
-def _buffers(prefix: str, config: ModelConfig, meaning: str) -> tuple[Value, ...]:
+def _buffers(prefix: str, config: Architecture, meaning: str) -> tuple[Value, ...]:
     shape = ("batch", config.n_kv_heads, "capacity", config.head_dim)
     return tuple(
         Value(f"{prefix}_{kind}_{layer}", "float32", shape, f"{meaning}, decoder layer {layer}")

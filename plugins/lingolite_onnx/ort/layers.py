@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from lingolite_cli.architecture.architecture import NORM_EPSILON, ModelConfig
+from lingolite_cli.architecture.architecture import NORM_EPSILON, Architecture
 from lingolite_cli.architecture.rotary import rotary_tables
 from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION, SUM, FeedForwardNames, LayerNames, layer_names
 from lingolite_cli.weights.bundle import Matrix, Weights, can_join, concatenate
@@ -44,7 +44,7 @@ class OrtLayers:
         self._products = products
 
     @property
-    def config(self) -> ModelConfig:
+    def config(self) -> Architecture:
         """The shape of the model."""
         return self.weights.config
 

@@ -42,7 +42,7 @@ from lingolite_onnx.runner import position_error, require_files, shortlist_error
 from lingolite_onnx.session.sessions import CPU, execution_providers, open_session
 
 if TYPE_CHECKING:
-    from lingolite_cli.architecture.architecture import ModelConfig
+    from lingolite_cli.architecture.architecture import Architecture
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
     from lingolite_cli.artifact import Artifact
     from lingolite_cli.shortlist.candidates import CandidateChooser
@@ -93,7 +93,7 @@ class OrtRunner:
     def __init__(
         self,
         directory: Path,
-        config: ModelConfig,
+        config: Architecture,
         *,
         max_seq_len: int,
         threads: int,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.weights.activations import MIDDLE, ROUNDING_RULE, SCALE_RULE, STATIC_RULE
 from lingolite_onnx.arithmetic import ANY_CPU, FLOAT_ARITHMETIC
 from lingolite_onnx.details import OnnxExportDetails
@@ -16,7 +16,7 @@ from lingolite_onnx.interface import Interface
 from lingolite_onnx.portable.interface import GRAPHS, portable_decoder_interface, portable_encoder_interface
 
 
-def describe_portable_graphs(details: OnnxExportDetails, model: ModelConfig, directory: Path) -> ProfileDescription:
+def describe_portable_graphs(details: OnnxExportDetails, model: Architecture, directory: Path) -> ProfileDescription:
     """See `lingolite_onnx.profiles.DescribeGraphs`."""
     operators = _OPERATORS.get(details.weights, "standard operators")
     return ProfileDescription(

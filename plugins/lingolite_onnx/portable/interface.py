@@ -6,7 +6,7 @@ D head_dim.
 
 from __future__ import annotations
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_onnx.interface import LOGITS, Interface, Value
 
 GRAPHS = {
@@ -17,7 +17,7 @@ GRAPHS = {
 (the export option `optimize`) wrote them beside these."""
 
 
-def _caches(prefix: str, config: ModelConfig, length: str, meaning: str) -> tuple[Value, ...]:
+def _caches(prefix: str, config: Architecture, length: str, meaning: str) -> tuple[Value, ...]:
     """Keys [B, K, D, length] and values [B, K, length, D] of each decoder layer."""
     heads, width = config.n_kv_heads, config.head_dim
     return tuple(
@@ -30,7 +30,7 @@ def _caches(prefix: str, config: ModelConfig, length: str, meaning: str) -> tupl
     )
 
 
-def portable_encoder_interface(config: ModelConfig) -> Interface:
+def portable_encoder_interface(config: Architecture) -> Interface:
     """Inputs and outputs of `encoder.onnx`."""
     cross = _caches("cross", config, "source", "cross-attention over the source; computed once a sentence")
     return Interface(
@@ -42,7 +42,7 @@ def portable_encoder_interface(config: ModelConfig) -> Interface:
     )
 
 
-def portable_decoder_interface(config: ModelConfig) -> Interface:
+def portable_decoder_interface(config: Architecture) -> Interface:
     """Inputs and outputs of `decoder.onnx`."""
     return Interface(
         (

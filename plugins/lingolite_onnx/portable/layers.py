@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from onnx import TensorProto
 
-from lingolite_cli.architecture.architecture import NORM_EPSILON, ModelConfig
+from lingolite_cli.architecture.architecture import NORM_EPSILON, Architecture
 from lingolite_cli.architecture.tensors import HIDDEN, OUTPUT_PROJECTION, SUM, FeedForwardNames, LayerNames, layer_names
 from lingolite_cli.arrays import Array
 from lingolite_cli.weights.bundle import Weights, can_join, concatenate
@@ -51,7 +51,7 @@ class PortableLayers:
         self._products = PortableProducts(graph)
 
     @property
-    def config(self) -> ModelConfig:
+    def config(self) -> Architecture:
         """The shape of the model."""
         return self.weights.config
 

@@ -18,7 +18,7 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.files.scratch import scratch_directory
 from lingolite_onnx.graph import EXTERNAL_FROM_BYTES, WEIGHTS_FILE, WeightFile, external_tensor, write_model
@@ -27,10 +27,10 @@ from lingolite_onnx.session.sessions import CPU, session_options
 
 OPTIMIZED_WEIGHTS_FILE = "weights_optimized.bin"
 
-Optimizer: TypeAlias = Callable[[Path, ModelConfig], onnx.ModelProto]
+Optimizer: TypeAlias = Callable[[Path, Architecture], onnx.ModelProto]
 
 
-def optimize(directory: Path, method: str, *, config: ModelConfig) -> None:
+def optimize(directory: Path, method: str, *, config: Architecture) -> None:
     """Write an optimized graph beside each portable one.
 
     Constants that no portable graph has go to `weights_optimized.bin`, which is only made when there are any.
@@ -55,7 +55,7 @@ def optimize(directory: Path, method: str, *, config: ModelConfig) -> None:
         (directory / OPTIMIZED_WEIGHTS_FILE).unlink()
 
 
-def _by_onnxruntime(path: Path, config: ModelConfig) -> onnx.ModelProto:
+def _by_onnxruntime(path: Path, config: Architecture) -> onnx.ModelProto:
     """ONNX Runtime's own fusions, level `extended`.
 
     Level `all` would add layouts that suit only this CPU. Constant folding is left for when the graph is loaded:
@@ -72,7 +72,7 @@ def _by_onnxruntime(path: Path, config: ModelConfig) -> onnx.ModelProto:
         return onnx.load(optimized)
 
 
-def _by_onnxruntime_tools(path: Path, config: ModelConfig) -> onnx.ModelProto:
+def _by_onnxruntime_tools(path: Path, config: Architecture) -> onnx.ModelProto:
     """The fusions of the package `onnxruntime-tools`, unmaintained since 2021, for models of the type `bert`."""
     fallback = 'set optimize = "onnxruntime" for the optimizer that onnxruntime itself brings'
     try:

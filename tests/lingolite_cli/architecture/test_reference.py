@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.architecture.reference import Reference
 from lingolite_cli.model import MobileTranslationModel, apply_dynamic_quantization, read_checkpoint
 from lingolite_cli.model.parameters import stored_tensors
@@ -17,7 +17,7 @@ from lingolite_cli.weights.bundle import Weights
 from lingolite_cli.weights.groups import quantize_groups
 
 # Distinct sizes, and keys and values that three heads share.
-_TIED = ModelConfig(
+_TIED = Architecture(
     vocab_size=61,
     d_model=24,
     n_encoder_layers=3,
@@ -30,7 +30,7 @@ _TIED = ModelConfig(
 )
 
 
-def _model(config: ModelConfig) -> MobileTranslationModel:
+def _model(config: Architecture) -> MobileTranslationModel:
     torch.manual_seed(8)
     model = MobileTranslationModel.from_config(config).eval()
     with torch.no_grad():

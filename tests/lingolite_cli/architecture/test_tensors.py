@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.architecture.tensors import (
     count_layers,
     layer_names,
@@ -26,13 +26,13 @@ from lingolite_cli.architecture.tensors import (
 from lingolite_cli.model import MobileTranslationModel
 
 # Distinct sizes, so that a transposed or confused shape shows.
-_TIED = ModelConfig(
+_TIED = Architecture(
     vocab_size=29, d_model=24, n_encoder_layers=3, n_decoder_layers=2, n_heads=6, n_kv_heads=3, d_ff=40, dropout=0.0
 )
 _UNTIED = msgspec.structs.replace(_TIED, tie_embeddings=False)
 
 
-def _network(config: ModelConfig) -> MobileTranslationModel:
+def _network(config: Architecture) -> MobileTranslationModel:
     torch.manual_seed(3)
     return MobileTranslationModel.from_config(config).eval()
 
@@ -116,7 +116,7 @@ def test_names_of_layers_are_those_of_the_tensors() -> None:
         (_UNTIED, ("encoder.embedding.weight", "decoder.embedding.weight", "decoder.lm_head.weight")),
     ],
 )
-def test_matrices_over_the_vocabulary(config: ModelConfig, expected: tuple[str, ...]) -> None:
+def test_matrices_over_the_vocabulary(config: Architecture, expected: tuple[str, ...]) -> None:
     assert vocabulary_keys(config) == expected
 
 

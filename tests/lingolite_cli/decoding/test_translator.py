@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import sentencepiece
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.decoding.translator import WINDOW_BATCHES, Translation, Translator
@@ -47,7 +47,7 @@ def translator(echo, tokenizer: Tokenizer):
     """Makes a translator over the echo."""
 
     def make(**settings) -> Translator:
-        model = ModelConfig(vocab_size=tokenizer.vocab_size, max_seq_len=POSITIONS)
+        model = Architecture(vocab_size=tokenizer.vocab_size, max_seq_len=POSITIONS)
         settings = {"options": DecodingOptions(max_length=128), **settings}
         return Translator(echo, tokenizer, model, LANGUAGES, **settings)
 
@@ -95,7 +95,7 @@ def test_a_pool_is_given_the_batches_of_one_worker_the_longest_first(translator,
     expected = texts_of(translator(batch_size=3).translate(texts))
     alone = list(echo.source_shapes)
     pool = Pool(echo)
-    model = ModelConfig(vocab_size=tokenizer.vocab_size, max_seq_len=POSITIONS)
+    model = Architecture(vocab_size=tokenizer.vocab_size, max_seq_len=POSITIONS)
     settings = {"options": DecodingOptions(max_length=128), "batch_size": 3, "capabilities": frozenset({"submit"})}
     assert texts_of(Translator(pool, tokenizer, model, LANGUAGES, **settings).translate(texts)) == expected
     assert sorted(pool.shapes) == sorted(alone)
@@ -174,7 +174,7 @@ def test_white_space_that_has_pieces_is_no_text_either(echo, tmp_path: Path) -> 
     (tmp_path / "tokenizer.model").write_bytes(model.getvalue())
     keeps_space = read_tokenizer(tmp_path / "tokenizer.model")
     assert keeps_space.encode("   ")
-    translator = Translator(echo, keeps_space, ModelConfig(), LANGUAGES, options=DecodingOptions())
+    translator = Translator(echo, keeps_space, Architecture(), LANGUAGES, options=DecodingOptions())
     assert [translation.tokens for translation in translator.translate(["   "])] == [()]
     assert echo.batch_sizes == []
 
@@ -210,7 +210,7 @@ def test_a_min_length_beyond_the_positions_is_refused(translator) -> None:
 
 def test_a_language_without_a_tag_is_refused_before_anything_runs(echo, tokenizer: Tokenizer) -> None:
     with pytest.raises(LingoLiteError, match="`sv`"):
-        Translator(echo, tokenizer, ModelConfig(), ("en", "sv"), options=DecodingOptions())
+        Translator(echo, tokenizer, Architecture(), ("en", "sv"), options=DecodingOptions())
 
 
 def test_the_n_best_are_given_with_their_scores(translator) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.model import MobileTranslationModel
 
-SMALL = ModelConfig(
+SMALL = Architecture(
     vocab_size=97,
     d_model=24,
     n_encoder_layers=2,

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import torch
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import MobileTranslationModel
 
@@ -20,8 +20,8 @@ def _swap_tokens(model: MobileTranslationModel, one: int, other: int) -> None:
 
 def test_defaults_are_those_of_the_configuration():
     with torch.device("meta"):
-        assert MobileTranslationModel().config == ModelConfig()
-        assert MobileTranslationModel(vocab_size=50).config == ModelConfig(vocab_size=50)
+        assert MobileTranslationModel().config == Architecture()
+        assert MobileTranslationModel(vocab_size=50).config == Architecture(vocab_size=50)
 
 
 def test_sizes_that_do_not_fit_are_refused():
@@ -129,7 +129,7 @@ def test_shapes_that_do_not_fit_are_refused_with_their_values(small_model, batch
 
 
 def test_a_model_is_made_from_its_configuration():
-    config = ModelConfig(vocab_size=31, d_model=24, n_heads=6, n_kv_heads=3, d_ff=40, pad_token_id=5)
+    config = Architecture(vocab_size=31, d_model=24, n_heads=6, n_kv_heads=3, d_ff=40, pad_token_id=5)
     with torch.device("meta"):
         model = MobileTranslationModel.from_config(config)
     assert msgspec.structs.asdict(model.config) == msgspec.structs.asdict(config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from safetensors.numpy import load_file
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.precision_search.units import assignment, units_of
 
@@ -44,7 +44,7 @@ def test_every_matrix_is_in_one_unit_whatever_the_granularity(tiny: Artifact) ->
 
 
 def test_layers_are_in_the_order_of_their_numbers() -> None:
-    config = ModelConfig(n_encoder_layers=11, n_decoder_layers=11, tie_embeddings=False)
+    config = Architecture(n_encoder_layers=11, n_decoder_layers=11, tie_embeddings=False)
     assert [unit.name for unit in units_of(config, "layer")] == [
         "encoder.embedding",
         *(f"encoder.layers.{index}" for index in range(11)),

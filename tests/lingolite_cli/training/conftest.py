@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.model import MobileTranslationModel
 from lingolite_cli.tokenization.description import LINGOLITE
 from lingolite_cli.training.examples import Examples
 
-SMALL = ModelConfig(
+SMALL = Architecture(
     vocab_size=41, d_model=16, n_encoder_layers=2, n_decoder_layers=1, n_heads=4, n_kv_heads=2, d_ff=24, max_seq_len=24
 )
 

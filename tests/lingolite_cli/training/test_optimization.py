@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import MobileTranslationModel, read_checkpoint
 from lingolite_cli.model.device import find_device
@@ -108,7 +108,7 @@ def _feed_forward(weights, prefix, x):
     return (gate * torch.sigmoid(gate) * up) @ weights[f"{prefix}.down_proj.weight"].T
 
 
-def _logits(weights, config: ModelConfig, source, target):
+def _logits(weights, config: Architecture, source, target):
     """[T, V] of one sentence without padding."""
     embedding = weights["encoder.embedding.weight"]
     x = embedding[source] * math.sqrt(config.d_model)

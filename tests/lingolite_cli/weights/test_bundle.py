@@ -12,7 +12,7 @@ import pytest
 import safetensors.numpy
 import torch
 
-from lingolite_cli.architecture.architecture import ModelConfig
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import load_bundle, load_model
@@ -28,7 +28,7 @@ from lingolite_cli.weights.bundle import (
     write_tensors,
 )
 
-_CONFIG = ModelConfig(
+_CONFIG = Architecture(
     vocab_size=7, d_model=4, n_encoder_layers=1, n_decoder_layers=1, n_heads=2, n_kv_heads=1, d_ff=6, dropout=0.0
 )
 
