@@ -25,7 +25,11 @@ from lingolite_cli.weights.options import StaticInt8Options
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def guide(name: str) -> str:
+    """The text of a guide."""
+    return (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -69,7 +73,7 @@ def test_documented_command_exists_with_its_options(document: str, line: str) ->
 
 @pytest.mark.parametrize("struct", [kind.table for kind in KINDS.values()])
 def test_every_key_of_a_step_is_documented(struct: Any) -> None:
-    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    text = guide("recipes")
     keys = [field.encode_name for field in msgspec.structs.fields(struct)]
     assert [key for key in keys if f"`{key}`" not in text] == []
 
@@ -83,32 +87,32 @@ def test_every_budget_is_in_the_help_of_verify() -> None:
 
 @pytest.mark.parametrize("struct", [TrainingOptions, TextOptions, ScratchOptions, PairsSpec])
 def test_every_option_of_training_is_documented(struct: Any) -> None:
-    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    text = guide("training")
     keys = [field.encode_name for field in msgspec.structs.fields(struct)]
     assert [key for key in keys if f"`{key}`" not in text] == []
 
 
 @pytest.mark.parametrize("struct", [StaticInt8Options, GptqInt4Options])
 def test_every_option_of_a_calibrated_quantizer_is_documented(struct: Any) -> None:
-    text = (ROOT / "docs" / "quantization.md").read_text(encoding="utf-8")
+    text = guide("quantization")
     fields = msgspec.structs.fields(struct)
     assert [field.encode_name for field in fields if f"\n| `{field.encode_name}` |" not in text] == []
 
 
 def test_the_table_of_budgets_is_that_of_the_code() -> None:
-    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    text = guide("recipes")
     assert budgets_markdown() in text, f"put this table into docs/recipes.md:\n{budgets_markdown()}"
     assert [kind for kind in FAULT_KINDS if f"`new_{kind}_max`" not in text] == []
 
 
-def test_plugin_of_the_readme_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plugin_of_the_guide_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "lingolite_exact"
     package.mkdir()
-    for block in blocks(README, "python"):
+    for block in blocks(guide("plugins"), "python"):
         header = re.match(r"# lingolite_exact/(\S+?\.py)", block)
         if header:
             (package / header[1]).write_text(block, encoding="utf-8")
-    (project,) = blocks(README, "toml")
+    (project,) = (block for block in blocks(guide("plugins"), "toml") if "lingolite-exact" in block)
     entry_point = re.search(r'^exact = "(.*)"$', project, flags=re.MULTILINE)
     assert entry_point is not None
     installed = tmp_path / "lingolite_exact-1.0.dist-info"
@@ -124,18 +128,18 @@ def test_plugin_of_the_readme_works(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert score.value == 75.0
 
 
-def test_python_of_the_readme_runs(
+def test_python_of_the_guide_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "recipes").symlink_to(ROOT / "recipes", target_is_directory=True)
     monkeypatch.chdir(tmp_path)
-    (block,) = (block for block in blocks(README, "python") if "from lingolite_cli import" in block)
+    (block,) = (block for block in blocks(guide("python"), "python") if "from lingolite_cli import" in block)
     names: dict[str, Any] = {
         "src_input_ids": torch.tensor([[6, 4, 540, 270, 350, 2, 7, 5]]),
         "tgt_input_ids": torch.tensor([[1]]),
         "src_attention_mask": torch.ones(1, 8, dtype=torch.bool),
     }
-    exec(compile(block, "README.md", "exec"), names)
+    exec(compile(block, "docs/python.md", "exec"), names)
 
     assert capsys.readouterr().out.startswith("Åbn filen\n")
     assert names["logits"].shape == (1, 1, 8000)
@@ -149,8 +153,7 @@ def test_static_quantization_of_the_guide_makes_a_bundle(
 ) -> None:
     (tmp_path / "model").symlink_to(tiny.path, target_is_directory=True)
     monkeypatch.chdir(tmp_path)
-    guide = (ROOT / "docs" / "quantization.md").read_text(encoding="utf-8")
-    (block,) = (block for block in blocks(guide, "python") if "apply_static_quantization" in block)
+    (block,) = (block for block in blocks(guide("quantization"), "python") if "apply_static_quantization" in block)
     exec(compile(block, "docs/quantization.md", "exec"), {})
     assert Artifact.open("model-static").manifest.format == "bundle-static-int8"
 
@@ -160,8 +163,7 @@ def test_training_loop_of_the_guide_makes_an_int8_bundle(
 ) -> None:
     (tmp_path / "model").symlink_to(tiny.path, target_is_directory=True)
     monkeypatch.chdir(tmp_path)
-    guide = (ROOT / "docs" / "quantization.md").read_text(encoding="utf-8")
-    (block,) = (block for block in blocks(guide, "python") if "convert_qat_model" in block)
+    (block,) = (block for block in blocks(guide("quantization"), "python") if "convert_qat_model" in block)
     source, target = torch.tensor([[6, 4, 31, 2, 7, 5]]), torch.tensor([[1, 40, 9, 2]])
     names: dict[str, Any] = {"batches": [(source, target)] * 3}
     exec(compile(block, "docs/quantization.md", "exec"), names)
