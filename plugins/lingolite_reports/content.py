@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from lingolite_cli.evaluation.word_diff import Span
-from lingolite_reports.tables import Table
+from lingolite_cli.views.tables import Table
 
 Status = Literal["pass", "fail", "inconclusive", "done", "stopped"]
 

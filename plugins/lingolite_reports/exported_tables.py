@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from lingolite_cli.evaluation.exported import ExportedComparison
 from lingolite_cli.runs.record import RunManifest
-from lingolite_reports import formats
+from lingolite_cli.views import formats
+from lingolite_cli.views.tables import Column, Table
 from lingolite_reports.results import verifications
-from lingolite_reports.tables import Column, Table
 
 
 def comparisons(manifest: RunManifest) -> list[tuple[str, ExportedComparison]]:

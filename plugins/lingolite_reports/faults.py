@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lingolite_cli.runs.results import VerifyResult
-from lingolite_reports import formats
-from lingolite_reports.tables import Column, Table
+from lingolite_cli.views import formats
+from lingolite_cli.views.tables import Column, Table
 
 
 def faults_table(result: VerifyResult) -> Table | None:

@@ -13,17 +13,17 @@ from lingolite_cli.budgets.table import drop_budget
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import SearchResult
+from lingolite_cli.views import formats
 from lingolite_cli.views.charts import MUTED, SERIES, canvas, style, tip
-from lingolite_reports import formats
+from lingolite_cli.views.drawing import Figure, draw_bars, finish, label_rows
+from lingolite_cli.views.speed_figures import speed_figures
 from lingolite_reports.content import Key
-from lingolite_reports.drawing import Figure, draw_bars, finish, label_rows
 from lingolite_reports.gauges import draw_gauges
 from lingolite_reports.lengths import buckets
 from lingolite_reports.parity_figures import parity_figures
 from lingolite_reports.results import artifacts, benchmarks, evaluations, verifications
 from lingolite_reports.searches import searches
 from lingolite_reports.sentences import Pairing
-from lingolite_reports.speed_figures import speed_figures
 
 _MOST_PAIRS = 4
 """Pairs of systems; more would be too many figures, and the table is clearer."""

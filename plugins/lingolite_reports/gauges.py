@@ -11,9 +11,9 @@ from matplotlib.figure import Figure as Canvas
 from lingolite_cli.budgets.table import find_budget
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.views import formats
 from lingolite_cli.views.charts import INK, SERIES
-from lingolite_reports import formats
-from lingolite_reports.drawing import Figure, finish
+from lingolite_cli.views.drawing import Figure, finish
 
 _MOST = 12
 _SIZE = (2.3, 0.6)  # inches

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lingolite_cli.evaluation.comparison import LENGTHS
 from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.plugins.extras import PLOTS
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.text.visible import shown_value
+from lingolite_cli.views.page import render_page
 from lingolite_reports.lengths import words
 from lingolite_reports.sections import compose
 from lingolite_reports.sentences import MOST_BYTES, Pairing, TranslatedText, pack_texts, pairings, run_texts
 
 if TYPE_CHECKING:
+    from lingolite_cli.views.drawing import Figure
     from lingolite_reports.content import Key
-    from lingolite_reports.drawing import Figure
 
 FILE_NAME = "report.html"
 
@@ -49,29 +46,19 @@ def render_html(manifest: RunManifest, texts: Sequence[TranslatedText] = (), *, 
         texts: its sentences with their translations, as `run_texts` gives them; without them there is no browser.
         most_bytes: of sentences; the rest of a larger text is left out.
     """
-    templates = Environment(
-        loader=PackageLoader("lingolite_reports"),
-        autoescape=True,
-        finalize=shown_value,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     found = pairings(manifest, texts)
     packed = pack_texts(found, most_bytes=most_bytes)
-    script = templates.get_template("report.js").render()
-    page = templates.get_template("report.html.jinja").render(
+    return render_page(
+        "report.html.jinja",
+        package="lingolite_reports",
+        script="report.js",
         report=compose(manifest, found),
         figures=_figures(manifest, found),
         figures_need=None if PLOTS.is_installed else PLOTS.install,
-        script=script,
-        script_digest=_digest(script),
         data=packed,
         lengths=[("0-1000000", "any"), *((f"{low}-{high or 1000000}", words(low, high)) for low, high in LENGTHS)],
         data_text="" if packed is None else _inert(packed),
     )
-    return page
 
 
 def _figures(manifest: RunManifest, found: Sequence[Pairing]) -> Mapping[Key, Sequence[Figure]]:
@@ -81,11 +68,6 @@ def _figures(manifest: RunManifest, found: Sequence[Pairing]) -> Mapping[Key, Se
     from lingolite_reports.figures import draw
 
     return draw(manifest, found)
-
-
-def _digest(script: str) -> str:
-    """What the page's policy allows to run: this script, and no other."""
-    return "sha256-" + b64encode(sha256(script.encode()).digest()).decode()
 
 
 def _inert(packed: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.runs.record import RunManifest, StepRecord, Stop
 from lingolite_cli.runs.results import EvaluateResult, VerifyResult
 from lingolite_cli.text.visible import shown
-from lingolite_reports import formats
+from lingolite_cli.views import formats
 
 FILE_NAME = "junit.xml"
 

@@ -9,9 +9,9 @@ from statistics import fmean, stdev
 import msgspec
 
 from lingolite_cli.evaluation.comparison import LENGTHS
-from lingolite_reports import formats
+from lingolite_cli.views import formats
+from lingolite_cli.views.tables import Column, Table
 from lingolite_reports.sentences import Pairing
-from lingolite_reports.tables import Column, Table
 
 _Z = 1.959964  # 97.5 % of a normal distribution lie below
 _MIN_SENTENCES = 10  # fewer have no interval: so few repeat the same handful of values

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from lingolite_cli.evaluation.parity import Parity, ParityBucket
 from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.views import formats
 from lingolite_cli.views.charts import DASHES, SERIES, SYSTEMS, canvas, scale_by_tens, tip
-from lingolite_reports import formats
-from lingolite_reports.drawing import Figure, finish
+from lingolite_cli.views.drawing import Figure, finish
 from lingolite_reports.parity_tables import parities
 
 _MOST_STEPS = 4

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from lingolite_cli.evaluation.parity import LogitParity, Parity, ParityBucket
 from lingolite_cli.runs.record import RunManifest
-from lingolite_reports import formats
+from lingolite_cli.views import formats
+from lingolite_cli.views.tables import Column, Table
 from lingolite_reports.results import verifications
-from lingolite_reports.tables import Column, Table
 
 _PAIR = Column("Candidate on reference", "code")
 

@@ -6,9 +6,9 @@ from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import (
     QuantizeResult,
 )
-from lingolite_reports import formats
+from lingolite_cli.views import formats
+from lingolite_cli.views.tables import Column, Table
 from lingolite_reports.results import artifacts, evaluations
-from lingolite_reports.tables import Column, Table
 
 
 def sizes_table(manifest: RunManifest) -> Table | None:

@@ -9,10 +9,10 @@ from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.evaluation.differences import p_value_text
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.views import formats
 from lingolite_cli.views.exported import EXPORT_QUESTION, MODEL_QUESTION
-from lingolite_reports import formats
+from lingolite_cli.views.tables import Column, Table
 from lingolite_reports.results import artifacts, evaluations, verifications
-from lingolite_reports.tables import Column, Table
 
 
 def budgets_tables(manifest: RunManifest) -> list[Table | None]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import SearchResult
-from lingolite_reports import formats
-from lingolite_reports.tables import Column, Table
+from lingolite_cli.views import formats
+from lingolite_cli.views.tables import Column, Table
 
 
 def searches(manifest: RunManifest) -> list[tuple[str, SearchResult]]:

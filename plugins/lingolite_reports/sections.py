@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from lingolite_cli.evaluation.word_diff import word_diff
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import SentencePair
+from lingolite_cli.views import formats
 from lingolite_cli.views.exported import EXPORT_QUESTION
-from lingolite_reports import formats
+from lingolite_cli.views.speed_tables import buckets_table, rounds_table, speed_table, start_table
+from lingolite_cli.views.tables import Table
 from lingolite_reports.content import DiffedSentence, Key, Report, ReportSection, SentenceList
 from lingolite_reports.exported_tables import comparisons, exported_tables
 from lingolite_reports.faults import faults_table
@@ -30,9 +32,7 @@ from lingolite_reports.quality_tables import budgets_tables, differences_table, 
 from lingolite_reports.results import benchmarks, verifications
 from lingolite_reports.searches import search_tables
 from lingolite_reports.sentences import Pairing
-from lingolite_reports.speed_tables import buckets_table, rounds_table, speed_table, start_table
 from lingolite_reports.summary import facts_of, findings_of, reasons_of, status_and_verdict, warnings_of
-from lingolite_reports.tables import Table
 from lingolite_reports.trainings import texts_table, trainings_table
 
 

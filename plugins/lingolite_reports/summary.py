@@ -9,7 +9,7 @@ from lingolite_cli.budgets.table import find_budget
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.runs.record import RunManifest, Stop
 from lingolite_cli.runs.results import BenchmarkResult, VerifyResult
-from lingolite_reports import formats
+from lingolite_cli.views import formats
 from lingolite_reports.content import Fact, Status
 from lingolite_reports.exported_tables import comparisons
 from lingolite_reports.parity_tables import parities

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 from lingolite_reports.content import Key
-from lingolite_reports.drawing import Figure
 from lingolite_reports.figures import draw
 from lingolite_reports.html import render_html
 from lingolite_reports.sentences import run_texts
@@ -43,6 +42,7 @@ from lingolite_cli.runs.results import (
     VerifyResult,
 )
 from lingolite_cli.runs.translations import TranslationRecord, write_translations
+from lingolite_cli.views.drawing import Figure
 
 MODEL = ArtifactSummary(path="recipes/starter-en-da/model", format="bundle", digest="1a" * 32, size_bytes=28_934_112)
 INT8 = ArtifactSummary(

@@ -15,7 +15,6 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 from lingolite_reports import lingolite_reporters
-from lingolite_reports.drawing import Figure
 from lingolite_reports.figures import drop_bounds
 from lingolite_reports.html import HtmlReporter, render_html
 from lingolite_reports.sections import compose
@@ -26,6 +25,7 @@ from lingolite_cli.plugins.specs import Goal, NoOptions, merit
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import VerifyResult
 from lingolite_cli.text.visible import shown
+from lingolite_cli.views.drawing import Figure
 from tests.lingolite_reports.conftest import SENTENCES
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}

@@ -7,7 +7,6 @@ from xml.etree import ElementTree
 
 import msgspec
 import pytest
-from lingolite_reports.drawing import Figure
 from lingolite_reports.gauges import draw_gauges
 from lingolite_reports.parity_tables import grouped, parity_tables
 from lingolite_reports.sections import compose
@@ -15,6 +14,7 @@ from lingolite_reports.sections import compose
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import VerifyResult
 from lingolite_cli.views.charts import style
+from lingolite_cli.views.drawing import Figure
 
 
 def test_causes_are_warned_of_at_the_top(manifest: RunManifest) -> None:

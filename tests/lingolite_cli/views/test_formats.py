@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from lingolite_reports import formats
 
 from lingolite_cli.evaluation.word_diff import word_diff
+from lingolite_cli.views import formats
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lingolite_cli.runs.results import BenchmarkResult
+from lingolite_cli.views import formats
 from lingolite_cli.views.charts import DASHES, MUTED, SYSTEMS, canvas, scale_by_tens, tip
-from lingolite_reports import formats
-from lingolite_reports.drawing import Figure, draw_bars, finish
+from lingolite_cli.views.drawing import Figure, draw_bars, finish
 
 
 def speed_figures(result: BenchmarkResult, step: str) -> list[Figure]:

@@ -10,8 +10,8 @@ from lingolite_cli.budgets.budget import TimedRounds
 from lingolite_cli.budgets.table import BUDGETS
 from lingolite_cli.evaluation.intervals import spelled
 from lingolite_cli.runs.results import BenchmarkResult
-from lingolite_reports import formats
-from lingolite_reports.tables import Column, Table
+from lingolite_cli.views import formats
+from lingolite_cli.views.tables import Column, Table
 
 
 def speed_table(result: BenchmarkResult, *, step: str) -> Table:

@@ -1,4 +1,4 @@
-"""A table of a report, as text: HTML and Markdown render the same ones.
+"""A table of a page, as text: HTML and Markdown render the same ones.
 
 Owns what a table is. The modules beside it build them: a builder returns None where the run has nothing to show.
 """

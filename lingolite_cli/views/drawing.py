@@ -1,4 +1,4 @@
-"""What the figures of a report share: the figure as a struct, labelled rows, and bars."""
+"""What the figures of a run share: the figure as a struct, labelled rows, and bars."""
 
 from __future__ import annotations
 
