@@ -59,9 +59,7 @@ def read_lines(stream: IO[bytes], *, name: str) -> Iterator[bytes]:
         LingoLiteError: as of `read_text_bytes`, or a line is longer than `MOST_LINE_BYTES`.
     """
     with _told(name):
-        ahead = _peekable(stream)
-        is_packed = ahead.peek(_HEAD_BYTES).startswith(_GZIP)
-        lines = _peekable(cast("IO[bytes]", gzip.open(ahead))) if is_packed else ahead
+        lines = unpacked(stream, name=name)
         head = lines.peek(_HEAD_BYTES)[:_HEAD_BYTES]
         _refuse_other_forms(head.removeprefix(codecs.BOM_UTF8), name)
         if head.startswith(codecs.BOM_UTF8):
@@ -75,6 +73,32 @@ def read_lines(stream: IO[bytes], *, name: str) -> Iterator[bytes]:
                     hint="give one sentence a line",
                 )
             yield line
+
+
+def unpacked(stream: IO[bytes], *, name: str) -> io.BufferedReader:
+    """A reader of a stream that can be looked into, unpacked where that is gzip; `read_lines` and `peek` go on from it.
+
+    Args:
+        stream: binary; it may be endless.
+        name: what messages call it.
+
+    Raises:
+        LingoLiteError: it cannot be read.
+    """
+    with _told(name):
+        ahead = _peekable(stream)
+        is_packed = ahead.peek(_HEAD_BYTES).startswith(_GZIP)
+        return _peekable(cast("IO[bytes]", gzip.open(ahead))) if is_packed else ahead
+
+
+def beginning(stream: io.BufferedReader, *, name: str) -> bytes:
+    """What can be read of a stream at once, without reading on: some thousand bytes, or a line that was typed.
+
+    Raises:
+        LingoLiteError: it cannot be read.
+    """
+    with _told(name):
+        return stream.peek(_HEAD_BYTES)
 
 
 def lines_of(path: Path) -> Iterator[bytes]:

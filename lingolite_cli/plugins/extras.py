@@ -55,7 +55,13 @@ PLOTS = Extra(name="plots", modules=("matplotlib",), gives="figures in reports, 
 TRAIN = Extra(name="train", modules=("torch", "tensorboard"), gives="training with curves for TensorBoard")
 CTRANSLATE2 = Extra(name="ctranslate2", modules=("ctranslate2",), gives="the exporter and backend `ctranslate2`")
 
-EXTRAS = (TORCH, PLOTS, TRAIN, CTRANSLATE2)
+DOCUMENTS = Extra(
+    name="documents",
+    modules=("translate", "lxml", "markdown_it"),
+    gives="`translate --file` on subtitles, TMX, XLIFF, HTML and Markdown",
+)
+
+EXTRAS = (TORCH, PLOTS, TRAIN, CTRANSLATE2, DOCUMENTS)
 
 CPU_BUILD = "for a PyTorch without CUDA, see README, section Install"
 
