@@ -42,12 +42,13 @@ def translate(
     batch_size: int = 32,
     threads: int | None = None,
     workers: int = 1,
+    split_sentences: bool | None = None,
     **decoding: Any,
 ) -> str | list[str]:
-    """Translate one sentence or several.
+    """Translate one text or several.
 
     Args:
-        texts: a sentence, or a sequence of sentences.
+        texts: a text, or a sequence of texts.
         model: an artifact; default: the project's model.
         backend: the backend; default: one that runs the artifact. If it needs another format, the artifact is
             converted into the cache.
@@ -55,6 +56,8 @@ def translate(
         batch_size: most sentences in a batch.
         threads: threads for the engine; default: the project's.
         workers: processes that translate at the same time, each with an engine of its own.
+        split_sentences: whether a text of several sentences is translated sentence by sentence; default: yes, unless
+            the artifact says that it was trained on documents.
         **decoding: `beam_size`, `length_penalty`, `max_length`, `min_length`; default: those of the
             project, or of the artifact.
 
@@ -74,7 +77,12 @@ def translate(
     artifact = model if isinstance(model, Artifact) else Artifact.open(project_model(context, _path(model)))
     options = asked_decoding(context, artifact, decoding)
     request = EngineRequest(
-        backend=backend, threads=threads, workers=workers, languages=languages, batch_size=batch_size
+        backend=backend,
+        threads=threads,
+        workers=workers,
+        languages=languages,
+        batch_size=batch_size,
+        is_splitting=split_sentences,
     )
     with open_translator(context, artifact, request, decoding=options, console=context.console()) as opened:
         found = [translation.text for translation in opened.translator.translate(sentences)]
@@ -88,17 +96,19 @@ def translate_stream(
     backend: str | None = None,
     languages: tuple[str, str] | None = None,
     threads: int | None = None,
+    split_sentences: bool | None = None,
     **decoding: Any,
 ) -> Iterator[str]:
-    """Translate one sentence by greedy search, and give its text piece by piece, as it comes.
+    """Translate one text by greedy search, and give its translation piece by piece, as it comes.
 
     Args:
-        text: a sentence.
+        text: a text.
         model: an artifact; default: the project's model.
         backend: the backend; default: one that runs the artifact. If it needs another format, the artifact is
             converted into the cache.
         languages: source and target language; default: those of the project, or of the model.
         threads: threads for the engine; default: the project's.
+        split_sentences: as of `translate`.
         **decoding: `max_length`, `min_length`.
 
     Returns:
@@ -111,7 +121,7 @@ def translate_stream(
     context = _context()
     artifact = model if isinstance(model, Artifact) else Artifact.open(project_model(context, _path(model)))
     options = asked_decoding(context, artifact, decoding)
-    request = EngineRequest(backend=backend, threads=threads, languages=languages)
+    request = EngineRequest(backend=backend, threads=threads, languages=languages, is_splitting=split_sentences)
     with open_translator(context, artifact, request, decoding=options, console=context.console()) as opened:
         shown = ""
         for found in opened.translator.translate_in_steps(text):

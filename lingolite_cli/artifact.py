@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -83,6 +83,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """`lingolite.json`: what an artifact is, how it was made, and the digest of each of its files.
 
     `tokenizer` is left out where it would say what it says of LingoLite's own format; read `tokenizer_description`.
+    `trained_on` is left out where it is "sentences"; read `is_sentence_level`.
     """
 
     schema: int = 1
@@ -91,6 +92,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     languages: tuple[str, ...]
     # UNSET is not encoded: manifests without the entry keep their bytes, and so the digests of their artifacts.
     tokenizer: TokenizerDescription | msgspec.UnsetType = msgspec.UNSET
+    trained_on: Literal["sentences", "documents"] | msgspec.UnsetType = msgspec.UNSET
     decoding: DecodingOptions = DecodingOptions()
     made_by: Provenance
     quantization: Quantization | None = None
@@ -113,6 +115,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def tokenizer_description(self) -> TokenizerDescription:
         """Kind, special ids and frame of the tokenizer."""
         return LINGOLITE if isinstance(self.tokenizer, msgspec.UnsetType) else self.tokenizer
+
+    @property
+    def is_sentence_level(self) -> bool:
+        """Whether the model knows single sentences only, so that longer texts are split for it."""
+        return self.trained_on != "documents"
 
 
 def canonical_json(value: Any) -> bytes:
@@ -391,6 +398,7 @@ def derive_artifact(
         model=msgspec.structs.replace(model, max_seq_len=product.max_seq_len or model.max_seq_len),
         languages=source.manifest.languages,
         tokenizer=source.manifest.tokenizer,
+        trained_on=source.manifest.trained_on,
         decoding=source.manifest.decoding,
         made_by=provenance,
         quantization=product.quantization or source.manifest.quantization,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,13 @@ from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag, Out, Overwrite
 from lingolite_cli.jobs.checkpoint_import import ImportRequest, import_and_sample
 from lingolite_cli.views.bundle import show_bundle
+
+
+class TrainedOn(str, Enum):
+    """Values of --trained-on."""
+
+    SENTENCES = "sentences"
+    DOCUMENTS = "documents"
 
 
 def import_bundle(
@@ -33,6 +41,9 @@ def import_bundle(
         int | None,
         typer.Option(min=1, metavar="N", help="Positions; default: those of the config or the preset, or 512."),
     ] = None,
+    trained_on: Annotated[
+        TrainedOn, typer.Option(help="What the model was trained on; `translate` splits texts for one of sentences.")
+    ] = TrainedOn.SENTENCES,
     overwrite: Overwrite = False,
     json: JsonFlag = False,
 ) -> None:
@@ -47,6 +58,7 @@ def import_bundle(
         n_heads=n_heads,
         n_kv_heads=n_kv_heads,
         max_seq_len=max_seq_len,
+        trained_on=trained_on.value,
         overwrite=overwrite,
     )
     show_bundle(import_and_sample(context, request), out, console)

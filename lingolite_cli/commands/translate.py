@@ -1,13 +1,13 @@
-"""`lingolite translate`: text, a file or stdin, translated as it comes."""
+"""`lingolite translate`: text, a file, a document or stdin, translated as it comes."""
 
 from __future__ import annotations
 
+import io
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 
 from lingolite_cli.artifact import Artifact
@@ -26,37 +26,56 @@ from lingolite_cli.commands.options import (
 )
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.files.encodings import not_utf8_hint
-from lingolite_cli.files.text import lines_of, read_lines
+from lingolite_cli.files.atomic import write_atomic
+from lingolite_cli.files.output import check_output
 from lingolite_cli.jobs.inputs import model_path
 from lingolite_cli.jobs.plugin_options import plugin_options
 from lingolite_cli.jobs.runnable import backend_for
-from lingolite_cli.jobs.translation import EngineRequest, asked_decoding, open_translator
+from lingolite_cli.jobs.source_texts import Source, file_texts, remarked, stdin_texts, typed_texts
+from lingolite_cli.jobs.translation import EngineRequest, asked_decoding, open_translator, translation_languages
 from lingolite_cli.process.streams import loss_of
 from lingolite_cli.schema import parse_options
-from lingolite_cli.text.visible import escaped_json, shown
+from lingolite_cli.text.visible import shown
+from lingolite_cli.views.translations import print_all, print_in_steps, warn_of
 
 if TYPE_CHECKING:
-    from lingolite_cli.decoding.translator import Translation, Translator
+    from lingolite_cli.decoding.sentences import SentenceTranslator
 
 
 @takes_aliases("backend")
 def translate_lines(
     typer_context: typer.Context,
     text: Annotated[
-        list[str] | None, typer.Argument(metavar="TEXT", help="Sentences; default: the lines of stdin.")
+        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; default: the lines of stdin.")
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Translate a file, line by line.")
+        Path | None,
+        typer.Option(
+            "--file", "-f", metavar="FILE", help="Translate a file, line by line; or a document, whose markup stays."
+        ),
+    ] = None,
+    document: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="What the file is: text, subtitles, tmx, xliff, html or markdown; default: by name and beginning.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the translations here, not on stdout.")
     ] = None,
     model: Model = None,
     tokenizer: Tokenizer = None,
     backend: Backend = None,
     languages: Languages = None,
+    split_sentences: Annotated[
+        bool | None,
+        typer.Option(help="Translate sentence by sentence; default: yes, unless the model was trained on documents."),
+    ] = None,
     beam_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="1 is greedy search.")] = None,
     length_penalty: Annotated[float | None, typer.Option(metavar="ALPHA", help="GNMT's alpha, for beams.")] = None,
     n_best: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Translations of each sentence, tab-separated.")
+        int | None, typer.Option(min=1, metavar="N", help="Translations of each text, tab-separated.")
     ] = None,
     max_length: Annotated[int | None, typer.Option(min=1, metavar="N", help="Most target tokens a sentence.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="Most sentences in a batch.")] = None,
@@ -75,13 +94,18 @@ def translate_lines(
     console = context.console(json=json)
     if text and file:
         raise LingoLiteError("both text and --file were given", hint="pass one of them")
+    if text and document:
+        raise LingoLiteError("both text and --document were given", hint="--document tells what a file or stdin is")
     if stream:
-        _check_stream(is_json=json, n_best=n_best, batch_size=batch_size, workers=workers)
-    _check_streams(is_stdin_read=not text and file is None)
-    artifact = Artifact.open(model_path(context, model, tokenizer=tokenizer))
+        given = ["--json"] * json + ["--output"] * (output is not None)
+        _check_stream(given, n_best=n_best, batch_size=batch_size, workers=workers)
+    _check_streams(is_stdin_read=not text and file is None, is_stdout_written=output is None)
+    path = model_path(context, model, tokenizer=tokenizer)
+    if output:
+        check_output(output, flag="--output", inputs=[path, *([file] if file else [])])
+    artifact = Artifact.open(path)
     asked = {"beam_size": beam_size, "length_penalty": length_penalty, "n_best": n_best, "max_length": max_length}
     decoding = asked_decoding(context, artifact, asked)
-    lines = _typed(text) if text else _read_lines(file)
     # Lines that are typed in are answered one by one; a file or a pipe is sorted into batches.
     is_typed = not text and file is None and sys.stdin.isatty()
     if is_typed and workers not in (None, 1):
@@ -98,93 +122,80 @@ def translate_lines(
         workers=workers or 1,
         languages=parse_languages(languages),
         batch_size=batch_size or (1 if text or is_typed else 32),
+        is_splitting=split_sentences,
     )
+    pair = translation_languages(context, artifact, request.languages)
+    source = _source(text, file, kind=document, languages=pair)
+    if source.document is not None:
+        _check_document(is_json=json, is_stream=stream, n_best=decoding.n_best)
+    texts = remarked(source.texts, pair[0], console.warn)
     with open_translator(context, artifact, request, decoding=decoding, console=console) as opened:
         for warning in opened.warnings:
             console.warn(warning)
-        if stream:
-            _print_in_steps(opened.translator, lines, console)
+        if source.document is not None:
+            _write(_translated(source, opened.translator, console), output)
+        elif stream:
+            print_in_steps(opened.translator, texts, console)
+        elif output is None:
+            print_all(opened.translator.translate(texts), console, n_best=decoding.n_best)
         else:
-            print_all(opened.translator.translate(lines), console, n_best=decoding.n_best)
+            written = io.StringIO()
+            print_all(opened.translator.translate(texts), console, n_best=decoding.n_best, stream=written)
+            _write(written.getvalue(), output)
 
 
-def _check_stream(*, is_json: bool, **numbers: int | None) -> None:
-    """Refuse what gives whole translations only."""
-    given = ["--json"] if is_json else [f"--{name.replace('_', '-')} {n}" for name, n in numbers.items() if n and n > 1]
+def _source(text: list[str] | None, file: Path | None, *, kind: str | None, languages: tuple[str, str]) -> Source:
+    if text:
+        return typed_texts(text)
+    return (
+        stdin_texts(kind=kind, languages=languages)
+        if file is None
+        else file_texts(file, kind=kind, languages=languages)
+    )
+
+
+def _translated(source: Source, translator: SentenceTranslator, console: Console) -> str:
+    """The document with its translations."""
+    assert source.document is not None
+    texts = source.document.texts
+    found = []
+    with console.progress("translate", total=len(texts)) as progress:
+        for number, translation in enumerate(progress.track(translator.translate(texts)), start=1):
+            warn_of(number, translation, console)
+            found.append(translation.text)
+    return source.document.written(found)
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is not None:
+        write_atomic(output, text.encode())
+        return
+    sys.stdout.write(shown(text) if sys.stdout.isatty() else text)
+    sys.stdout.flush()
+
+
+def _check_document(*, is_json: bool, is_stream: bool, n_best: int) -> None:
+    """Refuse what gives anything but one translation of each text."""
+    given = ["--json"] * is_json + ["--stream"] * is_stream + [f"--n-best {n_best}"] * (n_best > 1)
     if given:
         raise LingoLiteError(
-            f"--stream and {given[0]} contradict one another", hint="--stream shows one translation at a time, as text"
+            f"a document and {given[0]} contradict one another", hint="the translation of a document is a document"
         )
 
 
-def _check_streams(*, is_stdin_read: bool) -> None:
+def _check_stream(given: Sequence[str], **numbers: int | None) -> None:
+    """Refuse what gives whole translations only."""
+    refused = [*given, *(f"--{name.replace('_', '-')} {n}" for name, n in numbers.items() if n and n > 1)]
+    if refused:
+        raise LingoLiteError(
+            f"--stream and {refused[0]} contradict one another",
+            hint="--stream shows one translation at a time, as text",
+        )
+
+
+def _check_streams(*, is_stdin_read: bool, is_stdout_written: bool) -> None:
     """Translations have to go somewhere, unlike a verdict, which is in the exit code and the run's files too."""
-    if loss_of(sys.stdout) is not None:
+    if is_stdout_written and loss_of(sys.stdout) is not None:
         raise LingoLiteError("stdout is closed: translations have nowhere to go", hint="redirect it: > FILE")
     if is_stdin_read and loss_of(sys.stdin) is not None:
         raise LingoLiteError("stdin is closed: there is nothing to translate", hint="pass TEXT, or --file FILE")
-
-
-def _typed(texts: list[str]) -> list[str]:
-    for text in texts:
-        try:
-            text.encode()
-        except UnicodeEncodeError:  # the shell passed bytes that are no text
-            raise LingoLiteError(f"{text!r}: not UTF-8", hint="check the terminal's encoding") from None
-    return texts
-
-
-def _read_lines(file: Path | None) -> Iterator[str]:
-    name = str(file) if file else "stdin"
-    lines = lines_of(file) if file else read_lines(sys.stdin.buffer, name=name)
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield line.decode("utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise LingoLiteError(
-                f"{name}, line {number}: not UTF-8: byte {error.start} is {line[error.start]:#04x}",
-                hint=not_utf8_hint(line),
-            ) from None
-
-
-def print_all(translations: Iterable[Translation], console: Console, *, n_best: int) -> None:
-    """Print translations as they come: a line each, or a JSON document each."""
-    for number, found in enumerate(translations, start=1):
-        _warn_of(number, found, console)
-        if console.is_json:
-            document = msgspec.json.encode(found).decode()
-            sys.stdout.write(f"{escaped_json(document) if sys.stdout.isatty() else document}\n")
-        else:
-            texts = [alternative.text for alternative in found.alternatives] if n_best > 1 else [found.text]
-            sys.stdout.write("\t".join(map(_on_one_line, texts)) + "\n")
-        sys.stdout.flush()
-        if loss_of(sys.stdout) is not None:  # nobody reads on: the rest of an endless stdin need not be translated
-            return
-
-
-def _print_in_steps(translator: Translator, lines: Iterable[str], console: Console) -> None:
-    for number, line in enumerate(lines, start=1):
-        num_shown = 0
-        for found in translator.translate_in_steps(line):
-            sys.stdout.write(_on_one_line(found.text[num_shown:]))
-            sys.stdout.flush()
-            num_shown = len(found.text)
-        sys.stdout.write("\n")
-        sys.stdout.flush()
-        if loss_of(sys.stdout) is not None:
-            return
-        _warn_of(number, found, console)
-
-
-def _warn_of(number: int, found: Translation, console: Console) -> None:
-    """What is wrong with the translation of a sentence."""
-    if found.is_truncated:
-        console.warn(f"sentence {number} has {found.num_source_tokens:,} tokens, more than the model reads: it was cut")
-    if not found.is_finished and found.tokens:
-        console.warn(f"sentence {number}: the translation was stopped at --max-length")
-
-
-def _on_one_line(text: str) -> str:
-    """A model may write any byte; a line of output is one translation all the same, and does a terminal no harm."""
-    line = text.translate({ord(character): " " for character in "\n\r\t"})
-    return shown(line) if sys.stdout.isatty() else line

@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -37,6 +38,7 @@ class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
     n_heads: int | None = None
     n_kv_heads: int | None = None
     max_seq_len: int | None = None
+    trained_on: Literal["sentences", "documents"] = "sentences"
     overwrite: bool = False
 
 

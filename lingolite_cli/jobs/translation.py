@@ -19,7 +19,7 @@ from lingolite_cli.recipe.decoding import resolve_decoding
 from lingolite_cli.settings import SETTINGS_NAME
 
 if TYPE_CHECKING:
-    from lingolite_cli.decoding.translator import Translator
+    from lingolite_cli.decoding.sentences import SentenceTranslator
 
 
 class EngineRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +32,7 @@ class EngineRequest(msgspec.Struct, frozen=True, kw_only=True):
         workers: processes that each have an engine, and share what is to be translated.
         languages: source and target language; None is those of the project, or of the model.
         batch_size: most sentences in a batch.
+        is_splitting: whether texts are split into sentences; None leaves it to what the model was trained on.
     """
 
     backend: str | None = None
@@ -40,12 +41,13 @@ class EngineRequest(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     languages: tuple[str, str] | None = None
     batch_size: int = 1
+    is_splitting: bool | None = None
 
 
 class OpenTranslator(msgspec.Struct, frozen=True):
     """A translator over an open engine, and what the engine warns of on this machine."""
 
-    translator: Translator
+    translator: SentenceTranslator
     warnings: tuple[str, ...]
 
 
@@ -69,6 +71,8 @@ def open_translator(
         LingoLiteError: the backend cannot be used, no plugin leads from this format to one that it reads, or the
             languages are not known.
     """
+    languages = translation_languages(context, artifact, request.languages)
+    is_splitting = _is_splitting(artifact, request, decoding)
     threads = context.project.threads if request.threads is None else request.threads
     if threads < 1:
         raise LingoLiteError(f"threads must be at least 1, not {threads}")
@@ -77,6 +81,7 @@ def open_translator(
     loaded.options(request.options)  # what is wrong in them is refused before a conversion
     artifact = convert_for(context, artifact, console, backend=name, threads=threads)
     # numpy and the tokenizer's library: what was refused above is refused without waiting for them.
+    from lingolite_cli.decoding.sentences import SentenceTranslator
     from lingolite_cli.decoding.translator import Translator
     from lingolite_cli.tokenization.opening import open_tokenizer
     from lingolite_cli.workers.pool import open_backend
@@ -90,12 +95,24 @@ def open_translator(
             backend,
             open_tokenizer(artifact),
             artifact.manifest.model,
-            _languages(artifact, request.languages or context.project.settings.languages),
+            languages,
             options=decoding,
             batch_size=request.batch_size,
             capabilities=capabilities,
         )
-        yield OpenTranslator(translator, tuple(getattr(backend, "warnings", ())))
+        texts = SentenceTranslator(translator, languages, is_splitting=is_splitting)
+        yield OpenTranslator(texts, tuple(getattr(backend, "warnings", ())))
+
+
+def _is_splitting(artifact: Artifact, request: EngineRequest, decoding: DecodingOptions) -> bool:
+    if decoding.n_best == 1:
+        return artifact.manifest.is_sentence_level if request.is_splitting is None else request.is_splitting
+    if request.is_splitting:
+        raise LingoLiteError(
+            f"split sentences and {decoding.n_best} best translations contradict one another",
+            hint="each sentence would have as many: give one sentence a line, without --split-sentences",
+        )
+    return False
 
 
 def check_sentences(sentences: Sequence[Any]) -> None:
@@ -117,8 +134,15 @@ def check_sentences(sentences: Sequence[Any]) -> None:
             ) from None
 
 
-def _languages(artifact: Artifact, asked: tuple[str, str] | None) -> tuple[str, str]:
-    """The pair that was asked for, or that of the model."""
+def translation_languages(
+    context: JobContext, artifact: Artifact, asked: tuple[str, str] | None = None
+) -> tuple[str, str]:
+    """The pair that was asked for, or that of the project, or that of the model.
+
+    Raises:
+        LingoLiteError: none of them says.
+    """
+    asked = asked or context.project.settings.languages
     known = artifact.manifest.languages
     if asked is None and len(known) < 2:
         raise LingoLiteError("the model does not say its languages", hint="pass --languages SRC-TGT")

@@ -10,8 +10,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import ml_dtypes
+import msgspec
 import torch
 from torch import Tensor
 
@@ -55,6 +57,7 @@ def import_checkpoint(
     n_kv_heads: int | None = None,
     preset: str | None = None,
     max_seq_len: int | None = None,
+    trained_on: Literal["sentences", "documents"] = "sentences",
     overwrite: bool = False,
 ) -> Artifact:
     """Make a bundle from a checkpoint. The same inputs give the same bytes.
@@ -68,6 +71,7 @@ def import_checkpoint(
         n_kv_heads: key/value heads.
         preset: preset that tells the heads instead.
         max_seq_len: positions.
+        trained_on: whether the model knows single sentences only, or longer texts.
         overwrite: replace an artifact at `out`.
 
     Raises:
@@ -90,6 +94,7 @@ def import_checkpoint(
         tokenizer=file,
         languages=languages,
         made_by=made_by,
+        trained_on=trained_on,
         overwrite=overwrite,
     )
 
@@ -191,6 +196,7 @@ def _write_bundle(
     made_by: Provenance,
     overwrite: bool,
     quantization: Quantization | None = None,
+    trained_on: Literal["sentences", "documents"] = "sentences",
 ) -> Artifact:
     known = read_tokenizer(tokenizer, languages=languages or ())
     if known.vocab_size != config.vocab_size:
@@ -211,6 +217,7 @@ def _write_bundle(
         languages=tuple(languages or known.languages),
         made_by=made_by,
         quantization=quantization,
+        trained_on=trained_on if trained_on == "documents" else msgspec.UNSET,
     )
     with atomic_directory(path, overwrite=overwrite) as directory:
         write_tensors({name: tensor.numpy() for name, tensor in tensors.items()}, directory)

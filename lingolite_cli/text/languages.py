@@ -37,6 +37,14 @@ _SAMPLE = 500  # texts that are looked at
 _MIN_SHARE, _MIN_KANA = 0.5, 0.1  # of letters; Japanese is told from Chinese by kana, between characters of both
 
 
+_SPACELESS = frozenset({"zh", "ja", "th", "km", "lo", "my", "bo"})
+
+
+def has_spaces(tag: str) -> bool:
+    """Whether a language puts spaces between sentences."""
+    return primary_language(tag) not in _SPACELESS
+
+
 def primary_language(tag: str) -> str:
     """The language of a tag, by ISO 639-1 where this module knows of it: `zh` for `zho_Hans`, `pt` for `pt-BR`."""
     first = tag.strip().lower().replace("_", "-").split("-")[0]

@@ -13,7 +13,6 @@ import torch
 from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.artifact import Artifact, Provenance, write_manifest
 from lingolite_cli.corpora.pairs import Text, TextReport
-from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.model import MobileTranslationModel, load_model, save_bundle
 from lingolite_cli.tokenization.opening import read_tokenizer
 from lingolite_cli.training.examples import examples_of, read_examples
@@ -126,8 +125,10 @@ def _fit(session: Session, processes: Processes) -> Fitted:
 def write_bundle(fitted: Fitted, session: Session, out: Path, *, made_by: Provenance) -> Artifact:
     """Write what `fit` gave as the bundle `out`."""
     bundle = save_bundle(fitted.model, out, tokenizer=fitted.tokenizer, languages=session.known_languages)
-    decoding = session.source.manifest.decoding if session.source else DecodingOptions()
-    manifest = msgspec.structs.replace(bundle.manifest, made_by=made_by, decoding=decoding)
+    source = session.source.manifest if session.source else bundle.manifest
+    manifest = msgspec.structs.replace(
+        bundle.manifest, made_by=made_by, decoding=source.decoding, trained_on=source.trained_on
+    )
     return Artifact(out, write_manifest(out, manifest))
 
 

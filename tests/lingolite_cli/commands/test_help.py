@@ -40,6 +40,6 @@ def test_arguments_stand_in_usage_and_below_with_what_they_are(
     monkeypatch.setenv("COLUMNS", "100")
     lines = lingolite("translate", "--help").out.splitlines()
     assert lines[0] == "Usage: lingolite translate [OPTIONS] [TEXT]..."
-    assert "  TEXT  Sentences; default: the lines of stdin." in lines
+    assert "  TEXT  Texts; default: the lines of stdin." in lines
     assert "  --model PATH            The artifact, or a checkpoint; default: the project's model." in lines
     assert lingolite("run", "--help").out.startswith("Usage: lingolite run [OPTIONS] RECIPE\n")
