@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 
 
 def beam_search(
-    backend: Backend, step_top_k: StepTopK, state: State, *, first: IntArray, end: int, options: DecodingOptions
+    backend: Backend,
+    step_top_k: StepTopK,
+    state: State,
+    *,
+    first: IntArray,
+    limits: IntArray,
+    end: int,
+    options: DecodingOptions,
 ) -> list[list[Hypothesis]]:
     """Keep the `beam_size` most probable prefixes of each sentence, and return the `n_best` best that ended.
 
@@ -36,10 +43,10 @@ def beam_search(
     A sentence stops at the first of these:
 
     1. beam_size hypotheses are pooled (fairseq's rule);
-    2. n_best are pooled, and no beam could overtake the n_best-th of them even if it ended at `max_length` without
+    2. n_best are pooled, and no beam could overtake the n_best-th of them even if it ended at its limit without
        losing any more probability (Huang et al. 2017, "When to Finish?", D17-1227, with the length penalty of
-       `max_length` as the bound). This changes no result of rule 1, it only ends the search sooner;
-    3. `max_length`: the beams join the pool as they are, unfinished. fairseq ends them with the end token instead.
+       the limit as the bound). This changes no result of rule 1, it only ends the search sooner;
+    3. its limit: the beams join the pool as they are, unfinished. fairseq ends them with the end token instead.
 
     The pool is ordered by score (log-probability over the length penalty), and equal scores by when they ended.
 
@@ -48,13 +55,14 @@ def beam_search(
         step_top_k: from `continuations`.
         state: before the token `first`, one row a sentence.
         first: [sentences] int64, what the decoder reads before the first token of a hypothesis.
+        limits: [sentences] int64, most tokens of each hypothesis; at most `max_length`.
         end: the end token.
         options: see `DecodingOptions`.
 
     Returns:
         At most `n_best` hypotheses a sentence, best first; fewer only when fewer sentences are possible.
     """
-    beams = _Beams(first, end, options)
+    beams = _Beams(first, limits, end=end, options=options)
     for length in range(1, options.max_length + 1):
         ids, gains = step_top_k(state, beams.last_tokens, 2 * options.beam_size)
         rows = beams.extend(ids, gains.astype(np.float64), length=length)
@@ -74,11 +82,14 @@ class _Beams:
         last_tokens: [A · W] what the backend reads next.
     """
 
-    def __init__(self, first: IntArray, end: int, options: DecodingOptions) -> None:
+    def __init__(self, first: IntArray, limits: IntArray, *, end: int, options: DecodingOptions) -> None:
         num_sentences = len(first)
         self._end = end
         self._options = options
-        self._longest_penalty = length_penalty(options.max_length, options.length_penalty)
+        self._limits = limits
+        self._longest_penalties = np.array(
+            [length_penalty(limit, options.length_penalty) for limit in limits.tolist()], np.float64
+        )
         self._pools: list[list[Hypothesis]] = [[] for _ in range(num_sentences)]
         self._num_pooled = np.zeros(num_sentences, np.int64)
         self._worst_kept = np.full(num_sentences, -np.inf)  # score of the n_best-th of each pool
@@ -110,20 +121,16 @@ class _Beams:
         else:
             kept_first = slice(self._options.beam_size)
             tokens, rows, scores = tokens[:, kept_first], rows[:, kept_first], scores[:, kept_first]
-        is_last = length == self._options.max_length
-        if not is_last:
-            is_running = ~self._is_stopped(scores[:, 0])
-            if not is_running.all():
-                self.sentences = self.sentences[is_running]
-                tokens, rows, scores = tokens[is_running], rows[is_running], scores[is_running]
-        self.log_probabilities = scores
-        self.last_tokens = tokens.reshape(-1)
-        continued: IntArray = rows.reshape(-1)
-        self._steps.append((self.last_tokens, continued))
-        if is_last:
-            self._pool_unfinished()
-            return continued[:0]
-        return continued
+        is_last = self._limits[self.sentences] <= length
+        if is_last.any():
+            self._go_on(tokens, rows, scores)
+            self._pool_unfinished(is_last)
+            self._steps.pop()
+        is_running = ~is_last & ~self._is_stopped(scores[:, 0])
+        if not is_running.all():
+            self.sentences = self.sentences[is_running]
+            tokens, rows, scores = tokens[is_running], rows[is_running], scores[is_running]
+        return self._go_on(tokens, rows, scores)
 
     def best(self) -> list[list[Hypothesis]]:
         """The `n_best` of each pool, best first."""
@@ -143,9 +150,19 @@ class _Beams:
             tokens = (*self._prefix(rows[group, candidate]), self._end)
             self._pool(group, tokens, scores[group, candidate], is_finished=True)
 
-    def _pool_unfinished(self) -> None:
+    def _go_on(self, tokens: IntArray, rows: IntArray, scores: ScoreArray) -> IntArray:
+        """Make these the beams, [A, W] each, and return the rows that they continue."""
+        self.log_probabilities = scores
+        self.last_tokens = tokens.reshape(-1)
+        continued: IntArray = rows.reshape(-1)
+        self._steps.append((self.last_tokens, continued))
+        return continued
+
+    def _pool_unfinished(self, is_last: BoolArray) -> None:
+        """Pool the beams of sentences that reached their limit; `is_last` [A] says which."""
         width = self.log_probabilities.shape[1]
-        for group, beam in zip(*np.nonzero(np.isfinite(self.log_probabilities)), strict=True):
+        unfinished = np.isfinite(self.log_probabilities) & is_last[:, None]
+        for group, beam in zip(*np.nonzero(unfinished), strict=True):
             tokens = self._prefix(group * width + beam)
             self._pool(group, tokens, self.log_probabilities[group, beam], is_finished=False)
 
@@ -168,7 +185,7 @@ class _Beams:
 
     def _is_stopped(self, most_probable: ScoreArray) -> BoolArray:
         """[A] which sentences are done; `most_probable` [A] is the log-probability of the best beam of each."""
-        is_overtaken = self._worst_kept[self.sentences] >= most_probable / self._longest_penalty
+        is_overtaken = self._worst_kept[self.sentences] >= most_probable / self._longest_penalties[self.sentences]
         is_full = self._num_pooled[self.sentences] >= self._options.beam_size
         stopped: BoolArray = is_overtaken | is_full | np.isneginf(most_probable)
         return stopped

@@ -24,15 +24,23 @@ pay for itself within a few steps."""
 
 
 def greedy_search(
-    backend: Backend, step_top_k: StepTopK, state: State, *, first: IntArray, end: int, options: DecodingOptions
+    backend: Backend,
+    step_top_k: StepTopK,
+    state: State,
+    *,
+    first: IntArray,
+    limits: IntArray,
+    end: int,
+    options: DecodingOptions,
 ) -> list[list[Hypothesis]]:
-    """Take the most probable token of each row until the end token or `max_length`; ties go to the smaller id.
+    """Take the most probable token of each row until the end token or the row's limit; ties go to the smaller id.
 
     Args:
         backend: whose `select` drops finished rows.
         step_top_k: from `continuations`.
         state: before the token `first`, one row a sentence.
         first: [B] int64, what the decoder reads before the first token of a hypothesis.
+        limits: [B] int64, most tokens of each hypothesis; at most `max_length`.
         end: the end token.
         options: `beam_size`, `n_best` and, but for the score, `length_penalty` play no part.
 
@@ -51,7 +59,7 @@ def greedy_search(
         tokens[rows, length - 1] = last[is_live]
         log_probabilities[rows] += gains[is_live]
         lengths[rows] = length
-        is_live &= last != end
+        is_live &= (last != end) & (limits[sentences] > length)
         num_finished = len(is_live) - np.count_nonzero(is_live)
         if num_finished == len(is_live):
             break
@@ -66,13 +74,13 @@ def greedy_search(
 
 
 def greedy_prefixes(
-    step_top_k: StepTopK, state: State, *, first: IntArray, end: int, options: DecodingOptions
+    step_top_k: StepTopK, state: State, *, first: IntArray, limit: int, end: int, options: DecodingOptions
 ) -> Iterator[Hypothesis]:
     """The hypothesis of `greedy_search` for a single sentence, after each of its tokens."""
     tokens: list[int] = []
     log_probability = 0.0
     last = first
-    for length in range(1, options.max_length + 1):
+    for length in range(1, limit + 1):
         last, gains = _best(step_top_k, state, last, barred=None if length > options.min_length else end)
         tokens.append(int(last[0]))
         log_probability += float(gains[0])

@@ -18,6 +18,8 @@ class DecodingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         max_length: most target tokens, the end token included.
         min_length: target tokens before which the end token is not allowed.
         n_best: hypotheses returned a sentence, best first; at most `beam_size`.
+        max_length_factor: most target tokens for each token of the framed source, as models of Marian have it; not set:
+            `max_length` alone is the limit.
     """
 
     beam_size: Annotated[int, Meta(ge=1, le=64)] = 1
@@ -25,9 +27,17 @@ class DecodingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     max_length: Annotated[int, Meta(ge=1)] = 128
     min_length: Annotated[int, Meta(ge=0)] = 0
     n_best: Annotated[int, Meta(ge=1)] = 1
+    # UNSET is not encoded: manifests and records without it keep their bytes.
+    max_length_factor: Annotated[float, Meta(gt=0.0, le=1000.0)] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         if self.n_best > self.beam_size:
             raise ValueError(f"n_best {self.n_best} is more than beam_size {self.beam_size}")
         if self.min_length > self.max_length:
             raise ValueError(f"min_length {self.min_length} is more than max_length {self.max_length}")
+
+    def limit(self, num_source_tokens: int) -> int:
+        """Most target tokens for a source of that length, at least 1 and `min_length`."""
+        if isinstance(self.max_length_factor, msgspec.UnsetType):
+            return self.max_length
+        return min(self.max_length, max(1, self.min_length, int(self.max_length_factor * num_source_tokens)))

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
+import msgspec
+import numpy as np
+
 from lingolite_cli.decoding.beam import beam_search
 from lingolite_cli.decoding.continuations import continuations
 from lingolite_cli.decoding.forced import read_prefix
@@ -48,7 +51,8 @@ def search(
         For each row its `n_best` hypotheses, best first. A batch without rows is not shown to the backend.
 
     Raises:
-        LingoLiteError: the backend computed NaN, or its own search has no such option, or no forced prefix.
+        LingoLiteError: the backend computed NaN, or its own search has no such option, no forced prefix, or no limit by
+            the source.
     """
     if not len(source_ids):
         return []
@@ -56,6 +60,11 @@ def search(
         if ids.prefix:
             raise LingoLiteError(
                 "this engine searches by itself, and takes no forced prefix of a target", hint="take another backend"
+            )
+        if not isinstance(options.max_length_factor, msgspec.UnsetType):
+            raise LingoLiteError(
+                f"this engine searches by itself, and has no max_length_factor ({options.max_length_factor:g})",
+                hint="take another backend",
             )
         with engine_failures(_FAILED):
             return cast("TranslateBackend", backend).translate(source_ids, source_mask, options)
@@ -68,6 +77,7 @@ def search(
             continuations(stepping, capabilities, never_generated=ids.never_generated),
             state,
             first=read_prefix(stepping, state, len(source_ids), ids=ids),
+            limits=_limits(source_mask, options),
             end=ids.end,
             options=options,
         )
@@ -112,6 +122,12 @@ def search_in_steps(
             continuations(stepping, capabilities, never_generated=ids.never_generated),
             state,
             first=read_prefix(stepping, state, len(source_ids), ids=ids),
+            limit=int(_limits(source_mask, options)[0]),
             end=ids.end,
             options=options,
         )
+
+
+def _limits(source_mask: BoolArray, options: DecodingOptions) -> IntArray:
+    """[B] int64, most target tokens of each row."""
+    return np.array([options.limit(int(length)) for length in source_mask.sum(axis=1)], np.int64)
