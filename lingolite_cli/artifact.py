@@ -24,6 +24,12 @@ from lingolite_cli.tokenization.description import LINGOLITE, TokenizerDescripti
 
 MANIFEST_NAME = "lingolite.json"
 TOKENIZER_NAME = "tokenizer.model"
+TARGET_TOKENIZER_NAME = "target_tokenizer.model"
+VOCABULARY_NAME = "vocabulary.json"
+TARGET_VOCABULARY_NAME = "target_vocabulary.json"
+TOKENIZER_NAMES = (TOKENIZER_NAME, TARGET_TOKENIZER_NAME, VOCABULARY_NAME, TARGET_VOCABULARY_NAME)
+"""A tokenizer's files: a SentencePiece model, another one of targets, and the pieces of sources and of targets in the
+order of their ids. LingoLite's own format has the first alone."""
 SHORTLIST_NAME = "shortlist.safetensors"
 WEIGHTS_NAME = "model.safetensors"
 
@@ -290,6 +296,19 @@ class Artifact:
         return sum(entry.size_bytes for entry in self.manifest.files.values())
 
     @property
+    def tokenizer_names(self) -> tuple[str, ...]:
+        """Names of the tokenizer's files that the manifest lists, in the order of `TOKENIZER_NAMES`."""
+        return tuple(name for name in TOKENIZER_NAMES if name in self.manifest.files)
+
+    @property
+    def tokenizer_digest(self) -> str:
+        """SHA-256 of the tokenizer's file; where there are several, of their names and digests."""
+        digests = {name: self.manifest.files[name].sha256 for name in self.tokenizer_names}
+        return (
+            next(iter(digests.values())) if len(digests) == 1 else hashlib.sha256(canonical_json(digests)).hexdigest()
+        )
+
+    @property
     def tokenizer_path(self) -> Path:
         """The tokenizer's file; `lingolite_cli.tokenization.opening` reads it. Raises as `file` does."""
         return self.file(TOKENIZER_NAME)
@@ -392,7 +411,8 @@ def derive_artifact(
     may be fewer.
     """
     model = source.manifest.model
-    (directory / TOKENIZER_NAME).write_bytes(source.read_bytes(TOKENIZER_NAME))
+    for name in source.tokenizer_names:
+        (directory / name).write_bytes(source.read_bytes(name))
     manifest = Manifest(
         format=product.format,
         model=msgspec.structs.replace(model, max_seq_len=product.max_seq_len or model.max_seq_len),

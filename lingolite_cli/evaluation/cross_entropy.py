@@ -46,7 +46,7 @@ def token_cross_entropy(
     positions, ids = model.max_seq_len, tokenizer.decoding_ids(languages)
     framed = [tokenizer.encode_source(source, languages, max_length=positions).ids for source in sources]
     room = positions - len(ids.prefix) - 1
-    targets = [[*tokenizer.encode(reference)[:room], ids.end] for reference in references]
+    targets = [[*tokenizer.encode_target(reference)[:room], ids.end] for reference in references]
     total = 0.0
     for group in batches([len(source) for source in framed], batch_size=batch_size, max_batch_tokens=max_batch_tokens):
         found = target_log_probabilities(

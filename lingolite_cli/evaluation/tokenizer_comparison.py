@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from lingolite_cli.artifact import TOKENIZER_NAME, Artifact
+from lingolite_cli.artifact import TOKENIZER_NAMES, Artifact
 from lingolite_cli.evaluation.exported import TokenizerDifference
 from lingolite_cli.evaluation.token_tables import describe_difference
 
@@ -22,7 +22,7 @@ _NAME = 1
 
 
 def compare_tokenizers(bundle: Artifact, candidate: Artifact, texts: Sequence[str]) -> TokenizerDifference | None:
-    """How the candidate's tokenizer differs from the bundle's; None where they are the same file with the same frame.
+    """How the candidate's tokenizer differs from the bundle's; None where they are the same files with the same frame.
 
     Args:
         bundle: what the candidate was exported from.
@@ -33,7 +33,7 @@ def compare_tokenizers(bundle: Artifact, candidate: Artifact, texts: Sequence[st
         LingoLiteError: a tokenizer cannot be read.
     """
     manifests = bundle.manifest, candidate.manifest
-    files = [manifest.files.get(TOKENIZER_NAME) for manifest in manifests]
+    files = [{name: manifest.files.get(name) for name in TOKENIZER_NAMES} for manifest in manifests]
     descriptions = [manifest.tokenizer_description for manifest in manifests]
     if files[0] == files[1] and descriptions[0] == descriptions[1]:
         return None
@@ -50,7 +50,8 @@ def compare_tokenizers(bundle: Artifact, candidate: Artifact, texts: Sequence[st
 
 
 def _summary(artifacts: tuple[Artifact, Artifact], tokenizers: tuple[Tokenizer, Tokenizer], *, is_framed: bool) -> str:
-    pieces = [tokenizer.pieces for tokenizer in tokenizers]
+    pieces = [tokenizer.source_pieces for tokenizer in tokenizers]
+    targets = [tokenizer.target_pieces for tokenizer in tokenizers]
     found = []
     rules = [normalization(artifact.tokenizer_path.read_bytes()) for artifact in artifacts]
     if rules[0] != rules[1]:
@@ -64,11 +65,13 @@ def _summary(artifacts: tuple[Artifact, Artifact], tokenizers: tuple[Tokenizer, 
         found.append("its special ids or the frame around a source differ")
     if not found or pieces[0] != pieces[1]:
         found.append(describe_difference(*pieces))
+    if targets[0] != targets[1] and targets != pieces:
+        found.append(f"targets: {describe_difference(*targets)}")
     return "; ".join(found)
 
 
 def _example(text: str, first: Tokenizer, second: Tokenizer) -> str:
-    expected, seen = ([tokenizer.pieces[id] for id in tokenizer.encode(text)] for tokenizer in (first, second))
+    expected, seen = ([tokenizer.source_pieces[id] for id in tokenizer.encode(text)] for tokenizer in (first, second))
     place = next((i for i, (one, other) in enumerate(zip(expected, seen, strict=False)) if one != other), 0)
     return f"{' '.join(seen[max(0, place - 2) : place + 4])} for {' '.join(expected[max(0, place - 2) : place + 4])}"
 

@@ -86,7 +86,7 @@ def make_shortlist(context: JobContext, request: ShortlistRequest, console: Cons
         iterations=request.iterations,
         max_pairs=request.max_pairs,
     )
-    digest = artifact.manifest.files[artifact.tokenizer_path.name].sha256
+    digest = artifact.tokenizer_digest
     made = learn_shortlist(pairs, tokenizer, digest=digest, languages=languages, options=options)
     coverage = measure_coverage(made, dev_pairs, tokenizer) if dev_pairs else None
     made.write(out)

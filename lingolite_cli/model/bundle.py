@@ -80,7 +80,7 @@ def import_checkpoint(
     check_target(Path(out), overwrite=overwrite, inputs=[Path(checkpoint), find_tokenizer(tokenizer)])
     read = read_checkpoint(checkpoint, n_heads=n_heads, n_kv_heads=n_kv_heads, preset=preset, max_seq_len=max_seq_len)
     file = find_tokenizer(tokenizer)
-    trimmed = without_padding(read, read_tokenizer(file).vocab_size)
+    trimmed = without_padding(read, len(read_tokenizer(file).target_pieces))
     num_padding = read.config.vocab_size - trimmed.config.vocab_size
     made_by = Provenance(
         operation="import",
@@ -199,9 +199,9 @@ def _write_bundle(
     trained_on: Literal["sentences", "documents"] = "sentences",
 ) -> Artifact:
     known = read_tokenizer(tokenizer, languages=languages or ())
-    if known.vocab_size != config.vocab_size:
+    if len(known.target_pieces) != config.vocab_size:
         raise LingoLiteError(
-            f"the tokenizer {tokenizer} has {known.vocab_size} pieces, the model {config.vocab_size}",
+            f"the tokenizer {tokenizer} has {len(known.target_pieces)} pieces, the model {config.vocab_size}",
             hint="pass the tokenizer that the model was trained with; rows are left out only where the vocabulary was "
             "padded to a multiple of 8 to 1,024",
         )

@@ -38,7 +38,7 @@ class CandidateChooser:
     """
 
     def __init__(self, shortlist: Shortlist) -> None:
-        vocab_size = shortlist.vocab_size
+        vocab_size = shortlist.target_vocab_size
         candidates = np.where(shortlist.candidates == NO_TOKEN, vocab_size, shortlist.candidates)
         nothing = np.full((1, candidates.shape[1]), vocab_size)
         # A row more for padding, and an id more for no token: neither needs a branch.
@@ -52,7 +52,7 @@ class CandidateChooser:
         num_candidates = length * self._candidates.shape[1]
         padding = len(self._candidates) - 1
         tokens = np.where(source_mask, source_ids, padding)
-        is_own = np.empty((rows, padding + 1), np.bool_)
+        is_own = np.empty((rows, len(self._is_frequent)), np.bool_)
         is_own[:] = self._is_frequent
         is_own[np.arange(rows)[:, None], self._candidates[tokens].reshape(rows, num_candidates)] = True
         is_wanted = is_own[0] if rows == 1 else is_own.any(axis=0) | self._is_frequent

@@ -85,7 +85,9 @@ def learn_shortlist(
     """
     tokenizer.check_languages(languages)
     kept = _spread(pairs, options.max_pairs)
-    model = _Model1(_aligned(kept, tokenizer), vocab_size=tokenizer.vocab_size)
+    model = _Model1(
+        _aligned(kept, tokenizer), num_sources=len(tokenizer.source_pieces), num_targets=len(tokenizer.target_pieces)
+    )
     for _ in range(options.iterations):
         model.improve()
     counts = model.target_counts
@@ -97,6 +99,7 @@ def learn_shortlist(
             tokenizer=digest,
             method=f"IBM Model 1, {options.iterations} iterations",
             num_pairs=model.num_pairs,
+            target_vocab_size=_own_target_size(tokenizer),
         ),
         frequent=np.array(sorted({tokenizer.description.ids.end, *spelling, *frequent}), np.int32),
         candidates=_with_copies(model.best(options.num_candidates), tokenizer),
@@ -115,7 +118,7 @@ def measure_coverage(shortlist: Shortlist, pairs: Iterable[tuple[str, str]], tok
     for source, target in pairs:
         ids = np.array([tokenizer.encode(source) or [end]], np.int64)
         candidates = chooser.choose(ids, np.ones(ids.shape, np.bool_)).ids
-        is_found = np.isin([*tokenizer.encode(target), end], candidates)
+        is_found = np.isin([*tokenizer.encode_target(target), end], candidates)
         num_sentences += 1
         num_tokens += len(is_found)
         num_found += int(is_found.sum())
@@ -128,7 +131,7 @@ def measure_coverage(shortlist: Shortlist, pairs: Iterable[tuple[str, str]], tok
         token_share=num_found / num_tokens,
         sentence_share=num_whole / num_sentences,
         mean_target_tokens=num_target_tokens / num_sentences,
-        vocab_size=tokenizer.vocab_size,
+        vocab_size=len(tokenizer.target_pieces),
     )
 
 
@@ -140,7 +143,7 @@ def _spread(pairs: Sequence[tuple[str, str]], limit: int) -> list[tuple[str, str
 def _aligned(pairs: Iterable[tuple[str, str]], tokenizer: Tokenizer) -> Iterator[tuple[_Ids, _Ids]]:
     """Different tokens of source and target, of pairs that have some and not too many."""
     for source, target in pairs:
-        sides = np.unique(tokenizer.encode(source)), np.unique(tokenizer.encode(target))
+        sides = np.unique(tokenizer.encode(source)), np.unique(tokenizer.encode_target(target))
         if all(0 < len(side) <= LONGEST for side in sides):
             yield sides[0].astype(np.int32), sides[1].astype(np.int32)
 
@@ -160,20 +163,21 @@ class _Chunk(msgspec.Struct, frozen=True):
 class _Model1:
     """t(target | source) of the links that occur, after any number of iterations of EM.
 
-    The empty word, which brings targets that nothing in the source does, is source token V.
+    The empty word, which brings targets that nothing in the source does, is a source token after the last.
 
     Args:
         pairs: different tokens of source and target.
-        vocab_size: V.
+        num_sources: V, or that of sources where targets have a vocabulary of their own.
+        num_targets: V, or that of targets.
 
     Raises:
         LingoLiteError: there is no pair.
     """
 
-    def __init__(self, pairs: Iterable[tuple[_Ids, _Ids]], *, vocab_size: int) -> None:
-        self._vocab_size = vocab_size
+    def __init__(self, pairs: Iterable[tuple[_Ids, _Ids]], *, num_sources: int, num_targets: int) -> None:
+        self._num_sources, self._num_targets = num_sources, num_targets
         self.num_pairs = 0
-        self.target_counts = np.zeros(vocab_size, np.int64)
+        self.target_counts = np.zeros(num_targets, np.int64)
         raw = [self._links(chunk) for chunk in _chunked(pairs)]
         if not raw:
             raise LingoLiteError(
@@ -181,7 +185,7 @@ class _Model1:
             )
         links = np.unique(np.concatenate([np.unique(keys) for keys, _ in raw]))
         self._chunks = [_Chunk(np.searchsorted(links, keys).astype(np.int32), starts) for keys, starts in raw]
-        self._sources, self._targets = np.divmod(links, vocab_size)
+        self._sources, self._targets = np.divmod(links, num_targets)
         self._probabilities: _Counts = np.ones(len(links))
 
     def improve(self) -> None:
@@ -193,25 +197,25 @@ class _Model1:
             lengths = np.diff(chunk.starts, append=len(shares))
             shares /= np.repeat(totals, lengths)
             counts += np.bincount(chunk.keys, shares, minlength=len(counts))
-        by_source = np.bincount(self._sources, counts, minlength=self._vocab_size + 1)
+        by_source = np.bincount(self._sources, counts, minlength=self._num_sources + 1)
         self._probabilities = counts / by_source[self._sources]
 
     def best(self, k: int) -> _Ids:
         """[V, k] the most probable targets of each source token, best first, the smaller id on a tie."""
         order = np.lexsort((self._targets, -self._probabilities, self._sources))
         sources, targets = self._sources[order], self._targets[order]
-        first = np.searchsorted(sources, np.arange(self._vocab_size + 1))
+        first = np.searchsorted(sources, np.arange(self._num_sources + 1))
         rank = np.arange(len(sources)) - first[sources]
-        is_kept = (rank < k) & (sources < self._vocab_size)
-        found = np.full((self._vocab_size, k), NO_TOKEN, np.int32)
+        is_kept = (rank < k) & (sources < self._num_sources)
+        found = np.full((self._num_sources, k), NO_TOKEN, np.int32)
         found[sources[is_kept], rank[is_kept]] = targets[is_kept]
         return found
 
     def _links(self, pairs: Sequence[tuple[_Ids, _Ids]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """source · V + target of all links, and where each target token's begin."""
+        """source · targets + target of all links, and where each target token's begin."""
         keys, lengths = [], []
         for source, target in pairs:
-            with_empty = np.append(source, self._vocab_size).astype(np.int64) * self._vocab_size
+            with_empty = np.append(source, self._num_sources).astype(np.int64) * self._num_targets
             keys.append((target[:, None] + with_empty).ravel())
             lengths.append(np.full(len(target), len(with_empty)))
             self.target_counts[target] += 1
@@ -239,7 +243,13 @@ def _most_frequent(counts: npt.NDArray[np.int64], limit: int, *, skip: set[int])
 
 def _with_copies(candidates: _Ids, tokenizer: Tokenizer) -> _Ids:
     """[V, k + 1]: with each token itself in front, for names and numbers are copied; control tokens bring nothing."""
-    itself = np.arange(len(candidates), dtype=np.int32)[:, None]
+    target_ids = {piece: id for id, piece in enumerate(tokenizer.target_pieces)}
+    itself = np.array([target_ids.get(piece, NO_TOKEN) for piece in tokenizer.source_pieces], np.int32)[:, None]
     found = np.concatenate([itself, np.where(candidates == itself, NO_TOKEN, candidates)], axis=1)
-    found[sorted(tokenizer.control_ids)] = NO_TOKEN
+    found[sorted(tokenizer.source_control_ids)] = NO_TOKEN
     return found
+
+
+def _own_target_size(tokenizer: Tokenizer) -> int | msgspec.UnsetType:
+    sizes = len(tokenizer.source_pieces), len(tokenizer.target_pieces)
+    return msgspec.UNSET if sizes[0] == sizes[1] else sizes[1]

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from lingolite_cli.artifact import sha256_file
+from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.atomic import write_atomic
 
@@ -29,9 +29,10 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     Attributes:
         format: always `FORMAT`.
         languages: source and target language.
-        tokenizer: SHA-256 of the SentencePiece model that its tokens belong to.
-        method: how it was learned.
+        tokenizer: `tokenizer_digest` of the model that its tokens belong to.
+        method: how it was learned, or where it comes from.
         num_pairs: pairs that it was learned from.
+        target_vocab_size: the vocabulary of targets, where it is another one than that of sources.
     """
 
     format: str = FORMAT
@@ -39,6 +40,8 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     tokenizer: str
     method: str
     num_pairs: int
+    # UNSET is not encoded: shortlists of one vocabulary keep their bytes.
+    target_vocab_size: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class Shortlist(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +58,10 @@ class Shortlist(msgspec.Struct, frozen=True, kw_only=True):
     candidates: npt.NDArray[np.int32]
 
     @property
-    def vocab_size(self) -> int:
-        """V."""
-        return len(self.candidates)
+    def target_vocab_size(self) -> int:
+        """V, or that of targets where they have a vocabulary of their own."""
+        own = self.details.target_vocab_size
+        return len(self.candidates) if isinstance(own, msgspec.UnsetType) else own
 
     def write(self, path: Path) -> None:
         """Write the file; equal shortlists give equal bytes."""
@@ -67,13 +71,13 @@ class Shortlist(msgspec.Struct, frozen=True, kw_only=True):
         metadata = {"shortlist": msgspec.json.encode(self.details, order="sorted").decode()}
         write_atomic(path, save(tensors, metadata))
 
-    def check_tokenizer(self, path: Path, *, where: Path) -> None:
-        """Refuse a model whose tokenizer, at `path`, is not the one that the shortlist was learned with.
+    def check_tokenizer(self, model: Artifact, *, where: Path) -> None:
+        """Refuse a model whose tokenizer is not the one that the shortlist was learned with.
 
         Raises:
             LingoLiteError: the digests differ.
         """
-        if sha256_file(path) != self.details.tokenizer:
+        if model.tokenizer_digest != self.details.tokenizer:
             raise LingoLiteError(
                 f"{where} was made for another tokenizer than the model's",
                 hint="make one with `lingolite shortlist` and this model",
@@ -114,7 +118,7 @@ def _check(shortlist: Shortlist, path: Path) -> None:
         and len(shortlist.frequent) > 0
         and bool((np.diff(shortlist.frequent) > 0).all())
         and all(
-            array.size == 0 or (array.min() >= lowest and array.max() < shortlist.vocab_size)
+            array.size == 0 or (array.min() >= lowest and array.max() < shortlist.target_vocab_size)
             for array, lowest in ((shortlist.frequent, 0), (shortlist.candidates, NO_TOKEN))
         )
     )

@@ -109,7 +109,7 @@ def tiny_bundle(
         tokenizer.write_bytes(tiny_tokenizer(described))
         model = msgspec.structs.replace(
             _SHAPE,
-            vocab_size=read_tokenizer(tokenizer, described, languages=LANGUAGES).vocab_size,
+            vocab_size=len(read_tokenizer(tokenizer, described, languages=LANGUAGES).target_pieces),
             tie_embeddings=tie_embeddings,
             pad_token_id=described.ids.pad,
         )

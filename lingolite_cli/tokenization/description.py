@@ -14,6 +14,14 @@ TARGET_TAG = "{target}"
 """The place of the target language's tag in a frame."""
 _LANGUAGE = "{language}"
 
+SENTENCEPIECE = "sentencepiece"
+"""The kind of tokenizer whose ids are those of its SentencePiece model, or follow from them by `PieceRules`."""
+PIECES_AND_VOCABULARY = "pieces_and_vocabulary"
+"""The kind whose SentencePiece models make pieces, which have the ids of a list beside them."""
+
+MOST_ROWS = 1 << 24
+"""More than any vocabulary has: a file may claim any number, and lists are made from the claim."""
+
 
 class SpecialIds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Ids with a meaning beyond text.
@@ -82,6 +90,49 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return piece[len(before) : len(piece) - len(after)] if is_tag else None
 
 
+class PieceRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a tokenizer of another kind than LingoLite's own is told besides: which ids its pieces have, which text is
+    put before a source, and which way it translates.
+
+    Attributes:
+        first: pieces with the first ids, in place of the first `num_replaced` of the SentencePiece model.
+        num_replaced: pieces of the model that `first` stands for; the ids of all others move with it.
+        added: pieces after the last one of the model.
+        num_unused: rows of the embedding after these that stand for no piece.
+        text_prefix: text before a source, which goes through the tokenizer with it; `{source}` and `{target}` stand for
+            the languages, by their names.
+        language_names: names of languages in `text_prefix`; their codes where they are not here.
+        source_languages: languages that a source may be in; all where there are none.
+        target_languages: the same of targets.
+        strips: a decoded text loses white space at both ends.
+    """
+
+    first: tuple[str, ...] = ()
+    num_replaced: int = 0
+    added: tuple[str, ...] = ()
+    num_unused: int = 0
+    text_prefix: str = ""
+    language_names: dict[str, str] = {}
+    source_languages: tuple[str, ...] = ()
+    target_languages: tuple[str, ...] = ()
+    strips: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("num_replaced", "num_unused"):
+            if not 0 <= getattr(self, name) <= MOST_ROWS:
+                raise ValueError(f"{name} must lie between 0 and {MOST_ROWS:,}, not {getattr(self, name)}")
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """Pieces after the last one of the model, with a name for each row that stands for none."""
+        return (*self.added, *(f"<unused_{index}>" for index in range(self.num_unused)))
+
+    def prefix(self, languages: tuple[str, str]) -> str:
+        """The text before a source."""
+        source, target = (self.language_names.get(language, language) for language in languages)
+        return self.text_prefix.replace(SOURCE_TAG, source).replace(TARGET_TAG, target)
+
+
 class TokenizerDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the tokenizer of an artifact is read, and what its ids mean. The defaults are LingoLite's own format.
 
@@ -90,16 +141,26 @@ class TokenizerDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
         ids: special ids.
         frame: pieces around sources and before targets.
         never_generated: ids that a search must not choose.
+        pieces: of another kind than LingoLite's own; see `rules`.
     """
 
     kind: str = "lingolite"
     ids: SpecialIds = SpecialIds()
     frame: Frame = Frame()
     never_generated: tuple[int, ...] = ()
+    # UNSET is not encoded: manifests without the entry keep their bytes.
+    pieces: PieceRules | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def rules(self) -> PieceRules:
+        """`pieces`, or its defaults."""
+        return PieceRules() if isinstance(self.pieces, msgspec.UnsetType) else self.pieces
 
     def __post_init__(self) -> None:
         if self.ids.end in self.never_generated:
             raise ValueError(f"never_generated must not hold the end id {self.ids.end}")
+        if self.kind == "lingolite" and not isinstance(self.pieces, msgspec.UnsetType):
+            raise ValueError("a tokenizer of the kind `lingolite` has no entry `pieces`")
 
 
 LINGOLITE = TokenizerDescription()

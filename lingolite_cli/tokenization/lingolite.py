@@ -11,15 +11,16 @@ from pathlib import Path
 
 import sentencepiece
 
-from lingolite_cli.errors import LingoLiteError, did_you_mean
-from lingolite_cli.tokenization.description import SOURCE_TAG, TARGET_TAG, DecodingIds, TokenizerDescription
+from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.tokenization.description import SOURCE_TAG, TARGET_TAG, TokenizerDescription
+from lingolite_cli.tokenization.framing import FramedTokenizer
 from lingolite_cli.tokenization.language_codes import is_language_code
-from lingolite_cli.tokenization.tokenizer import SourceIds
+from lingolite_cli.tokenization.processors import load_processor, pieces_of, spelling_ids
 
 UNKNOWN_PIECE = "<unk>"
 
 
-class LingoLiteTokenizer:
+class LingoLiteTokenizer(FramedTokenizer):
     """See `lingolite_cli.tokenization.tokenizer.Tokenizer`.
 
     Args:
@@ -36,132 +37,56 @@ class LingoLiteTokenizer:
     def __init__(
         self, model: bytes, description: TokenizerDescription, *, where: Path, languages: Sequence[str] = ()
     ) -> None:
-        self._processor = sentencepiece.SentencePieceProcessor()
-        try:
-            self._processor.LoadFromSerializedProto(model)
-            self._pieces = [str(self._processor.IdToPiece(id)) for id in range(self.vocab_size)]
-        except (RuntimeError, OSError, UnicodeDecodeError) as error:
-            raise LingoLiteError(
-                f"{where} is not a SentencePiece model: {error}", hint="make or copy the artifact again"
-            ) from None
+        side = _LingoLiteSide(load_processor(model, where=where), description, where=where, languages=languages)
+        tags = side.language_tags
+        # Languages that need no tag, because the frame does not name the source or the target language.
+        super().__init__(description, source=side, target=side, languages=(), tags=tags)
+        untagged = () if self._names(SOURCE_TAG) and self._names(TARGET_TAG) else languages
+        self._languages = tuple(dict.fromkeys([*tags, *untagged]))
+
+
+class _LingoLiteSide:
+    """See `lingolite_cli.tokenization.framing.Side`; sources and targets have the same."""
+
+    def __init__(
+        self,
+        processor: sentencepiece.SentencePieceProcessor,
+        description: TokenizerDescription,
+        *,
+        where: Path,
+        languages: Sequence[str],
+    ) -> None:
+        self._processor = processor
+        self.pieces = pieces_of(processor, where=where)
         self._description = description
         self._check_control_tokens(where)
         controls = dict(sorted(self._control_pieces(languages)))
-        self._controls = frozenset(controls)
+        self.control_ids = frozenset(controls)
         # Not the unknown id: no text spells it, and what it stands for is unknown in other spellings too.
         spelled = {id: piece for id, piece in controls.items() if id != description.ids.unknown}
         self._spelled_out = {id: self._spell(piece) for id, piece in spelled.items()}
-        self._tags = self._language_tags(controls)
-        self._languages = tuple(dict.fromkeys([*self._tags, *self._untagged(languages)]))
-
-    @property
-    def description(self) -> TokenizerDescription:
-        """See `Tokenizer`."""
-        return self._description
-
-    @property
-    def vocab_size(self) -> int:
-        """See `Tokenizer`."""
-        return int(self._processor.GetPieceSize())
-
-    @property
-    def pieces(self) -> list[str]:
-        """See `Tokenizer`."""
-        return list(self._pieces)
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        """Languages with a tag, in the order of their ids, and those that the frame does not name."""
-        return self._languages
-
-    @property
-    def language_ids(self) -> dict[str, int]:
-        """See `Tokenizer`."""
-        return dict(self._tags)
-
-    @property
-    def control_ids(self) -> frozenset[int]:
-        """See `Tokenizer`."""
-        return self._controls
+        self.language_tags = self._language_tags(controls)
 
     @property
     def spelling_ids(self) -> frozenset[int]:
-        """See `Tokenizer`."""
-        pieces = enumerate(self._pieces)
-        return frozenset(id for id, piece in pieces if len(piece) == 1 or self._processor.IsByte(id))
+        """See `Side`."""
+        return spelling_ids(self._processor, self.pieces)
 
-    def check_languages(self, languages: tuple[str, str]) -> None:
-        """See `Tokenizer`."""
-        for language, place in zip(languages, (SOURCE_TAG, TARGET_TAG), strict=True):
-            if self._names(place) or language not in self._languages:
-                self._tag_id(language)
-
-    def _tag_id(self, language: str) -> int:
-        if language not in self._tags:
-            raise LingoLiteError(
-                f"the model does not know the language `{language}`",
-                hint=did_you_mean(language, self.languages),
-            )
-        return self._tags[language]
-
-    def encode_source(self, text: str, languages: tuple[str, str], *, max_length: int) -> SourceIds:
-        """See `Tokenizer`. In LingoLite's own frame: `<src> <en> … </s> <tgt> <da>`."""
-        frame = self._description.frame
-        room = max_length - frame.num_source_tokens
-        if room < 1:
-            raise LingoLiteError(
-                f"a model with {max_length} positions cannot read a source: the frame alone takes "
-                f"{frame.num_source_tokens}",
-                hint="choose a model with more positions",
-            )
-        self.check_languages(languages)
-        prefix, suffix = self._ids(frame.source_prefix, languages), self._ids(frame.source_suffix, languages)
-        body = self.encode(text)
-        return SourceIds([*prefix, *body[:room], *suffix], len(body) + frame.num_source_tokens, len(body))
-
-    def framed_languages(self, ids: Sequence[int]) -> tuple[str | None, str | None]:
-        """See `Tokenizer`."""
-        frame = self._description.frame
-        num_text = len(ids) - frame.num_source_tokens
-        if num_text < 0:
-            return None, None
-        named = {id: language for language, id in self._tags.items()}
-        pieces = (*frame.source_prefix, *([""] * num_text), *frame.source_suffix)
-        places = {
-            piece: named.get(id) for piece, id in zip(pieces, ids, strict=True) if piece in (SOURCE_TAG, TARGET_TAG)
-        }
-        if None in places.values():
-            return None, None
-        return places.get(SOURCE_TAG), places.get(TARGET_TAG)
+    def id(self, piece: str) -> int | None:
+        """See `Side`."""
+        return self._id(piece) if self._has(piece) else None
 
     def encode(self, text: str) -> list[int]:
-        """See `Tokenizer`."""
+        """See `Side`."""
         ids: list[int] = []
         for id in self._processor.EncodeAsIds(text):
             ids.extend(self._spelled_out.get(id, (id,)))
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """See `Tokenizer`."""
-        plain = [int(id) for id in ids if id not in self._controls]
+        """See `Side`."""
+        plain = [int(id) for id in ids if id not in self.control_ids]
         return str(self._processor.DecodeIds(plain))
-
-    def decoding_ids(self, languages: tuple[str, str]) -> DecodingIds:
-        """See `Tokenizer`."""
-        self.check_languages(languages)
-        described = self._description
-        return DecodingIds(
-            pad=described.ids.pad,
-            start=described.ids.start,
-            end=described.ids.end,
-            prefix=tuple(self._ids(described.frame.target_prefix, languages)),
-            never_generated=described.never_generated,
-        )
-
-    def _ids(self, pieces: Iterable[str], languages: tuple[str, str]) -> list[int]:
-        """Ids of a part of the frame."""
-        tags = {SOURCE_TAG: languages[0], TARGET_TAG: languages[1]}
-        return [self._tag_id(tags[piece]) if piece in tags else self._id(piece) for piece in pieces]
 
     def _id(self, piece: str) -> int:
         return int(self._processor.PieceToId(piece))
@@ -169,11 +94,6 @@ class LingoLiteTokenizer:
     def _has(self, piece: str) -> bool:
         """Whether `piece` is in the vocabulary: SentencePiece gives the unknown id for any other."""
         return piece == UNKNOWN_PIECE or self._id(piece) != self._description.ids.unknown
-
-    def _names(self, place: str) -> bool:
-        """Whether the frame has a place for the tag of that language."""
-        frame = self._description.frame
-        return place in (*frame.source_prefix, *frame.source_suffix, *frame.target_prefix)
 
     def _control_pieces(self, languages: Sequence[str]) -> Iterator[tuple[int, str]]:
         """Ids and pieces of control tokens: special ones, those of the frame, and tags of languages.
@@ -185,7 +105,7 @@ class LingoLiteTokenizer:
         for piece in (*special_pieces(self._description), *frame.pieces, *map(frame.tag, languages)):
             if self._has(piece):
                 yield self._id(piece), piece
-        for id, piece in enumerate(self._pieces):
+        for id, piece in enumerate(self.pieces):
             language = frame.tagged_language(piece)
             if self._processor.IsControl(id) or (language is not None and is_language_code(language)):
                 yield id, piece
@@ -197,10 +117,6 @@ class LingoLiteTokenizer:
         tagged = {id: frame.tagged_language(piece) for id, piece in controls.items() if piece not in others}
         found = {language: id for id, language in tagged.items()}
         return {language: id for language, id in found.items() if language is not None}
-
-    def _untagged(self, languages: Sequence[str]) -> Sequence[str]:
-        """Languages that need no tag, because the frame does not name the source or the target language."""
-        return () if self._names(SOURCE_TAG) and self._names(TARGET_TAG) else languages
 
     def _spell(self, piece: str) -> tuple[int, ...]:
         """`piece` in ordinary pieces: one a character, or its UTF-8 bytes where there is none."""

@@ -40,7 +40,8 @@ class SourceIds(msgspec.Struct, frozen=True):
 class Tokenizer(Protocol):
     """Text to ids and back. Open that of an artifact with `lingolite_cli.tokenization.opening.open_tokenizer`.
 
-    A text cannot contain a control token: one that is typed is spelled in ordinary pieces.
+    A text cannot contain a control token: one that is typed is spelled in ordinary pieces. The same id may stand for
+    different pieces in sources and in targets, where the model has a vocabulary for each.
     """
 
     @property
@@ -48,12 +49,12 @@ class Tokenizer(Protocol):
         """Its kind, special ids and frame."""
 
     @property
-    def vocab_size(self) -> int:
-        """Number of pieces, control tokens included."""
+    def source_pieces(self) -> tuple[str, ...]:
+        """All pieces of sources, control tokens included, in the order of their ids; no two are the same."""
 
     @property
-    def pieces(self) -> list[str]:
-        """All pieces, control tokens included, in the order of their ids; no two are the same."""
+    def target_pieces(self) -> tuple[str, ...]:
+        """The same of targets. They are the pieces of sources where the model has one vocabulary for both."""
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -61,15 +62,15 @@ class Tokenizer(Protocol):
 
     @property
     def language_ids(self) -> dict[str, int]:
-        """Ids of tags by language, in the order of ids; only of languages that have one."""
+        """Ids in sources of tags by language, in the order of ids; only of languages that have one."""
 
     @property
-    def control_ids(self) -> frozenset[int]:
-        """Ids of control tokens, which no text has."""
+    def source_control_ids(self) -> frozenset[int]:
+        """Ids of control tokens of sources, which no text has."""
 
     @property
     def spelling_ids(self) -> frozenset[int]:
-        """Ids of single characters and bytes, which spell text that no longer piece covers."""
+        """Ids in targets of single characters and bytes, which spell text that no longer piece covers."""
 
     def check_languages(self, languages: tuple[str, str]) -> None:
         """Refuse a source or target language that the tokenizer cannot frame.
@@ -97,7 +98,10 @@ class Tokenizer(Protocol):
         """
 
     def encode(self, text: str) -> list[int]:
-        """Ids of plain text, without a frame and without a control token."""
+        """Ids of the plain text of a source, without a frame and without a control token."""
+
+    def encode_target(self, text: str) -> list[int]:
+        """The same of a target."""
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of target ids; control tokens are dropped."""

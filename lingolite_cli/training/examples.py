@@ -243,7 +243,7 @@ class _Reader:
 
     def add(self, pair: Pair, bad: BadRows, *, short_share: float) -> None:
         source = self._tokenizer.encode_source(pair.source, self._languages, max_length=self._max_tokens)
-        target = [*self._prefix, *self._tokenizer.encode(pair.target), self._tokenizer.description.ids.end]
+        target = [*self._prefix, *self._tokenizer.encode_target(pair.target), self._tokenizer.description.ids.end]
         if source.is_truncated or len(target) > self._max_tokens:
             bad.add("over-long", pair.where)
             return

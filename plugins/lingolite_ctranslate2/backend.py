@@ -50,7 +50,8 @@ class CTranslate2Backend:
                 hint=f"pass --threads {options.inter_threads}, or a smaller inter_threads",
             )
         tokenizer = open_tokenizer(artifact)
-        self._pieces, self._description = tokenizer.pieces, tokenizer.description
+        self._pieces, self._description = tokenizer.target_pieces, tokenizer.description
+        self._source_pieces = tokenizer.source_pieces
         self._ids = {piece: id for id, piece in enumerate(self._pieces)}
         self._num_parts = options.inter_threads
         for name in _FILES:
@@ -128,7 +129,7 @@ class CTranslate2Backend:
                 hint="leave out min_length, or pass beam_size 1, or take another backend",
             )
         results = self._translator.translate_batch(
-            [[self._pieces[id] for id in row[mask]] for row, mask in zip(source_ids, source_mask, strict=True)],
+            [[self._source_pieces[id] for id in row[mask]] for row, mask in zip(source_ids, source_mask, strict=True)],
             # Split into as many parts as run side by side; a part that is too small would leave threads idle.
             max_batch_size=-(-len(source_ids) // self._num_parts),
             beam_size=options.beam_size,

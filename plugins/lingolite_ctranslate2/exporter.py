@@ -55,7 +55,7 @@ class CTranslate2Exporter:
         weights = Weights.read(source)
         kind = kind_of(weights)
         tokenizer = open_tokenizer(source)
-        spec = transformer_spec(weights, source.manifest.model, tokenizer.pieces, ids=tokenizer.description.ids)
+        spec = transformer_spec(weights, source.manifest.model, tokenizer.target_pieces, ids=tokenizer.description.ids)
         spec.save(str(directory))
         details = CTranslate2Details(
             weights=kind,

@@ -10,13 +10,28 @@ from pathlib import Path
 
 import msgspec
 
-from lingolite_cli.artifact import MANIFEST_NAME, SHORTLIST_NAME, TOKENIZER_NAME, Artifact
+from lingolite_cli.artifact import (
+    MANIFEST_NAME,
+    SHORTLIST_NAME,
+    TARGET_TOKENIZER_NAME,
+    TARGET_VOCABULARY_NAME,
+    TOKENIZER_NAME,
+    VOCABULARY_NAME,
+    Artifact,
+)
 from lingolite_cli.tokenization.description import SOURCE_TAG, TARGET_TAG, Frame, TokenizerDescription
 from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.interface import Value
 
 FILE_NAME = "export_config.json"
+
+_TOKENIZER_FILES = {
+    TOKENIZER_NAME: "SentencePiece model",
+    TARGET_TOKENIZER_NAME: "SentencePiece model of targets; the other is that of sources",
+    VOCABULARY_NAME: "pieces in the order of their ids: SentencePiece gives pieces, and this their ids",
+    TARGET_VOCABULARY_NAME: "the same of targets; the other is that of sources",
+}
 
 
 class GraphFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +127,7 @@ def _config(
         opset_version=details.opset_version,
         weights=details.weights,
         max_seq_len=details.max_seq_len,
-        files=_files(directory, described.graph_files),
+        files=_files(source, directory, described.graph_files),
         model={
             "vocab_size": model.vocab_size,
             "d_model": model.d_model,
@@ -152,7 +167,7 @@ def _shown(pieces: Sequence[str], frame: Frame) -> list[str]:
     return [tags.get(piece, piece) for piece in pieces]
 
 
-def _files(directory: Path, graph_files: dict[str, str]) -> dict[str, str]:
+def _files(source: Artifact, directory: Path, graph_files: dict[str, str]) -> dict[str, str]:
     """What each file of the artifact is."""
     known = {
         **graph_files,
@@ -163,7 +178,7 @@ def _files(directory: Path, graph_files: dict[str, str]) -> dict[str, str]:
     present = {name: meaning for name, meaning in known.items() if (directory / name).is_file()}
     return {
         **present,
-        TOKENIZER_NAME: "SentencePiece model",
+        **{name: _TOKENIZER_FILES[name] for name in source.tokenizer_names},
         FILE_NAME: "this file",
         MANIFEST_NAME: "LingoLite's manifest with the SHA-256 of each file; an app does not need it",
     }

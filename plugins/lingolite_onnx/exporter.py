@@ -86,7 +86,7 @@ class OnnxExporter:
                 hint="pass --option profile=optimized, or leave it out",
             )
         shortlist = read_shortlist(path)
-        shortlist.check_tokenizer(source.tokenizer_path, where=path)
+        shortlist.check_tokenizer(source, where=path)
         return shortlist
 
     def _settings(self, max_seq_len: int, *, has_shortlist: bool) -> GraphSettings:

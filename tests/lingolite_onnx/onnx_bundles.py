@@ -120,7 +120,7 @@ def wide_headed_bundle(path: Path) -> Artifact:
         tokenizer = directory / TOKENIZER_NAME
         tokenizer.write_bytes(tiny_tokenizer())
         model = Architecture(
-            vocab_size=read_tokenizer(tokenizer).vocab_size,
+            vocab_size=len(read_tokenizer(tokenizer).target_pieces),
             d_model=64,
             n_encoder_layers=3,
             n_decoder_layers=2,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lingolite_cli.artifact import TOKENIZER_NAME, Artifact
+from lingolite_cli.artifact import TOKENIZER_NAMES, Artifact
 from lingolite_cli.evaluation.parity import Parity, Tokens, compare_hypotheses
 from lingolite_cli.recipe.scope import PluginChoice
 from lingolite_cli.recipe.work.judgement import PlannedVerification
@@ -59,7 +59,10 @@ def measure_step_parity(
         The figures, and what users must know of the candidate's backend before they trust them.
     """
     manifests = [side.artifact.manifest for side in (reference, candidate)]
-    tokenizers = [(manifest.files[TOKENIZER_NAME], manifest.tokenizer_description) for manifest in manifests]
+    tokenizers = [
+        ({name: manifest.files.get(name) for name in TOKENIZER_NAMES}, manifest.tokenizer_description)
+        for manifest in manifests
+    ]
     if tokenizers[0] != tokenizers[1]:
         return None, [
             f"parity was not measured: the two artifacts have different tokenizers; {_differ(reference, candidate)}"
@@ -75,7 +78,7 @@ def _differ(reference: EvaluatedSystem, candidate: EvaluatedSystem) -> str:
     from lingolite_cli.evaluation.token_tables import describe_difference
     from lingolite_cli.tokenization.opening import open_tokenizer
 
-    return describe_difference(*(open_tokenizer(side.artifact).pieces for side in (reference, candidate)))
+    return describe_difference(*(open_tokenizer(side.artifact).target_pieces for side in (reference, candidate)))
 
 
 def _by_logits(
@@ -137,5 +140,5 @@ def _text(reference: EvaluatedSystem, candidate: EvaluatedSystem, languages: tup
         candidate_tokens=candidate.tokens,
         candidate_positions=fewer,
         ids=tokenizer.decoding_ids(languages),
-        pieces=tokenizer.pieces,
+        pieces=tokenizer.target_pieces,
     )

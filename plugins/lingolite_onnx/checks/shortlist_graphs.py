@@ -90,8 +90,8 @@ def _everything(shortlist: Shortlist) -> Shortlist:
     """A shortlist of the whole vocabulary."""
     return msgspec.structs.replace(
         shortlist,
-        frequent=np.arange(shortlist.vocab_size, dtype=np.int32),
-        candidates=np.full((shortlist.vocab_size, 1), NO_TOKEN, np.int32),
+        frequent=np.arange(shortlist.target_vocab_size, dtype=np.int32),
+        candidates=np.full((len(shortlist.candidates), 1), NO_TOKEN, np.int32),
     )
 
 

@@ -34,7 +34,7 @@ def echo(table, tokenizer: Tokenizer):
     def logits_of(source: tuple[int, ...], prefix: tuple[int, ...]) -> np.ndarray:
         body = source[2:-3]
         position = len(prefix) - 1
-        logits = np.zeros(tokenizer.vocab_size)
+        logits = np.zeros(len(tokenizer.target_pieces))
         logits[body[position] if position < len(body) else IDS.end] = 25.0
         logits[50] += 20.0
         return logits
@@ -47,7 +47,7 @@ def translator(echo, tokenizer: Tokenizer):
     """Makes a translator over the echo."""
 
     def make(**settings) -> Translator:
-        model = Architecture(vocab_size=tokenizer.vocab_size, max_seq_len=POSITIONS)
+        model = Architecture(vocab_size=len(tokenizer.target_pieces), max_seq_len=POSITIONS)
         settings = {"options": DecodingOptions(max_length=128), **settings}
         return Translator(echo, tokenizer, model, LANGUAGES, **settings)
 
@@ -95,7 +95,7 @@ def test_a_pool_is_given_the_batches_of_one_worker_the_longest_first(translator,
     expected = texts_of(translator(batch_size=3).translate(texts))
     alone = list(echo.source_shapes)
     pool = Pool(echo)
-    model = Architecture(vocab_size=tokenizer.vocab_size, max_seq_len=POSITIONS)
+    model = Architecture(vocab_size=len(tokenizer.target_pieces), max_seq_len=POSITIONS)
     settings = {"options": DecodingOptions(max_length=128), "batch_size": 3, "capabilities": frozenset({"submit"})}
     assert texts_of(Translator(pool, tokenizer, model, LANGUAGES, **settings).translate(texts)) == expected
     assert sorted(pool.shapes) == sorted(alone)

@@ -68,7 +68,7 @@ def text_of(tokenizer: Tokenizer, bundles: dict[str, Artifact], reference: list,
         candidate_tokens=own,
         candidate_positions=model.max_seq_len,
         ids=IDS,
-        pieces=tokenizer.pieces,
+        pieces=tokenizer.target_pieces,
     )
     return msgspec.structs.replace(whole, **changes)
 
@@ -233,7 +233,7 @@ def test_a_token_that_is_only_as_good_as_a_smaller_id_does_not_rank_first(bundle
             return None
 
         def step(self, state, tokens):
-            return np.zeros((len(tokens), tokenizer.vocab_size), np.float32)
+            return np.zeros((len(tokens), len(tokenizer.target_pieces)), np.float32)
 
         def select(self, state, rows):
             return None

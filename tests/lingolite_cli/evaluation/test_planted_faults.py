@@ -168,7 +168,7 @@ class Judge:
             candidate_tokens=self.translate(candidate, artifact),
             candidate_positions=positions,
             ids=IDS,
-            pieces=self.tokenizer.pieces,
+            pieces=self.tokenizer.target_pieces,
         )
         settings = ParitySettings(sample=len(self.texts) * 3 // 4, seed=seed, vocabulary=NUM_ENTRIES)
         parity = measure_parity(candidate, text, reference=self.reference, settings=settings)

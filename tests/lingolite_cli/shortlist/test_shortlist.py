@@ -38,7 +38,7 @@ def plain_model1(
     pairs: list[tuple[str, str]], tokenizer: Tokenizer, *, iterations: int
 ) -> dict[tuple[int, int], float]:
     """t(target | source) by the loops of the textbook (Koehn 2010, figure 4.3), over sets; -1 is the empty word."""
-    sides = [({*tokenizer.encode(source), -1}, {*tokenizer.encode(target)}) for source, target in pairs]
+    sides = [({*tokenizer.encode(source), -1}, {*tokenizer.encode_target(target)}) for source, target in pairs]
     table = {(s, t): 1.0 for source, target in sides for s in source for t in target}
     for _ in range(iterations):
         counts = dict.fromkeys(table, 0.0)
@@ -72,10 +72,10 @@ def test_candidates_are_the_best_of_ibm_model_1(tokenizer: Tokenizer) -> None:
 def test_every_sentence_may_end_be_spelled_and_use_frequent_tokens(tokenizer: Tokenizer) -> None:
     shortlist = learned(tokenizer, num_frequent=2)
     always = set(shortlist.frequent.tolist())
-    used = {id for _, target in PAIRS for id in tokenizer.encode(target)}
+    used = {id for _, target in PAIRS for id in tokenizer.encode_target(target)}
     assert always >= {IDS.end} | (used & tokenizer.spelling_ids)
     assert len(always - tokenizer.spelling_ids - {IDS.end}) == 2
-    assert not set(shortlist.candidates.ravel().tolist()) & tokenizer.control_ids
+    assert not set(shortlist.candidates.ravel().tolist()) & tokenizer.source_control_ids
 
 
 def test_the_text_that_it_was_learned_from_is_covered(tokenizer: Tokenizer) -> None:

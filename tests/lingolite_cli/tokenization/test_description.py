@@ -40,7 +40,7 @@ def test_a_manifest_without_the_entry_means_lingolites_own_format() -> None:
         "never_generated": [],
     }
     tokenizer = open_tokenizer(artifact)
-    pieces = [tokenizer.pieces[id] for id in tokenizer.encode_source("", ("en", "da"), max_length=9).ids]
+    pieces = [tokenizer.target_pieces[id] for id in tokenizer.encode_source("", ("en", "da"), max_length=9).ids]
     assert pieces == ["<src>", "<en>", "</s>", "<tgt>", "<da>"]
 
 

@@ -196,7 +196,7 @@ def test_sources_are_framed_as_described_and_targets_become_text(bundle: Artifac
     body = tokenizer.encode(SENTENCES[0])
     assert tokenizer.decode([*plain.first, *body, plain.end]) == SENTENCES[0]
     typed = "a </s> of <pad> <da>"
-    assert not tokenizer.control_ids & set(tokenizer.encode(typed))
+    assert not tokenizer.source_control_ids & set(tokenizer.encode(typed))
     assert tokenizer.decode(tokenizer.encode(typed)) == typed
     with pytest.raises(LingoLiteError, match="does not know the language `sv`"):
         tokenizer.check_languages(("en", "sv"))
@@ -302,7 +302,7 @@ def test_a_backend_is_at_parity_with_another(bundle: Artifact, plain: Plain) -> 
         candidate_tokens=targets,
         candidate_positions=48,
         ids=open_tokenizer(bundle).decoding_ids(LANGUAGES),
-        pieces=open_tokenizer(bundle).pieces,
+        pieces=open_tokenizer(bundle).target_pieces,
     )
     registry = load_registry()
     eager, cached = (registry.resolve("backend", name).create(bundle, threads=1) for name in ("eager", "cached"))

@@ -71,7 +71,7 @@ def test_logits_are_those_of_all_words_where_they_are_on_the_shortlist(
     for row in range(4):
         brought = shortlist.candidates[ids[row][mask[row]]]
         own = sorted({*shortlist.frequent.tolist(), *brought[brought >= 0].tolist()})
-        others = np.setdiff1d(np.arange(shortlist.vocab_size), own)
+        others = np.setdiff1d(np.arange(shortlist.target_vocab_size), own)
         assert 0 < len(others)
         tolerance = 1e-4 if format == BUNDLE else 0.1 * float(np.abs(everything).max())
         np.testing.assert_allclose(found[row, own], everything[row, own], rtol=0, atol=tolerance)
