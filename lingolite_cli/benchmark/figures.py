@@ -45,6 +45,10 @@ class BenchmarkRow(_Struct, frozen=True, kw_only=True):
     latency_p50_ms: float | None = None
     latency_p95_ms: float | None = None
     latency_p99_ms: float | None = None
+    latency_p50_low_ms: float | None = None
+    """The smallest of the rounds' own medians."""
+    latency_p50_high_ms: float | None = None
+    """The largest of them."""
     latency_quantiles_ms: list[float] = []
     """At equal shares of the sentences, from the fastest (0 %) to the slowest (100 %), such as every 5 %."""
     ratio: Ratio | None = None

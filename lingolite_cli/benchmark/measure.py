@@ -190,6 +190,7 @@ def _peak_memory_mb(timings: Sequence[Sequence[Timed]]) -> float | None:
 def _row(batch_size: int, num_sentences: int, first: Sequence[Timed], own: Sequence[Timed]) -> BenchmarkRow:
     speeds = [timed.num_tokens / timed.seconds for timed in own]
     latencies = _latencies_ms(own)
+    medians = [found for timed in own if (found := percentile(sorted(timed.latencies_ms), 0.50)) is not None]
     return BenchmarkRow(
         batch_size=batch_size,
         num_sentences=num_sentences,
@@ -199,6 +200,8 @@ def _row(batch_size: int, num_sentences: int, first: Sequence[Timed], own: Seque
         latency_p50_ms=percentile(latencies, 0.50),
         latency_p95_ms=percentile(latencies, 0.95),
         latency_p99_ms=percentile(latencies, 0.99),
+        latency_p50_low_ms=min(medians, default=None),
+        latency_p50_high_ms=max(medians, default=None),
         latency_quantiles_ms=quantiles(latencies),
         ratio=paired_ratio(speeds if own is first else [timed.num_tokens / timed.seconds for timed in first], speeds),
     )

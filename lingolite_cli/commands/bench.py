@@ -56,7 +56,13 @@ def bench(
     shortlist: Annotated[
         bool, typer.Option("--shortlist", help="Measure artifacts that have a vocabulary shortlist with it, too.")
     ] = False,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it to this .svg, .png or .pdf file.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Draw it to this file: .html, .svg, .png or .pdf. Needs matplotlib (the extra `plots`).",
+        ),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Measure backends side by side, each alone in a fresh process."""

@@ -18,7 +18,7 @@ from lingolite_cli.history.series import trends_of
 from lingolite_cli.jobs.project_history import all_runs, choose_runs, find_run, import_runs
 from lingolite_cli.views.charts import check_plot_target
 from lingolite_cli.views.history import show_entries, show_entry
-from lingolite_cli.views.history_plot import FORMATS, plot_history
+from lingolite_cli.views.history_plot import plot_history
 
 app = typer.Typer(
     help="The project's runs over time: how they ended, quality, size and latency.", rich_markup_mode=None
@@ -36,7 +36,12 @@ def list_runs(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many runs, the last ones.")] = 20,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw quality, size and latency: .html, .svg, .png or .pdf.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Draw quality, size and latency to this file: .html, .svg, .png or .pdf. Needs matplotlib (the extra "
+            "`plots`).",
+        ),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
@@ -44,7 +49,7 @@ def list_runs(
     if typer_context.invoked_subcommand is not None:
         return
     if plot is not None:
-        check_plot_target(plot, formats=FORMATS, example="history.html")
+        check_plot_target(plot, example="history.html")
     context = context_of(typer_context)
     console = context.console(json=json)
     start = None if since is None else _parse_since(since)
@@ -52,9 +57,9 @@ def list_runs(
     shown = chosen[-limit:]
     trends = trends_of(shown)
     console.print_json(HistoryDocument(runs=shown, trends=trends))
-    show_entries(shown, trends, num_hidden=len(chosen) - len(shown), console=console)
+    show_entries(shown, trends, num_hidden=len(chosen) - len(shown), is_plotted=plot is not None, console=console)
     if plot is not None:
-        plot_history(shown, plot)
+        plot_history(shown, plot, root=context.project.root)
         console.print(f"plot: {plot}")
 
 

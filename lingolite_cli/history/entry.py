@@ -7,6 +7,7 @@ path but that of its run.
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime
 from typing import Annotated
 
@@ -14,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from lingolite_cli.benchmark.figures import BenchmarkRow
+from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.runs.record import RunManifest, RunStatus, StepRecord
 from lingolite_cli.runs.results import ArtifactSummary, BenchmarkResult, BenchmarkSystem, EvaluateResult, VerifyResult
 
@@ -51,7 +53,8 @@ class SystemFigures(_Struct, frozen=True, kw_only=True):
     """The figures of one artifact, through one backend if it was run.
 
     `name` is that of the step, or of the system in a benchmark. Scores are of `num_sentences` sentences of the text
-    with the digest `corpus`; speeds are those of batches of one sentence. None is what the run did not measure.
+    with the digest `corpus`; speeds are those of batches of one sentence, and `latency_p50_low_ms` and
+    `latency_p50_high_ms` span the rounds. None is what the run did not measure.
     """
 
     name: str
@@ -63,6 +66,8 @@ class SystemFigures(_Struct, frozen=True, kw_only=True):
     corpus: str | None = None
     num_sentences: int | None = None
     latency_p50_ms: float | None = None
+    latency_p50_low_ms: float | None = None
+    latency_p50_high_ms: float | None = None
     latency_p95_ms: float | None = None
     tokens_per_second: float | None = None
     load_seconds: float | None = None
@@ -109,9 +114,22 @@ class RunEntry(_Struct, frozen=True, kw_only=True):
             raise ValueError(f"the time {self.started} is not from {_YEARS.start} to {_YEARS.stop - 1}")
         _refuse_twice("system", [system.name for system in self.systems])
 
+    @property
+    def broken_budgets(self) -> list[str]:
+        """Names of the budgets that it broke. Runs of all versions tell them in `problem`."""
+        return _BROKEN.findall(self.problem) if self.problem and self.status == "broken budget" else []
+
     def system(self, name: str | None) -> SystemFigures | None:
         """The system of that name."""
         return next((system for system in self.systems if system.name == name), None)
+
+
+def _broken(step: str, verdict: Verdict) -> str:
+    """How `RunEntry.problem` tells of a broken budget; `_BROKEN` finds it there."""
+    return f"{step}.{verdict.budget}: {verdict.why}"
+
+
+_BROKEN = re.compile(r"(?:^|; )[^\s.]+\.([^\s.]+): ")
 
 
 def _refuse_twice(what: str, names: list[str]) -> None:
@@ -124,7 +142,7 @@ def entry_of_manifest(manifest: RunManifest, directory: str | None) -> RunEntry:
     """The entry of a run, whether it came to its end or stopped before. `directory` is where it left its files."""
     verdicts = manifest.verdicts
     problems = [manifest.stop.said] if manifest.stop is not None else []
-    problems += [f"{step}.{verdict.budget}: {verdict.why}" for step, verdict in verdicts if verdict.breaks_run]
+    problems += [_broken(step, verdict) for step, verdict in verdicts if verdict.breaks_run]
     systems = _systems(manifest.steps)
     verified = [step.result for step in manifest.steps if isinstance(step.result, VerifyResult)]
     last = next(reversed(systems), None)
@@ -197,6 +215,8 @@ def _with_speed(system: SystemFigures, measured: BenchmarkSystem) -> SystemFigur
         system,
         backend=measured.backend,
         latency_p50_ms=single.latency_p50_ms if single else None,
+        latency_p50_low_ms=single.latency_p50_low_ms if single else None,
+        latency_p50_high_ms=single.latency_p50_high_ms if single else None,
         latency_p95_ms=single.latency_p95_ms if single else None,
         tokens_per_second=single.tokens_per_second if single else None,
         load_seconds=measured.load_seconds,

@@ -14,6 +14,7 @@ import msgspec
 
 from lingolite_cli.artifact import canonical_json
 from lingolite_cli.history.entry import RunEntry, ScoreFigures, SystemFigures
+from lingolite_cli.history.schema import ADDED_COLUMNS
 
 _RUN_COLUMNS = tuple(field for field in RunEntry.__struct_fields__ if field != "systems")
 _SYSTEM_COLUMNS = tuple(field for field in SystemFigures.__struct_fields__ if field != "scores")
@@ -28,8 +29,13 @@ class StoredRuns(NamedTuple):
 
 
 def checksum_of(entry: RunEntry) -> str:
-    """SHA-256 of everything that is kept of a run."""
-    return hashlib.sha256(canonical_json(entry)).hexdigest()
+    """SHA-256 of everything that is kept of a run, the same in all versions that know these figures."""
+    kept = msgspec.to_builtins(entry)
+    for system in kept["systems"]:
+        for name in ADDED_COLUMNS:
+            if system[name] is None:
+                del system[name]
+    return hashlib.sha256(canonical_json(kept)).hexdigest()
 
 
 def insert(connection: sqlite3.Connection, entry: RunEntry) -> bool:
@@ -98,7 +104,7 @@ def _read(connection: sqlite3.Connection, checksum: str, *, rows_of: Rows = _row
     for run, system, *values in rows_of(connection, _query(("run", "system", *_SCORE_COLUMNS), "scores", "position")):
         scores.setdefault((run, system), []).append(dict(zip(_SCORE_COLUMNS, values, strict=True)))
     systems: dict[Any, list[dict[str, Any]]] = {}
-    for run, *values in rows_of(connection, _query(("run", *_SYSTEM_COLUMNS), "systems", "position")):
+    for run, *values in rows_of(connection, _query(("run", *_known_columns(connection)), "systems", "position")):
         row = dict(zip(_SYSTEM_COLUMNS, values, strict=True))
         systems.setdefault(run, []).append({**row, "scores": scores.pop((run, row["name"]), [])})
     entries, damage = [], []
@@ -117,6 +123,13 @@ def _read(connection: sqlite3.Connection, checksum: str, *, rows_of: Rows = _row
     damage += [f"figures of run {str(run)[:60]}, which is gone" for run in systems]
     damage += [f"scores of run {str(run)[:60]}, which is gone" for run, _ in scores]
     return StoredRuns(entries, damage)
+
+
+def _known_columns(connection: sqlite3.Connection) -> Iterator[str]:
+    """The columns of systems; an older file has nothing in those that it lacks."""
+    there = {row[1] for row in connection.execute("PRAGMA table_info(systems)")}
+    for column in _SYSTEM_COLUMNS:
+        yield column if column in there or column not in ADDED_COLUMNS else "NULL"
 
 
 def _query(columns: Sequence[str], table: str, order: str) -> str:

@@ -13,6 +13,9 @@ Migration = tuple[str, ...]
 CHECKSUMS_SINCE = 2
 """The version whose files have the checksum of each run."""
 
+ADDED_COLUMNS = frozenset({"latency_p50_low_ms", "latency_p50_high_ms"})
+"""Columns of systems that older files lack, and that checksums leave out where they are empty."""
+
 MIGRATIONS: tuple[Migration, ...] = (
     (
         """
@@ -69,4 +72,8 @@ MIGRATIONS: tuple[Migration, ...] = (
         "CREATE INDEX runs_by_recipe ON runs (recipe, id)",
     ),
     ("ALTER TABLE runs ADD COLUMN checksum TEXT",),  # see `rows`, which fills it for the runs that are there
+    (
+        "ALTER TABLE systems ADD COLUMN latency_p50_low_ms REAL",
+        "ALTER TABLE systems ADD COLUMN latency_p50_high_ms REAL",
+    ),
 )

@@ -10,21 +10,26 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from lingolite_cli.history.entry import RunEntry, SystemFigures
+from lingolite_cli.budgets.budget import PairedDrop
+from lingolite_cli.budgets.table import find_budget
+from lingolite_cli.history.entry import RunEntry
 
 SIZE, LATENCY = "size", "latency"
 UNITS = {SIZE: "MB", LATENCY: "p50 ms"}
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. `low` and `high` are the interval where there is one, `reference` is the other system's value.
+    """One run. `low` and `high` are the interval of a score or the range of a timing over its rounds, where there is
+    one; `reference` is the other system's value.
 
-    `basis` is what the value depends on beside the system; only points of one basis can be compared.
+    `is_broken` says that the run broke a budget on this very figure, `is_finished` that it came to its end. `basis` is
+    what the value depends on beside the system; only points of one basis can be compared.
     """
 
     run: str
     started: str
-    is_broken: bool
+    is_broken: bool = False
+    is_finished: bool
     value: float
     low: float | None = None
     high: float | None = None
@@ -101,7 +106,26 @@ def trends_of(entries: Sequence[RunEntry]) -> list[Trend]:
     return found
 
 
+def figure_of_budget(name: str) -> str | None:
+    """The figure of a curve that the budget of that name limits; None where it limits another one."""
+    budget = find_budget(name)
+    if isinstance(budget.rule, PairedDrop):
+        return budget.rule.metric
+    if budget.group == "quality":
+        return budget.label
+    return _LIMITED.get(budget.ratio_of or budget.name)
+
+
+_LIMITED = {"size_mb_max": SIZE, "latency_p50_ms_max": LATENCY}
+
+
 def _points(entry: RunEntry) -> Iterator[tuple[str, Point]]:
+    broken = {figure_of_budget(budget) for budget in entry.broken_budgets}
+    for figure, point in _values(entry):
+        yield figure, msgspec.structs.replace(point, is_broken=figure in broken)
+
+
+def _values(entry: RunEntry) -> Iterator[tuple[str, Point]]:
     system, reference = entry.system(entry.shipped), entry.system(entry.reference)
     if system is None:
         return
@@ -111,12 +135,10 @@ def _points(entry: RunEntry) -> Iterator[tuple[str, Point]]:
         yield score.metric, _point(entry, score.value, score.low, score.high, other.get(score.metric), basis)
     yield SIZE, _point(entry, system.size_bytes / 1e6, reference=reference.size_bytes / 1e6 if reference else None)
     if system.latency_p50_ms is not None:
-        yield LATENCY, _latency(entry, system, reference, system.latency_p50_ms)
-
-
-def _latency(entry: RunEntry, system: SystemFigures, reference: SystemFigures | None, value: float) -> Point:
-    basis = f"{entry.cpu}, {entry.threads} threads, {system.backend}"
-    return _point(entry, value, reference=reference.latency_p50_ms if reference else None, basis=basis)
+        basis = f"{entry.cpu}, {entry.threads} threads, {system.backend}"
+        span = system.latency_p50_low_ms, system.latency_p50_high_ms
+        before = reference.latency_p50_ms if reference else None
+        yield LATENCY, _point(entry, system.latency_p50_ms, *span, before, basis)
 
 
 def _point(
@@ -130,7 +152,7 @@ def _point(
     return Point(
         run=entry.id,
         started=entry.started,
-        is_broken=entry.status != "done",
+        is_finished=entry.status not in ("failed", "interrupted"),
         value=value,
         low=low,
         high=high,

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-INK, MUTED, LINE = "#010101", "#020202", "#030303"
-"""Reserved values: text, less important text, and grids."""
-SERIES = ("#040401", "#040402", "#040403", "#040404", "#040405")
-"""Reserved values: what is shown; the second marks limits, the third what was chosen."""
+RESERVED = ("#010101", "#020202", "#030303", "#040401", "#040402", "#040403", "#040404", "#040405")
+"""Reserved values: text, less important text, grids, then the series. They become the colours of a page."""
+SERIES = ("C0", "C1", "C2", "C3", "C4")
+"""What is shown, as the style colours it; the second marks limits, the third what was chosen."""
 SYSTEMS = (SERIES[0], SERIES[2], SERIES[3], SERIES[4], SERIES[1])
 """One colour a system, where several share a figure; the limits' comes last."""
 DASHES = ("-", "--", "-.", ":")
@@ -45,17 +45,18 @@ _DAYLIGHT = {
     "var(--series-5)": "#b06a00",
 }
 """The page's colours in daylight: a file of its own has no page to take them from."""
-RESERVED = (INK, MUTED, LINE, *SERIES)
-"""The colours of a drawing that becomes an element of a page."""
 DAYLIGHT = tuple(_DAYLIGHT.values())
 """The colours of a drawing that matplotlib writes to a file."""
 FORMATS = (".svg", ".png", ".pdf")
 """Endings of files that a drawing can be written to."""
+PAGE = ".html"
+PLOT_FORMATS = (PAGE, *FORMATS)
+"""Endings of what `--plot` writes."""
 _GROUND = "#ffffff"
 _TIP = "tip-"
 
 
-def check_plot_target(path: Path, *, formats: Sequence[str] = FORMATS, example: str = "speed.svg") -> None:
+def check_plot_target(path: Path, *, formats: Sequence[str] = PLOT_FORMATS, example: str = "speed.html") -> None:
     """Refuse a file that cannot be drawn to, before anything is measured.
 
     Args:
@@ -114,12 +115,31 @@ def style(colours: Sequence[str] = RESERVED) -> Iterator[None]:
         yield
 
 
+def ink() -> str:
+    """The colour of text, inside `style`."""
+    import matplotlib as mpl
+
+    return str(mpl.rcParams["text.color"])
+
+
+def muted() -> str:
+    """The colour of less important text and of what a figure is compared with, inside `style`."""
+    import matplotlib as mpl
+
+    return str(mpl.rcParams["axes.labelcolor"])
+
+
 def canvas(rows: float) -> tuple[Canvas, Axes]:
     """A figure of the page's width, tall enough for so many rows of text."""
     from matplotlib.figure import Figure
 
-    made = Figure(figsize=(WIDTH, 0.6 + 0.36 * rows), layout="constrained")
+    made = Figure(figsize=(WIDTH, row_height(rows)), layout="constrained")
     return made, made.subplots()
+
+
+def row_height(rows: float) -> float:
+    """Inches of a figure with so many rows of text."""
+    return 0.6 + 0.36 * rows
 
 
 def scale_by_tens(axes: Axes, side: Literal["x", "y"]) -> None:

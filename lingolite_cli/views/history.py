@@ -15,11 +15,20 @@ _BARS = "▁▂▃▄▅▆▇█"
 _MAX_BARS = 24
 
 
-def show_entries(entries: Sequence[RunEntry], trends: Sequence[Trend], *, num_hidden: int, console: Console) -> None:
+_MOST_ROWS_BESIDE_PLOT = 100
+"""The plot has the others; a table of thousands of rows takes longer than drawing them."""
+
+
+def show_entries(
+    entries: Sequence[RunEntry], trends: Sequence[Trend], *, num_hidden: int, is_plotted: bool, console: Console
+) -> None:
     """A line a run, whose id says when it started, and below how each figure went."""
     if not entries:
         console.print("no runs yet" if not num_hidden else "no such runs")
         return
+    num_plotted = len(entries)
+    if is_plotted:
+        entries = entries[-_MOST_ROWS_BESIDE_PLOT:]
     systems = [entry.system(entry.shipped) for entry in entries]
     metrics = list(dict.fromkeys(score.metric for system in systems if system for score in system.scores))
     columns = ["run", "recipe", "verdict", *metrics, "MB", "p50 ms"]
@@ -28,8 +37,10 @@ def show_entries(entries: Sequence[RunEntry], trends: Sequence[Trend], *, num_hi
         for entry, system in zip(entries, systems, strict=True)
     ]
     console.table(columns, rows, right=",".join(columns[3:]))
+    if len(entries) < num_plotted:
+        console.print(f"{num_plotted - len(entries):,} older ones are in the plot alone")
     if num_hidden:
-        console.print(f"{num_hidden:,} older ones are not shown; --limit {len(entries) + num_hidden} shows all")
+        console.print(f"{num_hidden:,} older ones are not shown; --limit {num_plotted + num_hidden} shows all")
     if trends:
         show_trends(trends, console)
 

@@ -2,78 +2,142 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket
 from lingolite_cli.runs.results import BenchmarkResult
 from lingolite_cli.views import formats
-from lingolite_cli.views.charts import DASHES, MUTED, SYSTEMS, canvas, scale_by_tens, tip
-from lingolite_cli.views.drawing import Figure, draw_bars, finish
+from lingolite_cli.views.charts import DASHES, SYSTEMS, muted, scale_by_tens, tip
+from lingolite_cli.views.drawing import Chart, draw_bars
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
-def speed_figures(result: BenchmarkResult, step: str) -> list[Figure]:
-    """Every figure of one benchmark, drawn under `charts.style`."""
-    return [*_throughputs(result, step), *_distributions(result, step), *_buckets(result, step)]
+def speed_charts(result: BenchmarkResult, step: str) -> list[Chart]:
+    """Every figure of one benchmark, which has systems."""
+    return [*_throughputs(result, step), *_distributions(result, step), *_times(result, step), *_ratios(result, step)]
 
 
-def _throughputs(result: BenchmarkResult, step: str) -> list[Figure]:
-    speeds: dict[int, dict[str, float]] = {}
+def _throughputs(result: BenchmarkResult, step: str) -> list[Chart]:
+    rows: dict[int, dict[str, BenchmarkRow]] = {}
     for system in result.systems:
         for row in system.rows:
-            speeds.setdefault(row.batch_size, {})[system.name] = row.tokens_per_second
-    figures = []
-    for batch, by_system in speeds.items():
-        drawing, axes = canvas(len(by_system))
-        draw_bars(
-            axes, list(by_system), list(by_system.values()), texts=[f"{speed:,.0f}" for speed in by_system.values()]
-        )
-        title = f"Tokens per second, batch {batch}"
-        figures.append(finish(drawing, f"throughput-{step}-{batch}", title=title, caption="More is faster."))
-    return figures
+            rows.setdefault(row.batch_size, {})[system.name] = row
+    return [_throughput(batch, by_system, f"throughput-{step}-{batch}") for batch, by_system in rows.items()]
 
 
-def _distributions(result: BenchmarkResult, step: str) -> list[Figure]:
+def _throughput(batch: int, rows: Mapping[str, BenchmarkRow], name: str) -> Chart:
+    """Bars from zero: their lengths are to be compared."""
+
+    def draw(axes: Axes) -> dict[int, str]:
+        speeds = [row.tokens_per_second for row in rows.values()]
+        draw_bars(axes, list(rows), speeds, texts=[f"{speed:,.0f}" for speed in speeds])
+        return {}
+
+    apart = max(row.spread for row in rows.values())
+    caption = f"More is faster. Medians over rounds, which lie up to {formats.percent(apart)} of the median apart."
+    return Chart(name=name, title=f"Tokens per second, batch {batch}", caption=caption, rows=len(rows), draw=draw)
+
+
+def _distributions(result: BenchmarkResult, step: str) -> list[Chart]:
     """How many of the sentences are translated within so many milliseconds, for each system."""
     measured = [
         (system.name, row) for system in result.systems for row in system.rows if len(row.latency_quantiles_ms) > 1
     ]
-    if not measured:
-        return []
-    drawing, axes = canvas(6)
-    axes.grid(visible=True, axis="both")
-    tips: dict[int, str] = {}
-    for number, (name, row) in enumerate(measured):
-        shares = [100 * place / (len(row.latency_quantiles_ms) - 1) for place in range(len(row.latency_quantiles_ms))]
-        colour, dashes = SYSTEMS[number % len(SYSTEMS)], DASHES[number % len(DASHES)]
-        axes.plot(row.latency_quantiles_ms, shares, dashes, color=colour, label=name, linewidth=1.6)
-        marks = ((50, row.latency_p50_ms), (95, row.latency_p95_ms), (99, row.latency_p99_ms))
-        for share, milliseconds in marks:
-            if milliseconds is not None:
-                tips[len(tips)] = f"{name}: p{share} {formats.significant(milliseconds)} ms"
-                axes.plot(milliseconds, share, "o", color=colour, markersize=5, gid=tip(len(tips) - 1))
-    scale_by_tens(axes, "x")
-    axes.set_xlabel("ms a sentence")
-    axes.set_ylabel("% of sentences")
-    axes.legend(loc="upper left", bbox_to_anchor=(0, 1.16), ncols=min(len(measured), 3))
+
+    def draw(axes: Axes) -> dict[int, str]:
+        axes.grid(visible=True, axis="both")
+        tips: dict[int, str] = {}
+        for number, (name, row) in enumerate(measured):
+            count = len(row.latency_quantiles_ms)
+            shares = [100 * place / (count - 1) for place in range(count)]
+            axes.plot(
+                row.latency_quantiles_ms, shares, _dashes(number), label=name, linewidth=1.6, color=_colour(number)
+            )
+            for share, milliseconds in (
+                (50, row.latency_p50_ms),
+                (95, row.latency_p95_ms),
+                (99, row.latency_p99_ms),
+            ):
+                if milliseconds is not None:
+                    tips[len(tips)] = f"{name}: p{share} {formats.significant(milliseconds)} ms"
+                    axes.plot(milliseconds, share, "o", markersize=5, gid=tip(len(tips) - 1), color=_colour(number))
+        scale_by_tens(axes, "x")
+        axes.set_xlabel("ms a sentence")
+        axes.set_ylabel("% of sentences")
+        _name_lines(axes, len(measured))
+        return tips
+
     title, caption = "Latency of sentences, batch 1", "Further left is faster; dots mark p50, p95 and p99."
-    return [finish(drawing, f"latency-{step}", title=title, caption=caption, tips=tips)]
+    return [Chart(name=f"latency-{step}", title=title, caption=caption, rows=6, draw=draw)] if measured else []
 
 
-def _buckets(result: BenchmarkResult, step: str) -> list[Figure]:
+def _times(result: BenchmarkResult, step: str) -> list[Chart]:
+    """Milliseconds a sentence by forced length: a figure for each batch size."""
+    return [
+        _time_by_length([bucket for bucket in result.buckets if bucket.batch_size == batch], f"times-{step}-{batch}")
+        for batch in sorted({bucket.batch_size for bucket in result.buckets})
+    ]
+
+
+def _time_by_length(buckets: Sequence[LengthBucket], name: str) -> Chart:
+    def draw(axes: Axes) -> dict[int, str]:
+        axes.grid(visible=True, axis="both")
+        systems = list(dict.fromkeys(bucket.system for bucket in buckets))
+        for number, system in enumerate(systems):
+            own = _by_length(buckets, system)
+            lengths, times = [bucket.num_tokens for bucket in own], [bucket.milliseconds for bucket in own]
+            axes.plot(lengths, times, f"o{_dashes(number)}", label=system, markersize=5, color=_colour(number))
+        axes.set_xlim(left=0)
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("target tokens")
+        _name_lines(axes, len(systems))
+        return {}
+
+    title = f"Milliseconds a sentence by target length, batch {buckets[0].batch_size}"
+    caption = "Lower is faster; every hypothesis is forced to the length."
+    return Chart(name=name, title=title, caption=caption, rows=5, draw=draw)
+
+
+def _ratios(result: BenchmarkResult, step: str) -> list[Chart]:
     first = result.systems[0].name
     batch = min((bucket.batch_size for bucket in result.buckets), default=1)
     shown = [bucket for bucket in result.buckets if bucket.batch_size == batch]
     others = [name for name in dict.fromkeys(bucket.system for bucket in shown) if name != first]
-    if not others:
-        return []
-    drawing, axes = canvas(5)
-    axes.grid(visible=True, axis="both")
-    axes.axhline(1.0, color=MUTED, linewidth=1, linestyle="--")
-    for number, name in enumerate(others):
-        buckets = sorted((b for b in shown if b.system == name), key=lambda bucket: bucket.num_tokens)
-        lengths = [bucket.num_tokens for bucket in buckets]
-        colour, dashes = SYSTEMS[number % len(SYSTEMS)], DASHES[number % len(DASHES)]
-        axes.fill_between(lengths, [b.low for b in buckets], [b.high for b in buckets], color=colour, alpha=0.2)
-        axes.plot(lengths, [b.ratio for b in buckets], f"o{dashes}", color=colour, label=name, markersize=5)
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("target tokens")
-    axes.legend()
+
+    def draw(axes: Axes) -> dict[int, str]:
+        axes.grid(visible=True, axis="both")
+        axes.axhline(1.0, color=muted(), linewidth=1, linestyle="--")
+        for number, name in enumerate(others):
+            own = _by_length(shown, name)
+            lengths = [bucket.num_tokens for bucket in own]
+            band = [bucket.low for bucket in own], [bucket.high for bucket in own]
+            axes.fill_between(lengths, *band, alpha=0.2, color=_colour(number))
+            ratios = [bucket.ratio for bucket in own]
+            axes.plot(lengths, ratios, f"o{_dashes(number)}", label=name, markersize=5, color=_colour(number))
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("target tokens")
+        _name_lines(axes, len(others))
+        return {}
+
     title, caption = f"Times as fast as {first}, by target length", f"Batch {batch}; the band spans the paired rounds."
-    return [finish(drawing, f"buckets-{step}", title=title, caption=caption)]
+    return [Chart(name=f"buckets-{step}", title=title, caption=caption, rows=5, draw=draw)] if others else []
+
+
+def _by_length(buckets: Sequence[LengthBucket], system: str) -> list[LengthBucket]:
+    return sorted((one for one in buckets if one.system == system), key=lambda bucket: bucket.num_tokens)
+
+
+def _name_lines(axes: Axes, count: int) -> None:
+    """The legend above the axes, where it covers nothing."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(count, 3), borderaxespad=0.2)
+
+
+def _colour(number: int) -> str:
+    return SYSTEMS[number % len(SYSTEMS)]
+
+
+def _dashes(number: int) -> str:
+    return DASHES[number % len(DASHES)]

@@ -14,9 +14,9 @@ from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import SearchResult
 from lingolite_cli.views import formats
-from lingolite_cli.views.charts import MUTED, SERIES, canvas, style, tip
+from lingolite_cli.views.charts import SERIES, canvas, muted, style, tip
 from lingolite_cli.views.drawing import Figure, draw_bars, finish, label_rows
-from lingolite_cli.views.speed_figures import speed_figures
+from lingolite_cli.views.speed_figures import speed_charts
 from lingolite_reports.content import Key
 from lingolite_reports.gauges import draw_gauges
 from lingolite_reports.lengths import buckets
@@ -42,10 +42,10 @@ def draw(manifest: RunManifest, pairs: Sequence[Pairing] = ()) -> dict[Key, list
             "parity": parity_figures(manifest),
             "size": [*_sizes(manifest), *_trade_off(manifest)],
             "speed": [
-                figure
+                chart.figure()
                 for step, result in benchmarks(manifest)
                 if result.systems
-                for figure in speed_figures(result, step)
+                for chart in speed_charts(result, step)
             ],
         }
     return {key: figures for key, figures in found.items() if figures}
@@ -141,7 +141,7 @@ def _mixes(step: str, result: SearchResult) -> Figure:
     axes.margins(x=0.15, y=0.15)
     before, verdict = result.trials[0].difference.reference, result.trials[0].verdict
     is_up = result.trials[0].higher_is_better
-    axes.axhline(before, color=MUTED, linewidth=1)
+    axes.axhline(before, color=muted(), linewidth=1)
     axes.axhline(before - verdict.limit if is_up else before + verdict.limit, color=SERIES[1], linestyle="--")
     for trial in result.trials:
         size_mb, seen = trial.size_bytes / 1e6, trial.difference
@@ -187,7 +187,7 @@ def _by_length(pairs: Sequence[Pairing]) -> list[Figure]:
     for number, pairing in enumerate(pairs):
         found = buckets(pairing)
         drawing, axes = canvas(len(found))
-        axes.axvline(0.0, color=MUTED, linewidth=1)
+        axes.axvline(0.0, color=muted(), linewidth=1)
         tips: dict[int, str] = {}
         for row, bucket in enumerate(found):
             if bucket.low is not None and bucket.high is not None:

@@ -12,7 +12,7 @@ from lingolite_cli.budgets.table import find_budget
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.views import formats
-from lingolite_cli.views.charts import INK, SERIES
+from lingolite_cli.views.charts import SERIES, ink
 from lingolite_cli.views.drawing import Figure, finish
 
 _MOST = 12
@@ -60,8 +60,8 @@ def _gauge(step: str, verdict: Verdict, reading: _Reading) -> Figure:
     axes.fill_between(forbidden, -0.16, 0.16, color=SERIES[1], alpha=0.28, linewidth=0)
     axes.plot([reading.limit] * 2, [-0.42, 0.42], "-", color=SERIES[1], linewidth=2)
     if reading.low is not None and reading.high is not None:
-        axes.plot([reading.low, reading.high], [0, 0], "-", color=INK, linewidth=2.5, solid_capstyle="butt")
-    axes.plot(reading.seen, 0, "o", color=INK, markersize=7)
+        axes.plot([reading.low, reading.high], [0, 0], "-", color=ink(), linewidth=2.5, solid_capstyle="butt")
+    axes.plot(reading.seen, 0, "o", color=ink(), markersize=7)
     _label(axes_text=f"seen {formats.seen(reading.seen, reading.limit)}", at=reading.seen, up=True, drawing=drawing)
     bound = "at least" if reading.is_floor else "at most"
     _label(axes_text=f"{bound} {formats.limit(reading.limit)}", at=reading.limit, up=False, drawing=drawing)

@@ -26,8 +26,8 @@ from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.runs.results import effort
 from lingolite_cli.testing.tiny import IDS
-from lingolite_cli.views.benchmark_plot import figure
-from lingolite_cli.views.charts import check_plot_target
+from lingolite_cli.views.charts import FORMATS, check_plot_target
+from lingolite_cli.views.drawing import figure_file
 
 _ENGINES = (ORT, CTRANSLATE2)
 _FIRST_WORD = 16
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print and draw."""
     asked = _parser().parse_args(arguments)
     if asked.out:
-        check_plot_target(asked.out)
+        check_plot_target(asked.out, formats=FORMATS, example="plot.svg")
     with tempfile.TemporaryDirectory(prefix="lingolite-growth-") as scratch:
         work = Path(asked.work or scratch).resolve()
         engines = export_int8(asked.model, work, engines=asked.engine or _ENGINES)
@@ -166,7 +166,7 @@ def table(panel: Panel, times: Mapping[str, Sequence[float]]) -> list[str]:
 
 def draw(panels: Sequence[Panel], measured: Sequence[Mapping[str, Sequence[float]]], path: Path, *, title: str) -> None:
     """A panel each, a line for each engine."""
-    with figure(path, width=4.5 * len(panels), height=3.5) as canvas:
+    with figure_file(path, width=4.5 * len(panels), height=3.5) as canvas:
         canvas.suptitle(title)
         for axes, panel, times in zip(canvas.subplots(1, len(panels)), panels, measured, strict=True):
             for name, own in times.items():

@@ -28,8 +28,8 @@ from lingolite_cli.plugins.registry import Loaded, load_registry
 from lingolite_cli.runs.results import effort
 from lingolite_cli.schema import parse_value
 from lingolite_cli.tokenization.opening import open_tokenizer
-from lingolite_cli.views.benchmark_plot import figure
-from lingolite_cli.views.charts import check_plot_target
+from lingolite_cli.views.charts import FORMATS, check_plot_target
+from lingolite_cli.views.drawing import figure_file
 
 TEXTS = ("dev.en-da.tsv", "test.en-da.tsv", "other.en-da.tsv")
 WARM_UP_SHARE = 0.2
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, draw and print."""
     asked = _parser().parse_args(arguments)
     if asked.out:
-        check_plot_target(asked.out)
+        check_plot_target(asked.out, formats=FORMATS, example="plot.svg")
     artifact = Artifact.open(asked.model)
     registry = load_registry()
     backend = asked.backend or _fitting(registry, artifact.manifest.format)
@@ -173,7 +173,7 @@ def growth(samples: Sequence[Sample]) -> Growth:
 
 def draw(samples: Sequence[Sample], path: Path, *, title: str) -> None:
     """Memory over sentences."""
-    with figure(path, width=6.0, height=3.0) as canvas:
+    with figure_file(path, width=6.0, height=3.0) as canvas:
         axes = canvas.subplots()
         axes.plot([each.num_sentences for each in samples], [each.resident_mb for each in samples])
         axes.set_ylim(bottom=0)

@@ -203,7 +203,7 @@ def test_figures_are_whole_and_take_the_colours_of_the_page(figures: dict[str, l
         "parity": 3,
         "quality": 2,
         "size": 2,
-        "speed": 4,
+        "speed": 5,
     }
     for figure in (figure for found in figures.values() for figure in found):
         assert ElementTree.fromstring(figure.svg).tag == "svg"

@@ -128,7 +128,7 @@ def test_tables_of_a_benchmark(with_echo: Callable[..., Outcome]) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--plot", "speed.gif"), "speed.gif: a plot ends in .svg, .png, .pdf"),
+        (("--plot", "speed.gif"), "speed.gif: a plot ends in .html, .svg, .png, .pdf"),
         (("--plot", "nowhere/speed.svg"), "no such directory: nowhere"),
         (("--beam-size", "2", "--lengths", "9"), "lengths are forced on greedy search only"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import shutil
@@ -17,6 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from lingolite_cli.artifact import canonical_json
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.history.entry import RunEntry
 from lingolite_cli.history.schema import MIGRATIONS
@@ -225,7 +227,7 @@ def test_older_file_is_upgraded_and_newer_one_refused(store: HistoryStore, warni
     assert [found.cpu for found in newer.entries()] == ["known", "a CPU"]
     before = store.path.read_bytes()
     for call in (store.entries, lambda: store.add([entry(3)])):
-        with pytest.raises(LingoLiteError, match=r"newer lingolite: it has version 3, and this one knows 2") as caught:
+        with pytest.raises(LingoLiteError, match=r"newer lingolite: it has version 4, and this one knows 3") as caught:
             call()
         assert "upgrade lingolite" in str(caught.value.hint)
     assert store.path.read_bytes() == before
@@ -329,6 +331,32 @@ def test_writer_that_is_killed_leaves_what_was_there(store: HistoryStore) -> Non
     assert store.entries() == [entry(1), entry(2)]
     store.add([entry(3)])
     assert store.entries() == [entry(1), entry(2), entry(3)]
+
+
+def test_file_from_before_latencies_had_a_range_is_read_and_upgraded(store: HistoryStore, warnings: list[str]) -> None:
+    old = entry(1)
+    store.add([old])
+    plain = msgspec.to_builtins(old)
+    for system in plain["systems"]:
+        del system["latency_p50_low_ms"], system["latency_p50_high_ms"]
+    with sqlite3.connect(store.path) as connection:
+        (kept,) = connection.execute("SELECT checksum FROM runs").fetchone()
+        connection.execute("ALTER TABLE systems DROP COLUMN latency_p50_low_ms")
+        connection.execute("ALTER TABLE systems DROP COLUMN latency_p50_high_ms")
+        connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    assert kept == hashlib.sha256(canonical_json(plain)).hexdigest(), "what the older version wrote"
+    assert store.entries() == [old]
+    timed = msgspec.structs.replace(SYSTEM, latency_p50_low_ms=4.0, latency_p50_high_ms=4.5)
+    new = msgspec.structs.replace(entry(2), systems=(entry(2).systems[0], timed))
+    store.add([new])
+    assert store.entries() == [old, new]
+    assert warnings == []
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("UPDATE systems SET latency_p50_low_ms = NULL WHERE run = ?", (new.id,))
+    connection.close()
+    assert store.entries() == [old]
+    assert "its figures are not those that were written" in warnings[0]
 
 
 def test_file_from_before_there_were_checksums_is_upgraded(store: HistoryStore, warnings: list[str]) -> None:
