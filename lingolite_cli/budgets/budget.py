@@ -6,7 +6,7 @@ Owns the structs. The entries are `lingolite_cli.budgets.table`, the arithmetic 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -15,7 +15,7 @@ from lingolite_cli.benchmark.figures import Round
 from lingolite_cli.budgets.measurements import MeasuredFigures
 
 Direction = Literal["max", "min"]
-Group = Literal["export", "quality", "parity", "faults", "size", "time", "memory"]
+Group = Literal["export", "reference", "quality", "parity", "faults", "size", "time", "memory"]
 Need = Literal[
     "metric",
     "translations",
@@ -31,11 +31,27 @@ Need = Literal[
 """What must be measured for a figure."""
 
 
+def unexplained(measured: MeasuredFigures) -> str | None:
+    """For figures of which no more can be said than that they are missing."""
+    return None
+
+
+def no_detail(measured: MeasuredFigures) -> Sequence[str]:
+    """For figures that say all by themselves."""
+    return ()
+
+
 class Limit(msgspec.Struct, frozen=True):
-    """The figure is one number, judged as it is. A verdict that fails names the cause where `names_causes`."""
+    """The figure is one number, judged as it is.
+
+    A verdict that fails names the cause where `names_causes`. Where `read` gives nothing, `why_missing` may say why.
+    `details` are what a figure counts, in words, for a verdict that fails.
+    """
 
     read: Callable[[MeasuredFigures], float | None]
     names_causes: bool = False
+    why_missing: Callable[[MeasuredFigures], str | None] = unexplained
+    details: Callable[[MeasuredFigures], Sequence[str]] = no_detail
 
 
 class PairedDrop(msgspec.Struct, frozen=True):

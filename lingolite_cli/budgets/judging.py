@@ -13,6 +13,7 @@ import msgspec
 
 from lingolite_cli.benchmark.noise import SeriesInterval, median_interval
 from lingolite_cli.budgets.budget import Budget, Limit, PairedDrop, TimedRounds
+from lingolite_cli.budgets.measurability import why_no_loss
 from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.non_inferiority import judge_loss
 from lingolite_cli.budgets.verdicts import Verdict, VerdictStatus
@@ -25,6 +26,7 @@ def judge_all(
     measured: MeasuredFigures,
     *,
     allow_inconclusive: bool,
+    allow_implausible_reference: bool = False,
 ) -> list[Verdict]:
     """A verdict for each limit, in their order.
 
@@ -33,10 +35,19 @@ def judge_all(
         budgets: what these names mean.
         measured: what they limit.
         allow_inconclusive: the recipe lets inconclusive verdicts pass; they stay marked as inconclusive.
+        allow_implausible_reference: the recipe takes its reference as it is; the verdict on it stays a failure.
     """
-    return [
+    verdicts = [
         judge(budgets[name], measured, limit=limit, allow_inconclusive=allow_inconclusive)
         for name, limit in limits.items()
+    ]
+    if not allow_implausible_reference:
+        return verdicts
+    return [
+        msgspec.structs.replace(verdict, allowed=verdict.status != "pass")
+        if budgets[verdict.budget].group == "reference"
+        else verdict
+        for verdict in verdicts
     ]
 
 
@@ -51,8 +62,7 @@ def judge(budget: Budget, measured: MeasuredFigures, *, limit: float, allow_inco
     """
     match budget.rule:
         case PairedDrop(metric=metric):
-            difference = measured.difference(metric)
-            verdict = _not_measured(budget, limit) if difference is None else judge_loss(budget.name, difference, limit)
+            verdict = _judge_drop(budget, metric, measured, limit)
         case TimedRounds() as rule:
             verdict = _judge_rounds(budget, rule, measured, limit)
         case Limit() as rule:
@@ -62,10 +72,18 @@ def judge(budget: Budget, measured: MeasuredFigures, *, limit: float, allow_inco
     return msgspec.structs.replace(verdict, allowed=is_allowed)
 
 
+def _judge_drop(budget: Budget, metric: str, measured: MeasuredFigures, limit: float) -> Verdict:
+    difference = measured.difference(metric)
+    if difference is None:
+        return _not_measured(budget, limit)
+    missing = why_no_loss(difference)
+    return judge_loss(budget.name, difference, limit) if missing is None else _not_measured(budget, limit, missing)
+
+
 def _judge_limit(budget: Budget, rule: Limit, measured: MeasuredFigures, limit: float) -> Verdict:
     value = rule.read(measured)
     if value is None or math.isnan(value):
-        verdict = _not_measured(budget, limit)
+        verdict = _not_measured(budget, limit, rule.why_missing(measured))
     else:
         is_within = value >= limit if budget.is_floor else value <= limit
         relation = "within" if is_within else "outside"
@@ -74,6 +92,8 @@ def _judge_limit(budget: Budget, rule: Limit, measured: MeasuredFigures, limit: 
             seen = repr(value)  # four digits may read as the limit itself: never "12 is outside the limit of 12"
         why = f"{_with_unit(seen, budget)} is {relation} the limit of {_with_unit(f'{limit:g}', budget)}"
         status: VerdictStatus = "pass" if is_within else "fail"
+        if not is_within:
+            why = "; ".join((why, *rule.details(measured)))
         verdict = Verdict(budget=budget.name, limit=limit, seen=value, status=status, why=why)
     if verdict.status == "pass" or not rule.names_causes:
         return verdict
@@ -143,8 +163,9 @@ def _describe_rounds(budget: Budget, seen: SeriesInterval, status: VerdictStatus
     return f"{text} lies on both sides of {bound}; take more rounds, or a quieter machine"
 
 
-def _not_measured(budget: Budget, limit: float) -> Verdict:
-    why = f"nothing was measured to hold against the limit of {_with_unit(f'{limit:g}', budget)}"
+def _not_measured(budget: Budget, limit: float, missing: str | None = None) -> Verdict:
+    bound = f"the limit of {_with_unit(f'{limit:g}', budget)}"
+    why = f"not measured against {bound}: {missing}" if missing else f"nothing was measured to hold against {bound}"
     return Verdict(budget=budget.name, limit=limit, seen=None, status="not measured", why=why)
 
 

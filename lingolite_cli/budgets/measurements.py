@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from lingolite_cli.benchmark.figures import Round
+from lingolite_cli.budgets.measurability import why_unmeasurable
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.exported import ExportedComparison
 from lingolite_cli.evaluation.faults import FaultCounts
@@ -24,6 +25,7 @@ class MeasuredFigures(msgspec.Struct, frozen=True, kw_only=True):
         parity: how far the candidate follows the reference.
         exported: the candidate against the bundle that it was exported from.
         faults: of both systems, a kind each.
+        reference_doubts: what makes the reference's translations implausible, a line each.
         size_mb: the candidate's size in MB (10^6 bytes), tokenizer included.
         size_ratio: that size as a share of the reference's.
         download_mb: the candidate's size in MB when its files are compressed.
@@ -36,6 +38,7 @@ class MeasuredFigures(msgspec.Struct, frozen=True, kw_only=True):
     parity: Parity | None = None
     exported: ExportedComparison | None = None
     faults: Sequence[FaultCounts] = ()
+    reference_doubts: Sequence[str] | None = None
     size_mb: float | None = None
     size_ratio: float | None = None
     download_mb: float | None = None
@@ -48,9 +51,24 @@ class MeasuredFigures(msgspec.Struct, frozen=True, kw_only=True):
         return next((difference for difference in self.differences if difference.metric == metric), None)
 
     def score(self, metric: str) -> float | None:
-        """The candidate's score by that metric, if it was measured."""
+        """The candidate's score by that metric, if it was measured and the texts can measure it."""
         difference = self.difference(metric)
-        return None if difference is None else difference.candidate
+        return None if difference is None or self.why_no_score(metric) is not None else difference.candidate
+
+    def why_no_score(self, metric: str) -> str | None:
+        """Why these texts cannot measure that metric, if they cannot."""
+        difference = self.difference(metric)
+        return None if difference is None else why_unmeasurable(difference.range, difference.goal)
+
+    @property
+    def why_no_export(self) -> str | None:
+        """What of the comparison with the bundle was not measured, in words."""
+        return "; ".join(self.exported.not_measured) or None if self.exported else None
+
+    @property
+    def why_no_parity(self) -> str | None:
+        """What of parity was not measured, in words."""
+        return "; ".join(self.parity.not_measured) or None if self.parity else None
 
     def new_faults(self, kind: str) -> float | None:
         """In how many sentences only the candidate has a fault of that kind, if they were counted."""

@@ -33,7 +33,7 @@ def judge_loss(budget: str, difference: MetricDifference, limit: float) -> Verdi
         limit: the largest loss allowed, in points of the metric.
     """
     loss = difference.loss
-    if any(math.isnan(value) for value in (loss.estimate, loss.low, loss.upper)):
+    if not all(math.isfinite(value) for value in (loss.estimate, loss.low, loss.upper)):
         why = f"the difference in {difference.metric} is not a number"
         return Verdict(budget=budget, limit=limit, seen=None, status="not measured", why=why)
     status, relation = _place(loss, limit)

@@ -13,6 +13,7 @@ import msgspec
 
 from lingolite_cli.benchmark.figures import Round
 from lingolite_cli.budgets.budget import Budget, Direction, Group, Limit, PairedDrop, TimedRounds
+from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.evaluation.exported import ExportedComparison
 from lingolite_cli.evaluation.faults import FAULT_KINDS
 from lingolite_cli.evaluation.parity import LogitParity
@@ -58,11 +59,14 @@ def _as_ratio(absolute: Budget, **changes: object) -> Budget:
     return msgspec.structs.replace(absolute, **{"summary": summary, "unit": "", "ratio_of": absolute.name, **changes})
 
 
+def _parity(read: Callable[[MeasuredFigures], float | None]) -> Limit:
+    """A limit on a figure of how far the candidate follows the reference."""
+    return Limit(read, names_causes=True, why_missing=lambda seen: seen.why_no_parity)
+
+
 def _logits(read: Callable[[LogitParity], float]) -> Limit:
     """A limit on a figure of both systems' logits."""
-    return Limit(
-        lambda seen: read(seen.parity.logits) if seen.parity and seen.parity.logits else None, names_causes=True
-    )
+    return _parity(lambda seen: read(seen.parity.logits) if seen.parity and seen.parity.logits else None)
 
 
 def _new_faults(kind: str) -> Budget:
@@ -80,7 +84,11 @@ def _new_faults(kind: str) -> Budget:
 
 def _exported(read: Callable[[ExportedComparison], float | None]) -> Limit:
     """A limit on a figure of the file against the bundle that it was exported from."""
-    return Limit(lambda seen: read(seen.exported) if seen.exported else None, names_causes=True)
+    return Limit(
+        lambda seen: read(seen.exported) if seen.exported else None,
+        names_causes=True,
+        why_missing=lambda seen: seen.why_no_export,
+    )
 
 
 _ENTRIES: tuple[Budget, ...] = (
@@ -118,6 +126,17 @@ _ENTRIES: tuple[Budget, ...] = (
         direction="min",
         needs="bundle",
         rule=_exported(lambda one: one.agreement),
+    ),
+    Budget(
+        name="reference_doubts_max",
+        group="reference",
+        label="Doubts about the reference",
+        summary="what makes the reference's translations implausible: many broken ones, scores near zero",
+        needs="translations",
+        rule=Limit(
+            lambda seen: None if seen.reference_doubts is None else len(seen.reference_doubts),
+            details=lambda seen: seen.reference_doubts or (),
+        ),
     ),
     *_size(
         "size",
@@ -206,7 +225,7 @@ _ENTRIES: tuple[Budget, ...] = (
         summary="share of the reference's target tokens that the candidate ranks first (teacher forcing)",
         direction="min",
         needs="candidate logits",
-        rule=Limit(lambda seen: seen.parity.top1_agreement if seen.parity else None, names_causes=True),
+        rule=_parity(lambda seen: seen.parity.top1_agreement if seen.parity else None),
     ),
     Budget(
         name="exact_match_min",
@@ -215,7 +234,7 @@ _ENTRIES: tuple[Budget, ...] = (
         summary="share of sentences that both systems translate into the same tokens",
         direction="min",
         needs="translations",
-        rule=Limit(lambda seen: seen.parity.exact_match if seen.parity else None, names_causes=True),
+        rule=_parity(lambda seen: seen.parity.exact_match if seen.parity else None),
     ),
     Budget(
         name="logit_difference_max",
@@ -258,10 +277,7 @@ _ENTRIES: tuple[Budget, ...] = (
         summary="KL(reference ‖ candidate) of a vocabulary entry as the only input, largest",
         unit="nats",
         needs="logits of both",
-        rule=Limit(
-            lambda seen: seen.parity.vocabulary.kl_max if seen.parity and seen.parity.vocabulary else None,
-            names_causes=True,
-        ),
+        rule=_parity(lambda seen: seen.parity.vocabulary.kl_max if seen.parity and seen.parity.vocabulary else None),
     ),
     Budget(
         name="padding_difference_max",
@@ -269,7 +285,7 @@ _ENTRIES: tuple[Budget, ...] = (
         label="Difference by padding",
         summary="largest difference of a logit between a sentence alone and in a padded batch",
         needs="candidate logits",
-        rule=Limit(lambda seen: seen.probed("padding"), names_causes=True),
+        rule=_parity(lambda seen: seen.probed("padding")),
     ),
     Budget(
         name="select_difference_max",
@@ -277,7 +293,7 @@ _ENTRIES: tuple[Budget, ...] = (
         label="Difference by reordering",
         summary="largest difference of a logit when beams are reordered or rows are moved",
         needs="candidate logits",
-        rule=Limit(lambda seen: seen.probed("reorder", "rows"), names_causes=True),
+        rule=_parity(lambda seen: seen.probed("reorder", "rows")),
     ),
     *map(_new_faults, FAULT_KINDS),
 )
@@ -309,7 +325,7 @@ def _score_budget(metric: str, direction: Direction) -> Budget:
         summary=f"score of the candidate; for metrics where {better} is better, and those with a target",
         direction=direction,
         needs="metric",
-        rule=Limit(lambda seen: seen.score(metric)),
+        rule=Limit(lambda seen: seen.score(metric), why_missing=lambda seen: seen.why_no_score(metric)),
     )
 
 

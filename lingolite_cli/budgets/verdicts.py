@@ -18,7 +18,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         seen: what was measured, in the unit of `limit`.
         status: the verdict.
         why: one line for people.
-        allowed: the recipe allows this `inconclusive`.
+        allowed: the recipe lets this verdict stand although it is no pass.
         low: the lower end of the 95 % interval of `seen`, where there is one.
         high: its upper end.
         rounds: how often it was measured, where that is more than once.
@@ -37,4 +37,4 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @property
     def breaks_run(self) -> bool:
         """Whether this verdict fails the run."""
-        return self.status != "pass" and not (self.status == "inconclusive" and self.allowed)
+        return self.status != "pass" and not self.allowed

@@ -36,7 +36,10 @@ def compare_paths(
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the paired bootstrap and the randomization.")] = 17,
     fail_on_regression: Annotated[
         bool,
-        typer.Option("--fail-on-regression", help="Exit 3 on a significant regression or a newly broken budget."),
+        typer.Option(
+            "--fail-on-regression",
+            help="Exit 3 on a significant regression or a newly broken budget, and where nothing can be measured.",
+        ),
     ] = False,
     languages: Annotated[
         str | None,
@@ -67,5 +70,5 @@ def compare_paths(
     found = compare_systems(context, request, console)
     console.print_json(found)
     show_compare_outcome(found, first=str(first), second=str(second), console=console)
-    if fail_on_regression and found.regressions:
+    if fail_on_regression and (found.regressions or not found.is_measured):
         raise typer.Exit(ExitCode.BUDGET_BROKEN)

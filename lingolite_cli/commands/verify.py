@@ -63,6 +63,12 @@ def verify_candidate(
             "--allow-inconclusive", help="Pass budgets that too few data or a noisy machine leave inconclusive."
         ),
     ] = False,
+    allow_implausible_reference: Annotated[
+        bool,
+        typer.Option(
+            "--allow-implausible-reference", help="Judge by a model whose own translations are mostly broken, too."
+        ),
+    ] = False,
     num_sentences: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="For budgets on time: sentences of a round; default: 64.")
     ] = None,
@@ -99,6 +105,7 @@ def verify_candidate(
         metrics=parse_metrics(metrics),
         budget=parse_options(budget, flag="--budget"),
         allow_inconclusive=allow_inconclusive,
+        allow_implausible_reference=allow_implausible_reference,
         timing=given_of(num_sentences=num_sentences, batch_size=batch_size, rounds=rounds, max_rounds=max_rounds),
         threads=threads,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lingolite_cli.evaluation.differences import Loss, MetricDifference
-from lingolite_cli.evaluation.failures import lost_sentences
+from lingolite_cli.evaluation.failures import lost_sentences, metric_range
 from lingolite_cli.evaluation.scorer import Scorer, Translations
 from lingolite_cli.plugins.specs import merit
 
@@ -156,14 +156,14 @@ def measure_difference(
     statistics = statistics or _statistics(scorer, first, second)
     if statistics is None:
         before, after = scores or [scorer.score(side).value for side in (first, second)]
-        return _difference(name, scorer, (before, after), num_sentences=len(first.sources))
+        return _difference(name, scorer, (before, after), first)
     score = scorer.metric.from_statistics
     before, after = scores or [float(score(rows.sum(axis=0, keepdims=True))[0]) for rows in statistics]
-    difference = _difference(name, scorer, (before, after), num_sentences=len(first.sources))
+    difference = _difference(name, scorer, (before, after), first)
     return _resampled(difference, score, statistics, unseen=lost_sentences(scorer, first), seed=seed, count=resamples)
 
 
-def _difference(name: str, scorer: Scorer, scores: tuple[float, float], *, num_sentences: int) -> MetricDifference:
+def _difference(name: str, scorer: Scorer, scores: tuple[float, float], translations: Translations) -> MetricDifference:
     """A difference without an interval."""
     before, after = scores
     return MetricDifference(
@@ -171,8 +171,9 @@ def _difference(name: str, scorer: Scorer, scores: tuple[float, float], *, num_s
         reference=before,
         candidate=after,
         delta=after - before,
-        num_sentences=num_sentences,
+        num_sentences=len(translations.sources),
         goal=scorer.spec.goal,
+        range=metric_range(scorer, translations),
     )
 
 

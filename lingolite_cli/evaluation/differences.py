@@ -29,11 +29,20 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return max(self.high, self.guarded_high)
 
 
+class MetricRange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a metric gives for translations of a text that are as right, and as wrong, as any: where they are the same,
+    the text cannot measure the metric. `failed` is the worse of text without a right character and of no text."""
+
+    perfect: float
+    failed: float
+
+
 class MetricDifference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Candidate minus reference on the same sentences, with a paired-bootstrap interval where there is one.
 
     `p_value` is that of approximate randomization: how often equal systems would show such a difference by chance.
-    `num_sentences` is the size of the test set behind both. `goal` is the metric's.
+    `num_sentences` is the size of the test set behind both. `goal` is the metric's, `range` what it gives for perfect
+    and for failed translations of these sentences; None in records of older versions.
     """
 
     metric: str
@@ -46,6 +55,7 @@ class MetricDifference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     p_value: float | None = None
     num_sentences: int | None = None
     goal: Goal = "higher"
+    range: MetricRange | None = None
     resampled_loss: Loss | None = None
 
     @property

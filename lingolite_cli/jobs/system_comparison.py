@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from lingolite_cli.artifact import MANIFEST_NAME as ARTIFACT_MANIFEST
+from lingolite_cli.budgets.measurability import why_unmeasurable
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.comparison import SystemComparison, compare_translations
@@ -73,12 +74,24 @@ class ComparedSystem(msgspec.Struct, frozen=True):
 
 
 class CompareOutcome(msgspec.Struct, frozen=True):
-    """The second system against the first: text by text, as runs, and in a line for each score or budget that is
-    worse."""
+    """The second system against the first.
+
+    Attributes:
+        comparisons: text by text.
+        changes: as runs, if both are.
+        regressions: a line for each score or budget that is worse.
+        unmeasured: a line for each metric that a text cannot measure.
+    """
 
     comparisons: list[SystemComparison]
     changes: Changes | None
     regressions: list[str]
+    unmeasured: list[str]
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether some metric could be measured, so that a regression would have been seen."""
+        return len(self.unmeasured) < sum(len(comparison.differences) for comparison in self.comparisons)
 
 
 class ComparisonRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +146,16 @@ def compare_systems(context: JobContext, request: ComparisonRequest, console: Co
     changes = None
     if first.manifest is not None and second.manifest is not None:
         changes = compare_runs(first.manifest, second.manifest)
-    return CompareOutcome(comparisons, changes, regressions(comparisons, changes))
+    return CompareOutcome(comparisons, changes, regressions(comparisons, changes), _unmeasured(comparisons))
+
+
+def _unmeasured(comparisons: Sequence[SystemComparison]) -> list[str]:
+    found = []
+    for comparison in comparisons:
+        for difference in comparison.differences:
+            why = why_unmeasurable(difference.range, difference.goal)
+            found += [] if why is None else [f"{comparison.name}: {difference.metric}: {why}"]
+    return found
 
 
 class _Metric(NamedTuple):

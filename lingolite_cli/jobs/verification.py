@@ -51,6 +51,7 @@ class VerificationRequest(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Sequence[str] | None = None
     budget: Mapping[str, Any]
     allow_inconclusive: bool = False
+    allow_implausible_reference: bool = False
     timing: Mapping[str, int]
     threads: int | None = None
 
@@ -102,6 +103,7 @@ def verify(context: JobContext, request: VerificationRequest, console: Console) 
         exported_from=None if request.bundle is None else f"inputs.{_BUNDLE}",
         budget=dict(request.budget),
         allow_inconclusive=request.allow_inconclusive,
+        allow_implausible_reference=request.allow_implausible_reference,
         timing=dict(request.timing),
     )
     inputs: dict[str, Input] = {

@@ -205,6 +205,8 @@ class VerifyResult(_StepResult, frozen=True, kw_only=True, tag="verify"):
     `download_mb` is the size after `download_codec`, and `download_ratio` its share of the reference's; None in
     manifests of older versions. `timing` is what budgets on time and memory were judged on. `exported` holds the
     candidate against the bundle that it was exported from, where it was; that is another question than the others.
+    `reference_doubts` are what makes the reference's translations implausible, a line each; None in manifests of older
+    versions.
     """
 
     reference: str
@@ -225,6 +227,7 @@ class VerifyResult(_StepResult, frozen=True, kw_only=True, tag="verify"):
     cpu_features: list[str]
     faults: list[FaultCounts] = []
     faulty: list[SentencePair] = []
+    reference_doubts: list[str] | None = None
     warnings: list[str] = []
 
     @property

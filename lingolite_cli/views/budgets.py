@@ -14,13 +14,13 @@ from lingolite_cli.budgets.table import BUDGETS, metric_budgets
 from lingolite_cli.evaluation.faults import FAULT_KINDS
 
 _WIDTH = 78
-_INDENT = 11
+_INDENT = 13
 _RULES: dict[type[object], str] = {
     Limit: "the figure",
     PairedDrop: "95 % interval of the loss",
     TimedRounds: "95 % interval of the median over rounds",
 }
-"""What must be within the limit."""
+"""What must meet the limit."""
 
 
 def every_budget() -> list[Budget]:
@@ -66,7 +66,7 @@ def budgets_markdown() -> str:
         for budget in entries
         if not budget.is_ratio
     ]
-    head = ["budget", "relative to the reference", "figure", "unit", "needs", "within the limit must be"]
+    head = ["budget", "relative to the reference", "figure", "unit", "needs", "what must meet the limit"]
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(cells)} |\n".replace("|  |", "| |").replace("|  |", "| |") for cells in lines)
 

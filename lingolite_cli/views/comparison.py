@@ -25,8 +25,10 @@ def show_compare_outcome(found: CompareOutcome, *, first: str, second: str, cons
         show_changes(found.changes, console)
     for line in found.regressions:
         console.print(f"worse: {line}")
+    for line in found.unmeasured:
+        console.print(f"not measured: {line}")
     if not found.regressions:
-        console.print("no significant regression")
+        console.print("no significant regression" if found.is_measured else "nothing could be measured")
 
 
 def show_comparison(comparison: SystemComparison, *, first: str, second: str, console: Console) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
+from lingolite_cli.budgets.questions import EXPORT_QUESTION
 from lingolite_cli.console import Console
 from lingolite_cli.evaluation.exported import ExportedComparison
-
-EXPORT_QUESTION = "Is the file what was exported?"
-MODEL_QUESTION = "Is the model good enough?"
-"""The two questions, as every table of verdicts has them."""
 
 _MOST_LISTED = 5
 

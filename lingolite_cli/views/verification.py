@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from lingolite_cli.budgets.table import find_budget
+from lingolite_cli.budgets.questions import MODEL_QUESTION, by_question
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.console import Console, status_text
 from lingolite_cli.evaluation.differences import p_value_text
@@ -12,7 +12,7 @@ from lingolite_cli.evaluation.intervals import SIGNIFICANT, bracketed, spelled
 from lingolite_cli.runs.results import (
     VerifyResult,
 )
-from lingolite_cli.views.exported import EXPORT_QUESTION, MODEL_QUESTION, show_exported
+from lingolite_cli.views.exported import show_exported
 from lingolite_cli.views.parity import show_parity
 
 
@@ -64,19 +64,14 @@ def _show_faults(result: VerifyResult, console: Console) -> None:
 def show_verdicts(verdicts: Sequence[tuple[str, Verdict]], console: Console) -> None:
     """Each budget with its limit, what was seen, how sure that is, and the verdict; below, why some are no pass.
 
-    Whether a file is what was exported, and whether the model is good enough, are two questions with two tables.
+    Each question has a table of its own.
     """
-    exported, others = (
-        [pair for pair in verdicts if (find_budget(pair[1].budget).group == "export") == is_export]
-        for is_export in (True, False)
-    )
-    _show_verdicts(exported, console, title=EXPORT_QUESTION)
-    _show_verdicts(others, console, title=MODEL_QUESTION if exported else None)
+    questions = by_question(verdicts)
+    for question, asked in questions.items():
+        _show_verdicts(asked, console, title=None if list(questions) == [MODEL_QUESTION] else question)
 
 
 def _show_verdicts(verdicts: Sequence[tuple[str, Verdict]], console: Console, *, title: str | None) -> None:
-    if not verdicts:
-        return
     names = [_budget_name(step, verdict) for step, verdict in verdicts]
     columns = {"budget": names} | {
         heading: [text(verdict) for _, verdict in verdicts]
@@ -94,10 +89,14 @@ def verdict_line(verdicts: Sequence[tuple[str, Verdict]]) -> str:
     broken = [_budget_name(step, verdict) for step, verdict in verdicts if verdict.breaks_run]
     if broken:
         return f"{status_text('fail')}: {len(broken)} of {len(verdicts)} budgets broken: {', '.join(broken)}"
-    allowed = [_budget_name(step, verdict) for step, verdict in verdicts if verdict.allowed]
+    allowed = [(verdict.status, _budget_name(step, verdict)) for step, verdict in verdicts if verdict.allowed]
     if allowed:
         met = f"{len(verdicts) - len(allowed)} of {len(verdicts)} budgets met"
-        return f"{status_text('pass')}: {met}, inconclusive but allowed: {', '.join(allowed)}"
+        rest = [
+            f"{status} but allowed: {', '.join(name for own, name in allowed if own == status)}"
+            for status in dict.fromkeys(status for status, _ in allowed)
+        ]
+        return f"{status_text('pass')}: {', '.join([met, *rest])}"
     if not verdicts:
         return "no budgets were set"
     met = "1 budget met" if len(verdicts) == 1 else f"all {len(verdicts)} budgets met"

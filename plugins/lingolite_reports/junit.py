@@ -1,8 +1,8 @@
 """The reporter `junit`: steps and budgets as test cases, in the XML that CI servers read.
 
 A step is a suite. Its first case is that it ran; then there is one for each of its budgets. A budget that breaks the
-run is a failure, whatever the reason; an inconclusive one that the recipe allows is skipped. Of a run that stopped, the
-step that it was at is an error, and the budgets and steps that were not reached are skipped.
+run is a failure, whatever the reason; what the recipe allows although it is no pass is skipped. Of a run that stopped,
+the step that it was at is an error, and the budgets and steps that were not reached are skipped.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from lingolite_cli.budgets.budget import Group
 from lingolite_cli.budgets.table import find_budget
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.files.atomic import write_atomic
@@ -23,6 +24,9 @@ from lingolite_cli.text.visible import shown
 from lingolite_cli.views import formats
 
 FILE_NAME = "junit.xml"
+
+_SUITES: dict[Group, str] = {"export": ".exported", "reference": ".reference"}
+"""What the names of suites end in for budgets that answer another question than whether the model is good enough."""
 
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, even escaped (https://www.w3.org/TR/xml/#charsets)."""
@@ -107,8 +111,8 @@ def _case(suite: str, name: str, *, seconds: float) -> Element:
 
 def _budget_case(verdict: Verdict, suite: str) -> Element:
     """It takes no time: the step's own case has all of it. Limits on the export are a class of their own."""
-    is_export = find_budget(verdict.budget).group == "export"
-    case = _case(f"{suite}.exported" if is_export else suite, verdict.budget, seconds=0.0)
+    question = _SUITES.get(find_budget(verdict.budget).group, "")
+    case = _case(f"{suite}{question}", verdict.budget, seconds=0.0)
     if verdict.breaks_run:
         failure = SubElement(case, "failure", _attributes(type=verdict.status, message=verdict.why))
         failure.text = _legal(_numbers(verdict))

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from lingolite_cli.budgets.table import find_budget
+from lingolite_cli.budgets.questions import MODEL_QUESTION, by_question
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.evaluation.differences import p_value_text
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.views import formats
-from lingolite_cli.views.exported import EXPORT_QUESTION, MODEL_QUESTION
 from lingolite_cli.views.tables import Column, Table
 from lingolite_reports.results import artifacts, evaluations, verifications
 
 
 def budgets_tables(manifest: RunManifest) -> list[Table | None]:
-    """Each budget with its verdict, broken ones first: a table for each of the two questions."""
-    exported, others = (
-        [pair for pair in manifest.verdicts if (find_budget(pair[1].budget).group == "export") == is_export]
-        for is_export in (True, False)
-    )
-    caption = f"{MODEL_QUESTION} Budgets and what was seen" if exported else "Budgets and what was seen"
-    return [_budgets_table(exported, f"{EXPORT_QUESTION} Budgets and what was seen"), _budgets_table(others, caption)]
+    """Each budget with its verdict, broken ones first: a table for each question."""
+    questions = by_question(manifest.verdicts)
+    is_plain = list(questions) == [MODEL_QUESTION]
+    return [
+        _budgets_table(asked, "Budgets and what was seen" if is_plain else f"{question} Budgets and what was seen")
+        for question, asked in questions.items()
+    ]
 
 
-def _budgets_table(verdicts: Sequence[tuple[str, Verdict]], caption: str) -> Table | None:
-    if not verdicts:
-        return None
+def _budgets_table(verdicts: Sequence[tuple[str, Verdict]], caption: str) -> Table:
     columns = [
         Column("Budget", "code"),
         Column("Verdict", "status"),
@@ -40,7 +37,7 @@ def _budgets_table(verdicts: Sequence[tuple[str, Verdict]], caption: str) -> Tab
     rows = [
         [
             verdict.budget,
-            "inconclusive (allowed)" if verdict.allowed and not verdict.breaks_run else verdict.status,
+            f"{verdict.status} (allowed)" if verdict.allowed else verdict.status,
             formats.limit(verdict.limit),
             formats.seen(verdict.seen, verdict.limit),
             verdict.why,

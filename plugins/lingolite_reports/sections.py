@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from lingolite_cli.budgets.questions import EXPORT_QUESTION
 from lingolite_cli.evaluation.word_diff import word_diff
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import SentencePair
 from lingolite_cli.views import formats
-from lingolite_cli.views.exported import EXPORT_QUESTION
 from lingolite_cli.views.speed_tables import buckets_table, rounds_table, speed_table, start_table
 from lingolite_cli.views.tables import Table
 from lingolite_reports.content import DiffedSentence, Key, Report, ReportSection, SentenceList

@@ -5,6 +5,8 @@ Owns what is concluded from a run. The sections below it are `lingolite_reports.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from lingolite_cli.budgets.table import find_budget
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.runs.record import RunManifest, Stop
@@ -16,6 +18,7 @@ from lingolite_reports.parity_tables import parities
 from lingolite_reports.results import benchmarks, evaluations, verifications
 
 _MOST_FINDINGS = 8
+_ALLOWED = {"fail": "not met"}
 
 
 def status_and_verdict(manifest: RunManifest) -> tuple[Status, str]:
@@ -26,13 +29,14 @@ def status_and_verdict(manifest: RunManifest) -> tuple[Status, str]:
         return "stopped", f"An error {manifest.stop.where} ended the run; {finished} of {steps} done"
     verdicts = manifest.verdicts
     broken = [verdict for _, verdict in verdicts if verdict.breaks_run]
-    allowed = [verdict for _, verdict in verdicts if verdict.status == "inconclusive" and not verdict.breaks_run]
+    allowed = Counter(verdict.status for _, verdict in verdicts if verdict.allowed)
     if broken:
         return "fail", f"{len(broken)} of {_count(len(verdicts), 'budget')} broken"
     if manifest.status == "broken budget":
         return "fail", "A budget is broken"
     if allowed:
-        return "inconclusive", f"No budget is broken; {len(allowed)} inconclusive, which the recipe allows"
+        doubts = ", ".join(f"{count} {_ALLOWED.get(status, status)}" for status, count in allowed.items())
+        return "inconclusive", f"No budget is broken; {doubts}, which the recipe allows"
     if verdicts:
         return "pass", "The budget was met" if len(verdicts) == 1 else f"All {len(verdicts)} budgets were met"
     return "done", "The run is done; its recipe sets no budget"

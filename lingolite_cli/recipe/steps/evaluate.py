@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lingolite_cli.artifact import Manifest
+from lingolite_cli.budgets.measurability import why_unmeasurable
 from lingolite_cli.corpora.corpus import Corpus
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.evaluation.failures import metric_range
 from lingolite_cli.evaluation.scorer import Scorer, cautions
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.recipe.decoding import resolve_decoding
@@ -108,8 +110,9 @@ def _run(planned: PlannedEvaluation, workspace: Workspace, directory: Path) -> E
         records = list(_translate(OpenedBackend(backend, capabilities), planned, workspace, corpus, num_samples))
         warnings = list(getattr(backend, "warnings", ()))
     write_translations(directory / TRANSLATIONS_NAME, records)
-    metrics = _score(planned.metrics, workspace, records)
+    metrics, unmeasured = _score(planned.metrics, workspace, records)
     written_in = language_by_script(record.references[0] for record in records)
+    warnings += unmeasured
     warnings += cautions(
         {choice.loaded.spec.name: choice.loaded.options(choice.options) for choice in planned.metrics},
         primary_language(planned.languages[1]),
@@ -165,13 +168,17 @@ def _translate(
 
 def _score(
     choices: Sequence[PluginChoice], workspace: Workspace, records: Sequence[TranslationRecord]
-) -> dict[str, Score]:
+) -> tuple[dict[str, Score], list[str]]:
+    """Scores by metric, and a line for each metric that the text cannot measure."""
     translations = as_translations(records)
-    scores = {}
+    scores, unmeasured = {}, []
     for choice in choices:
-        score = Scorer(workspace.create(choice), choice.loaded.spec).score(translations)
-        scores[choice.loaded.spec.name] = _checked(score, choice)
-    return scores
+        name = choice.loaded.spec.name
+        scorer = Scorer(workspace.create(choice), choice.loaded.spec)
+        scores[name] = _checked(scorer.score(translations), choice)
+        why = why_unmeasurable(metric_range(scorer, translations), choice.loaded.spec.goal)
+        unmeasured += [] if why is None else [f"{name}: {why}"]
+    return scores, unmeasured
 
 
 def _checked(score: object, choice: PluginChoice) -> Score:

@@ -15,6 +15,7 @@ from lingolite_cli.environment import cpu_features
 from lingolite_cli.evaluation.comparison import measure_difference
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.faults import FaultCounts, compare_faults
+from lingolite_cli.evaluation.plausibility import doubts
 from lingolite_cli.evaluation.scorer import Scorer
 from lingolite_cli.files.download import CODEC, download_bytes
 from lingolite_cli.recipe.scope import PluginChoice, Scope
@@ -69,6 +70,7 @@ def _check(step: VerifyStep, scope: Scope) -> PlannedVerification:
         judgement={
             "budget": step.budget,
             "allow_inconclusive": step.allow_inconclusive,
+            "allow_implausible_reference": step.allow_implausible_reference,
             **({"timing": msgspec.to_builtins(step.timing)} if is_timed else {}),
         },
         is_timed=is_timed,
@@ -161,6 +163,7 @@ def _run(planned: PlannedVerification, workspace: Workspace, directory: Path) ->
         verdicts=[],
         worst=_worst(reference_records, candidate_records, step.worst),
         faults=faults,
+        reference_doubts=doubts(as_judged(reference_records)),
         faulty=_faulty(faults, reference_records, candidate_records, step.worst),
         cpu_features=cpu_features(),
         warnings=sorted({*after.warnings, *warnings}),

@@ -35,6 +35,9 @@ from lingolite_cli.recipe.work.timing import (
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.results import VerifyResult
 
+_REFERENCE = "reference_doubts_max"
+"""Judged wherever there is a doubt: nothing can be proved against a system that does not translate."""
+
 
 class TimingTable(RecipeTable, frozen=True, kw_only=True):
     """How budgets on time and memory are measured, if there are any.
@@ -53,7 +56,8 @@ class VerifyStep(Step, tag="verify", frozen=True, kw_only=True):
     """Judge one `evaluate` step against another on the same corpus.
 
     Budgets are those of `lingolite_cli.budgets.table`, with a family for each metric that both steps have. Logits are
-    compared on `parity_samples` sentences. `exported_from` names the bundle that the candidate was exported from, where
+    compared on `parity_samples` sentences. A reference whose translations are implausible fails the step unless
+    `allow_implausible_reference`. `exported_from` names the bundle that the candidate was exported from, where
     neither the recipe nor the cache has it.
     """
 
@@ -62,6 +66,7 @@ class VerifyStep(Step, tag="verify", frozen=True, kw_only=True):
     exported_from: str | None = None
     budget: dict[str, float] = field(default_factory=dict)
     allow_inconclusive: bool = False
+    allow_implausible_reference: bool = False
     timing: TimingTable = TimingTable()
     resamples: Resamples = 1000
     worst: Annotated[int, Meta(ge=0)] = 20
@@ -105,12 +110,15 @@ def judge_verification(planned: PlannedVerification, workspace: Workspace, measu
     # What an engine's rounding explains is not a matter of taste: those limits hold unless the recipe has others. They
     # are put in the order of the table, because a result from the cache has its keys in another one.
     defaults = measured.exported.limits if measured.exported is not None else {}
-    exported = {name: defaults[name] for name in budgets if name in defaults}
+    if measured.reference_doubts:
+        defaults = {_REFERENCE: 0, **defaults}
+    standing = {name: defaults[name] for name in budgets if name in defaults}
     verdicts = judge_all(
-        {**exported, **step.budget},
+        {**standing, **step.budget},
         budgets,
         with_rounds(_measurements(measured), [] if timing is None else timing.systems),
         allow_inconclusive=step.allow_inconclusive,
+        allow_implausible_reference=step.allow_implausible_reference,
     )
     return msgspec.structs.replace(measured, verdicts=verdicts, timing=timing)
 
@@ -122,6 +130,7 @@ def _measurements(measured: VerifyResult) -> MeasuredFigures:
         parity=measured.parity,
         exported=measured.exported,
         faults=measured.faults,
+        reference_doubts=measured.reference_doubts,
         size_mb=measured.size_mb,
         size_ratio=measured.size_ratio,
         download_mb=measured.download_mb,

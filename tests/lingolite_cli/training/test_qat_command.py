@@ -84,6 +84,7 @@ uses = "verify"
 reference = "torch"
 candidate = "phone"
 budget = { exact_match_min = 1.0 }
+allow_implausible_reference = true # trained for seconds
 
 [[steps]]
 id = "report"
