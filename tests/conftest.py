@@ -33,6 +33,14 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return min(cores, MOST_PROCESSES) if is_default and not is_partial and cores > 1 else 0
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files whose tests share an expensive fixture come first.
+
+    A process that has nothing left to do takes tests from the end of another's list, and makes their fixtures again.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("expensive_fixture") is None)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Tables have the width of no terminal, and processes side by side do not fight for the cores."""
     os.environ.pop("COLUMNS", None)

@@ -11,6 +11,8 @@ from command_line import Outcome, contents, runs
 
 from lingolite_cli.artifact import Artifact
 
+pytestmark = pytest.mark.expensive_fixture
+
 Command = Callable[..., Outcome]
 
 

@@ -30,6 +30,8 @@ from lingolite_cli.weights.bundle import Weights
 from tests.lingolite_cli.evaluation import planted_operations as faults
 from tests.lingolite_cli.evaluation.planted_faults import plant
 
+pytestmark = pytest.mark.expensive_fixture
+
 ROOT = Path(__file__).parents[3]
 STARTER = ROOT / "recipes" / "starter-en-da"
 VOCAB_SIZE = 8000

@@ -23,6 +23,8 @@ from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_cli.tokenization.tokenizer import Tokenizer
 
+pytestmark = pytest.mark.expensive_fixture
+
 TEXTS = [*SENTENCES[:3], "", *SENTENCES[3:]]
 
 

@@ -37,6 +37,8 @@ from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.tokenization.opening import open_tokenizer
 from tests.lingolite_cli.evaluation import planted_faults as faults
 
+pytestmark = pytest.mark.expensive_fixture
+
 ROOT = Path(__file__).parents[3]
 STARTER = ROOT / "recipes" / "starter-en-da"
 LANGUAGES = ("en", "da")

@@ -17,6 +17,8 @@ from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import EvaluateResult, ExportResult, StepResult, VerifyResult
 from lingolite_cli.runs.translations import read_translations
 
+pytestmark = pytest.mark.expensive_fixture
+
 REPOSITORY = Path(__file__).parents[3]
 
 SAMPLES = 24
