@@ -30,10 +30,18 @@ def prune_cache(
     typer_context: typer.Context,
     older_than: Annotated[
         int | None,
-        typer.Option(min=0, max=100_000, metavar="DAYS", help="Also finished steps that were made so long ago."),
+        typer.Option(
+            min=0,
+            max=100_000,
+            metavar="DAYS",
+            help="Also finished steps and tokenized texts that were made so long ago.",
+        ),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="All finished steps, and the state of unfinished trainings and searches.")
+        bool,
+        typer.Option(
+            "--all", help="All finished steps and tokenized texts, and the state of unfinished trainings and searches."
+        ),
     ] = False,
     json: JsonFlag = False,
 ) -> None:

@@ -6,7 +6,6 @@ silence. Evaluation reads its text with `lingolite_cli.corpora.corpus`, which re
 
 from __future__ import annotations
 
-import codecs
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import repeat
@@ -16,7 +15,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.files.text import read_text_bytes
+from lingolite_cli.files.text import repeatable_lines
 
 BadKind = Literal["empty source", "empty target", "wrong columns", "invalid UTF-8", "over-long"]
 
@@ -25,11 +24,11 @@ _NEARLY_ALL = 0.9
 
 
 class Pair(NamedTuple):
-    """A source, its translation, and the file and line that they stand in."""
+    """A source, its translation, and the number of the line that they stand in, from 1."""
 
     source: str
     target: str
-    where: str
+    line: int
 
 
 class Text(NamedTuple):
@@ -57,15 +56,21 @@ class BadRows:
     """The bad rows of one text.
 
     Args:
+        name: of the text, for messages.
         is_refused: raise at the first.
+
+    Attributes:
+        counts: by kind.
+        first: the line of the first of each kind.
     """
 
-    def __init__(self, *, is_refused: bool) -> None:
+    def __init__(self, name: str, *, is_refused: bool = False) -> None:
+        self._name = name
         self._is_refused = is_refused
         self.counts: dict[str, int] = {}
-        self.first: dict[str, str] = {}
+        self.first: dict[str, int] = {}
 
-    def add(self, kind: BadKind, where: str) -> None:
+    def add(self, kind: BadKind, line: int) -> None:
         """Count a bad row.
 
         Raises:
@@ -73,33 +78,39 @@ class BadRows:
         """
         if self._is_refused:
             raise LingoLiteError(
-                f"{where}: bad data: {kind}", hint='mend the line, or count and skip such: on_bad_data = "skip"'
+                f"{place_of(self._name, line)}: bad data: {kind}",
+                hint='mend the line, or count and skip such: on_bad_data = "skip"',
             )
         self.counts[kind] = self.counts.get(kind, 0) + 1
-        self.first.setdefault(kind, where)
+        self.first.setdefault(kind, line)
 
 
-class Rows(NamedTuple):
-    """The raw lines of a text: one column of lines for a TSV file, two for aligned files."""
+def place_of(name: str | Path, line: int) -> str:
+    """How messages and reports write the place of a row."""
+    return f"{name}, line {line}"
 
-    columns: list[list[bytes]]
-    paths: list[Path]
 
-    @property
-    def num_rows(self) -> int:
-        """Lines of each file."""
-        return len(self.columns[0])
+class Rows(msgspec.Struct, frozen=True):
+    """A text that was looked through once: its files, and the number of rows.
+
+    `num_columns` is that of nearly all rows of a TSV file that have a translation; None where the number changes, as
+    it may, and for aligned files.
+    """
+
+    paths: tuple[Path, ...]
+    num_rows: int
+    num_columns: int | None
 
 
 def read_rows(paths: Sequence[Path]) -> Rows:
-    """The lines of a TSV file or of two aligned files, plain or gzip.
+    """Look through a TSV file or two aligned files, plain or gzip. Nothing of them is kept in memory.
 
     Raises:
         LingoLiteError: a file cannot be read or is damaged, or aligned files differ in length: then no line can be
             trusted to translate the other.
     """
-    columns = [_lines(path) for path in paths]
-    lengths = [len(column) for column in columns]
+    columns = [Counter(line.count(b"\t") + 1 for line in _lines(path)) for path in paths]
+    lengths = [found.total() for found in columns]
     if min(lengths) != max(lengths):
         raise LingoLiteError(
             f"{paths[0]} has {lengths[0]:,} lines and {paths[1]} has {lengths[1]:,}",
@@ -107,37 +118,34 @@ def read_rows(paths: Sequence[Path]) -> Rows:
         )
     if lengths[0] == 0:
         raise LingoLiteError(f"{paths[0]} has no lines", hint="there is nothing to train on")
-    return Rows(columns, list(paths))
+    return Rows(tuple(paths), lengths[0], _num_columns(columns[0]) if len(paths) == 1 else None)
 
 
 def good_pairs(rows: Rows, bad: BadRows) -> Iterator[Pair]:
-    """The pairs of `rows` that have text in two columns; the others go to `bad`.
+    """The pairs of `rows` that have text in two columns, read from the files; the others go to `bad`.
 
     So do rows that have another number of columns than nearly all: a tab stands in their midst, and a half of the
     source would be its translation.
     """
-    num_columns = _num_columns(rows)
-    lines = zip(*rows.columns, strict=True) if len(rows.columns) == 2 else zip(rows.columns[0], repeat(None))
+    files = [_lines(path) for path in rows.paths]
+    # Of equal length, unless somebody writes to them now: then the digests tell.
+    lines = zip(*files, strict=False) if len(files) == 2 else zip(files[0], repeat(None))
     for number, (first, second) in enumerate(lines, start=1):
-        where = f"{rows.paths[0]}, line {number}"
         columns = _decode(first, second)
         if columns is None:
-            bad.add("invalid UTF-8", where)
-        elif len(columns) < 2 or (num_columns is not None and len(columns) != num_columns):
-            bad.add("wrong columns", where)
+            bad.add("invalid UTF-8", number)
+        elif len(columns) < 2 or (rows.num_columns is not None and len(columns) != rows.num_columns):
+            bad.add("wrong columns", number)
         elif not columns[0].strip():
-            bad.add("empty source", where)
+            bad.add("empty source", number)
         elif not columns[1].strip():
-            bad.add("empty target", where)
+            bad.add("empty target", number)
         else:
-            yield Pair(columns[0].strip(), columns[1].strip(), where)
+            yield Pair(columns[0].strip(), columns[1].strip(), number)
 
 
-def _num_columns(rows: Rows) -> int | None:
-    """Of nearly all rows of a TSV file that have a translation; None where the number changes, as it may."""
-    if len(rows.columns) == 2:
-        return None
-    counts = Counter(line.count(b"\t") + 1 for line in rows.columns[0])
+def _num_columns(counts: Counter[int]) -> int | None:
+    counts = counts.copy()
     del counts[1]
     most, count = max(counts.items(), key=lambda item: item[1], default=(2, 0))
     return most if count >= _NEARLY_ALL * counts.total() else None
@@ -151,8 +159,6 @@ def _decode(first: bytes, second: bytes | None) -> list[str] | None:
         return None
 
 
-def _lines(path: Path) -> list[bytes]:
-    lines = read_text_bytes(path).removeprefix(codecs.BOM_UTF8).split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    return [line.removesuffix(b"\r") for line in lines]
+def _lines(path: Path) -> Iterator[bytes]:
+    for line in repeatable_lines(path):
+        yield line.removesuffix(b"\n").removesuffix(b"\r")

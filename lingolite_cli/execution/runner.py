@@ -67,7 +67,7 @@ class Runner:
         self._plan = plan
         self._cache = cache
         self._host = host
-        self._workspace = Workspace(plan, console, state_root=cache.state_root, is_fresh=is_fresh)
+        self._workspace = Workspace(plan, console, cache=cache, is_fresh=is_fresh)
         self._steps = StepExecution(self._workspace, cache, executor or LocalExecutor())
         self._position = RunPosition()
         self._records: list[StepRecord] = []

@@ -6,7 +6,7 @@ Owns when work is done again, and that it goes through the executor. What a step
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,10 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.execution.executor import Executor, Task
 from lingolite_cli.execution.step_record import describe_record, record_step
 from lingolite_cli.files.disk import explained
+from lingolite_cli.files.integrity import FileWatch
 from lingolite_cli.files.scratch import scratch_directory
 from lingolite_cli.recipe.cache import CachedStep, CacheEntry, StepCache, changes, step_key
+from lingolite_cli.recipe.file_digests import option_paths
 from lingolite_cli.recipe.keys import describe_work
 from lingolite_cli.recipe.kinds import KINDS
 from lingolite_cli.recipe.scope import PlannedStep
@@ -59,6 +61,7 @@ class StepExecution:
         """
         before = time.perf_counter()
         workspace, cache, kind = self._workspace, self._cache, KINDS[planned.uses]
+        watch = FileWatch(option_paths(planned))
         description = describe_work(planned, workspace.plan, workspace.digests)
         assert description is not None, "steps refer backwards only"
         key = step_key(description) if kind.not_cached is None else None
@@ -70,7 +73,7 @@ class StepExecution:
             workspace.console.note(f"{planned.step.id}: {label}{planned.summary}")
         if done is None:
             self._tell_of_other_versions(planned, description)
-            done = self._do(planned, description, key=key, instead_of=found)
+            done = self._do(partial(self._run, planned, description, watch), planned, key=key, instead_of=found)
         if kind.judge is not None:
             done = _with_result(done, kind.judge(planned, workspace, done.entry.result))
         # After the work: a step that fails keeps the description of its last success.
@@ -84,9 +87,13 @@ class StepExecution:
         return record
 
     def _do(
-        self, planned: PlannedStep, description: dict[str, Any], *, key: str | None, instead_of: CachedStep | None
+        self,
+        work: Callable[[Path], StepResult],
+        planned: PlannedStep,
+        *,
+        key: str | None,
+        instead_of: CachedStep | None,
     ) -> CachedStep:
-        work = partial(self._run, planned, description)
         if key is not None:
             return self._cache.store(key, work, instead_of=instead_of)
         assert self._scratch is not None, "outside `scratch`"
@@ -96,12 +103,15 @@ class StepExecution:
             result = work(directory)
         return CachedStep(directory, CacheEntry(key="", host="", result=result, files={}, artifact=None, digest=""))
 
-    def _run(self, planned: PlannedStep, description: dict[str, Any], directory: Path) -> StepResult:
+    def _run(self, planned: PlannedStep, description: dict[str, Any], watch: FileWatch, directory: Path) -> StepResult:
         run: Any = KINDS[planned.uses].run
         task: Task[StepResult] = Task(directory, partial(run, planned, self._workspace))
         (result,) = self._executor.run([task])
         self._workspace.check_artifacts()
         self._check_unchanged(planned, description)
+        watch.check()
+        # A text to train on was checked before the first step, and is not read afterwards.
+        self._workspace.check_untouched(set(planned.inputs) & set(self._workspace.plan.shortlists))
         return result
 
     def _tell_of_other_versions(self, planned: PlannedStep, description: dict[str, Any]) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.special import is_stream
 
 LONGEST_NAME = 1024
 """Characters of a path inside an artifact. File systems end at 255 bytes a part; nothing that we write comes near."""
@@ -39,6 +40,40 @@ class Identity(NamedTuple):
     def of(cls, found: os.stat_result) -> Identity:
         """From what the system tells of a file."""
         return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+class FileWatch:
+    """Files as they are when this is made: tells afterwards whether one was touched, even if it is as it was again.
+
+    Args:
+        paths: of files. What is read once, such as a pipe, cannot be changed and is not watched.
+    """
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._identities = {path: _identity(path) for path in paths if not is_stream(path)}
+
+    def check(self, paths: Iterable[Path] | None = None) -> None:
+        """Refuse what was made of files that were touched meanwhile.
+
+        Args:
+            paths: those of the files that count; None is all.
+
+        Raises:
+            LingoLiteError: naming the file.
+        """
+        for path in self._identities if paths is None else paths:
+            if path in self._identities and _identity(path) != self._identities[path]:
+                raise LingoLiteError(
+                    f"{path} was changed while it was used, if only for a moment; the outcome is not kept",
+                    hint="run the same command again",
+                )
+
+
+def _identity(path: Path) -> Identity | None:
+    try:
+        return Identity.of(path.stat())
+    except OSError:
+        return None
 
 
 def name_problem(name: str) -> str | None:

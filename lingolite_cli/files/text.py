@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import hashlib
 import io
 import os
 import zlib
@@ -113,6 +114,37 @@ def lines_of(path: Path) -> Iterator[bytes]:
         yield from read_lines(stream, name=str(path))
 
 
+def repeatable_lines(path: Path) -> Iterator[bytes]:
+    """As `lines_of`, as often as is asked for: what a pipe held is remembered, and a file is read anew, not kept.
+
+    Raises:
+        LingoLiteError: as of `read_text_bytes` and `read_lines`.
+    """
+    with _told(str(path)):
+        packed: IO[bytes] = io.BytesIO(_content(path)) if is_stream(path) else path.open("rb")
+        num_packed = packed.seek(0, os.SEEK_END)
+        packed.seek(0)
+    num_unpacked = 0
+    with packed:
+        for line in read_lines(packed, name=str(path)):
+            num_unpacked += len(line)
+            _refuse_bomb(num_unpacked, num_packed, name=str(path))
+            yield line
+
+
+def text_digest(path: Path) -> str:
+    """SHA-256, in hex, of a file as it is on disk, or of what a pipe held.
+
+    Raises:
+        LingoLiteError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with _told(str(path)), io.BytesIO(_content(path)) if is_stream(path) else path.open("rb") as stream:
+        while block := stream.read(_CHUNK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def _content(path: Path) -> bytes:
     if not is_stream(path):
         return path.read_bytes()
@@ -126,12 +158,16 @@ def _chunks(stream: IO[bytes], num_packed: int, *, name: str) -> Iterator[bytes]
     num_unpacked = 0
     while chunk := stream.read(_CHUNK_BYTES):
         num_unpacked += len(chunk)
-        if num_unpacked > max(_UNSUSPICIOUS_BYTES, _MOST_RATIO * num_packed):
-            raise LingoLiteError(
-                f"{name} unpacks to more than {num_unpacked >> 20:,} MB from {num_packed:,} bytes, which is no text",
-                hint="unpack it first, if it is meant",
-            )
+        _refuse_bomb(num_unpacked, num_packed, name=name)
         yield chunk
+
+
+def _refuse_bomb(num_unpacked: int, num_packed: int, *, name: str) -> None:
+    if num_unpacked > max(_UNSUSPICIOUS_BYTES, _MOST_RATIO * num_packed):
+        raise LingoLiteError(
+            f"{name} unpacks to more than {num_unpacked >> 20:,} MB from {num_packed:,} bytes, which is no text",
+            hint="unpack it first, if it is meant",
+        )
 
 
 def _plain(data: bytes, name: str) -> bytes:

@@ -109,14 +109,14 @@ def _languages(context: JobContext, artifact: Artifact, asked: tuple[str, str] |
 
 
 def _pairs(files: tuple[Path, ...], console: Console) -> list[tuple[str, str]]:
-    from lingolite_cli.corpora.pairs import BadRows, good_pairs, read_rows
+    from lingolite_cli.corpora.pairs import BadRows, good_pairs, place_of, read_rows
 
     found: list[tuple[str, str]] = []
     for file in files:
-        bad = BadRows(is_refused=False)
+        bad = BadRows(str(file))
         found += [(pair.source, pair.target) for pair in good_pairs(read_rows([file]), bad)]
         for kind, count in bad.counts.items():
-            console.warn(f"{count:,} rows left out: {kind}, first at {bad.first[kind]}")
+            console.warn(f"{count:,} rows left out: {kind}, first at {place_of(file, bad.first[kind])}")
     return found
 
 

@@ -146,7 +146,7 @@ def _check_resumable(plan: Plan, context: JobContext, console: Console) -> None:
     """Refuse to resume where the first training has no checkpoint."""
     from lingolite_cli.training.checkpoint import has_checkpoint
 
-    directory = training_state(plan.steps[0], Workspace(plan, console, state_root=context.cache.state_root))
+    directory = training_state(plan.steps[0], Workspace(plan, console, cache=context.cache))
     if not has_checkpoint(directory):
         raise LingoLiteError(
             f"there is no checkpoint to resume step `{plan.steps[0].step.id}` from",

@@ -30,6 +30,7 @@ from lingolite_cli.runs.translations import TRANSLATIONS_NAME
 ENTRY_NAME = "entry.json"
 ARTIFACT_NAME = "artifact"
 STEPS = "steps"
+TEXTS = "texts"
 ARTIFACTS = "artifacts"
 
 
@@ -81,6 +82,11 @@ class StepCache:
     def state_root(self) -> Path:
         """Where work that takes long keeps its state, so that it can resume after it was killed."""
         return self.root / "state"
+
+    @property
+    def texts_root(self) -> Path:
+        """Where texts to train on are kept as token ids; see `lingolite_cli.training.text_cache`."""
+        return self.root / TEXTS
 
     def find(self, key: str) -> CachedStep | None:
         """The entry for `key`, when it is whole and is that key's."""

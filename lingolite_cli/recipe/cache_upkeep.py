@@ -15,7 +15,8 @@ import msgspec
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.disk import check_writable
 from lingolite_cli.files.lease import LEASE_SUFFIX, sweep_dead
-from lingolite_cli.recipe.cache import ARTIFACTS, STEPS, CacheEntry, StepCache, host_digest, read_entry
+from lingolite_cli.recipe.cache import ARTIFACTS, STEPS, TEXTS, CacheEntry, StepCache, host_digest, read_entry
+from lingolite_cli.training.text_cache import find_entry
 
 _DAY = 24 * 60 * 60
 
@@ -37,6 +38,7 @@ class CacheContents(msgspec.Struct, frozen=True, kw_only=True):
         directory: of the cache.
         steps: finished steps that this version can use, by kind.
         artifacts: that such a step made, each counted once.
+        texts: to train on, as token ids of this version.
         stale: what this version cannot use: of other versions, damaged, or left by killed processes.
         state: of trainings and searches that can be resumed.
     """
@@ -44,13 +46,14 @@ class CacheContents(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
     steps: dict[str, Amount]
     artifacts: Amount
+    texts: Amount
     stale: Amount
     state: Amount
 
     @property
     def total(self) -> Amount:
         """All of it."""
-        parts = (*self.steps.values(), self.artifacts, self.stale, self.state)
+        parts = (*self.steps.values(), self.artifacts, self.texts, self.stale, self.state)
         return sum(parts, Amount())
 
 
@@ -73,9 +76,19 @@ def contents_of(cache: StepCache) -> CacheContents:
             artifacts += _amount(directory)
         else:
             stale += _amount(directory)
-    state = sum(map(_amount, _states(cache)), Amount())
+    texts = Amount()
+    for directory in _places(cache.root / TEXTS):
+        if _is_usable_text(directory):
+            texts += _amount(directory)
+        else:
+            stale += _amount(directory)
     return CacheContents(
-        directory=str(cache.root), steps=dict(sorted(steps.items())), artifacts=artifacts, stale=stale, state=state
+        directory=str(cache.root),
+        steps=dict(sorted(steps.items())),
+        artifacts=artifacts,
+        texts=texts,
+        stale=stale,
+        state=sum(map(_amount, _states(cache)), Amount()),
     )
 
 
@@ -84,8 +97,8 @@ def prune(cache: StepCache, *, older_than_days: int | None = None, everything: b
 
     Args:
         cache: whose steps nobody stores meanwhile: its lock is held.
-        older_than_days: remove finished steps that were made before so many days as well.
-        everything: remove all finished steps, and the state of trainings and searches.
+        older_than_days: remove finished steps and tokenized texts that were made before so many days as well.
+        everything: remove all finished steps and tokenized texts, and the state of trainings and searches.
 
     Returns:
         What was removed.
@@ -108,6 +121,9 @@ def prune(cache: StepCache, *, older_than_days: int | None = None, everything: b
         for directory in _places(cache.root / ARTIFACTS):
             if directory.name not in used:
                 removed += _remove(directory)
+        for directory in _places(cache.root / TEXTS):
+            if everything or not _is_usable_text(directory) or _is_older(directory, older_than_days):
+                removed += _remove(directory)
         for directory in _states(cache) if everything else ():
             removed += _remove(directory)
     return removed
@@ -129,6 +145,10 @@ def _usable(directory: Path) -> CacheEntry | None:
     except (OSError, ValueError, RecursionError, LingoLiteError):
         return None
     return entry if entry.key == directory.name and entry.host == host_digest() else None
+
+
+def _is_usable_text(directory: Path) -> bool:
+    return find_entry(directory, host=host_digest(), verify=False) is not None
 
 
 def _states(cache: StepCache) -> list[Path]:

@@ -7,8 +7,10 @@ from functools import cache
 from pathlib import Path
 
 from lingolite_cli.artifact import sha256_file
+from lingolite_cli.files.special import is_stream
+from lingolite_cli.files.text import text_digest
 from lingolite_cli.plugins.specs import files_of
-from lingolite_cli.recipe.scope import PluginChoice
+from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
 
 
 def digests_by_name(paths: Iterable[Path]) -> dict[str, str]:
@@ -23,11 +25,22 @@ def digests_by_name(paths: Iterable[Path]) -> dict[str, str]:
 
 def option_files(choice: PluginChoice) -> dict[str, str]:
     """The digests of the files that the plugin's options name; see `lingolite_cli.plugins.specs.files_of`."""
-    return digests_by_name(files_of(choice.loaded.options(choice.options)))
+    return digests_by_name(_paths_of(choice))
+
+
+def option_paths(planned: PlannedStep) -> list[Path]:
+    """The files that options of a step's plugins name."""
+    return [path for choice in planned.plugins for path in _paths_of(choice)]
+
+
+def _paths_of(choice: PluginChoice) -> Iterable[Path]:
+    return files_of(choice.loaded.options(choice.options))
 
 
 def _digest(path: Path) -> str:
     """Read once per process unless the file changed: such files may have gigabytes."""
+    if is_stream(path):
+        return text_digest(path)
     status = path.stat()
     return _digest_of(path, status.st_mtime_ns, status.st_size)
 

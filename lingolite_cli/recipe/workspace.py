@@ -10,10 +10,13 @@ from typing import Any
 from lingolite_cli.artifact import Artifact, canonical_json, sha256_file
 from lingolite_cli.console import Console
 from lingolite_cli.corpora.corpus import Corpus, read_corpus
-from lingolite_cli.recipe.cache import CachedStep
+from lingolite_cli.files.integrity import FileWatch
+from lingolite_cli.files.text import text_digest
+from lingolite_cli.recipe.cache import CachedStep, StepCache, host_digest
 from lingolite_cli.recipe.file_digests import forget_digests
 from lingolite_cli.recipe.scope import Plan, PluginChoice
 from lingolite_cli.runs.results import ArtifactSummary, CorpusSummary
+from lingolite_cli.training.text_cache import TextCache
 
 
 class Workspace:
@@ -22,7 +25,7 @@ class Workspace:
     Args:
         plan: what is run.
         console: where progress is shown.
-        state_root: where long work keeps its state, so that it can resume after it was killed.
+        cache: where long work keeps its state, so that it can resume after it was killed, and texts as token ids.
         is_fresh: whether such states are ignored.
 
     Attributes:
@@ -30,15 +33,17 @@ class Workspace:
         digests: of each input and each finished step, by reference. Keys of later steps contain them.
     """
 
-    def __init__(self, plan: Plan, console: Console, *, state_root: Path, is_fresh: bool = False) -> None:
+    def __init__(self, plan: Plan, console: Console, *, cache: StepCache, is_fresh: bool = False) -> None:
         self.plan = plan
         self.console = console
-        self.state_root = state_root
+        self.state_root = cache.state_root
+        self.text_cache = TextCache(cache.texts_root, host=host_digest(), is_fresh=is_fresh)
         self.is_fresh = is_fresh
         self.finished: dict[str, CachedStep] = {}
         self.digests: dict[str, str] = {}
         self._corpora: dict[str, Corpus] = {}
         self._made: dict[str, Artifact] = {}
+        self._watch = FileWatch(())
 
     @property
     def threads(self) -> int:
@@ -53,6 +58,7 @@ class Workspace:
     def read_inputs(self) -> None:
         """Compute the digests of all inputs of the recipe."""
         plan = self.plan
+        self._watch = FileWatch(path for paths in self._watched().values() for path in paths)
         for reference in (*plan.models, *plan.corpora, *plan.pairs, *plan.shortlists):
             self.digests[reference] = self.input_digest(reference)
 
@@ -85,6 +91,20 @@ class Workspace:
         for artifact in (*self.plan.models.values(), *self._made.values()):
             if not artifact.is_undisturbed():
                 artifact.verify()
+
+    def check_untouched(self, references: Iterable[str]) -> None:
+        """Make sure that inputs that are read late, texts to train on and shortlists, are what they were at first.
+
+        Raises:
+            LingoLiteError: a file was changed, perhaps for a moment: other content may have been read under its digest.
+        """
+        watched = self._watched()
+        self._watch.check(path for reference in references for path in watched.get(reference, ()))
+
+    def _watched(self) -> dict[str, list[Path]]:
+        plan = self.plan
+        pairs = {reference: spec.paths(plan.root) for reference, spec in plan.pairs.items()}
+        return {**pairs, **{reference: [path] for reference, path in plan.shortlists.items()}}
 
     def open_backend(self, choice: PluginChoice, artifact: Artifact) -> Any:
         """The engine behind a planned backend, in this process."""
@@ -132,7 +152,7 @@ class Workspace:
     def _pairs_digest(self, reference: str) -> str:
         """Digest of the whole files: which of their rows are good is only found in training."""
         spec = self.plan.pairs[reference]
-        files = [sha256_file(path) for path in spec.paths(self.plan.root)]
+        files = [text_digest(path) for path in spec.paths(self.plan.root)]
         return hashlib.sha256(canonical_json({"files": files, "short_share": spec.short_share})).hexdigest()
 
     def create(self, choice: PluginChoice, *arguments: Any, **keywords: Any) -> Any:

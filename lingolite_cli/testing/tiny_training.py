@@ -22,7 +22,7 @@ def tiny_training(source: Artifact) -> Training:
     def train(*, prepare: ModelFunction, convert: ModelFunction) -> MobileTranslationModel:
         from lingolite_cli.model import load_model
         from lingolite_cli.tokenization.opening import open_tokenizer
-        from lingolite_cli.training.examples import examples_of
+        from lingolite_cli.training.reading import examples_of
         from lingolite_cli.training.trainer import Trainer
 
         model = prepare(load_model(source))

@@ -1,29 +1,28 @@
-"""Pairs as token ids, and the batches of an epoch.
+"""The pairs of an epoch and their batches.
 
-Owns the frame of training: the source as in translation, the decoder's input from the start token, its target up to
-the end token.
+Owns which pairs make a batch, and its tensors: the source as in translation, the decoder's input from the start token,
+its target up to the end token. How a text becomes ids is `lingolite_cli.training.reading`'s.
 Shapes: N pairs, B rows of a batch, S and T its longest source and target.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lingolite_cli.corpora.pairs import BadRows, Pair, Text, TextReport, good_pairs, read_rows
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.tokenization.description import SpecialIds
-from lingolite_cli.tokenization.tokenizer import Tokenizer
-from lingolite_cli.training.options import TextOptions
+from lingolite_cli.training.pair_ids import PairIds, Unsigned
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.signedinteger[Any]]
+_CHUNK = 1 << 16
+"""Pairs that are looked at together."""
 
 
 class Batch(NamedTuple):
@@ -44,75 +43,80 @@ class Batch(NamedTuple):
         return Batch(*(tensor.to(device) for tensor in self))
 
 
-class _Ragged:
-    """N rows of ids in one array of int32, which is small and fast to copy from."""
-
-    def __init__(self, rows: Sequence[Sequence[int]]) -> None:
-        self.lengths: Ints = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
-        self._starts = np.concatenate(([0], np.cumsum(self.lengths)))
-        self._ids = np.fromiter((id for row in rows for id in row), dtype=np.int32, count=int(self._starts[-1]))
-
-    def row(self, index: int) -> NDArray[np.int32]:
-        return self._ids[self._starts[index] : self._starts[index + 1]]
-
-    def padded(self, indices: Ints, pad_id: int) -> Tensor:
-        """[B, longest] int64."""
-        ids = np.full((len(indices), int(self.lengths[indices].max())), pad_id, dtype=np.int64)
-        for position, index in enumerate(indices):
-            row = self.row(int(index))
-            ids[position, : len(row)] = row
-        return torch.from_numpy(ids)
-
-
 class Examples:
-    """Pairs as ids.
+    """Texts as ids, and which of their pairs are in an epoch. Pairs are counted through all texts, N in all.
 
     Args:
-        sources: framed ids of each source.
-        targets: ids of each target, the end token last.
+        texts: each once.
         ids: special ids of the tokenizer.
-        shares: of each pair, how likely it is to be in an epoch; 1 for always.
-        members: the pairs of an epoch before any is left out; an index may be there several times.
+        short_shares: of each text, how likely a short pair of it is to be in an epoch; 1 for always.
+        members: the texts of an epoch; one may be there several times.
 
     Raises:
         LingoLiteError: there is no pair.
     """
 
     def __init__(
-        self,
-        sources: Sequence[Sequence[int]],
-        targets: Sequence[Sequence[int]],
-        *,
-        ids: SpecialIds,
-        shares: Sequence[float],
-        members: Sequence[int],
+        self, texts: Sequence[PairIds], *, ids: SpecialIds, short_shares: Sequence[float], members: Sequence[int]
     ) -> None:
-        if not members:
+        self._texts = list(texts)
+        self._members = list(members)
+        self._short_shares = list(short_shares)
+        self._starts = np.cumsum([0, *map(len, texts)])
+        if self._starts[-1] == 0:
             raise LingoLiteError("no pair is left to train on", hint="see what was skipped, and why, in the warnings")
-        self._sources, self._targets = _Ragged(sources), _Ragged(targets)
+        self._lengths = texts[0].lengths if len(texts) == 1 else np.concatenate([text.lengths for text in texts])
         self.ids = ids
-        self.shares = np.array(shares, dtype=np.float64)
-        self.members: Ints = np.array(members, dtype=np.int64)
 
     @property
-    def source_lengths(self) -> Ints:
+    def source_lengths(self) -> Unsigned:
         """[N]."""
-        return self._sources.lengths
+        return self._lengths[:, 0]
 
     @property
-    def target_lengths(self) -> Ints:
+    def target_lengths(self) -> Unsigned:
         """[N], the end token included."""
-        return self._targets.lengths
+        return self._lengths[:, 1]
+
+    def draw(self, random: np.random.Generator) -> Ints:
+        """The pairs of an epoch in the order of their texts: short ones with the chance that their text gives them."""
+        drawn = [indices for text in self._members for indices in self._draw(text, random)]
+        return np.concatenate(drawn if any(map(len, drawn)) else list(map(self._all, self._members)))
+
+    def _draw(self, text: int, random: np.random.Generator) -> Iterator[Ints]:
+        is_short, share, first = self._texts[text].is_short, self._short_shares[text], int(self._starts[text])
+        for start in range(0, len(is_short), _CHUNK):
+            part = is_short[start : start + _CHUNK]
+            is_drawn = (random.random(len(part)) < share) | ~part
+            indices: Ints = (np.flatnonzero(is_drawn) + (first + start)).astype(self._index_type)
+            yield indices
+
+    def _all(self, text: int) -> Ints:
+        return np.arange(self._starts[text], self._starts[text + 1], dtype=self._index_type)
+
+    @property
+    def _index_type(self) -> type[np.int32 | np.int64]:
+        """Half the memory where it does."""
+        return np.int32 if self._starts[-1] < 2**31 else np.int64
 
     def batch(self, indices: Ints) -> Batch:
         """The pairs `indices` [B] as tensors."""
-        labels = self._targets.padded(indices, self.ids.pad)
+        sources = np.full((len(indices), int(self.source_lengths[indices].max())), self.ids.pad, dtype=np.int64)
+        targets = np.full((len(indices), int(self.target_lengths[indices].max())), self.ids.pad, dtype=np.int64)
+        owners = np.searchsorted(self._starts, indices, side="right") - 1
+        for owner in np.unique(owners).tolist():
+            (rows,) = np.nonzero(owners == owner)
+            own = (indices[rows] - self._starts[owner]).tolist()
+            for row, (source, target) in zip(rows.tolist(), self._texts[owner].rows(own), strict=True):
+                sources[row, : len(source)] = source
+                targets[row, : len(target)] = target
+        labels = torch.from_numpy(targets)
         decoder_ids = labels.roll(1, dims=1)
         # The last label of a longer row, the end token, is never read; that of a shorter one must be padding. The start
         # token comes after this: in some formats it is the end token.
         decoder_ids[decoder_ids == self.ids.end] = self.ids.pad
         decoder_ids[:, 0] = self.ids.start
-        return Batch(self._sources.padded(indices, self.ids.pad), decoder_ids, labels)
+        return Batch(torch.from_numpy(sources), decoder_ids, labels)
 
 
 def epoch_batches(examples: Examples, *, batch_tokens: int, seed: int, epoch: int) -> list[Ints]:
@@ -127,128 +131,30 @@ def epoch_batches(examples: Examples, *, batch_tokens: int, seed: int, epoch: in
         epoch: counted from 0.
     """
     random = np.random.default_rng([seed, epoch])
-    members = examples.members
-    kept = members[random.random(len(members)) < examples.shares[members]]
-    if len(kept) == 0:
-        kept = members
-    shuffled = random.permutation(kept)
+    shuffled = examples.draw(random)
+    random.shuffle(shuffled)
     sources, targets = examples.source_lengths[shuffled], examples.target_lengths[shuffled]
     order = shuffled[np.lexsort((sources, targets))]
+    del shuffled, sources, targets  # each as long as the text has pairs
     longest = np.maximum(examples.source_lengths[order], examples.target_lengths[order])
-    bounds = _bounds(longest.tolist(), batch_tokens)
+    bounds = _bounds(_numbers(longest), batch_tokens)
     cut = [order[start:end] for start, end in pairwise(bounds)]
     return [cut[position] for position in random.permutation(len(cut))]
 
 
-def _bounds(lengths: Sequence[int], batch_tokens: int) -> list[int]:
+def _bounds(lengths: Iterable[int], batch_tokens: int) -> list[int]:
     """Where batches start, and the end."""
-    bounds, longest = [0], 0
+    bounds, longest, num_lengths = [0], 0, 0
     for position, length in enumerate(lengths):
         longest = max(longest, length)
         if (position - bounds[-1] + 1) * longest > batch_tokens and position > bounds[-1]:
             bounds.append(position)
             longest = length
-    return [*bounds, len(lengths)]
+        num_lengths += 1
+    return [*bounds, num_lengths]
 
 
-def read_examples(
-    texts: Sequence[Text],
-    tokenizer: Tokenizer,
-    *,
-    languages: tuple[str, str],
-    positions: int,
-    options: TextOptions,
-) -> tuple[Examples, list[TextReport]]:
-    """Read and tokenize texts.
-
-    Args:
-        texts: where they are. A text that is named several times counts as often in
-            an epoch, and is read once.
-        tokenizer: the model's own.
-        languages: source and target language.
-        positions: the model's.
-        options: which pairs are good.
-
-    Returns:
-        the pairs, and a report on each different text.
-
-    Raises:
-        LingoLiteError: a file cannot be read, a bad row is refused, or no pair is left.
-    """
-    reader = _Reader(tokenizer, languages, max_tokens=min(options.max_tokens or positions, positions), options=options)
-    for text in texts:
-        reader.read(text)
-    return reader.examples(reader.members), reader.reports
-
-
-def examples_of(
-    sources: Sequence[str], targets: Sequence[str], tokenizer: Tokenizer, *, languages: tuple[str, str], positions: int
-) -> Examples:
-    """Sentences as examples, without any check but the model's positions: a longer pair is left out.
-
-    Raises:
-        LingoLiteError: none is left.
-    """
-    reader = _Reader(tokenizer, languages, max_tokens=positions, options=TextOptions())
-    bad = BadRows(is_refused=False)
-    for number, (source, target) in enumerate(zip(sources, targets, strict=True), start=1):
-        reader.add(Pair(source, target, f"sentence {number}"), bad, short_share=1.0)
-    return reader.examples(range(len(reader.sources)))
-
-
-class _Reader:
-    def __init__(
-        self, tokenizer: Tokenizer, languages: tuple[str, str], *, max_tokens: int, options: TextOptions
-    ) -> None:
-        self._tokenizer = tokenizer
-        self._languages = languages
-        self._prefix = tokenizer.decoding_ids(languages).prefix
-        self._max_tokens = max_tokens
-        self._options = options
-        self._known: dict[Text, range] = {}
-        self.sources: list[array[int]] = []  # a tenth of what lists of numbers take
-        self.targets: list[array[int]] = []
-        self.shares: list[float] = []
-        self._num_short = 0
-        self.members: list[int] = []
-        self.reports: list[TextReport] = []
-
-    def read(self, text: Text) -> None:
-        if text not in self._known:
-            self._known[text] = self._read_new(text)
-        self.members.extend(self._known[text])
-
-    def examples(self, members: Sequence[int]) -> Examples:
-        """What was read, with the pairs `members` in an epoch."""
-        ids = self._tokenizer.description.ids
-        return Examples(self.sources, self.targets, ids=ids, shares=self.shares, members=members)
-
-    def _read_new(self, text: Text) -> range:
-        start, num_short = len(self.sources), self._num_short
-        rows = read_rows(text.paths)
-        bad = BadRows(is_refused=self._options.on_bad_data == "refuse")
-        for pair in good_pairs(rows, bad):
-            self.add(pair, bad, short_share=text.short_share)
-        self.reports.append(
-            TextReport(
-                name=text.paths[0].name,
-                num_rows=rows.num_rows,
-                num_pairs=len(self.sources) - start,
-                num_short=self._num_short - num_short,
-                bad=bad.counts,
-                first_bad=bad.first,
-            )
-        )
-        return range(start, len(self.sources))
-
-    def add(self, pair: Pair, bad: BadRows, *, short_share: float) -> None:
-        source = self._tokenizer.encode_source(pair.source, self._languages, max_length=self._max_tokens)
-        target = [*self._prefix, *self._tokenizer.encode_target(pair.target), self._tokenizer.description.ids.end]
-        if source.is_truncated or len(target) > self._max_tokens:
-            bad.add("over-long", pair.where)
-            return
-        self.sources.append(array("i", source.ids))
-        self.targets.append(array("i", target))
-        is_short = len(pair.source.split()) <= self._options.short_words
-        self._num_short += is_short
-        self.shares.append(short_share if is_short else 1.0)
+def _numbers(values: Unsigned) -> Iterator[int]:
+    """The values as Python's numbers, a few at a time."""
+    for start in range(0, len(values), _CHUNK):
+        yield from values[start : start + _CHUNK].tolist()

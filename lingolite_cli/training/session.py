@@ -11,13 +11,16 @@ import msgspec
 import torch
 
 from lingolite_cli.architecture.architecture import Architecture
-from lingolite_cli.artifact import Artifact, Provenance, write_manifest
+from lingolite_cli.artifact import Artifact, Provenance, sha256_file, write_manifest
 from lingolite_cli.corpora.pairs import Text, TextReport
+from lingolite_cli.files.integrity import FileWatch
 from lingolite_cli.model import MobileTranslationModel, load_model, save_bundle
 from lingolite_cli.tokenization.opening import read_tokenizer
-from lingolite_cli.training.examples import examples_of, read_examples
+from lingolite_cli.training.examples import Examples
 from lingolite_cli.training.options import TextOptions, TrainingOptions
 from lingolite_cli.training.processes import Processes, join_processes
+from lingolite_cli.training.reading import examples_of, read_examples
+from lingolite_cli.training.text_cache import TextCache
 from lingolite_cli.training.trainer import Status, Trainer, TrainingOutcome
 from lingolite_cli.training.validation import mean_cross_entropy
 from lingolite_cli.training.vocabulary import train_tokenizer
@@ -46,6 +49,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         languages: source and target language.
         known_languages: all languages of the model.
         texts: to train on.
+        text_cache: where they are kept as token ids.
         text: which pairs are good.
         options: of the training.
         seed: of initial weights, batches and dropout.
@@ -55,6 +59,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         higher_is_better: of that score.
         observe: told after every step.
         report: told what each text had, before the first step.
+        check_texts: raises where a text is not what it was at first; called before what was learnt of them is kept.
         prepare: what is trained, made from the model.
         convert: what is scored and kept, made from what was trained, which must not change.
     """
@@ -64,6 +69,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     languages: tuple[str, str]
     known_languages: tuple[str, ...]
     texts: Sequence[Text]
+    text_cache: TextCache
     text: TextOptions
     options: TrainingOptions
     seed: int
@@ -73,6 +79,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     higher_is_better: bool
     observe: Callable[[Status], None]
     report: Callable[[list[TextReport]], None]
+    check_texts: Callable[[], None]
     prepare: ModelFunction = _unchanged
     convert: ModelFunction = _unchanged
 
@@ -98,13 +105,7 @@ def fit(session: Session) -> Fitted:
 def _fit(session: Session, processes: Processes) -> Fitted:
     tokenizer = _tokenizer(session, processes)
     model = session.prepare(_model(session))
-    examples, reports = read_examples(
-        session.texts,
-        read_tokenizer(tokenizer),
-        languages=session.languages,
-        positions=session.config.max_seq_len,
-        options=session.text,
-    )
+    examples, reports = _examples(session, processes, tokenizer)
     session.report(reports)
     trainer = Trainer(
         model,
@@ -142,9 +143,32 @@ def _tokenizer(session: Session, processes: Processes) -> Path:
         train_tokenizer(
             session.texts, unfinished, languages=session.known_languages, vocab_size=session.config.vocab_size
         )
+        session.check_texts()
         os.replace(unfinished, path)
     processes.agree(None)  # it is there for all
     return path
+
+
+def _examples(session: Session, processes: Processes, tokenizer: Path) -> tuple[Examples, list[TextReport]]:
+    """The texts as ids. The first process tokenizes what is not kept yet, and the others find it."""
+    if not processes.is_first:
+        processes.agree(None)
+    watch = FileWatch([tokenizer])
+    digest = sha256_file(tokenizer)
+    found = read_examples(
+        session.texts,
+        read_tokenizer(tokenizer),
+        tokenizer_digest=digest,
+        languages=session.languages,
+        positions=session.config.max_seq_len,
+        options=session.text,
+        cache=session.text_cache,
+    )
+    watch.check()
+    session.check_texts()
+    if processes.is_first:
+        processes.agree(None)
+    return found
 
 
 def _model(session: Session) -> MobileTranslationModel:

@@ -62,6 +62,6 @@ def train_tokenizer(texts: Iterable[Text], path: Path, *, languages: Sequence[st
 def _sentences(texts: Iterable[tuple[Path, ...]]) -> Iterator[str]:
     """Both sides of every good pair; what is wrong with the others is reported when they are read to train on."""
     for paths in texts:
-        for pair in good_pairs(read_rows(paths), BadRows(is_refused=False)):
+        for pair in good_pairs(read_rows(paths), BadRows(str(paths[0]))):
             yield pair.source
             yield pair.target

@@ -12,6 +12,7 @@ def show_contents(contents: CacheContents, console: Console) -> None:
     rows = [(f"steps: {kind}", amount) for kind, amount in contents.steps.items()]
     rows += [
         ("artifacts", contents.artifacts),
+        ("tokenized texts to train on", contents.texts),
         ("unfinished trainings and searches", contents.state),
         ("of no use to this version", contents.stale),
         ("total", contents.total),

@@ -207,6 +207,7 @@ class Learning:
                 languages=self._languages,
                 known_languages=self._manifest.languages,
                 texts=[self._text(reference) for reference in self._step.data],
+                text_cache=self._workspace.text_cache,
                 text=self._step.text,
                 options=self._options,
                 seed=self._workspace.seed,
@@ -216,6 +217,7 @@ class Learning:
                 higher_is_better=self._scorer is not None and self._scorer.metric.loaded.spec.goal == "higher",
                 observe=_Display(self._step, self._options, self._workspace, progress).show,
                 report=self._report,
+                check_texts=partial(self._workspace.check_untouched, self._step.data),
                 **hooks,
             )
             return session, fit(session)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lingolite_cli.corpora.pairs import Text, TextReport
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.tokenization.opening import read_tokenizer
-from lingolite_cli.training.examples import read_examples
 from lingolite_cli.training.options import TextOptions
+from lingolite_cli.training.reading import read_examples
+from lingolite_cli.training.text_cache import TextCache
 
 ROWS = [
     b"the cat\tkatten\torigin\tlicence",
@@ -29,7 +31,13 @@ BAD = {"empty source": 2, "empty target": 1, "wrong columns": 1, "invalid UTF-8"
 def read(*paths: Path, tokenizer: Path, **options) -> tuple[list[int], TextReport]:
     """The numbers of tokens of the sources, and the report."""
     examples, (report,) = read_examples(
-        [Text(paths)], read_tokenizer(tokenizer), languages=("en", "da"), positions=64, options=TextOptions(**options)
+        [Text(paths)],
+        read_tokenizer(tokenizer),
+        languages=("en", "da"),
+        positions=64,
+        options=TextOptions(**options),
+        cache=TextCache(paths[0].parent / "texts", host="this code"),
+        tokenizer_digest="of the small one",
     )
     return examples.source_lengths.tolist(), report
 
@@ -88,13 +96,17 @@ def test_text_without_a_good_pair_is_refused(tmp_path: Path, small_tokenizer: Pa
         read(path, tokenizer=small_tokenizer)
 
 
-def test_text_named_twice_counts_twice_and_is_reported_once(parallel_text: Path, small_tokenizer: Path) -> None:
+def test_text_named_twice_counts_twice_and_is_reported_once(
+    parallel_text: Path, small_tokenizer: Path, tmp_path: Path
+) -> None:
     examples, reports = read_examples(
         [Text((parallel_text,)), Text((parallel_text,))],
         read_tokenizer(small_tokenizer),
         languages=("en", "da"),
         positions=64,
         options=TextOptions(),
+        cache=TextCache(tmp_path, host="this code"),
+        tokenizer_digest="of the small one",
     )
     assert len(reports) == 1
-    assert sorted(examples.members) == sorted([*range(30), *range(30)])
+    assert examples.draw(np.random.default_rng(1)).tolist() == [*range(30), *range(30)]

@@ -11,7 +11,7 @@ from lingolite_cli.evaluation.cross_entropy import token_cross_entropy
 from lingolite_cli.model import load_model
 from lingolite_cli.testing import SENTENCES
 from lingolite_cli.tokenization.opening import open_tokenizer
-from lingolite_cli.training.examples import examples_of
+from lingolite_cli.training.reading import examples_of
 from lingolite_cli.training.validation import mean_cross_entropy
 
 

@@ -358,7 +358,7 @@ def test_changing_a_run_changes_no_other(with_echo: Command, project: Path) -> N
     assert digests(third.steps) == digests(first.steps)
 
 
-@pytest.mark.parametrize("what", ["weights", "option"])
+@pytest.mark.parametrize("what", ["weights", "option", "option for a moment"])
 def test_outcome_is_not_kept_if_an_input_changed_during_the_work(with_echo: Command, project: Path, what: str) -> None:
     """The step waits at a named pipe in the middle of its work, where the test changes what it reads."""
     accepted = project / "accepted.txt"
@@ -373,6 +373,8 @@ def test_outcome_is_not_kept_if_an_input_changed_during_the_work(with_echo: Comm
                 weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
             else:
                 accepted.write_text("nobody says that\n", encoding="utf-8")
+            if what == "option for a moment":
+                accepted.write_text("nobody says this\n", encoding="utf-8")
 
     changing = threading.Thread(target=change)
     changing.start()

@@ -29,7 +29,7 @@ from lingolite_cli.testing import LANGUAGES, SENTENCES, tiny_bundle
 from lingolite_cli.testing.tiny import TRANSLATIONS
 from lingolite_cli.tokenization.description import SOURCE_TAG, TARGET_TAG, Frame, SpecialIds, TokenizerDescription
 from lingolite_cli.tokenization.opening import open_tokenizer
-from lingolite_cli.training.examples import examples_of
+from lingolite_cli.training.reading import examples_of
 from lingolite_cli.training.validation import mean_cross_entropy
 from lingolite_cli.workers.pool import open_backend
 

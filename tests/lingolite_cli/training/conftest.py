@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pairs_in_memory import pairs_of
 
 from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.model import MobileTranslationModel
@@ -32,10 +33,5 @@ def examples() -> Examples:
 
     sources = [draw(3 + index % 9) for index in range(31)]
     targets = [[*draw(2 + index % 7), 2] for index in range(31)]
-    return Examples(
-        sources,
-        targets,
-        ids=LINGOLITE.ids,
-        shares=[0.5 if index % 3 == 0 else 1.0 for index in range(31)],
-        members=range(31),
-    )
+    pairs = pairs_of(sources, targets, short=[index % 3 == 0 for index in range(31)])
+    return Examples([pairs], ids=LINGOLITE.ids, short_shares=[0.5], members=[0])

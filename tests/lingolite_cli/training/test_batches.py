@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from pairs_in_memory import pairs_of
 
 from lingolite_cli.tokenization.description import LINGOLITE
 from lingolite_cli.tokenization.opening import read_tokenizer
-from lingolite_cli.training.examples import Examples, epoch_batches, examples_of
+from lingolite_cli.training.examples import Examples, epoch_batches
+from lingolite_cli.training.pair_ids import PairIds
+from lingolite_cli.training.reading import examples_of
 
 
 def cut(examples: Examples, *, seed: int = 1, epoch: int = 0) -> list[list[int]]:
@@ -65,6 +69,36 @@ def test_short_pairs_are_sampled_anew_each_epoch(examples: Examples) -> None:
 
 
 def test_long_pair_is_a_batch_of_its_own() -> None:
-    sources, ids = [[9] * length for length in (5, 90, 6)], LINGOLITE.ids
-    examples = Examples(sources, [[9, 2]] * 3, ids=ids, shares=[1.0] * 3, members=[0, 1, 2])
+    pairs = pairs_of([[9] * length for length in (5, 90, 6)], [[9, 2]] * 3, short=[False] * 3)
+    examples = Examples([pairs], ids=LINGOLITE.ids, short_shares=[1.0], members=[0])
     assert sorted(map(sorted, cut(examples))) == [[0, 2], [1]]
+
+
+def test_batches_are_those_of_earlier_versions(examples: Examples) -> None:
+    """A training goes on where an earlier version left it. Drawn by the code that kept all ids in memory."""
+    pairs = examples._texts
+    twice = Examples(pairs, ids=LINGOLITE.ids, short_shares=[0.5], members=[0, 0])
+    assert cut(twice, seed=17) == [
+        [4, 4, 25, 25, 19, 19], [17, 17, 18, 11, 11], [27, 27, 20, 20, 13, 13], [6, 6], [7, 1, 1, 29, 29, 22],
+        [28, 28, 21, 14, 14, 7], [9, 2, 2, 30, 30, 23, 23], [22, 15, 15, 8, 8], [16, 16, 10, 10, 3], [12, 5, 5, 26, 26],
+    ]  # fmt: skip
+    seen = hashlib.sha256()
+    for epoch in range(5):
+        for batch in epoch_batches(twice, batch_tokens=60, seed=17, epoch=epoch):
+            for tensor in twice.batch(batch):
+                seen.update(repr(tensor.tolist()).encode())
+    assert seen.hexdigest() == "50a1413cfd00c62930694bbcd643952e8797e3af684a8791cf3611d6c12c530d"
+
+
+def test_batches_of_a_large_text_are_those_of_earlier_versions() -> None:
+    """More pairs than are looked at together."""
+    random = np.random.default_rng(3)
+    sources, targets = random.integers(3, 60, 200_000), random.integers(2, 60, 200_000)
+    lengths = np.stack([sources, targets], axis=1).astype(np.uint16)
+    pairs = PairIds(np.zeros(int(lengths.sum()), np.uint16), lengths, sources < 8)
+    examples = Examples([pairs], ids=LINGOLITE.ids, short_shares=[0.3], members=[0])
+    seen = hashlib.sha256()
+    for epoch in range(2):
+        for batch in epoch_batches(examples, batch_tokens=4096, seed=5, epoch=epoch):
+            seen.update(repr(batch.tolist()).encode())
+    assert seen.hexdigest() == "d9c96239c4fa1ea4662270498b7851b4fc557674babf89212cee28f045df3e85"
