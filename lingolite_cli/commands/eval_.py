@@ -29,7 +29,7 @@ from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.files.output import check_output
 from lingolite_cli.files.special import is_special
 from lingolite_cli.jobs.evaluation import EvaluationRequest, evaluate, flat_report
-from lingolite_cli.jobs.inputs import corpus_input, input_paths, model_path
+from lingolite_cli.jobs.inputs import corpus_input, input_paths, languages_of_model, model_path
 from lingolite_cli.jobs.job import given_of
 from lingolite_cli.jobs.plugin_options import plugin_options
 from lingolite_cli.jobs.runnable import backend_for, format_of, uncached_backend
@@ -48,6 +48,10 @@ def score_model(
     ] = None,
     target: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="References, one a line; repeatable.")
+    ] = None,
+    test_set: Annotated[
+        str | None,
+        typer.Option("--test-set", "-t", metavar="NAME", help="A public test set that sacreBLEU has, such as wmt22."),
     ] = None,
     languages: Languages = None,
     metrics: Metrics = None,
@@ -76,7 +80,10 @@ def score_model(
     """Translate a test set and score it. Inside a project no option is needed."""
     context = context_of(typer_context)
     console = context.console(json=json)
-    corpus = corpus_input(context, source=source, targets=target or [], languages=parse_languages(languages))
+    pair = parse_languages(languages)
+    if test_set is not None and pair is None:
+        pair = context.project.settings.languages or languages_of_model(model or model_path(context, None))
+    corpus = corpus_input(context, source=source, targets=target or [], test_set=test_set, languages=pair)
     model_inputs = [given for given in (model, tokenizer) if given is not None] or [model_path(context, None)]
     inputs = [*model_inputs, *input_paths(corpus)]
     if output:

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from lingolite_cli.artifact import canonical_json
+from lingolite_cli.corpora.test_sets import test_set_files
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.encodings import not_utf8_hint
 from lingolite_cli.files.special import is_stream
@@ -24,19 +25,26 @@ from lingolite_cli.files.text import read_text_bytes
 
 
 class CorpusSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A corpus as a recipe names it: `tsv`, or `source` with `references`. Paths are relative to a root.
+    """A corpus as a recipe names it: `tsv`, `source` with `references`, or `test_set`. Paths are relative to a root.
 
     Attributes:
         tsv: a file with the columns source, reference, then any others (such as provenance and licence).
         source: a file of sources, one a line.
         references: files of references, one a stream; none for text that is only translated.
+        test_set: a public test set that sacreBLEU has downloaded, by its name there; `languages` choose the pair.
         languages: source and target language; None leaves them to the model.
     """
 
     tsv: str | None = None
     source: str | None = None
     references: tuple[str, ...] = ()
+    test_set: str | None = None
     languages: tuple[str, str] | None = None
+
+    @property
+    def has_references(self) -> bool:
+        """Whether translations can be scored against it."""
+        return self.tsv is not None or self.test_set is not None or bool(self.references)
 
 
 class Corpus(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +121,8 @@ def corpus_paths(spec: CorpusSpec, root: Path) -> list[Path]:
     Raises:
         LingoLiteError: `tsv` and `source` are both given or neither is.
     """
+    if spec.test_set is not None:
+        return _test_set_paths(spec, spec.test_set)
     if spec.tsv is not None and (spec.source is not None or spec.references):
         other = "source" if spec.source is not None else "references"
         raise LingoLiteError(
@@ -123,9 +133,17 @@ def corpus_paths(spec: CorpusSpec, root: Path) -> list[Path]:
     if first is None:
         raise LingoLiteError(
             "a corpus has neither tsv nor source",
-            hint='write tsv = "test.tsv", or source = "test.en" with references = ["test.da"]',
+            hint='write tsv = "test.tsv", source = "test.en" with references = ["test.da"], or test_set = "wmt22"',
         )
     return [root / first, *(root / reference for reference in spec.references)]
+
+
+def _test_set_paths(spec: CorpusSpec, name: str) -> list[Path]:
+    if spec.tsv is not None or spec.source is not None or spec.references:
+        raise LingoLiteError(f"a corpus has both test_set `{name}` and files", hint="keep one of them")
+    if spec.languages is None:
+        raise LingoLiteError(f"the test set `{name}` needs languages", hint='write languages = ["en", "da"] beside it')
+    return test_set_files(name, spec.languages)
 
 
 def _missing(path: Path, root: Path) -> LingoLiteError:

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from lingolite_cli.artifact import read_manifest
 from lingolite_cli.corpora.corpus import CorpusSpec
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs.checkpoint import artifact_path
@@ -62,6 +63,14 @@ def model_path(context: JobContext, model: Path | None, *, tokenizer: Path | Non
     return (project.root / project.settings.model).resolve()
 
 
+def languages_of_model(path: Path) -> tuple[str, str] | None:
+    """The two languages of an artifact; None where it has others, and for a checkpoint, which does not say them."""
+    if not path.is_dir():
+        return None
+    known = read_manifest(path).languages
+    return (known[0], known[1]) if len(known) == 2 else None
+
+
 def model_input(path: Path) -> ModelInput:
     """The artifact at `path` as an input."""
     return ModelInput(bundle=str(path))
@@ -72,6 +81,7 @@ def corpus_input(
     *,
     source: Path | None = None,
     targets: Sequence[Path] = (),
+    test_set: str | None = None,
     languages: tuple[str, str] | None = None,
     which: Literal["test", "dev"] = "test",
 ) -> CorpusSpec:
@@ -81,6 +91,7 @@ def corpus_input(
         context: the project.
         source: sources, one a line; without `targets`, a TSV file with references beside them.
         targets: references, one a line.
+        test_set: a public one that sacreBLEU has downloaded; it needs languages.
         languages: source and target language; None leaves them to the project, or the model.
         which: the project's text where `source` is None.
 
@@ -90,6 +101,10 @@ def corpus_input(
     if source is None and targets:
         raise LingoLiteError("--target without --source", hint="pass the sources too: --source FILE")
     settings = context.project.settings
+    if test_set is not None:
+        if source is not None:
+            raise LingoLiteError("both --test-set and --source were given", hint="pass one of them")
+        return CorpusSpec(test_set=test_set, languages=languages or settings.languages)
     if source is not None:
         # Links are left alone: that of a shell's `<(…)` leads to a pipe without a name.
         chosen = languages or settings.languages

@@ -173,7 +173,7 @@ def _training(context: JobContext, named: NamedTexts) -> FoundText | MissingText
     if named.dev is not None:
         dev = source_input(named.dev, is_tsv=True, languages=settings.languages)
     # Weights are never chosen by [test]: it must stay unseen.
-    elif settings.dev is not None and (settings.dev.tsv or settings.dev.references):
+    elif settings.dev is not None and settings.dev.has_references:
         dev = project_corpus(context, settings.dev)
     else:
         hint = "name it as [dev] in lingolite.toml, or for `lingolite quantize` with --dev FILE"

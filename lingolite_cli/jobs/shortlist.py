@@ -125,7 +125,7 @@ def _dev(context: JobContext, named: Path | None, console: Console) -> list[tupl
     from lingolite_cli.corpora.corpus import CorpusSpec, read_corpus
 
     spec = CorpusSpec(tsv=os.path.abspath(named)) if named else context.project.settings.dev
-    if spec is None or not (spec.tsv or spec.references):
+    if spec is None or not spec.has_references:
         console.note("coverage is not measured: there is no --dev, and no [dev] with references in lingolite.toml")
         return []
     corpus = read_corpus(spec, name="dev", root=context.project.root)

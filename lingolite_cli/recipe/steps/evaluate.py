@@ -38,7 +38,7 @@ def _check(step: EvaluateStep, scope: Scope) -> PlannedEvaluation:
     backend = scope.plugin(step, "backend", kind="backend", name=name, options=step.options)
     scope.accepted(step, backend, format=format, reference=step.model)
     corpus = scope.corpus(step, "corpus", step.corpus)
-    if not corpus.tsv and not corpus.references:
+    if not corpus.has_references:
         raise scope.error(step, "corpus", f"`{step.corpus}` has no references to score against")
     manifest = scope.manifest(step, "model", step.model)
     languages = scope.languages(step, "corpus", step.corpus, manifest)

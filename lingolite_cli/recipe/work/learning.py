@@ -108,7 +108,7 @@ def find_scorer(
     if step.dev is None:
         return None
     corpus = scope.corpus(step, "dev", step.dev)
-    if not corpus.tsv and not corpus.references:
+    if not corpus.has_references:
         raise scope.error(step, "dev", f"`{step.dev}` has no references to score against")
     if step.metric == CROSS_ENTROPY:
         return None
