@@ -1,4 +1,4 @@
-"""The `lingolite` command: the table of commands, and how every outcome becomes a message and an exit code."""
+"""The `lingolite` command: its own options, and how every outcome becomes a message and an exit code."""
 
 from __future__ import annotations
 
@@ -12,40 +12,16 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from lingolite_cli.commands import (
-    bench,
-    cache,
-    compare,
-    doctor,
-    eval_,
-    export,
-    history,
-    import_,
-    init,
-    plugins,
-    quantize,
-    recipes,
-    run,
-    shortlist,
-    train,
-    translate,
-    verify,
-    verify_lock,
-)
-from lingolite_cli.commands.usage import MOST_COLUMNS, Command, usage_error
+from lingolite_cli.commands.table import RootGroup
+from lingolite_cli.commands.usage import MOST_COLUMNS, usage_error
 from lingolite_cli.console import Console
-from lingolite_cli.environment import VERSION
 from lingolite_cli.errors import ExitCode, LingoLiteError, out_of_memory
-from lingolite_cli.files.disk import full_disk
-from lingolite_cli.jobs.context import JobContext
-from lingolite_cli.plugins.extras import missing_extra
 from lingolite_cli.process.interruption import end_on_signals
 from lingolite_cli.process.streams import loss_of, secure_standard_streams
-from lingolite_cli.settings import working_directory
-from lingolite_cli.views.budgets import budgets_help
 
 app = typer.Typer(
     name="lingolite",
+    cls=RootGroup,
     help="Take a translation model from checkpoint to phone, and prove that it still translates well.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -53,32 +29,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": MOST_COLUMNS},
 )
 
-app.command("run", cls=Command)(run.run_recipe)
-app.command("eval", cls=Command)(eval_.score_model)
-app.command("quantize", cls=Command, short_help="Make a bundle smaller: by one method, by all, or by a search.")(
-    quantize.quantize
-)
-app.command("export", cls=Command)(export.export)
-app.command("shortlist", cls=Command, short_help="Make a vocabulary shortlist for faster decoding.")(
-    shortlist.shortlist
-)
-app.command("verify", cls=Command, epilog=budgets_help())(verify.verify_candidate)
-app.command("verify-lock", cls=Command)(verify_lock.verify_lock)
-app.command("compare", cls=Command, short_help="Compare two systems on the same sentences.")(compare.compare_paths)
-app.add_typer(history.app, name="history")
-app.command("bench", cls=Command)(bench.bench)
-app.command("translate", cls=Command)(translate.translate_lines)
-app.command("train", cls=Command)(train.train_recipe)
-app.command("import", cls=Command)(import_.import_bundle)
-app.command("init", cls=Command)(init.init)
-app.command("doctor", cls=Command)(doctor.doctor)
-app.add_typer(recipes.app, name="recipes")
-app.add_typer(plugins.app, name="plugins")
-app.add_typer(cache.app, name="cache")
-
 
 def _show_version(is_asked: bool) -> None:
     if is_asked:
+        from lingolite_cli.environment import VERSION  # asks for the versions of packages
+
         typer.echo(f"lingolite {VERSION}")
         raise typer.Exit
 
@@ -100,7 +55,10 @@ def root(
         bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
-    """The options that stand before the command."""
+    """The options of every command."""
+    from lingolite_cli.jobs.context import JobContext  # plugins, cache and project, which no help needs
+    from lingolite_cli.settings import working_directory
+
     working_directory()  # paths mean nothing without one
     context.obj = JobContext(is_verbose=verbose, is_quiet=quiet, no_plugin=tuple(no_plugin or ()), cache=cache)
 
@@ -174,6 +132,9 @@ def _machine_error(error: Exception) -> LingoLiteError | None:
     """What this machine forbids, has no room for, or lacks: not a bug."""
     if isinstance(error, OSError) and error.errno in _MACHINE_ERRORS:
         return LingoLiteError(f"{error.strerror}: {error.filename or 'while writing'}")
+    from lingolite_cli.files.disk import full_disk
+    from lingolite_cli.plugins.extras import missing_extra
+
     return missing_extra(error) or out_of_memory(error) or full_disk(error, [Path.cwd(), Path(tempfile.gettempdir())])
 
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from lingolite_cli.artifact import canonical_json
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.text.visible import escaped_json, shown, shown_on_a_line
 
@@ -44,6 +43,8 @@ class Console:
         """The JSON document, on stdout; silent in human mode."""
         if self.is_json:
             import msgspec
+
+            from lingolite_cli.artifact import canonical_json
 
             document = msgspec.json.format(canonical_json(value), indent=2).decode()
             # Escaped, a string is the same to whoever parses it; in pipes and files it stays byte by byte.

@@ -46,6 +46,8 @@ def imported(*arguments: str, cwd: Path, echo: Path, names: tuple[str, ...]) -> 
         ("run", "--help"),
         ("plugins", "list"),
         ("plugins", "show", "cached"),
+        ("translate", "--help"),
+        ("inspect", "model", "--json"),
         ("recipes", "check", "recipes/small.toml"),
         ("recipes", "show", "recipes/small.toml"),
         ("run", "--plan", "--json", "recipes/small.toml"),
@@ -97,3 +99,14 @@ def test_the_root_of_the_package_holds_ten_modules() -> None:
         *("__main__", "api", "app", "arrays", "artifact"),
         *("console", "environment", "errors", "schema", "settings"),
     }
+
+
+def test_help_imports_no_command_but_the_one_that_is_asked(project: Path, echo: Path) -> None:
+    """Nor what commands work with: kinds of step, plugins, the cache."""
+    names = (
+        *(f"lingolite_cli.commands.{name}" for name in ("run", "translate", "verify", "bench", "history")),
+        *("lingolite_cli.recipe.kinds", "lingolite_cli.execution.runner", "lingolite_cli.plugins.registry", "msgspec"),
+    )
+    assert imported("--help", cwd=project, echo=echo, names=names) == []
+    own = {"lingolite_cli.commands.translate", "lingolite_cli.plugins.registry", "msgspec"}
+    assert set(imported("translate", "--help", cwd=project, echo=echo, names=names)) == own

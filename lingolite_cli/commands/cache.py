@@ -8,11 +8,13 @@ import typer
 
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag
-from lingolite_cli.commands.usage import Command
+from lingolite_cli.commands.usage import Command, Group
 from lingolite_cli.recipe.cache_upkeep import contents_of, prune
 from lingolite_cli.views.cache import show_contents, show_pruned
 
-app = typer.Typer(help="Show and clear the cache of finished steps.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    cls=Group, help="Show and clear the cache of finished steps.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command("show", cls=Command)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lingolite_cli.commands.aliases import takes_aliases
+from lingolite_cli.commands.completion import exporter_names
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag, Model, Options, Out, Overwrite, Tokenizer
 from lingolite_cli.jobs.conversion import export_job
@@ -25,7 +26,7 @@ def export(
     out: Out,
     model: Model = None,
     tokenizer: Tokenizer = None,
-    format: Annotated[str, typer.Option(metavar="NAME", help="The exporter.")] = "onnx",
+    format: Annotated[str, typer.Option(metavar="NAME", help="The exporter.", autocompletion=exporter_names)] = "onnx",
     shortlist: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A vocabulary shortlist to put in, made by `lingolite shortlist`."),

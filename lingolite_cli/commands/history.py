@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
+from lingolite_cli.commands.completion import run_ids
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag
-from lingolite_cli.commands.usage import Command
+from lingolite_cli.commands.usage import Command, Group
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.history.fill import HistoryDocument
 from lingolite_cli.history.series import trends_of
@@ -21,7 +22,7 @@ from lingolite_cli.views.history import show_entries, show_entry
 from lingolite_cli.views.history_plot import plot_history
 
 app = typer.Typer(
-    help="The project's runs over time: how they ended, quality, size and latency.", rich_markup_mode=None
+    cls=Group, help="The project's runs over time: how they ended, quality, size and latency.", rich_markup_mode=None
 )
 
 
@@ -66,7 +67,9 @@ def list_runs(
 @app.command("show", cls=Command)
 def show_run_of_history(
     typer_context: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="ID", help="The run, or how its id begins or ends.")],
+    run: Annotated[
+        str, typer.Argument(metavar="ID", help="The run, or how its id begins or ends.", autocompletion=run_ids)
+    ],
     json: JsonFlag = False,
 ) -> None:
     """One run: every system that it measured, and what changed since the run before it."""

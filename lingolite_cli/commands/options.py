@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lingolite_cli.commands.completion import backend_names, metric_names
 from lingolite_cli.errors import LingoLiteError
 
 Model = Annotated[
@@ -35,14 +36,22 @@ Workers = Annotated[
     ),
 ]
 Backend = Annotated[
-    str | None, typer.Option(metavar="NAME", help="The backend; another format is made if it needs one.")
+    str | None,
+    typer.Option(
+        metavar="NAME", help="The backend; another format is made if it needs one.", autocompletion=backend_names
+    ),
 ]
 Languages = Annotated[
     str | None, typer.Option(metavar="SRC-TGT", help="Languages, such as en-da; with regions pt-BR:en.")
 ]
 Metrics = Annotated[
     list[str] | None,
-    typer.Option("--metrics", metavar="NAME,…", help="Metrics, separated by commas; default: the project's."),
+    typer.Option(
+        "--metrics",
+        metavar="NAME,…",
+        help="Metrics, separated by commas; default: the project's.",
+        autocompletion=metric_names,
+    ),
 ]
 Options = Annotated[
     list[str] | None, typer.Option("--option", metavar="KEY=VALUE", help="An option of the plugin; repeatable.")

@@ -6,16 +6,17 @@ from typing import Annotated
 
 import typer
 
+from lingolite_cli.commands.completion import plugin_names
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.new_plugin import new_plugin
 from lingolite_cli.commands.options import JsonFlag
-from lingolite_cli.commands.usage import Command
+from lingolite_cli.commands.usage import Command, Group
 from lingolite_cli.errors import ExitCode, LingoLiteError, did_you_mean
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.plugins.registry import Health, Loaded, PluginEntry
 from lingolite_cli.views.plugins import plain_plugin, show_plugin, show_plugins
 
-app = typer.Typer(help="List, show, check and begin plugins.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Group, help="List, show, check and begin plugins.", no_args_is_help=True, rich_markup_mode=None)
 app.command("new", cls=Command)(new_plugin)
 
 
@@ -31,7 +32,7 @@ def list_plugins(typer_context: typer.Context, json: JsonFlag = False) -> None:
 @app.command("show", cls=Command)
 def show_one_plugin(
     typer_context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The plugin's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The plugin's name.", autocompletion=plugin_names)],
     json: JsonFlag = False,
 ) -> None:
     """One plugin: what it reads and makes, its options, and its health."""
@@ -46,7 +47,7 @@ def show_one_plugin(
 @app.command("check", cls=Command)
 def check_plugin(
     typer_context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The plugin's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The plugin's name.", autocompletion=plugin_names)],
 ) -> None:
     """Import a plugin's class. The contracts in `lingolite_cli.testing` go further."""
     context = context_of(typer_context)

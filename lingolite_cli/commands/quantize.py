@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from lingolite_cli.artifact import check_target
+from lingolite_cli.commands.completion import method_names
 from lingolite_cli.commands.context import context_of, is_given
 from lingolite_cli.commands.options import JsonFlag, Languages, Model, Options, Overwrite, Tokenizer, parse_languages
 from lingolite_cli.console import Console
@@ -62,7 +63,8 @@ def quantize(
     model: Model = None,
     tokenizer: Tokenizer = None,
     method: Annotated[
-        str, typer.Option(metavar="NAME", help="The quantizer; `compare` tries all of them.")
+        str,
+        typer.Option(metavar="NAME", help="The quantizer; `compare` tries all of them.", autocompletion=method_names),
     ] = "dynamic-int8",
     calibration: Annotated[
         Path | None,

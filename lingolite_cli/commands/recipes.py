@@ -9,15 +9,21 @@ from typing import Annotated
 import msgspec
 import typer
 
+from lingolite_cli.commands.completion import recipe_names
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag
-from lingolite_cli.commands.usage import Command
+from lingolite_cli.commands.usage import Command, Group
 from lingolite_cli.jobs.recipe_plan import named_recipe, open_recipe, plan_recipe
 from lingolite_cli.recipe.plan import read_recipe
 
-app = typer.Typer(help="List, check and show recipes.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Group, help="List, check and show recipes.", no_args_is_help=True, rich_markup_mode=None)
 
-Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file, or its name in recipes/.")]
+Recipe = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RECIPE", help="The recipe, a TOML file, or its name in recipes/.", autocompletion=recipe_names
+    ),
+]
 
 
 @app.command("list", cls=Command)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lingolite_cli.commands.completion import recipe_names
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.jobs.recipe_plan import named_recipe
@@ -17,7 +18,12 @@ from lingolite_cli.views.runs import show_forecast, show_run
 
 def run_recipe(
     typer_context: typer.Context,
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file, or its name in recipes/.")],
+    recipe: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RECIPE", help="The recipe, a TOML file, or its name in recipes/.", autocompletion=recipe_names
+        ),
+    ],
     plan: Annotated[bool, typer.Option("--plan", help="Show what would run, and why; do nothing.")] = False,
     set_: Annotated[
         list[str] | None,

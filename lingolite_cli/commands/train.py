@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lingolite_cli.commands.completion import recipe_names
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag, Overwrite
 from lingolite_cli.jobs.recipe_plan import named_recipe
@@ -18,7 +19,12 @@ from lingolite_cli.views.training import show_training
 def train_recipe(
     typer_context: typer.Context,
     recipe: Annotated[
-        Path, typer.Argument(metavar="RECIPE", help="A recipe with a step that trains, or its name in recipes/.")
+        Path,
+        typer.Argument(
+            metavar="RECIPE",
+            help="A recipe with a step that trains, or its name in recipes/.",
+            autocompletion=recipe_names,
+        ),
     ],
     out: Annotated[
         Path | None,

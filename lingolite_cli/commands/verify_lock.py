@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lingolite_cli.commands.completion import recipe_names
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag
 from lingolite_cli.errors import ExitCode
@@ -18,7 +19,12 @@ from lingolite_cli.views.lock import show_lock_check
 def verify_lock(
     typer_context: typer.Context,
     recipe: Annotated[
-        Path, typer.Argument(metavar="RECIPE", help="The recipe whose lock is checked, or its name in recipes/.")
+        Path,
+        typer.Argument(
+            metavar="RECIPE",
+            help="The recipe whose lock is checked, or its name in recipes/.",
+            autocompletion=recipe_names,
+        ),
     ],
     run: Annotated[
         Path | None, typer.Option("--run", metavar="DIR", help="The run to check; default: the last one.")

@@ -48,17 +48,15 @@ UNSUPPORTED_SUFFIXES = frozenset(
 
 HEAD_BYTES = 4096
 _TIME = r"-?\d{1,2}:\d{2}(?::\d{2})?[,.]\d{1,3}"
+_BEFORE_ROOT = r"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*"
 _BY_CONTENT = (
-    (DocumentKind.SUBTITLES, re.compile(rf"\s*(?:WEBVTT(?:[ \t\r\n]|$)|\d+[ \t]*\r?\n{_TIME}[ \t]*-->[ \t]*{_TIME})")),
-    (DocumentKind.TMX, re.compile(r"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*(?:<!DOCTYPE tmx\b|<tmx[\s>])", re.S)),
-    (DocumentKind.XLIFF, re.compile(r"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(?:\w+:)?xliff[\s>]", re.S)),
-    (
-        DocumentKind.HTML,
-        re.compile(r"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype html|html|head|body)\b", re.S | re.I),
-    ),
+    (DocumentKind.SUBTITLES, rf"\s*(?:WEBVTT(?:\s|$)|\d+[ \t]*\r?\n{_TIME}[ \t]*-->[ \t]*{_TIME})"),
+    (DocumentKind.TMX, rf"{_BEFORE_ROOT}(?:<!DOCTYPE tmx\b|<tmx[\s>])"),
+    (DocumentKind.XLIFF, rf"{_BEFORE_ROOT}<(?:\w+:)?xliff[\s>]"),
+    (DocumentKind.HTML, rf"{_BEFORE_ROOT}<(?i:!doctype html|html|head|body)\b"),
     # A heading first, and something else that plain text does not have: another, a link with its address, or a fence.
-    (DocumentKind.MARKDOWN, re.compile(r"\s*#{1,6} \S.*?\n(?:#{1,6} \S|```|~~~|[^\n]*\]\([^)\s]+\))", re.S)),
-    (DocumentKind.MARKDOWN, re.compile(r"---[ \t]*\r?\n(?:[\w-]+:.*\r?\n)+---[ \t]*\r?\n")),
+    (DocumentKind.MARKDOWN, r"\s*#{1,6} \S.*?\n(?:#{1,6} \S|```|~~~|[^\n]*\]\([^)\s]+\))"),
+    (DocumentKind.MARKDOWN, r"---[ \t]*\r?\n(?:[\w-]+:[^\n]*\n)+---[ \t]*\r?\n"),
 )
 
 
@@ -79,7 +77,7 @@ def kind_by_content(head: bytes) -> DocumentKind | None:
         head: up to `HEAD_BYTES`, unpacked.
     """
     text = head[:HEAD_BYTES].removeprefix(codecs.BOM_UTF8).decode("utf-8", errors="replace")
-    return next((kind for kind, pattern in _BY_CONTENT if pattern.match(text)), None)
+    return next((kind for kind, pattern in _BY_CONTENT if re.match(pattern, text, re.DOTALL)), None)
 
 
 def _suffix(path: Path) -> str:

@@ -119,6 +119,11 @@ class RunEntry(_Struct, frozen=True, kw_only=True):
         """Names of the budgets that it broke. Runs of all versions tell them in `problem`."""
         return _BROKEN.findall(self.problem) if self.problem and self.status == "broken budget" else []
 
+    @property
+    def verdict(self) -> str:
+        """How the run ended, in a word; `done` where it had no budgets."""
+        return "pass" if self.status == "done" and self.num_budgets else self.status
+
     def system(self, name: str | None) -> SystemFigures | None:
         """The system of that name."""
         return next((system for system in self.systems if system.name == name), None)

@@ -15,11 +15,11 @@ import msgspec
 
 from lingolite_cli.console import Console
 from lingolite_cli.plugins.registry import Health, Registry, load_registry
-from lingolite_cli.recipe.cache import StepCache
 from lingolite_cli.settings import Project, find_project
 
 if TYPE_CHECKING:
     from lingolite_cli.history.store import HistoryStore
+    from lingolite_cli.recipe.cache import StepCache
 
 
 class JobContext:
@@ -44,6 +44,15 @@ class JobContext:
         self.is_verbose = is_verbose
         self.is_quiet = is_quiet
         self._no_plugin = no_plugin
+
+    def with_option(self, name: str, value: Any) -> JobContext:
+        """The context with one more option: `verbose`, `quiet`, `no_plugin` or `cache`, as `lingolite` calls them."""
+        return JobContext(
+            is_verbose=self.is_verbose or name == "verbose",
+            is_quiet=self.is_quiet or name == "quiet",
+            no_plugin=(*self._no_plugin, *(value if name == "no_plugin" else ())),
+            cache=value if name == "cache" else self._cache,
+        )
 
     @cached_property
     def project(self) -> Project:
@@ -83,6 +92,8 @@ class JobContext:
     @property
     def cache(self) -> StepCache:
         """The project's cache of finished steps."""
+        from lingolite_cli.recipe.cache import StepCache  # the results of all kinds of step
+
         return StepCache(self.project.cache_directory)
 
     def history(self, console: Console) -> HistoryStore:

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from lingolite_cli.artifact import Artifact, check_target, write_manifest
 from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.execution.runner import FinishedRun, Runner
 from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.inputs import Input, input_paths, input_table
-from lingolite_cli.recipe.defaults import make_step
-from lingolite_cli.recipe.kinds import RecipeFile
 from lingolite_cli.recipe.model import Recipe, Step
-from lingolite_cli.recipe.plan import make_plan
-from lingolite_cli.runs.record import StepRecord
 from lingolite_cli.schema import convert
 from lingolite_cli.training.launch import num_processes
+
+# All kinds of step and what they work with are imported where a job is made: the help of a command has none.
+if TYPE_CHECKING:
+    from lingolite_cli.execution.runner import FinishedRun, Runner
+    from lingolite_cli.runs.record import StepRecord
 
 S = TypeVar("S", bound=Step)
 
@@ -60,6 +60,8 @@ class JobBuilder:
         Raises:
             LingoLiteError: a key is unknown, or a value has the wrong type or range.
         """
+        from lingolite_cli.recipe.defaults import make_step
+
         defaults = self.context.project.settings.defaults
         return make_step(kind, {"id": id, **given_of(**given)}, defaults=defaults, where=self._where)
 
@@ -82,6 +84,8 @@ class JobBuilder:
         Raises:
             LingoLiteError: `threads` is below 1.
         """
+        from lingolite_cli.recipe.kinds import RecipeFile
+
         tables = {name: input_table(spec) for name, spec in inputs.items()}
         # Steps pass through as they are. Name and threads come from outside, and are checked here.
         data = {"name": self._command, "inputs": tables, "steps": tuple(steps), **given_of(threads=threads)}
@@ -103,6 +107,9 @@ def make_runner(context: JobContext, job: Job, console: Console) -> Runner:
     Raises:
         LingoLiteError: it is wrong, or torchrun started several processes for it.
     """
+    from lingolite_cli.execution.runner import Runner
+    from lingolite_cli.recipe.plan import make_plan
+
     command = job.recipe.name
     # Each process of torchrun would do the whole job, and all would write to the same places.
     if num_processes() > 1:

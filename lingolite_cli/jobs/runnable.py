@@ -6,6 +6,7 @@ Owns the choice among backends, and the one step that leads from an artifact's f
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,16 +18,13 @@ from lingolite_cli.jobs.inputs import MODEL, model_input
 from lingolite_cli.jobs.job import JobBuilder, run_job
 from lingolite_cli.plugins.registry import Health, Registry, preference
 from lingolite_cli.plugins.specs import ExporterSpec, QuantizerSpec
-from lingolite_cli.recipe.steps.export import ExportStep
-from lingolite_cli.recipe.steps.quantize import QuantizeStep
 from lingolite_cli.settings import SETTINGS_NAME
 
+if TYPE_CHECKING:
+    from lingolite_cli.recipe.steps.export import ExportStep
+    from lingolite_cli.recipe.steps.quantize import QuantizeStep
+
 _UNCACHED = "eager"
-_CONVERTERS: tuple[tuple[str, type[ExportStep | QuantizeStep], str], ...] = (
-    ("exporter", ExportStep, "format"),
-    ("quantizer", QuantizeStep, "method"),
-)
-"""Kinds of plugin that make another format, in the order in which they are tried, with their step and its key."""
 
 
 class RunnableModel(msgspec.Struct, frozen=True):
@@ -58,11 +56,19 @@ def runnable_model(
     Raises:
         LingoLiteError: the backend is not usable, or no single plugin makes a format that it reads.
     """
+    from lingolite_cli.recipe.steps.export import ExportStep
+    from lingolite_cli.recipe.steps.quantize import QuantizeStep
+
+    # Kinds of plugin that make another format, in the order in which they are tried, with their step and its key.
+    converters: tuple[tuple[str, type[ExportStep | QuantizeStep], str], ...] = (
+        ("exporter", ExportStep, "format"),
+        ("quantizer", QuantizeStep, "method"),
+    )
     registry = builder.context.registry
     accepts = registry.resolve("backend", backend).spec.accepts
     if format in accepts:
         return RunnableModel((), reference, format)
-    for kind, step_kind, key in _CONVERTERS:
+    for kind, step_kind, key in converters:
         found = _converter(registry, kind, source=format, accepts=accepts)
         if found is not None:
             id = f"{prefix}{step_kind.__struct_config__.tag}"

@@ -33,7 +33,7 @@ def show_entries(
     metrics = list(dict.fromkeys(score.metric for system in systems if system for score in system.scores))
     columns = ["run", "recipe", "verdict", *metrics, "MB", "p50 ms"]
     rows = [
-        [entry.id, entry.recipe, status_text(verdict_of(entry)), *_figures(system, metrics)]
+        [entry.id, entry.recipe, status_text(entry.verdict), *_figures(system, metrics)]
         for entry, system in zip(entries, systems, strict=True)
     ]
     console.table(columns, rows, right=",".join(columns[3:]))
@@ -67,7 +67,7 @@ def show_trends(trends: Sequence[Trend], console: Console) -> None:
 
 def show_entry(entry: RunEntry, before: RunEntry | None, *, root: Path, console: Console) -> None:
     """Everything that is kept of a run, and its figures beside those of the run before."""
-    console.print(f"{entry.id}: {entry.recipe}, {status_text(verdict_of(entry))}, {entry.seconds:.1f} s")
+    console.print(f"{entry.id}: {entry.recipe}, {status_text(entry.verdict)}, {entry.seconds:.1f} s")
     if entry.problem:
         console.print(f"problem: {entry.problem}")
     console.print(f"started: {_time(entry)} UTC, lingolite {entry.lingolite}, {entry.cpu}, {effort(entry.threads)}")
@@ -86,14 +86,9 @@ def show_entry(entry: RunEntry, before: RunEntry | None, *, root: Path, console:
             console.print(f"{entry.shipped} was judged against {entry.reference}")
     if before is not None:
         trends = trends_of([before, entry])
-        console.print(f"the run before: {before.id}, {verdict_of(before)}")
+        console.print(f"the run before: {before.id}, {before.verdict}")
         for trend in trends:
             console.print(f"  {_label(trend.figure)}: {trend.first:.2f} → {trend.last:.2f} ({trend.change:+.2f})")
-
-
-def verdict_of(entry: RunEntry) -> str:
-    """How a run ended, in a word; `done` where it had no budgets."""
-    return "pass" if entry.status == "done" and entry.num_budgets else entry.status
 
 
 def sparkline(values: Sequence[float]) -> str:
