@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.util import find_spec
 from typing import Any
 
 import msgspec
@@ -90,14 +91,20 @@ def _cpuid() -> Any:
 
 
 def package_versions(names: tuple[str, ...]) -> dict[str, str]:
-    """Versions of those distributions that are installed."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    """Versions of those packages that are installed, under the names that they are imported by."""
+    found = {name: _version(name) for name in names}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        if find_spec(name) is None:
+            return None
+    # A distribution may be called otherwise than what it brings: `comet` is unbabel-comet's. All have to be looked at.
+    distributions = packages_distributions().get(name, [])
+    return ", ".join(map(version, distributions)) or None
 
 
 def available_cores() -> int:

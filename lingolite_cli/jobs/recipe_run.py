@@ -16,12 +16,14 @@ from lingolite_cli.console import Console
 from lingolite_cli.environment import cpu_features
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.execution.runner import FinishedRun, Runner
+from lingolite_cli.files.output import check_output
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.recipe_plan import open_recipe, plan_recipe
 from lingolite_cli.recipe.lock import (
     Lock,
     cpu_drift,
     describe_plan,
+    lock_path,
     outcome_drift,
     plan_drift,
     read_lock,
@@ -78,8 +80,13 @@ class RecipeRun:
         )
 
     def run(self) -> FinishedRun:
-        """Run it, among the project's runs and in its history."""
+        """Run it, among the project's runs and in its history.
+
+        Raises:
+            LingoLiteError: a step could not be done; or the lock cannot be written, which is refused before any work.
+        """
         if self._is_locking:
+            check_output(lock_path(self._path), flag="--lock")
             _ = self._described
         return self.runner.run(self._context.project.runs_directory, history=self._context.history(self._console))
 

@@ -15,9 +15,10 @@ import msgspec
 import tomli_w
 
 from lingolite_cli.corpora.corpus import corpus_paths
-from lingolite_cli.environment import PACKAGES, cpu_features, package_versions
+from lingolite_cli.environment import cpu_features, package_versions
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.atomic import write_atomic
+from lingolite_cli.files.special import is_special
 from lingolite_cli.recipe.file_digests import digests_by_name, option_files
 from lingolite_cli.recipe.scope import Plan, PlannedStep
 from lingolite_cli.runs.drift import Drift, compare, compare_tables, feature_drift
@@ -27,6 +28,8 @@ from lingolite_cli.runs.results import (
 )
 from lingolite_cli.schema import convert, read_toml
 
+_OWN_PACKAGES = ("lingolite", "msgspec", "numpy", "sentencepiece")
+"""Packages that take part in every step."""
 METRIC_TOLERANCE = (
     0.1  # points: what float32 sums in another order have been seen to move a corpus score by, twice over
 )
@@ -86,7 +89,15 @@ class Lock(_Struct, frozen=True, kw_only=True):
 
 
 def lock_path(recipe: Path) -> Path:
-    """Where the lock of a recipe lies."""
+    """Where the lock of a recipe lies.
+
+    Raises:
+        LingoLiteError: the recipe comes through a pipe.
+    """
+    if is_special(recipe):
+        raise LingoLiteError(
+            f"{recipe} is a pipe, and a lock lies beside the file of its recipe", hint="write the recipe to a file"
+        )
     return recipe.with_suffix(".lock.toml")
 
 
@@ -118,7 +129,7 @@ def describe_plan(plan: Plan) -> Lock:
         threads=plan.threads,
         python=platform.python_version(),
         cpu_features=cpu_features(),
-        packages=package_versions(tuple(sorted({"lingolite", *PACKAGES, *_engines(plan)}))),
+        packages=package_versions(tuple(sorted({*_OWN_PACKAGES, *_engines(plan)}))),
         inputs=dict(_input_files(plan)),
         steps=[_describe_step(planned) for planned in plan.steps],
     )
@@ -139,7 +150,9 @@ def _with_outcome(step: LockedStep, result: StepResult) -> LockedStep:
 
 
 def _engines(plan: Plan) -> Iterator[str]:
+    """What the steps use. What else is installed is no matter: it differs between machines without any effect."""
     for planned in plan.steps:
+        yield from planned.packages
         for choice in planned.plugins:
             yield from choice.loaded.spec.requires
 

@@ -68,6 +68,11 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
         return ()
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """Packages that its work needs besides those of its plugins, by the names that they are imported by."""
+        return ()
+
+    @property
     def reporters(self) -> tuple[PluginChoice, ...]:
         """The reporters among them, which write when the run ends."""
         return ()

@@ -51,6 +51,11 @@ class PlannedTrain(PlannedTraining, frozen=True, kw_only=True):
         return tuple(filter(None, (self.step.model, *self.step.data, self.step.dev)))
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """Training is PyTorch's."""
+        return TORCH.modules
+
+    @property
     def plugins(self) -> tuple[PluginChoice, ...]:
         """What scores the dev text."""
         return self.scorer.plugins if self.scorer else ()
