@@ -18,6 +18,8 @@ from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.environment import VERSION
 from lingolite_cli.errors import LingoLiteError, did_you_mean
+from lingolite_cli.files.atomic import resolve_output
+from lingolite_cli.files.disk import check_writable
 from lingolite_cli.files.integrity import Identity, check_utf8, digest_regular, irregularity, name_problem, open_regular
 from lingolite_cli.files.output import refuse_inputs
 from lingolite_cli.tokenization.description import LINGOLITE, TokenizerDescription
@@ -374,9 +376,10 @@ def check_target(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
         inputs: what the new artifact is made from.
 
     Raises:
-        LingoLiteError: something is there, or what it is made from would be written over.
+        LingoLiteError: something is there, what it is made from would be written over, or nothing can be written there.
     """
     refuse_inputs(path, flag="--out", inputs=inputs)
+    check_writable(resolve_output(path).parent)
     if not path.exists():
         return
     if not overwrite:

@@ -25,20 +25,21 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A temporary directory beside `path` that becomes `path` when the block ends, and vanishes when it fails.
 
     Args:
-        path: where the directory will be.
+        path: where the directory will be. A link is followed, and stays.
         overwrite: replace what is at `path`; otherwise that is an error, raised before the block runs.
 
     Raises:
         LingoLiteError: `path` exists, its parent cannot be written, or somebody removed the temporary directory.
     """
-    restore_replaced(path)
-    if path.exists() and not overwrite:
+    place = resolve_output(path)
+    restore_replaced(place)
+    if place.exists() and not overwrite:
         raise LingoLiteError(f"{path} exists", hint="choose another place, or pass --overwrite")
-    with partial_directory(path) as temporary:
+    with partial_directory(place) as temporary:
         yield temporary
-        if path.exists() and not overwrite:
+        if place.exists() and not overwrite:
             raise LingoLiteError(f"{path} was made by another process meanwhile", hint="run the same command again")
-        publish_directory(temporary, path)
+        publish_directory(temporary, place)
 
 
 @contextmanager
@@ -157,15 +158,20 @@ def write_atomic(path: Path, data: bytes) -> None:
         if is_special(path):
             write_through(path, data)
         else:
-            _write_atomic(_behind_links(path), data)
+            _write_atomic(resolve_output(path), data)
     except OSError as error:
         raise full_disk(error, [path]) or LingoLiteError(f"cannot write {path}: {error.strerror}") from None
 
 
-def _behind_links(path: Path) -> Path:
+def resolve_output(path: Path) -> Path:
+    """Where what is written to `path` goes: behind all links, whether anything is there yet or not.
+
+    Raises:
+        LingoLiteError: the links lead nowhere.
+    """
     real = Path(os.path.realpath(path))
     if real.is_symlink():  # which only a loop leaves
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        raise LingoLiteError(f"cannot write {path}: {os.strerror(errno.ELOOP)}", hint="remove the link, or mend it")
     return real
 
 

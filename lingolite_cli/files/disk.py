@@ -71,7 +71,7 @@ def full_disk(error: Exception, places: Sequence[Path]) -> LingoLiteError | None
         error: as it was raised, by Python or by a library with words of its own.
         places: where something was written.
     """
-    free = {place: shutil.disk_usage(_existing(place)).free for place in places}
+    free = {place: _free_bytes(place) for place in places}
     fullest = min(free, key=lambda place: free[place])
     number = _number(error)
     if number is None and free[fullest] > _FULL_BYTES:
@@ -82,6 +82,12 @@ def full_disk(error: Exception, places: Sequence[Path]) -> LingoLiteError | None
         f"{_REASONS[number or errno.ENOSPC]}: {where}",
         hint=f"{_REMEDIES[number or errno.ENOSPC]}, then run the same command again: what was finished is kept",
     )
+
+
+def _free_bytes(place: Path) -> float:
+    """What is free on its disk; on what is none, such as /proc, there is no end of room."""
+    usage = shutil.disk_usage(_existing(place))
+    return usage.free if usage.total else float("inf")
 
 
 def _number(error: Exception) -> int | None:

@@ -142,6 +142,40 @@ def test_read_only_directory_is_refused_before_any_work(mounting: None, project:
     assert contents(project) == before
 
 
+ELSEWHERE = {"LINGOLITE_CACHE": "cache", "LINGOLITE_RUNS": "runs", "LINGOLITE_HISTORY": "history.sqlite"}
+
+
+def test_read_only_project_works_with_its_places_elsewhere(
+    mounting: None, project: Path, echo: Path, tmp_path: Path
+) -> None:
+    before = contents(project)
+    variables = {name: str(tmp_path / "elsewhere" / place) for name, place in ELSEWHERE.items()}
+    exports = "".join(f"export {name}={place}\n" for name, place in variables.items())
+    script = READ_ONLY.format(place=project, project=project)
+    outcome = in_name_space(exports + script, cwd=project, echo=echo)
+    assert outcome.code == 0, outcome.err
+    assert contents(project) == before
+    assert len(list((tmp_path / "elsewhere" / "runs" / "small").iterdir())) == 1
+    assert (tmp_path / "elsewhere" / "history.sqlite").is_file()
+
+
+@pytest.mark.parametrize("where", ["project", "out"])
+def test_commands_say_before_work_that_they_cannot_write(
+    mounting: None, project: Path, echo: Path, tmp_path: Path, where: str
+) -> None:
+    """The cache of a read-only project, and a read-only place for what is made."""
+    out = tmp_path / "out"
+    out.mkdir()
+    read_only = project if where == "project" else out
+    script = READ_ONLY.format(place=read_only, project=project)
+    flags = f"quantize --method fp16 --out {out}/made"
+    outcome = in_name_space(script.replace("$RUN\n", f"${{RUN% run *}} {flags}\n"), cwd=project, echo=echo)
+    assert (outcome.code, outcome.err.split("\n")[0]) == (
+        2,
+        f"error: cannot write to {read_only}: its file system is read-only",
+    )
+
+
 def test_forbidden_directory_is_refused_before_any_work(project: Path, echo: Path) -> None:
     """As a read-only one, where nothing may be mounted; root may write everywhere."""
     if os.geteuid() == 0:

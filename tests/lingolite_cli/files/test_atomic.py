@@ -105,15 +105,27 @@ def test_exchanged_paths_are_both_there(tmp_path: Path) -> None:
     assert not exchange(tmp_path / "a", tmp_path / "missing")
 
 
-def test_link_is_replaced_and_what_it_points_to_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs" / "file").write_text("theirs")
-    (tmp_path / "model").symlink_to("theirs")
-    with atomic_directory(tmp_path / "model", overwrite=True) as directory:
+@pytest.mark.parametrize("is_there", [True, False])
+def test_link_is_followed_and_stays(tmp_path: Path, is_there: bool) -> None:
+    (tmp_path / "models").mkdir()
+    if is_there:
+        (tmp_path / "models" / "first").mkdir()
+        (tmp_path / "models" / "first" / "file").write_text("old")
+    (tmp_path / "model").symlink_to("models/first")
+    with atomic_directory(tmp_path / "model", overwrite=is_there) as directory:
         (directory / "file").write_text("new")
-    assert (tmp_path / "model" / "file").read_text() == "new"
-    assert (tmp_path / "theirs" / "file").read_text() == "theirs"
-    assert sorted(os.listdir(tmp_path)) == ["model", "theirs"]
+    assert (tmp_path / "model").is_symlink()
+    assert (tmp_path / "models" / "first" / "file").read_text() == "new"
+    assert sorted(os.listdir(tmp_path)) == ["model", "models"]
+    assert os.listdir(tmp_path / "models") == ["first"]
+
+
+def test_links_that_lead_nowhere_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(LingoLiteError, match="cannot write"), atomic_directory(tmp_path / "a"):
+        pass
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
 
 
 def test_names_as_long_as_the_disk_takes_them_can_be_written(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from command_line import Outcome, command, contents, environment
 
+from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.atomic import write_atomic
 
@@ -128,3 +129,15 @@ def test_results_follow_a_link(with_echo: Command, project: Path) -> None:
     assert with_echo("eval", "--output", "latest.json").code == 0
     assert (project / "latest.json").is_symlink()
     assert "bleu" in json.loads((project / "results" / "first.json").read_bytes())
+
+
+def test_artifacts_follow_a_link(with_echo: Command, project: Path) -> None:
+    (project / "models").mkdir()
+    (project / "latest").symlink_to("models/first")
+    for flags in ((), ("--overwrite",)):
+        outcome = with_echo("quantize", "--method", "fp16", "--out", "latest", *flags)
+        assert outcome.code == 0, outcome.err
+        assert (project / "latest").is_symlink()
+        assert Artifact.open(project / "models" / "first").manifest.format == "bundle-fp16"
+    again = with_echo("quantize", "--method", "fp16", "--out", "latest")
+    assert (again.code, again.err.split("\n")[0]) == (2, "error: latest exists")
