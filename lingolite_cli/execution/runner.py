@@ -26,6 +26,7 @@ from lingolite_cli.execution.stop import RunPosition
 from lingolite_cli.files.disk import check_writable
 from lingolite_cli.plugins.manager import PluginHost
 from lingolite_cli.recipe.cache import CachedStep, StepCache
+from lingolite_cli.recipe.kinds import KINDS
 from lingolite_cli.recipe.scope import Plan
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.record import RunManifest, StepRecord
@@ -87,8 +88,11 @@ class Runner:
         """Run all steps, inside `scratch`.
 
         Raises:
-            LingoLiteError: a step could not be done; those before it stay in the cache.
+            LingoLiteError: a step could not be done; those before it stay in the cache. Or the cache cannot be written.
         """
+        if any(KINDS[planned.uses].not_cached is None for planned in self._plan.steps):
+            check_writable(self._cache.root)
+        self._cache.sweep()
         self._workspace.read_inputs()
         self._records = []
         with self._cache.explaining_losses():

@@ -133,7 +133,6 @@ class StepCache:
             instead_of: the entry that is to be replaced.
         """
         final = self._directory(key)
-        sweep_dead(final.parent)
         with partial_directory(final) as directory:
             # As it will be read: a whole number in a float field would otherwise give two digests.
             result = msgspec.json.decode(msgspec.json.encode(work(directory)), type=StepResult)
@@ -163,6 +162,14 @@ class StepCache:
             place.parent.mkdir(parents=True, exist_ok=True)
             publish_directory(made.path, place)
         return place
+
+    def sweep(self) -> None:
+        """Remove what killed processes left half-written."""
+        for part in (STEPS, ARTIFACTS, TEXTS):
+            for group in (self.root / part).glob("*"):
+                sweep_dead(group)
+        for state in self.state_root.glob("*/*"):
+            sweep_dead(state)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

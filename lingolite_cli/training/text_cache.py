@@ -16,7 +16,6 @@ import msgspec
 from lingolite_cli.artifact import canonical_json, sha256_file
 from lingolite_cli.files.atomic import partial_directory, publish_directory
 from lingolite_cli.files.integrity import FileWatch
-from lingolite_cli.files.lease import sweep_dead
 from lingolite_cli.files.text import text_digest
 
 ENTRY_NAME = "entry.json"
@@ -97,7 +96,6 @@ class TextCache:
     def _store(
         self, key: str, place: Path, write: Callable[[Path], KeptRows], *, check: Callable[[], None]
     ) -> TextEntry:
-        sweep_dead(place.parent)
         with partial_directory(place) as directory:
             rows = write(directory)
             check()

@@ -335,6 +335,22 @@ def test_damaged_bytes_of_the_cache_are_never_a_result(with_echo: Command, proje
     assert {key: cache.find(key) for key in keys} == good
 
 
+def test_next_run_clears_what_a_killed_one_left_in_the_cache(with_echo: Command, project: Path) -> None:
+    """Also beside a step that it need not do again."""
+    _, first = run(with_echo, project)
+    cache = project / ".lingolite" / "cache"
+    state = cache / "state" / "train" / ("ab" * 32)
+    state.mkdir(parents=True)
+    left = []
+    for place in (entry_of(project, first.steps[0]).parent, cached_artifact(project, first.steps[1]).parent, state):
+        half = place / ".model.0123456789ab.partial"
+        half.mkdir()
+        half.with_suffix(".lease").touch()
+        left += [half, half.with_suffix(".lease")]
+    assert done(run(with_echo, project)[1]) == []
+    assert not any(path.exists() for path in left)
+
+
 def test_equal_artifacts_are_kept_once(with_echo: Command, project: Path) -> None:
     """Another seed gives the step another key and the artifact the same bytes."""
     run(with_echo, project)
