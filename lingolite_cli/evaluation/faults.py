@@ -38,6 +38,7 @@ _PLACEHOLDER = re.compile(
 _TAG = re.compile(r"</?[A-Za-z][\w-]*(?:\s[^<>]*)?/?>")
 
 
+_MOST_EXISTING = 100  # sentences with a fault in both systems that a record names, by kind
 _MOST_KEPT = 8  # findings that a process keeps: those of the systems of a run
 Kept = TypeVar("Kept")
 
@@ -52,12 +53,21 @@ class TranslatedSentence(msgspec.Struct, frozen=True):
 
 
 class FaultCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Sentences with one kind of fault: a count for each system, and the indices where only the candidate has it."""
+    """Sentences with one kind of fault: a count for each system, and the indices where only the candidate has it.
+
+    `existing` are the first indices where both have it; none in records of older versions.
+    """
 
     kind: str
     reference: int
     candidate: int
     new: list[int]
+    existing: list[int] = []
+
+    @property
+    def num_existing(self) -> int:
+        """Sentences where both systems have the fault."""
+        return self.candidate - len(self.new)
 
 
 def is_loop(translation: TranslatedSentence) -> bool:
@@ -221,5 +231,6 @@ def compare_faults(
     counts = []
     for kind in FAULT_KINDS:
         before, after = ({index for index, kinds in enumerate(system) if kind in kinds} for system in found)
-        counts.append(FaultCounts(kind=kind, reference=len(before), candidate=len(after), new=sorted(after - before)))
+        new, existing = sorted(after - before), sorted(after & before)[:_MOST_EXISTING]
+        counts.append(FaultCounts(kind=kind, reference=len(before), candidate=len(after), new=new, existing=existing))
     return counts

@@ -7,6 +7,7 @@ inside it are in `lingolite_cli.runs.directory`.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,14 +20,22 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.files.lease import sweep_dead
 from lingolite_cli.history.entry import entry_of_manifest
-from lingolite_cli.recipe.scope import PluginChoice
+from lingolite_cli.recipe.scope import PlannedStep
 from lingolite_cli.recipe.workspace import Workspace
-from lingolite_cli.runs.directory import add_report, fill
+from lingolite_cli.runs.directory import add_report, fill, write_run_manifest
 from lingolite_cli.runs.finished import new_run_name, place_of
 from lingolite_cli.runs.record import RunManifest
+from lingolite_cli.runs.revision import find_revision
 
 if TYPE_CHECKING:
     from lingolite_cli.history.store import HistoryStore
+
+
+class WrittenRun(msgspec.Struct, frozen=True):
+    """A run on disk: its manifest, and what reporters put at the top of its directory."""
+
+    manifest: RunManifest
+    reports: list[Path]
 
 
 class RunFiles:
@@ -45,6 +54,7 @@ class RunFiles:
     def __init__(self, workspace: Workspace, runs_directory: Path, history: HistoryStore) -> None:
         self._workspace = workspace
         self._history = history
+        self._started = time.perf_counter()
         directory = runs_directory / workspace.plan.recipe.name
         self.draft = self._begin(directory)
         self.directory = directory / self.draft.id
@@ -68,53 +78,75 @@ class RunFiles:
             recipe_path=plan.path,
             recipe=msgspec.to_builtins(plan.recipe),
             environment=describe_environment(threads=plan.threads),
+            revision=find_revision(plan.root),
             steps=[],
         )
 
-    def write(self, manifest: RunManifest, *, enter: Callable[[str], None]) -> list[Path]:
+    @property
+    def seconds(self) -> float:
+        """Since the run began."""
+        return time.perf_counter() - self._started
+
+    def write(self, manifest: RunManifest, *, enter: Callable[[str], None]) -> WrittenRun:
         """Write the directory of a finished run.
+
+        Reporters see the manifest without the time that they take; the one on disk has it.
 
         Args:
             manifest: the run's.
             enter: called with the id of each `report` step before its reporters run.
-
-        Returns:
-            What reporters put at the top of the directory.
         """
         sweep_dead(self.directory.parent)
         names: list[str] = []
         with atomic_directory(self.directory) as temporary:
             fill(temporary, manifest, self._workspace.finished)
-            for step, choice in self._reporters():
-                enter(step)
-                names += add_report(temporary, manifest, self._workspace.create(choice).report)
-        return [self.directory / name for name in names]
+            for planned in self._reports():
+                enter(planned.step.id)
+                before = time.perf_counter()
+                for choice in planned.reporters:
+                    names += add_report(temporary, manifest, self._workspace.create(choice).report)
+                manifest = _with_time(manifest, planned.step.id, time.perf_counter() - before)
+            manifest = msgspec.structs.replace(manifest, seconds=self.seconds)
+            write_run_manifest(temporary, manifest)
+        return WrittenRun(manifest, [self.directory / name for name in names])
 
-    def write_stopped(self, manifest: RunManifest) -> bool:
-        """Write reports of a run that failed, if it began any step. Returns whether a directory was written.
+    def write_stopped(self, manifest: RunManifest) -> RunManifest | None:
+        """Write reports of a run that failed, if it began any step. Returns the manifest that was written, if one was.
 
         Failures here are warnings only: the error that stopped the run must reach the user.
         """
-        reporters = self._reporters()
+        reports = self._reports()
         is_begun = manifest.steps or (manifest.stop is not None and manifest.stop.step is not None)
-        if not reporters or not is_begun:
-            return False
+        if not reports or not is_begun:
+            return None
         console = self._workspace.console
         written: list[str] = []
         try:
             with atomic_directory(self.directory) as temporary:
                 fill(temporary, manifest, self._workspace.finished)
-                for step, choice in reporters:
-                    try:
-                        written += add_report(temporary, manifest, self._workspace.create(choice).report)
-                    except Exception as error:  # a plugin's own code; the other reporters still write
-                        console.warn(f"{step}: no report by {choice.loaded.spec.name} of the run: {error}")
+                for planned in reports:
+                    before = time.perf_counter()
+                    written += self._report_stop(planned, manifest, temporary)
+                    manifest = _with_time(manifest, planned.step.id, time.perf_counter() - before)
+                manifest = msgspec.structs.replace(manifest, seconds=self.seconds)
+                write_run_manifest(temporary, manifest)
         except Exception as error:
             console.warn(f"there is no report of this run: {error}")
-            return False
+            return None
         for name in written:
             console.note(f"report of what was finished: {os.path.relpath(self.directory / name)}")
-        return True
+        return manifest
+
+    def _report_stop(self, planned: PlannedStep, manifest: RunManifest, directory: Path) -> list[str]:
+        """What the reporters of a step write of a run that failed."""
+        written: list[str] = []
+        for choice in planned.reporters:
+            try:
+                written += add_report(directory, manifest, self._workspace.create(choice).report)
+            except Exception as error:  # a plugin's own code; the other reporters still write
+                name = choice.loaded.spec.name
+                self._workspace.console.warn(f"{planned.step.id}: no report by {name} of the run: {error}")
+        return written
 
     def keep(self, manifest: RunManifest, *, is_written: bool) -> None:
         """Enter the run in the history. Failure to write the history is a warning.
@@ -129,7 +161,15 @@ class RunFiles:
         except (LingoLiteError, ValueError) as error:
             self._workspace.console.warn(f"this run is not in the history: {error}")
 
-    def _reporters(self) -> list[tuple[str, PluginChoice]]:
-        """(step, reporter) of all `report` steps."""
-        steps = self._workspace.plan.steps
-        return [(planned.step.id, choice) for planned in steps for choice in planned.reporters]
+    def _reports(self) -> list[PlannedStep]:
+        """The steps with reporters."""
+        return [planned for planned in self._workspace.plan.steps if planned.reporters]
+
+
+def _with_time(manifest: RunManifest, step: str, seconds: float) -> RunManifest:
+    """The manifest with what the step of that id took besides."""
+    steps = [
+        msgspec.structs.replace(record, seconds=record.seconds + seconds) if record.id == step else record
+        for record in manifest.steps
+    ]
+    return msgspec.structs.replace(manifest, steps=steps)

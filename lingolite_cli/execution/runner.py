@@ -8,7 +8,6 @@ the run in `run_files`, and where work is done is up to the executor.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from lingolite_cli.execution.forecast import StepForecast, forecast_step
 from lingolite_cli.execution.local import LocalExecutor
 from lingolite_cli.execution.run_files import RunFiles
 from lingolite_cli.execution.step import StepExecution
+from lingolite_cli.execution.step_record import describe_record
 from lingolite_cli.execution.stop import RunPosition
 from lingolite_cli.files.disk import check_writable
 from lingolite_cli.plugins.manager import PluginHost
@@ -100,9 +100,14 @@ class Runner:
                 self._position.enter(planned.step.id)
                 record = self._steps.execute(planned)
                 self._records.append(record)
-                self._host.notify("lingolite_step_finished", record=record)
+                if not planned.reporters:  # those write when the others are done
+                    self._tell(record)
         self._position.leave()
         return self._records
+
+    def _tell(self, record: StepRecord) -> None:
+        self._workspace.console.note(describe_record(record))
+        self._host.notify("lingolite_step_finished", record=record)
 
     def run(self, runs_directory: Path, *, history: HistoryStore) -> FinishedRun:
         """Run all steps, write `runs/NAME/ID/`, and enter it in the history.
@@ -115,46 +120,48 @@ class Runner:
             LingoLiteError: as `execute`, after the reports that the recipe asks for were written of what was finished;
                 or the runs' directory cannot be written, which is refused before any work.
         """
-        before = time.perf_counter()
         for place in (runs_directory / self._plan.recipe.name, self._cache.root):
             check_writable(place)
         files = RunFiles(self._workspace, runs_directory, history)
         try:
-            run = self._run(files, before)
+            run = self._run(files)
         except BaseException as error:  # an interruption is entered in the history, too
-            self._stop(files, error, before)
+            self._stop(files, error)
             raise
         files.keep(run.manifest, is_written=True)
         return run
 
-    def _run(self, files: RunFiles, before: float) -> FinishedRun:
+    def _run(self, files: RunFiles) -> FinishedRun:
         self._host.notify("lingolite_run_started", plan=self._plan)
         with self.scratch():
             records = self.execute()
-            manifest = msgspec.structs.replace(files.draft, steps=records, seconds=time.perf_counter() - before)
+            manifest = msgspec.structs.replace(files.draft, steps=records, seconds=files.seconds)
             # Judged before anything is written, so that reports show the final status.
             if any(verdict.breaks_run for _, verdict in manifest.verdicts):
                 manifest = msgspec.structs.replace(manifest, status="broken budget")
             with self._cache.explaining_losses():
-                reports = files.write(manifest, enter=self._position.enter)
-        self._host.notify("lingolite_run_finished", manifest=manifest)
-        return FinishedRun(manifest=manifest, directory=files.directory, reports=reports)
+                written = files.write(manifest, enter=self._position.enter)
+        for planned, record in zip(self._plan.steps, written.manifest.steps, strict=True):
+            if planned.reporters:
+                self._tell(record)
+        self._host.notify("lingolite_run_finished", manifest=written.manifest)
+        return FinishedRun(manifest=written.manifest, directory=files.directory, reports=written.reports)
 
-    def _stop(self, files: RunFiles, error: BaseException, before: float) -> None:
+    def _stop(self, files: RunFiles, error: BaseException) -> None:
         """Enter where and why the run stopped; if it failed, write reports as well."""
         manifest = msgspec.structs.replace(
             files.draft,
             status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed",
-            seconds=time.perf_counter() - before,
+            seconds=files.seconds,
             # A `report` step has its record before reporters run: one that fails there is not finished.
             steps=[record for record in self._records if record.id != self._position.step],
             stop=self._position.stop(error),
         )
-        is_written = False
+        written = None
         try:
-            is_written = isinstance(error, Exception) and files.write_stopped(manifest)
+            written = files.write_stopped(manifest) if isinstance(error, Exception) else None
         finally:
-            files.keep(manifest, is_written=is_written)
+            files.keep(written or manifest, is_written=written is not None)
 
     def finished(self, step: str) -> CachedStep:
         """The outcome of a step that was run."""

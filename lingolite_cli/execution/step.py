@@ -16,7 +16,7 @@ import msgspec
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.execution.executor import Executor, Task
-from lingolite_cli.execution.step_record import describe_record, record_step
+from lingolite_cli.execution.step_record import record_step
 from lingolite_cli.files.disk import explained
 from lingolite_cli.files.integrity import FileWatch
 from lingolite_cli.files.scratch import scratch_directory
@@ -80,11 +80,9 @@ class StepExecution:
         if key:
             cache.remember(workspace.plan.recipe.name, planned.step.id, description)
         workspace.finish(planned.step.id, done)
-        record = record_step(
+        return record_step(
             planned, done.entry.result, workspace, is_cached=is_cached, seconds=time.perf_counter() - before, key=key
         )
-        workspace.console.note(describe_record(record))
-        return record
 
     def _do(
         self,

@@ -58,7 +58,8 @@ def lingolite_run_started(plan: Plan) -> None:
 
 @hookspec
 def lingolite_step_finished(record: StepRecord) -> None:
-    """Called after each step, cached ones too. A failure is reported; the run goes on."""
+    """Called after each step, cached ones too; for `report`, when its reports are written. A failure is reported; the
+    run goes on."""
 
 
 @hookspec

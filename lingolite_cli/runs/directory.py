@@ -51,6 +51,11 @@ def fill(directory: Path, manifest: RunManifest, finished: Mapping[str, StepFile
                 copy_file(cached.directory / name, directory / _text_place(folder, step))
         if (cached.directory / EVENTS_NAME).is_dir():
             _copy_tree(cached.directory / EVENTS_NAME, directory / "training" / step)
+    write_run_manifest(directory, manifest)
+
+
+def write_run_manifest(directory: Path, manifest: RunManifest) -> None:
+    """Write the manifest of a run into `directory`, over one that is there."""
     write_atomic(directory / MANIFEST_NAME, msgspec.json.format(canonical_json(manifest), indent=2) + b"\n")
 
 

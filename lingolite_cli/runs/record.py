@@ -12,7 +12,8 @@ import msgspec
 
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.environment import Environment
-from lingolite_cli.runs.results import ReportResult, StepResult, TrainingRecord
+from lingolite_cli.runs.results import ArtifactSummary, ReportResult, StepResult, TrainingRecord, VerifyResult
+from lingolite_cli.runs.revision import Revision
 
 
 class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,6 +86,7 @@ RunStatus = Literal["done", "broken budget", "failed", "interrupted"]
 class RunManifest(_Struct, frozen=True, kw_only=True):
     """`manifest.json` of a run. Times are UTC, ISO 8601.
 
+    `revision` is that of the project's Git repository, where it is in one.
     `status` is `broken budget` when a verdict fails the run. One that is `failed` or `interrupted` has a `stop`, and
     its `steps` are those that were finished before.
     """
@@ -99,6 +101,7 @@ class RunManifest(_Struct, frozen=True, kw_only=True):
     recipe_path: str
     recipe: dict[str, Any]
     environment: Environment
+    revision: Revision | None = None
     steps: list[StepRecord]
     stop: Stop | None = None
 
@@ -121,6 +124,13 @@ class RunManifest(_Struct, frozen=True, kw_only=True):
     def verdicts(self) -> list[tuple[str, Verdict]]:
         """(step id, verdict) for each budget of the run."""
         return [(step.id, verdict) for step in self.steps for verdict in step.result.verdicts]
+
+    @property
+    def shipped(self) -> ArtifactSummary | None:
+        """The artifact that the run is about: the last candidate, or else what was made last."""
+        verified = [step.result for step in self.steps if isinstance(step.result, VerifyResult)]
+        made = [step.result.made for step in self.steps if step.result.made is not None]
+        return verified[-1].candidate_artifact if verified else next(reversed(made), None)
 
     @property
     def trainings(self) -> list[tuple[str, TrainingRecord]]:

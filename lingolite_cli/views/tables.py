@@ -13,16 +13,21 @@ Kind = Literal["text", "number", "status", "code"]
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A heading, and the kind of the cells below it."""
+    """A heading, and the kind of the cells below it; `is_drawn` where the figure of a row shows them, if it has one."""
 
     label: str
     kind: Kind = "text"
+    is_drawn: bool = False
 
 
 class Table(msgspec.Struct, frozen=True):
-    """Rows of text. The first cell of a row is its heading. `is_folded` tables are details."""
+    """Rows of text. The first cell of a row is its heading. `is_folded` tables are details.
+
+    `figures` are the names of what draws the cells of each row, where pages have figures.
+    """
 
     caption: str
     columns: list[Column]
     rows: list[list[str]]
     is_folded: bool = False
+    figures: list[str] = []

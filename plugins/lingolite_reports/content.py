@@ -71,7 +71,8 @@ class Fact(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """A whole report. `status` decides the colour of the banner that says `verdict` and gives `reasons` for it.
 
-    `facts` are the figures of what was shipped; where several systems were compared, `findings` has a line for each.
+    `identity` says which artifact it is about, and of which commit; `facts` are the figures of what was shipped. Where
+    several systems were compared, `findings` has a line for each.
     """
 
     title: str
@@ -79,6 +80,7 @@ class Report(msgspec.Struct, frozen=True):
     status: Status
     verdict: str
     reasons: list[str]
+    identity: list[Fact]
     facts: list[Fact]
     findings: list[str]
     warnings: list[str]

@@ -14,8 +14,8 @@ from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.views import formats
 from lingolite_cli.views.charts import SERIES, ink
 from lingolite_cli.views.drawing import Figure, finish
+from lingolite_reports.results import gauge_name
 
-_MOST = 12
 _SIZE = (2.3, 0.6)  # inches
 
 
@@ -50,7 +50,7 @@ def draw_gauges(manifest: RunManifest) -> list[Figure]:
 
 def _gauge(step: str, verdict: Verdict, reading: _Reading) -> Figure:
     drawing = Canvas(figsize=_SIZE)
-    axes = drawing.add_axes((0.02, 0.0, 0.96, 1.0))
+    axes = drawing.add_axes((0.03, 0.0, 0.94, 1.0))
     start, end = reading.ends
     axes.set(xlim=(start, end), ylim=(-1.25, 1.25))
     axes.axis("off")
@@ -61,15 +61,14 @@ def _gauge(step: str, verdict: Verdict, reading: _Reading) -> Figure:
     axes.plot([reading.limit] * 2, [-0.42, 0.42], "-", color=SERIES[1], linewidth=2)
     if reading.low is not None and reading.high is not None:
         axes.plot([reading.low, reading.high], [0, 0], "-", color=ink(), linewidth=2.5, solid_capstyle="butt")
-    axes.plot(reading.seen, 0, "o", color=ink(), markersize=7)
+    axes.plot(reading.seen, 0, "o", color=ink(), markersize=7, clip_on=False)
     _label(axes_text=f"seen {formats.seen(reading.seen, reading.limit)}", at=reading.seen, up=True, drawing=drawing)
     bound = "at least" if reading.is_floor else "at most"
     _label(axes_text=f"{bound} {formats.limit(reading.limit)}", at=reading.limit, up=False, drawing=drawing)
     status = f"{verdict.status} (allowed)" if verdict.allowed else verdict.status
     mark = {"pass": "✓", "inconclusive": "?"}.get(verdict.status, "✗")
-    return finish(
-        drawing, f"budget-{step}-{verdict.budget}", title=f"{mark} {verdict.budget}", caption=f"{step}: {status}"
-    )
+    name = gauge_name(step, verdict.budget)
+    return finish(drawing, name, title=f"{mark} {verdict.budget}", caption=f"{step}: {status}")
 
 
 def _label(*, axes_text: str, at: float, up: bool, drawing: Canvas) -> None:

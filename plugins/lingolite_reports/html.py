@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lingolite_reports.content import Key
 
 FILE_NAME = "report.html"
+_IN_TABLES: Key = "budgets"
+"""The section whose figures stand in the rows of its tables."""
 
 
 class HtmlReporter:
@@ -47,13 +49,15 @@ def render_html(manifest: RunManifest, texts: Sequence[TranslatedText] = (), *, 
         most_bytes: of sentences; the rest of a larger text is left out.
     """
     found = pairings(manifest, texts)
+    figures = _figures(manifest, found)
     packed = pack_texts(found, most_bytes=most_bytes)
     return render_page(
         "report.html.jinja",
         package="lingolite_reports",
         script="report.js",
         report=compose(manifest, found),
-        figures=_figures(manifest, found),
+        figures={key: own for key, own in figures.items() if key != _IN_TABLES},
+        gauges={figure.name: figure for figure in figures.get(_IN_TABLES, ())},
         figures_need=None if PLOTS.is_installed else PLOTS.install,
         data=packed,
         lengths=[("0-1000000", "any"), *((f"{low}-{high or 1000000}", words(low, high)) for low, high in LENGTHS)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import (
     QuantizeResult,
+    ReportResult,
 )
 from lingolite_cli.views import formats
 from lingolite_cli.views.tables import Column, Table
@@ -56,7 +57,8 @@ def steps_table(manifest: RunManifest) -> Table:
             step.id,
             step.uses,
             step.status,
-            formats.duration(step.seconds),
+            # A page cannot tell how long it took to write; the manifest does.
+            formats.NOTHING if isinstance(step.result, ReportResult) else formats.duration(step.seconds),
             ", ".join(f"{use.name} ({use.distribution} {use.version})" for use in step.plugins) or formats.NOTHING,
             ", ".join(f"{name} {digest[:12]}" for name, digest in step.inputs.items()) or formats.NOTHING,
         ]
@@ -76,7 +78,8 @@ def environment_table(manifest: RunManifest) -> Table:
     rows = [
         ["Recipe", manifest.recipe_path],
         ["Started (UTC)", manifest.started],
-        ["Took", formats.duration(manifest.seconds)],
+        ["Took, reports not counted", formats.duration(manifest.seconds)],
+        ["Git commit", formats.NOTHING if manifest.revision is None else manifest.revision.said],
         ["Seed", str(manifest.seed)],
         ["LingoLite", environment.lingolite],
         ["Python", environment.python],

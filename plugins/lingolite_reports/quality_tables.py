@@ -11,7 +11,7 @@ from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.views import formats
 from lingolite_cli.views.tables import Column, Table
-from lingolite_reports.results import artifacts, evaluations, verifications
+from lingolite_reports.results import artifacts, evaluations, gauge_name, verifications
 
 
 def budgets_tables(manifest: RunManifest) -> list[Table | None]:
@@ -28,8 +28,8 @@ def _budgets_table(verdicts: Sequence[tuple[str, Verdict]], caption: str) -> Tab
     columns = [
         Column("Budget", "code"),
         Column("Verdict", "status"),
-        Column("Limit", "number"),
-        Column("Seen", "number"),
+        Column("Limit", "number", is_drawn=True),
+        Column("Seen", "number", is_drawn=True),
         Column("Why"),
         Column("Step", "code"),
     ]
@@ -45,7 +45,7 @@ def _budgets_table(verdicts: Sequence[tuple[str, Verdict]], caption: str) -> Tab
         ]
         for step, verdict in ordered
     ]
-    return Table(caption, columns, rows)
+    return Table(caption, columns, rows, figures=[gauge_name(step, verdict.budget) for step, verdict in ordered])
 
 
 def systems_table(manifest: RunManifest) -> Table | None:

@@ -41,6 +41,11 @@ def benchmarks(manifest: RunManifest) -> list[tuple[str, BenchmarkResult]]:
     return [(step.id, step.result) for step in manifest.steps if isinstance(step.result, BenchmarkResult)]
 
 
+def gauge_name(step: str, budget: str) -> str:
+    """The name of the figure that draws a budget of a step."""
+    return f"budget-{step}-{budget}"
+
+
 def artifacts(manifest: RunManifest) -> list[ArtifactRow]:
     """Every artifact once, in the order of appearance, named after the step that made it or after its path."""
     makers = {step.result.made.digest: step.id for step in manifest.steps if step.result.made is not None}

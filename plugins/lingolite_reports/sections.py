@@ -32,7 +32,7 @@ from lingolite_reports.quality_tables import budgets_tables, differences_table, 
 from lingolite_reports.results import benchmarks, verifications
 from lingolite_reports.searches import search_tables
 from lingolite_reports.sentences import Pairing
-from lingolite_reports.summary import facts_of, findings_of, reasons_of, status_and_verdict, warnings_of
+from lingolite_reports.summary import facts_of, findings_of, identity_of, reasons_of, status_and_verdict, warnings_of
 from lingolite_reports.trainings import texts_table, trainings_table
 
 
@@ -60,6 +60,7 @@ def compose(manifest: RunManifest, found: Sequence[Pairing] = ()) -> Report:
         status=status,
         verdict=verdict,
         reasons=reasons_of(manifest),
+        identity=identity_of(manifest),
         facts=facts,
         findings=[] if facts else findings_of(manifest),
         warnings=warnings_of(manifest),

@@ -78,6 +78,22 @@ def _room(verdict: Verdict) -> float:
     return (verdict.limit - worst) / abs(verdict.limit)
 
 
+def identity_of(manifest: RunManifest) -> list[Fact]:
+    """Which file the run is about, and the commit that it was made of."""
+    found, shipped = [], manifest.shipped
+    if shipped is not None:
+        is_good = status_and_verdict(manifest)[0] in ("pass", "inconclusive", "done")
+        form = f"{shipped.format}, {shipped.scheme}" if shipped.scheme else shipped.format
+        detail = f"{form}, {formats.megabytes(shipped.size_bytes)} MB"
+        if any(step.result.made and step.result.made.digest == shipped.digest for step in manifest.steps):
+            detail += ", in the directory of this run"
+        found.append(Fact("To ship" if is_good else "Not to ship", shipped.path, detail))
+    if manifest.revision is not None:
+        changed = "with uncommitted changes" if manifest.revision.is_changed else ""
+        found.append(Fact("Git commit", manifest.revision.commit, changed))
+    return found
+
+
 def facts_of(manifest: RunManifest) -> list[Fact]:
     """The shipped artifact compared with its reference; only where there is exactly one verification."""
     if len(verifications(manifest)) != 1:
