@@ -91,6 +91,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """`lingolite.json`: what an artifact is, how it was made, and the digest of each of its files.
 
     `tokenizer` is left out where it would say what it says of LingoLite's own format; read `tokenizer_description`.
+    `licence` is that of the weights, where the model that they were imported from states it; every artifact that is
+    made of them has it too.
     `trained_on` is left out where it is "sentences"; read `is_sentence_level`.
     """
 
@@ -105,6 +107,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     made_by: Provenance
     quantization: Quantization | None = None
     details: dict[str, Any] = {}
+    # UNSET is not encoded, as of `tokenizer`.
+    licence: str | msgspec.UnsetType = msgspec.UNSET
     files: dict[str, FileEntry] = {}
 
     def __post_init__(self) -> None:
@@ -426,5 +430,6 @@ def derive_artifact(
         made_by=provenance,
         quantization=product.quantization or source.manifest.quantization,
         details=product.details,
+        licence=source.manifest.licence,
     )
     return Artifact(path, write_manifest(directory, manifest))

@@ -56,6 +56,38 @@ ALIASES = {
             help="Offline graph optimizer to write fused graphs with",
         ),
     ),
+    "importer": (
+        Alias(
+            flags="--tokenizer",
+            option="tokenizer",
+            metavar="PATH",
+            help="Of a checkpoint: its SentencePiece model, or a directory that holds one",
+        ),
+        Alias(
+            flags="--preset", option="preset", metavar="NAME", help="tiny, small, medium or large, for a missing config"
+        ),
+        Alias(flags="--n-heads", option="n_heads", type=int, metavar="N", help="Attention heads, for a missing config"),
+        Alias(
+            flags="--n-kv-heads",
+            option="n_kv_heads",
+            type=int,
+            metavar="N",
+            help="Key/value heads; default: from the shapes",
+        ),
+        Alias(
+            flags="--max-seq-len",
+            option="max_seq_len",
+            type=int,
+            metavar="N",
+            help="Positions; default: those of the model, or 512",
+        ),
+        Alias(
+            flags="--trained-on",
+            option="trained_on",
+            metavar="WHAT",
+            help="sentences or documents: `translate` splits texts for a model of sentences",
+        ),
+    ),
     "backend": (
         Alias(
             flags="--shortlist",

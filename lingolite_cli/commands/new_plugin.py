@@ -15,7 +15,8 @@ def new_plugin(
     typer_context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name used in commands, such as `--metrics NAME`.")],
     kind: Annotated[
-        PluginKind, typer.Option(metavar="KIND", help="One of metric, backend, quantizer, exporter and reporter.")
+        PluginKind,
+        typer.Option(metavar="KIND", help="One of metric, backend, quantizer, exporter, importer and reporter."),
     ],
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="The directory to make; default: lingolite-NAME.")

@@ -22,6 +22,7 @@ class PluginKind(str, Enum):
     BACKEND = "backend"
     QUANTIZER = "quantizer"
     EXPORTER = "exporter"
+    IMPORTER = "importer"
     REPORTER = "reporter"
 
 
@@ -30,6 +31,7 @@ _DEPENDENCIES = {
     PluginKind.BACKEND: ("lingolite", "msgspec", "torch"),
     PluginKind.QUANTIZER: ("lingolite", "msgspec", "numpy", "safetensors"),
     PluginKind.EXPORTER: ("lingolite", "msgspec", "safetensors"),
+    PluginKind.IMPORTER: ("lingolite", "msgspec", "numpy"),
     PluginKind.REPORTER: ("lingolite", "msgspec"),
 }
 

@@ -7,7 +7,6 @@ Owns the way between a bundle's directory and the network. The manifest and the 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -28,21 +27,19 @@ from lingolite_cli.artifact import (
     BUNDLE_STATIC_INT8,
     TOKENIZER_NAME,
     Artifact,
-    Manifest,
     Provenance,
-    Quantization,
     check_target,
     sha256_file,
-    write_manifest,
 )
 from lingolite_cli.errors import LingoLiteError, did_you_mean
-from lingolite_cli.files.atomic import atomic_directory
+from lingolite_cli.importing.imported import Imported, ImportedTokenizer
+from lingolite_cli.importing.writing import write_imported
 from lingolite_cli.model.checkpoint import read_checkpoint, without_padding
 from lingolite_cli.model.parameters import model_from_tensors, stored_tensors
 from lingolite_cli.model.translation_model import MobileTranslationModel
+from lingolite_cli.tokenization.description import LINGOLITE
 from lingolite_cli.tokenization.opening import read_tokenizer
-from lingolite_cli.weights.bundle import dequantize_groups, read_tensors, write_tensors
-from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX
+from lingolite_cli.weights.bundle import dequantize_groups, read_tensors
 
 FORMATS = (BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8, BUNDLE_STATIC_INT8, BUNDLE_INT4)
 
@@ -78,24 +75,44 @@ def import_checkpoint(
         LingoLiteError: the checkpoint or tokenizer cannot be used, they do not fit, or `out` exists.
     """
     check_target(Path(out), overwrite=overwrite, inputs=[Path(checkpoint), find_tokenizer(tokenizer)])
+    imported = imported_checkpoint(
+        checkpoint,
+        tokenizer,
+        languages=languages,
+        n_heads=n_heads,
+        n_kv_heads=n_kv_heads,
+        preset=preset,
+        max_seq_len=max_seq_len,
+        trained_on=trained_on,
+    )
+    made_by = Provenance(
+        operation="import", options=dict(imported.options), inputs={"checkpoint": sha256_file(Path(checkpoint))}
+    )
+    return write_imported(imported, Path(out), where=Path(checkpoint), made_by=made_by, overwrite=overwrite)
+
+
+def imported_checkpoint(
+    checkpoint: str | Path,
+    tokenizer: str | Path,
+    *,
+    languages: Sequence[str] | None = None,
+    n_heads: int | None = None,
+    n_kv_heads: int | None = None,
+    preset: str | None = None,
+    max_seq_len: int | None = None,
+    trained_on: Literal["sentences", "documents"] = "sentences",
+) -> Imported:
+    """What `import_checkpoint` makes a bundle of; see there for arguments and errors."""
     read = read_checkpoint(checkpoint, n_heads=n_heads, n_kv_heads=n_kv_heads, preset=preset, max_seq_len=max_seq_len)
     file = find_tokenizer(tokenizer)
     trimmed = without_padding(read, len(read_tokenizer(file).target_pieces))
     num_padding = read.config.vocab_size - trimmed.config.vocab_size
-    made_by = Provenance(
-        operation="import",
+    imported = _imported(trimmed.tensors, config=trimmed.config, tokenizer=file, languages=languages)
+    return msgspec.structs.replace(
+        imported,
+        trained_on=trained_on if trained_on == "documents" else msgspec.UNSET,
+        inputs={"checkpoint": Path(checkpoint)},
         options={"padding_rows": num_padding} if num_padding else {},
-        inputs={"checkpoint": sha256_file(Path(checkpoint))},
-    )
-    return _write_bundle(
-        trimmed.tensors,
-        Path(out),
-        config=trimmed.config,
-        tokenizer=file,
-        languages=languages,
-        made_by=made_by,
-        trained_on=trained_on,
-        overwrite=overwrite,
     )
 
 
@@ -121,16 +138,12 @@ def save_bundle(
         LingoLiteError: the tokenizer does not fit the model, or `path` exists.
     """
     check_target(Path(path), overwrite=overwrite, inputs=[find_tokenizer(tokenizer)])
-    return _write_bundle(
-        stored_tensors(model),
-        Path(path),
-        config=model.config,
-        tokenizer=find_tokenizer(tokenizer),
-        languages=languages,
-        made_by=Provenance(operation="save"),
-        quantization=model.quantization,
-        overwrite=overwrite,
+    imported = _imported(
+        stored_tensors(model), config=model.config, tokenizer=find_tokenizer(tokenizer), languages=languages
     )
+    imported = msgspec.structs.replace(imported, quantization=model.quantization)
+    made_by = Provenance(operation="save")
+    return write_imported(imported, Path(path), where=Path(path), made_by=made_by, overwrite=overwrite)
 
 
 def load_bundle(path: str | Path) -> MobileTranslationModel:
@@ -186,18 +199,10 @@ def find_tokenizer(path: str | Path) -> Path:
     return found[0]
 
 
-def _write_bundle(
-    tensors: Mapping[str, Tensor],
-    path: Path,
-    *,
-    config: Architecture,
-    tokenizer: Path,
-    languages: Sequence[str] | None,
-    made_by: Provenance,
-    overwrite: bool,
-    quantization: Quantization | None = None,
-    trained_on: Literal["sentences", "documents"] = "sentences",
-) -> Artifact:
+def _imported(
+    tensors: Mapping[str, Tensor], *, config: Architecture, tokenizer: Path, languages: Sequence[str] | None
+) -> Imported:
+    """A model in LingoLite's own format."""
     known = read_tokenizer(tokenizer, languages=languages or ())
     if len(known.target_pieces) != config.vocab_size:
         raise LingoLiteError(
@@ -211,27 +216,12 @@ def _write_bundle(
                 f"the tokenizer has no tag for the language `{language}`",
                 hint=did_you_mean(language, known.languages),
             )
-    manifest = Manifest(
-        format=_format_of(tensors),
-        model=config,
+    return Imported(
+        architecture=config,
+        tensors={name: tensor.numpy() for name, tensor in tensors.items()},
+        tokenizer=ImportedTokenizer(description=LINGOLITE, files={TOKENIZER_NAME: tokenizer.read_bytes()}),
         languages=tuple(languages or known.languages),
-        made_by=made_by,
-        quantization=quantization,
-        trained_on=trained_on if trained_on == "documents" else msgspec.UNSET,
     )
-    with atomic_directory(path, overwrite=overwrite) as directory:
-        write_tensors({name: tensor.numpy() for name, tensor in tensors.items()}, directory)
-        shutil.copyfile(tokenizer, directory / TOKENIZER_NAME)
-        complete = write_manifest(directory, manifest)
-    return Artifact(path, complete)
-
-
-def _format_of(tensors: Mapping[str, Tensor]) -> str:
-    if any(name.endswith(INPUT_SCALE_SUFFIX) for name in tensors):
-        return BUNDLE_STATIC_INT8
-    if any(tensor.dtype == torch.float16 for tensor in tensors.values()):
-        return BUNDLE_FP16
-    return BUNDLE_INT8 if any(tensor.dtype == torch.int8 for tensor in tensors.values()) else BUNDLE
 
 
 def _tensor(array: Array) -> Tensor:

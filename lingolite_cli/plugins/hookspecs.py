@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.specs import BackendSpec, ExporterSpec, MetricSpec, QuantizerSpec, ReporterSpec
+    from lingolite_cli.plugins.specs import (
+        BackendSpec,
+        ExporterSpec,
+        ImporterSpec,
+        MetricSpec,
+        QuantizerSpec,
+        ReporterSpec,
+    )
     from lingolite_cli.recipe.scope import Plan
     from lingolite_cli.runs.record import RunManifest, StepRecord
 
@@ -39,6 +46,11 @@ def lingolite_quantizers() -> Iterable[QuantizerSpec]:  # type: ignore[empty-bod
 @hookspec
 def lingolite_exporters() -> Iterable[ExporterSpec]:  # type: ignore[empty-body]
     """Exporters. Called once, as `lingolite_backends`."""
+
+
+@hookspec
+def lingolite_importers() -> Iterable[ImporterSpec]:  # type: ignore[empty-body]
+    """Importers. Called once, as `lingolite_backends`."""
 
 
 @hookspec

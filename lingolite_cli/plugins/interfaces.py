@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lingolite_cli.artifact import Artifact, Product
     from lingolite_cli.decoding.hypothesis import Hypothesis
     from lingolite_cli.decoding.options import DecodingOptions
+    from lingolite_cli.importing.imported import Imported
     from lingolite_cli.runs.record import RunManifest
     from lingolite_cli.tokenization.description import DecodingIds
 
@@ -310,6 +311,23 @@ class ShortlistExporter(Protocol):
 
         Raises:
             LingoLiteError: the file is not a shortlist, or it was made with another tokenizer.
+        """
+
+
+class Importer(Protocol):
+    """Reads the models of a foreign format. Made by `factory(options=OPTIONS)`."""
+
+    def read(self, path: Path) -> Imported:
+        """Read a model under LingoLite's names.
+
+        The host writes the bundle, and checks before what must hold of every model. An importer refuses what the
+        architecture or the tokenizer kinds cannot say, and any size that a file claims before memory is taken for it.
+
+        Args:
+            path: a file or directory that the recognizer knows, or that the user named this importer for.
+
+        Raises:
+            LingoLiteError: naming what is missing, damaged or cannot be carried.
         """
 
 

@@ -19,6 +19,7 @@ from lingolite_cli.plugins.guard import describe
 from lingolite_cli.plugins.specs import (
     BackendSpec,
     ExporterSpec,
+    ImporterSpec,
     MetricSpec,
     QuantizerSpec,
     ReporterSpec,
@@ -33,6 +34,7 @@ KINDS: dict[str, tuple[str, type]] = {
     "backend": ("lingolite_backends", BackendSpec),
     "quantizer": ("lingolite_quantizers", QuantizerSpec),
     "exporter": ("lingolite_exporters", ExporterSpec),
+    "importer": ("lingolite_importers", ImporterSpec),
     "metric": ("lingolite_metrics", MetricSpec),
     "reporter": ("lingolite_reporters", ReporterSpec),
 }

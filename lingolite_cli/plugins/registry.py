@@ -26,6 +26,8 @@ from lingolite_cli.schema import convert
 from lingolite_cli.text.languages import primary_language
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lingolite_cli.artifact import Artifact
 
 
@@ -152,7 +154,20 @@ class Loaded:
         Raises:
             LingoLiteError: it cannot be imported (exit code 4).
         """
-        module, _, attribute = self.spec.factory.partition(":")
+        return self._import(self.spec.factory)
+
+    def recognizes(self, path: Path) -> bool:
+        """Whether an importer says that it reads `path`.
+
+        Raises:
+            LingoLiteError: its recognizer cannot be imported, or raises something (exit code 4).
+        """
+        recognize = self._import(self.spec.recognizer)
+        with self._errors():
+            return bool(recognize(path))
+
+    def _import(self, place: str) -> Callable[..., Any]:
+        module, _, attribute = place.partition(":")
         try:
             factory: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
         except BaseException as error:  # whatever the module of a plugin does when it is imported

@@ -132,6 +132,23 @@ class ExporterSpec(_Spec, frozen=True, kw_only=True):
     produces: str
 
 
+class ImporterSpec(_Spec, frozen=True, kw_only=True):
+    """An importer: reads the models of a foreign format.
+
+    `recognizer` is "package.module:function", imported when the first path is looked at. The function takes a path that
+    may not exist and says whether the importer reads it, by names and first bytes: it opens no large file, imports
+    nothing heavy and raises nothing.
+
+    `reads` says what it reads, in words for messages: `a directory with config.json`.
+
+    Capability: `samples`, for formats that do not say all of a model: a few sentences are translated with what was
+    imported, so that nonsense is seen.
+    """
+
+    recognizer: str
+    reads: str
+
+
 class MetricSpec(_Spec, frozen=True, kw_only=True):
     """A metric.
 
@@ -175,4 +192,4 @@ def merit(value: Any, goal: Goal) -> Any:
     return value if goal == "higher" else 0.0 - value
 
 
-Spec: TypeAlias = BackendSpec | QuantizerSpec | ExporterSpec | MetricSpec | ReporterSpec
+Spec: TypeAlias = BackendSpec | QuantizerSpec | ExporterSpec | ImporterSpec | MetricSpec | ReporterSpec

@@ -105,11 +105,16 @@ def read_shortlist(path: Path) -> Shortlist:
         raise LingoLiteError(
             f"{path} is not a shortlist: {error}", hint="make one with `lingolite shortlist`"
         ) from None
-    _check(shortlist, path)
+    check_shortlist(shortlist, path)
     return shortlist
 
 
-def _check(shortlist: Shortlist, path: Path) -> None:
+def check_shortlist(shortlist: Shortlist, path: Path) -> None:
+    """Refuse a shortlist that names tokens which the vocabulary does not have, or that has another layout.
+
+    Raises:
+        LingoLiteError: it does; `path` is named as its file.
+    """
     is_sound = (
         shortlist.details.format == FORMAT
         and shortlist.frequent.dtype == shortlist.candidates.dtype == np.int32

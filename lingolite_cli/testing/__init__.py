@@ -12,6 +12,7 @@ What the plugin declares must pass; what it does not declare is skipped, with th
 
 from lingolite_cli.testing.backend_contract import BackendContract
 from lingolite_cli.testing.exporter_contract import ExporterContract
+from lingolite_cli.testing.importer_contract import ImporterContract
 from lingolite_cli.testing.metric_contract import MetricContract
 from lingolite_cli.testing.quantizer_contract import QuantizerContract
 from lingolite_cli.testing.reporter_contract import ReporterContract
@@ -23,6 +24,7 @@ __all__ = [
     "SENTENCES",
     "BackendContract",
     "ExporterContract",
+    "ImporterContract",
     "MetricContract",
     "QuantizerContract",
     "ReporterContract",

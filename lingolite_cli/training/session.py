@@ -128,7 +128,11 @@ def write_bundle(fitted: Fitted, session: Session, out: Path, *, made_by: Proven
     bundle = save_bundle(fitted.model, out, tokenizer=fitted.tokenizer, languages=session.known_languages)
     source = session.source.manifest if session.source else bundle.manifest
     manifest = msgspec.structs.replace(
-        bundle.manifest, made_by=made_by, decoding=source.decoding, trained_on=source.trained_on
+        bundle.manifest,
+        made_by=made_by,
+        decoding=source.decoding,
+        trained_on=source.trained_on,
+        licence=source.licence,
     )
     return Artifact(out, write_manifest(out, manifest))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lingolite_cli.console import Console
-from lingolite_cli.jobs.checkpoint_import import ImportedBundle
+from lingolite_cli.jobs.importing import ImportedBundle
 
 
 def show_bundle(imported: ImportedBundle, out: Path, console: Console) -> None:

@@ -50,7 +50,7 @@ def show_plugin(entry: PluginEntry, console: Console, *, is_verbose: bool) -> No
         for key in ("accepts", "needs", "capabilities", "requires"):
             if getattr(spec, key, None):
                 console.print(f"  {key}: {', '.join(sorted(getattr(spec, key)))}")
-        for key in ("produces", "goal"):
+        for key in ("reads", "produces", "goal"):
             if getattr(spec, key, None) is not None:
                 console.print(f"  {key}: {getattr(spec, key)}")
         for field in msgspec.structs.fields(spec.options):
@@ -79,7 +79,8 @@ def plain_plugin(entry: PluginEntry) -> dict[str, Any]:
         for key in ("accepts", "needs", "capabilities", "requires")
         if hasattr(spec, key)
     }
-    if hasattr(spec, "goal"):
-        described["goal"] = spec.goal
+    for key in ("goal", "reads"):
+        if hasattr(spec, key):
+            described[key] = getattr(spec, key)
     options = [field.encode_name for field in msgspec.structs.fields(spec.options)]
     return {**plain, "summary": spec.summary, **described, "options": options}

@@ -1,4 +1,4 @@
-"""`lingolite import`: a bundle from a checkpoint, and a first look at whether it translates.
+"""A first look at whether an imported bundle translates.
 
 Owns the sample translations and what they make doubtful. A wrong number of attention heads fits all shapes, and the
 model then writes nonsense without an error anywhere; nothing but its translations can show it.
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from contextlib import closing
 from itertools import pairwise
-from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -17,7 +15,6 @@ from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.corpora.sample_sentences import sample_sentences
 from lingolite_cli.jobs.context import JobContext
-from lingolite_cli.plugins.extras import TORCH, require
 
 _UNSURE = 1.2
 """Nats a token. Of the starter's own greedy translations the mean is 0.5; with a wrong number of heads it is 1.6."""
@@ -26,20 +23,6 @@ _SURER = 0.5
 _MOST_TOKENS = 64
 _TELLING = frozenset({"loops", "unfinished", "empty", "copies"})
 _BACKEND = "cached"
-
-
-class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is imported; see `lingolite_cli.model.bundle.import_checkpoint`."""
-
-    checkpoint: Path
-    tokenizer: Path
-    out: Path
-    preset: str | None = None
-    n_heads: int | None = None
-    n_kv_heads: int | None = None
-    max_seq_len: int | None = None
-    trained_on: Literal["sentences", "documents"] = "sentences"
-    overwrite: bool = False
 
 
 class SampleTranslation(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,29 +41,6 @@ class SampleTranslation(msgspec.Struct, frozen=True, kw_only=True):
     translation: str
     nats: float
     faults: tuple[str, ...]
-
-
-class ImportedBundle(msgspec.Struct, frozen=True):
-    """The bundle, what it makes of a few sentences, and why these are implausible, if they are."""
-
-    artifact: Artifact
-    samples: tuple[SampleTranslation, ...]
-    doubts: tuple[str, ...]
-
-
-def import_and_sample(context: JobContext, request: ImportRequest) -> ImportedBundle:
-    """Make the bundle, and translate a few sentences with it in the order of its languages.
-
-    Raises:
-        LingoLiteError: PyTorch is not installed, the checkpoint or tokenizer cannot be used, they do not fit, or
-            `out` exists.
-    """
-    require(TORCH, what="`lingolite import`")
-    from lingolite_cli.model.bundle import import_checkpoint
-
-    artifact = import_checkpoint(**msgspec.structs.asdict(request))
-    samples = translate_samples(context, artifact)
-    return ImportedBundle(artifact, samples, tuple(_doubts(context, artifact, samples)))
 
 
 def translate_samples(context: JobContext, artifact: Artifact) -> tuple[SampleTranslation, ...]:
@@ -117,7 +77,8 @@ def translate_samples(context: JobContext, artifact: Artifact) -> tuple[SampleTr
     )
 
 
-def _doubts(context: JobContext, artifact: Artifact, samples: tuple[SampleTranslation, ...]) -> list[str]:
+def doubts_of(context: JobContext, artifact: Artifact, samples: tuple[SampleTranslation, ...]) -> list[str]:
+    """Why the samples are implausible, and a number of heads with which they would not be."""
     if not samples:
         return []
     broken = [sample for sample in samples if _TELLING & set(sample.faults)]

@@ -1,0 +1,1 @@
+"""What importers read, and the bundle that is made of it."""
