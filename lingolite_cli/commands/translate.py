@@ -30,7 +30,7 @@ from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.files.output import check_output
 from lingolite_cli.jobs.inputs import model_path
 from lingolite_cli.jobs.plugin_options import plugin_options
-from lingolite_cli.jobs.runnable import backend_for
+from lingolite_cli.jobs.runnable import backend_to_translate
 from lingolite_cli.jobs.source_texts import Source, file_texts, remarked, stdin_texts, typed_texts
 from lingolite_cli.jobs.translation import EngineRequest, asked_decoding, open_translator, translation_languages
 from lingolite_cli.process.streams import loss_of
@@ -113,8 +113,10 @@ def translate_lines(
             f"--workers {workers}: workers read ahead, and lines that are typed in are answered one by one",
             hint="leave it out, or translate a file or a pipe",
         )
-    name = backend_for(context, format=artifact.manifest.format, asked=backend)
     pairs = parse_options(option)
+    name = backend_to_translate(
+        context, format=artifact.manifest.format, asked=backend, has_options=bool(aliased or pairs)
+    )
     request = EngineRequest(
         backend=name,
         options=plugin_options(context.registry, kind="backend", name=name, aliased=aliased, pairs=pairs),

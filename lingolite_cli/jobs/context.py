@@ -6,6 +6,7 @@ command line reads it, and this module knows no command line.
 
 from __future__ import annotations
 
+import os
 from copy import copy
 from functools import cached_property
 from pathlib import Path
@@ -81,6 +82,12 @@ class JobContext:
                     f"{entry.kind} `{entry.name}` of {entry.origin.distribution}: {entry.health.value}: {entry.reason}"
                 )
         return registry
+
+    @property
+    def has_cache(self) -> bool:
+        """Whether finished work is kept: in a project, or where the user says; elsewhere nobody expects files."""
+        asked = self._cache is not None or "LINGOLITE_CACHE" in os.environ
+        return asked or self.project.settings_path is not None
 
     def evaluate_default(self, key: str) -> Any:
         """What the project has for this key of each `evaluate` step, as it stands in lingolite.toml; None if nothing.

@@ -14,7 +14,7 @@ from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.job import given_of
-from lingolite_cli.jobs.runnable import backend_for, convert_for
+from lingolite_cli.jobs.runnable import backend_to_translate, convert_for
 from lingolite_cli.recipe.decoding import resolve_decoding
 from lingolite_cli.settings import SETTINGS_NAME
 
@@ -76,7 +76,9 @@ def open_translator(
     threads = context.project.threads if request.threads is None else request.threads
     if threads < 1:
         raise LingoLiteError(f"threads must be at least 1, not {threads}")
-    name = backend_for(context, format=artifact.manifest.format, asked=request.backend)
+    name = backend_to_translate(
+        context, format=artifact.manifest.format, asked=request.backend, has_options=bool(request.options)
+    )
     loaded = context.registry.resolve("backend", name)
     loaded.options(request.options)  # what is wrong in them is refused before a conversion
     artifact = convert_for(context, artifact, console, backend=name, threads=threads)

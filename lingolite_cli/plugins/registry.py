@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 PREFERRED_BACKENDS = ("cached", "onnx")
 """The backends that are chosen first where none is named; the others follow in the order of their entry points."""
 
+SOONEST_BACKENDS = ("onnx",)
+"""Of these, `translate` takes one after a conversion, too. Held to the tokens of PyTorch's backends on every format."""
+
 
 class Health(str, Enum):
     """Whether a plugin can be used, and if not, why."""

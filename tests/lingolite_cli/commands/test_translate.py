@@ -229,8 +229,9 @@ def test_a_bundle_is_converted_when_the_backend_needs_another_format(with_echo: 
     assert (first.code, first.out.count("\n")) == (0, 1), first.err
     assert said in first.err
     again = with_echo(*arguments)
-    assert again.out == first.out
-    assert "quantize: cached" in again.err
+    assert again == Outcome(
+        0, first.out, "\n".join(line for line in first.err.splitlines() if "stopped" in line) + "\n"
+    )
     assert with_echo("quantize", "--out", "small").code == 0
     assert with_echo("translate", "Open the file.", "--model", "small", "--max-length", "4").out == first.out
     assert with_echo("eval", *arguments[2:], "--max-samples", "2").err.count("quantize: cached") == 1
@@ -264,3 +265,35 @@ def test_beams_and_n_best_are_options_of_the_command(lingolite: Command) -> None
     greedy = lingolite("translate", "She reads.", "--backend", "cached", "--max-length", "6", "--json").json
     eager = lingolite("translate", "She reads.", "--backend", "eager", "--max-length", "6", "--json").json
     assert greedy["tokens"] == eager["tokens"]
+
+
+def test_inside_a_project_a_bundle_is_translated_by_the_backend_that_starts_soonest(
+    lingolite: Command, project: Path
+) -> None:
+    settings = project / "lingolite.toml"
+    settings.write_text(settings.read_text().replace('backend = "echo"\n', ""))
+    arguments = ("translate", "Open the file.", "The boat sails at noon.", "--max-length", "12", "--json")
+    said = "backend `onnx` runs another format: the model is converted (export) into the cache"
+    first, again = lingolite(*arguments), lingolite(*arguments)
+    assert [line for line in first.err.splitlines() if "stopped" not in line] == [said]
+    assert [line for line in again.err.splitlines() if "stopped" not in line] == []
+    by_torch = lingolite(*arguments, "--backend", "cached")
+    tokens = [[json.loads(line)["tokens"] for line in done.out.splitlines()] for done in (first, again, by_torch)]
+    assert tokens[0] == tokens[1] == tokens[2]
+
+
+@pytest.mark.parametrize("reason", ["no-project", "options", "project", "no-place"])
+def test_elsewhere_it_is_the_backend_that_runs_the_bundle_as_it_is(
+    lingolite: Command, project: Path, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = project / "lingolite.toml"
+    given = {"project": 'backend = "cached"\n'}.get(reason, "")
+    settings.write_text(settings.read_text().replace('backend = "echo"\n', given))
+    options = ("--device", "cpu") if reason == "options" else ()
+    if reason == "no-project":
+        settings.unlink()
+    if reason == "no-place":
+        monkeypatch.setenv("LINGOLITE_CACHE", str(settings / "cache"))  # inside a file, which even root cannot make
+    done = lingolite("translate", "Open the file.", "--model", "model", "--max-length", "4", *options)
+    assert (done.code, "converted" in done.err) == (0, False)
+    assert not (project / ".lingolite" / "cache").exists()
