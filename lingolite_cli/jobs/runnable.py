@@ -19,7 +19,6 @@ from lingolite_cli.jobs.inputs import MODEL, model_input
 from lingolite_cli.jobs.job import JobBuilder, make_runner
 from lingolite_cli.plugins.registry import SOONEST_BACKENDS, Health, Registry, preference
 from lingolite_cli.plugins.specs import ExporterSpec, QuantizerSpec
-from lingolite_cli.settings import SETTINGS_NAME
 
 if TYPE_CHECKING:
     from lingolite_cli.recipe.steps.export import ExportStep
@@ -212,18 +211,7 @@ def able_backend(context: JobContext, *, format: str) -> str | None:
     Raises:
         LingoLiteError: the project's backend is not usable.
     """
-    registry = context.registry
-    preferred = context.evaluate_default("backend")
-    # One that the project names and that cannot be used is an error: another in its place would give other figures
-    # under the same settings. Artifacts that it would not run anyway do not ask for it.
-    if preferred is not None and registry.would_run(str(preferred), format):
-        try:
-            return str(registry.resolve("backend", str(preferred)).spec.name)
-        except LingoLiteError as error:
-            hint = f"{error.hint}; or take `defaults.evaluate.backend` out of {SETTINGS_NAME}"
-            raise LingoLiteError(error.message, hint=hint, exit_code=error.exit_code) from None
-    able = registry.backends_for(format)
-    return able[0] if able else None
+    return context.registry.able_backend(format, preferred=context.evaluate_default("backend"))
 
 
 def format_of(path: Path) -> str:

@@ -237,6 +237,28 @@ class Registry:
         found = [entry.name for entry in self._backends_of(format) if entry.health is Health.OK]
         return sorted(found, key=preference)
 
+    def able_backend(self, format: str, *, preferred: Any) -> str | None:
+        """The backend that runs artifacts of `format` as they are: the project's if it does, else the first.
+
+        Args:
+            format: of an artifact.
+            preferred: what the project has for `backend`; None is nothing.
+
+        Returns:
+            None where none does.
+
+        Raises:
+            LingoLiteError: the project's is not usable. Another in its place would give other figures under the same
+                settings; artifacts that it would not run anyway do not ask for it.
+        """
+        if preferred is not None and self.would_run(str(preferred), format):
+            try:
+                return str(self.resolve("backend", str(preferred)).spec.name)
+            except LingoLiteError as error:
+                hint = f"{error.hint}; or take `defaults.evaluate.backend` out of lingolite.toml"
+                raise LingoLiteError(error.message, hint=hint, exit_code=error.exit_code) from None
+        return next(iter(self.backends_for(format)), None)
+
     def would_run(self, name: str, format: str) -> bool:
         """Whether a backend of that name runs `format`, installed or not.
 

@@ -21,6 +21,9 @@ from lingolite_cli.settings import SETTINGS_NAME
 S = TypeVar("S", bound=Step)
 Defaults = Mapping[str, Mapping[str, Any]]
 
+_BY_ARTIFACT = {"evaluate": frozenset({"backend"})}
+"""Keys whose default holds where it fits the artifact: they are no values of a step, and checks look them up."""
+
 
 class _Steps(msgspec.Struct, frozen=True):
     """Only steps, so that an error names a step as one in a recipe does."""
@@ -43,7 +46,7 @@ def make_step(kind: type[S], given: Mapping[str, Any], *, defaults: Defaults, wh
     """
     check_kinds(defaults)
     tag = str(kind.__struct_config__.tag)
-    merged = {**_merge(defaults.get(tag, {}), given), "uses": tag}
+    merged = {**_merge(_of_kind(defaults, tag), given), "uses": tag}
     (step,) = convert({"steps": [merged]}, _Steps, where=where).steps
     assert isinstance(step, kind)
     return step
@@ -62,7 +65,8 @@ def merge_defaults(data: dict[str, Any], defaults: Defaults) -> dict[str, Any]:
     return {
         **data,
         "steps": [
-            _merge(defaults.get(str(step.get("uses")), {}), step) if isinstance(step, dict) else step for step in steps
+            _merge(_of_kind(defaults, str(step.get("uses"))), step) if isinstance(step, dict) else step
+            for step in steps
         ],
     }
 
@@ -79,6 +83,11 @@ def check_kinds(defaults: Defaults) -> None:
                 f"{SETTINGS_NAME}: unknown key `defaults.{kind}`: there is no such kind of step",
                 hint=did_you_mean(kind, KINDS),
             )
+
+
+def _of_kind(defaults: Defaults, kind: str) -> dict[str, Any]:
+    left_out = _BY_ARTIFACT.get(kind, frozenset())
+    return {key: value for key, value in defaults.get(kind, {}).items() if key not in left_out}
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -82,6 +82,7 @@ def make_plan(recipe: Recipe, *, path: str, project: Project, registry: Registry
         shortlists=inputs.shortlists,
         positions=_positions(recipe, path),
         find_artifact=StepCache(project.cache_directory).find_artifact,
+        preferred_backend=project.settings.defaults.get("evaluate", {}).get("backend"),
     )
     for step in recipe.steps:
         scope.steps[step.id] = KINDS[step.uses].check(step, scope)

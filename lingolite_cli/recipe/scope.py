@@ -105,6 +105,7 @@ class Scope:
         shortlists: files of vocabulary shortlists, by "inputs.NAME".
         positions: where each step of the recipe stands.
         find_artifact: looks among finished steps for an artifact that a manifest names by its digest.
+        preferred_backend: what the project has for the backend of `evaluate` steps; None is nothing.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class Scope:
         shortlists: dict[str, Path],
         positions: Mapping[str, int],
         find_artifact: Callable[[str], Path | None],
+        preferred_backend: Any = None,
     ) -> None:
         self.find_artifact = find_artifact
         self.registry = registry
@@ -128,6 +130,7 @@ class Scope:
         self.steps: dict[str, PlannedStep] = {}
         self._where = where
         self._positions = positions
+        self._preferred_backend = preferred_backend
 
     def error(self, step: Step, key: str, message: str, *, hint: str | None = None) -> LingoLiteError:
         """An error about one key of a step."""
@@ -227,11 +230,14 @@ class Scope:
         return PluginChoice(loaded, msgspec.to_builtins(resolved))
 
     def backend_for(self, step: Step, key: str, *, format: str) -> str:
-        """The backend that runs artifacts of `format` where the step names none."""
-        found = self.registry.backends_for(format)
-        if not found:
+        """The backend that runs artifacts of `format` where the step names none: the project's, if it can."""
+        try:
+            found = self.registry.able_backend(format, preferred=self._preferred_backend)
+        except LingoLiteError as error:
+            raise self._located(step, key, error) from None
+        if found is None:
             raise self._located(step, key, self.registry.no_backend(format))
-        return found[0]
+        return found
 
     def check_budget(self, step: Step, budget: Mapping[str, float], *, known: Sequence[str]) -> None:
         """Refuse a budget on what the step does not measure, and a limit that is not finite."""

@@ -26,7 +26,6 @@ def test_what_is_given_wins_over_the_projects_defaults_and_those_over_built_in_o
     assert step == EvaluateStep(
         id="a",
         batch_size=32,  # the built-in default, which was asked for all the same
-        backend="echo",
         decoding={"beam_size": 1, "max_length": 20},
     )
 

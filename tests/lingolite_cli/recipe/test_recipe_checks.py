@@ -306,9 +306,33 @@ def test_a_recipe_is_found_from_a_sub_directory(with_echo: Command, project: Pat
 
 def test_recipes_are_listed_and_shown(with_echo: Command, project: Path) -> None:
     (project / "recipes" / "small.lock.toml").write_text("not = 'a recipe'")
+    settings = project / "lingolite.toml"
+    settings.write_text(settings.read_text() + "batch_size = 7\n")
     listed = with_echo("recipes", "list", "--json").json
     assert [recipe["name"] for recipe in listed] == ["small"]
     shown = with_echo("recipes", "show", "recipes/small.toml", "--json").json
     assert [step["id"] for step in shown["steps"]] == ["baseline", "half", "shipped", "verify", "report"]
-    assert shown["steps"][0]["backend"] == "echo", "the project's default is merged under the step"
+    assert shown["steps"][0]["batch_size"] == 7, "the project's default is merged under the step"
     assert json.dumps(shown["steps"][3]["budget"]) == '{"bleu_drop_max": 20.0, "size_ratio_max": 0.9}'
+
+
+def test_the_projects_backend_holds_where_it_runs_the_artifact(with_echo: Command, project: Path) -> None:
+    """As in `eval`: another artifact of the same recipe takes one that runs it."""
+    settings = project / "lingolite.toml"
+    settings.write_text(settings.read_text().replace('backend = "echo"', 'backend = "eager"'))
+    (project / "recipes" / "mixed.toml").write_text(
+        'schema = 1\nname = "mixed"\n[inputs]\nmodel = { bundle = "model" }\n'
+        'test = { tsv = "test.tsv", languages = ["en", "da"] }\n'
+        '[[steps]]\nid = "float"\nuses = "evaluate"\n'
+        '[[steps]]\nid = "int8"\nuses = "quantize"\nmethod = "dynamic-int8"\n'
+        '[[steps]]\nid = "onnx"\nuses = "export"\nmodel = "int8"\n'
+        '[[steps]]\nid = "shipped"\nuses = "evaluate"\nmodel = "onnx"\n'
+    )
+    planned = {step["id"]: step["summary"] for step in with_echo("run", "--plan", "--json", "mixed").json}
+    assert "through eager" in planned["float"]
+    assert "through onnx" in planned["shipped"]
+    # A step that says so itself is taken at its word.
+    recipe = project / "recipes" / "mixed.toml"
+    recipe.write_text(recipe.read_text() + 'backend = "eager"\n')
+    refused = with_echo("recipes", "check", "mixed")
+    assert (refused.code, "`eager` reads" in refused.err) == (2, True)
