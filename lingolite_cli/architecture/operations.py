@@ -1,127 +1,124 @@
-"""The operations of the network: what their values are called in a trace, and what each one is, in words.
+"""The operations that the network is described in: what an engine implements to have it.
 
-An operation with a parameter has the name of that parameter's layer; one without has the name of its block and a suffix
-of `lingolite_cli.architecture.tensors`, or the name of an attention alone for what it gives to its output projection.
-Owns the list of them. Imports nothing heavy.
+Owns the protocol. `lingolite_cli.architecture.network` says once in which order a network of any architecture applies
+them; an emitter says what each is in PyTorch, in ONNX or in another engine. They are of middling size, so that an
+emitter can put a fused kernel behind one. Imports nothing heavy.
+
+B batch, S source, T target, H heads, K key/value heads, D head_dim, V vocabulary. Rows are hidden states with a row a
+token, in whatever layout the engine likes: [B, T, width], or [B·T, width].
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Protocol, TypeVar
 
-import msgspec
+from lingolite_cli.architecture.parts import Attention, Decoder, Encoder, FeedForward, Layer, Ssru
 
-from lingolite_cli.architecture.architecture import Architecture
-from lingolite_cli.architecture.tensors import (
-    HIDDEN,
-    KEY_CACHE,
-    OUTPUT_PROJECTION,
-    ROTATED_KEY,
-    ROTATED_QUERY,
-    SUM,
-    VALUE_CACHE,
-    AttentionNames,
-    FeedForwardNames,
-    layer_names,
-)
+V = TypeVar("V")
+"""What the engine calls a value: a tensor, or the name of one in a graph."""
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """An operation of the network.
+class Operations(Protocol[V]):
+    """An engine's own kind of each operation that blocks are made of.
 
-    Attributes:
-        name: of its values in a trace.
-        words: what it computes.
-        reads_source: it has a value a source token; the others have one a target token.
-        is_embedding: it looks up rows of a matrix by token.
-        is_sum: it adds a block's outcome to what came before.
+    Values of an operation have a name (`lingolite_cli.architecture.recording`): that of its layer; where it has no
+    parameter, that of its block and a suffix. An emitter that can expose values notes under which name.
     """
 
-    name: str
-    words: str
-    reads_source: bool
-    is_embedding: bool = False
-    is_sum: bool = False
+    def norm(self, x: V, norm: Layer) -> V:
+        """x normed along its last axis. Named like the norm."""
+
+    def linear(self, x: V, *layers: Layer) -> tuple[V, ...]:
+        """The products of x with several matrices, with their biases. Named like the layers.
+
+        They read the same input: an engine may compute them as one product, and round the input once.
+        """
+
+    def linear_plus(self, x: V, layer: Layer, residual: V) -> V:
+        """As `linear` with one matrix, added to `residual`. The sum is named BLOCK.sum."""
+
+    def add(self, residual: V, change: V, block: str) -> V:
+        """The residual sum after a block whose last operation is no product. Named BLOCK.sum."""
+
+    def heads(self, attention: Attention, parts: tuple[V, ...], rotation: V | None) -> tuple[V, ...]:
+        """Queries, keys and values by head, or queries alone, or keys and values alone.
+
+        Args:
+            attention: whose they are.
+            parts: what `linear` gave for its layers.
+            rotation: from `rotation`: queries and keys are rotated by their positions; None: they are not.
+        """
+
+    def attend(self, attention: Attention, query: V, key: V, value: V, mask: V | None, bias: V | None) -> V:
+        """softmax(query keyᵀ · scale + bias + mask) value (Vaswani et al. 2017, eq. 1), heads side by side as rows.
+
+        Head h reads key/value head h // group. Named like the attention.
+
+        Args:
+            attention: whose heads they are.
+            query: by head.
+            key: by head.
+            value: by head.
+            mask: from `mask` or `causal`; None: nothing is hidden.
+            bias: from `relative_bias`; None: none.
+        """
+
+    def activate(self, block: FeedForward, up: V) -> V:
+        """The activation of the feed-forward network. Named BLOCK.hidden."""
+
+    def gate(self, block: FeedForward, gate: V, up: V) -> V:
+        """The activation of `gate`, times `up`. Named BLOCK.hidden."""
 
 
-def operations(config: Architecture) -> dict[str, Operation]:
-    """All operations of a network by name, those of each stack in the order of computation."""
-    return {operation.name: operation for operation in (*_encoder(config), *_decoder(config))}
+class StackOperations(Operations[V], Protocol[V]):
+    """Those that a stack is made of besides: all that an encoder needs."""
+
+    def enter(self, layer: str | None) -> None:
+        """What follows belongs to the layer of this name; None: to the stack itself."""
+
+    def mask(self, mask: V) -> V:
+        """What hides padding of the source from attention, from `mask` [B, S], which is True on real tokens."""
+
+    def rotation(self, stack: Encoder | Decoder) -> V:
+        """The rotary tables of the positions at hand; see `lingolite_cli.architecture.rotary`."""
+
+    def relative_bias(self, stack: Encoder | Decoder) -> V:
+        """[1, H, queries, keys] from the stack's table and the distances at hand; see
+        `lingolite_cli.architecture.positions`."""
+
+    def embed(self, table: Layer, ids: V, scale: float) -> V:
+        """Rows of `table` for `ids`, times `scale`. Named like the table."""
+
+    def positions(self, x: V, stack: Encoder | Decoder) -> V:
+        """x plus the vectors of its positions. Named STACK.positions."""
 
 
-def _encoder(config: Architecture) -> Iterator[Operation]:
-    names = layer_names(config).encoder
-    yield Operation(name=names.embedding, words="embedding of the source", reads_source=True, is_embedding=True)
-    for layer in names.layers:
-        yield _norm(layer.self_attention_norm, reads_source=True)
-        yield from _self_attention(layer.self_attention, reads_source=True)
-        yield _norm(layer.feed_forward_norm, reads_source=True)
-        yield from _feed_forward(layer.feed_forward, reads_source=True)
-    yield _norm(names.output_norm, reads_source=True)
+class SourceOperations(Operations[V], Protocol[V]):
+    """Those that prepare the source for the decoder."""
+
+    def keep(self, attention: Attention, key: V, value: V) -> None:
+        """Keys and values of the source, for the decoder's `recall`. Named NAME.key_cache and NAME.value_cache."""
 
 
-def _decoder(config: Architecture) -> Iterator[Operation]:
-    names = layer_names(config).decoder
-    yield Operation(name=names.embedding, words="embedding of the target", reads_source=False, is_embedding=True)
-    for layer in names.layers:
-        yield _norm(layer.self_attention_norm, reads_source=False)
-        yield from _self_attention(layer.self_attention, reads_source=False)
-        yield _norm(layer.cross_attention_norm, reads_source=False)
-        yield from _cross_attention(layer.cross_attention)
-        yield _norm(layer.feed_forward_norm, reads_source=False)
-        yield from _feed_forward(layer.feed_forward, reads_source=False)
-    yield _norm(names.output_norm, reads_source=False)
-    yield Operation(name=OUTPUT_PROJECTION, words="output projection: the logits", reads_source=False)
+class DecoderOperations(StackOperations[V], Protocol[V]):
+    """Those that a decoder needs besides, which has a state."""
 
+    def causal(self) -> V | None:
+        """What hides later target tokens from earlier ones; None where the decoder reads one token a call."""
 
-def _norm(name: str, *, reads_source: bool) -> Operation:
-    return Operation(name=name, words="norm", reads_source=reads_source)
+    def append(self, attention: Attention, key: V, value: V) -> tuple[V, V]:
+        """Keys and values of all target tokens so far, from the decoder's state and those of new tokens. The state has
+        them from then on."""
 
+    def recall(self, attention: Attention) -> tuple[V, V]:
+        """What the encoder's `keep` was given."""
 
-def _self_attention(names: AttentionNames, *, reads_source: bool) -> Iterator[Operation]:
-    words = {
-        names.query: "queries",
-        names.key: "keys",
-        names.value: "values",
-        names.name + ROTATED_QUERY: "queries at their rotary positions",
-        names.name + ROTATED_KEY: "keys at their rotary positions",
-        names.name + KEY_CACHE: "keys as attention reads them, from the cache in a decoder",
-        names.name + VALUE_CACHE: "values as attention reads them, from the cache in a decoder",
-        names.name: "self-attention: scores, scale, mask and softmax",
-        names.output: "output matrix of self-attention",
-    }
-    for name, meaning in words.items():
-        yield Operation(name=name, words=meaning, reads_source=reads_source)
-    yield _sum(names.name, reads_source=reads_source)
+    def ssru(self, block: Ssru, candidate: V, forget: V) -> V:
+        """relu(c) with f = sigmoid(forget) and c = f · c' + (1 - f) · candidate, where c' is the decoder's state, at
+        first 0, and becomes c. Named BLOCK; c is named BLOCK.cell."""
 
+    def scale(self, x: V, factor: float, name: str) -> V:
+        """x times a factor, under a name."""
 
-def _cross_attention(names: AttentionNames) -> Iterator[Operation]:
-    yield Operation(name=names.query, words="queries of attention over the source", reads_source=False)
-    words = {
-        names.key: "keys of the source",
-        names.value: "values of the source",
-        names.name + KEY_CACHE: "keys of the source as the decoder reads them",
-        names.name + VALUE_CACHE: "values of the source as the decoder reads them",
-    }
-    for name, meaning in words.items():
-        yield Operation(name=name, words=meaning, reads_source=True)
-    attention = "attention over the source: scores, scale, mask and softmax"
-    yield Operation(name=names.name, words=attention, reads_source=False)
-    yield Operation(name=names.output, words="output matrix of attention over the source", reads_source=False)
-    yield _sum(names.name, reads_source=False)
-
-
-def _feed_forward(names: FeedForwardNames, *, reads_source: bool) -> Iterator[Operation]:
-    words = {
-        names.gate: "gates of the feed-forward network",
-        names.up: "first matrix of the feed-forward network",
-        names.name + HIDDEN: "activation of the feed-forward network",
-        names.down: "last matrix of the feed-forward network",
-    }
-    for name, meaning in words.items():
-        yield Operation(name=name, words=meaning, reads_source=reads_source)
-    yield _sum(names.name, reads_source=reads_source)
-
-
-def _sum(block: str, *, reads_source: bool) -> Operation:
-    return Operation(name=block + SUM, words="residual sum", reads_source=reads_source, is_sum=True)
+    def project(self, x: V, projection: Layer) -> V:
+        """Logits. Named `output_projection`."""

@@ -1,45 +1,29 @@
 """The network in plain numpy, float32: what exported graphs are compared with.
 
-Owns a forward pass that is independent of the network in PyTorch and of all exporters, written for clarity: a full
-causal mask in the place of a cache, keys and values repeated for their groups, parameter names spelled out. Shared are
-the weights, the rotary tables and the rounding of activations, which are data or decided once. An observer sees the
-values of every operation by its name (`lingolite_cli.architecture.operations`), and may replace them.
+Owns a forward pass that is independent of the description of the network, of the network in PyTorch and of all
+exporters, written for clarity: a full causal mask in the place of a cache, keys and values repeated for their groups,
+parameter names spelled out. Shared are the weights, the tables of positions and the rounding of activations, which are
+data or decided once. An observer sees the values of every operation by its name
+(`lingolite_cli.architecture.recording`), and may replace them.
 B batch, S source, T target, H heads, K key/value heads, D head_dim, V vocabulary.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from lingolite_cli.architecture.architecture import NORM_EPSILON
+from lingolite_cli.architecture.architecture import Learned, Relative, Rotary, Sinusoidal
+from lingolite_cli.architecture.positions import decoder_buckets, encoder_buckets, sinusoidal_table
 from lingolite_cli.architecture.rotary import rotary_tables
-from lingolite_cli.architecture.tensors import (
-    CROSS_ATTENTION,
-    HIDDEN,
-    KEY_CACHE,
-    OUTPUT_PROJECTION,
-    ROTATED_KEY,
-    ROTATED_QUERY,
-    SUM,
-    VALUE_CACHE,
-)
+from lingolite_cli.architecture.rounding import RoundedProducts, Rounding, round_as_specified
 from lingolite_cli.arrays import Array
-from lingolite_cli.weights.activations import UINT8_MAX, InputRange, half_to_even, row_scale
 from lingolite_cli.weights.bundle import Matrix, Weights
 from lingolite_cli.weights.groups import GroupedMatrix
-
-Rounding: TypeAlias = Callable[[str, Array], Array]
-"""From the name of a matrix and x / s_x [..., in] float32 to integers of that shape."""
-
-
-def round_as_specified(name: str, quotients: Array) -> Array:
-    """The rule of `lingolite_cli.weights.activations`, whatever the matrix."""
-    return half_to_even(quotients)
-
 
 Observer: TypeAlias = Callable[[str, Array], Array]
 """From the name of an operation and its values, [B, S, width] or [B, T, width] float32, to those to go on with."""
@@ -58,8 +42,8 @@ class Reference:
         rounding: of activations that meet an int8 matrix.
         blocks: by matrix, how many neighbours in a row of activations share a scale. Elsewhere the whole row does, or
             activations are not rounded, where the matrix is stored by groups.
-        is_exact: compute norms, attention and SwiGLU in float64, and round the outcome to float32. Its last bits then
-            do not depend on the order of sums, as in an engine that does the same.
+        is_exact: compute norms, attention and activations in float64, and round the outcome to float32. Its last bits
+            then do not depend on the order of sums, as in an engine that does the same.
         observer: called once an operation, in the order of computation. What it returns is what later operations
             read, so that each can be checked by itself.
     """
@@ -76,77 +60,122 @@ class Reference:
         self._between: Any = np.float64 if is_exact else np.float32
         self._weights = weights
         self._observe = observer
-        self._rounding = rounding
-        self._blocks = blocks
+        self._products = RoundedProducts(rounding, blocks)
         self._config = weights.config
-        self._cosines, self._sines = rotary_tables(self._config.head_dim, self._config.max_seq_len)
 
     def encode(self, source_ids: Array, source_mask: Array) -> Array:
         """[B, S, d_model] float32 from ids [B, S] and a mask [B, S] that is True on real tokens."""
         allowed = source_mask[:, None, None, :]
-        x = self._embed("encoder.embedding", source_ids)
+        bias = self._relative_bias("encoder", source_ids.shape[1])
+        x = self._embed("encoder", source_ids)
         for layer in range(self._config.n_encoder_layers):
             name = f"encoder.layers.{layer}"
-            normed = self._norm(x, f"{name}.norm1")
-            # Names are spelled out on purpose: taken from `layer_names`, a mistake there would be repeated here.
-            x = self._add(x, self._attend(f"{name}.self_attn", normed, normed, allowed), f"{name}.self_attn")
-            x = self._add(x, self._feed_forward(f"{name}.ffn", self._norm(x, f"{name}.norm2")), f"{name}.ffn")
-        return self._norm(x, "encoder.final_norm")
+            # Names are spelled out on purpose: taken from `parts_of`, a mistake there would be repeated here.
+            x = self._block(x, f"{name}.self_attn", f"{name}.norm1", self._self_attend, allowed, bias)
+            x = self._block(x, f"{name}.ffn", f"{name}.norm2", self._feed_forward)
+        return self._norm(x, "encoder.final_norm") if self._config.final_norm else x
 
     def decode(self, target_ids: Array, encoded: Array, source_mask: Array) -> Array:
         """[B, T, V] float32 logits of the token after each of `target_ids` [B, T]."""
         length = target_ids.shape[1]
         causal = np.tril(np.ones((length, length), dtype=np.bool_))[None, None]
         allowed = source_mask[:, None, None, :]
-        x = self._embed("decoder.embedding", target_ids)
+        bias = self._relative_bias("decoder", length)
+        x = self._embed("decoder", target_ids)
         for layer in range(self._config.n_decoder_layers):
             name = f"decoder.layers.{layer}"
-            normed = self._norm(x, f"{name}.norm1")
-            x = self._add(x, self._attend(f"{name}.self_attn", normed, normed, causal), f"{name}.self_attn")
-            normed = self._norm(x, f"{name}.norm2")
-            x = self._add(x, self._attend(f"{name}.cross_attn", normed, encoded, allowed), f"{name}.cross_attn")
-            x = self._add(x, self._feed_forward(f"{name}.ffn", self._norm(x, f"{name}.norm3")), f"{name}.ffn")
-        projection = self._weights.matrix("decoder.lm_head")
-        return self._observed_product(self._norm(x, "decoder.final_norm"), OUTPUT_PROJECTION, projection)
+            if self._config.decoder_recurrence == "ssru":
+                x = self._block(x, f"{name}.ssru", f"{name}.norm1", self._ssru)
+            else:
+                x = self._block(x, f"{name}.self_attn", f"{name}.norm1", self._self_attend, causal, bias)
+            x = self._block(x, f"{name}.cross_attn", f"{name}.norm2", self._attend, encoded, allowed, None)
+            x = self._block(x, f"{name}.ffn", f"{name}.norm3", self._feed_forward)
+        return self._logits(self._norm(x, "decoder.final_norm") if self._config.final_norm else x)
 
     def embed(self, source_ids: Array, target_ids: Array) -> None:
         """The embeddings alone, for an observer."""
-        self._embed("encoder.embedding", source_ids)
-        self._embed("decoder.embedding", target_ids)
+        self._look_up("encoder.embedding", source_ids)
+        self._look_up("decoder.embedding", target_ids)
 
-    def _embed(self, name: str, ids: Array) -> Array:
+    def _logits(self, x: Array) -> Array:
+        if self._config.output_scale != 1.0:
+            x = self._observe("decoder.scaled", x * np.float32(self._config.output_scale))
+        logits = self._products.product(x, "output_projection", self._weights.matrix("decoder.lm_head"))
+        if self._config.logits_bias:
+            logits = logits + self._weights.bias("decoder.lm_head")
+        return self._observe("output_projection", logits)
+
+    def _embed(self, stack: str, ids: Array) -> Array:
+        rows, positions, length = self._look_up(f"{stack}.embedding", ids), self._config.positions, ids.shape[1]
+        if isinstance(positions, Sinusoidal):
+            table = sinusoidal_table(positions, length, self._config.d_model)
+        elif isinstance(positions, Learned):
+            table = self._weights.floats(f"{stack}.positions")[positions.offset : positions.offset + length]
+        else:
+            return rows
+        return self._observe(f"{stack}.positions", rows + table)
+
+    def _look_up(self, name: str, ids: Array) -> Array:
         embedding = _ungrouped(self._weights.matrix(name))
         rows = embedding.values[ids].astype(np.float32)
         if embedding.scale is not None:
             rows = rows * embedding.scale[ids][..., None]
-        return self._observe(name, rows * np.float32(np.sqrt(self._config.d_model)))
+        scale = self._config.embedding_scale
+        return self._observe(name, rows * np.float32(np.sqrt(self._config.d_model) if scale is None else scale))
 
-    def _add(self, x: Array, change: Array, block: str) -> Array:
-        """The residual connection around a block."""
-        return self._observe(f"{block}{SUM}", x + change)
+    def _relative_bias(self, stack: str, length: int) -> Array | None:
+        """[1, H, length, length] float32, added to scores; row for queries, column for keys."""
+        positions = self._config.positions
+        if not isinstance(positions, Relative):
+            return None
+        table = self._weights.floats(f"{stack}.relative_bias")
+        distance = np.arange(length)[None, :] - np.arange(length)[:, None]
+        if stack == "encoder":
+            buckets = encoder_buckets(positions, length)[distance + length - 1]
+        else:
+            buckets = decoder_buckets(positions, length)[np.maximum(-distance, 0)]
+        bias: Array = table[buckets].transpose(2, 0, 1)[None]
+        return bias
+
+    def _block(self, x: Array, block: str, norm: str, compute: Callable[..., Array], *arguments: Array | None) -> Array:
+        """A block with its residual sum; its norm comes first, or last."""
+        if self._config.norm_place == "pre":
+            return self._observe(f"{block}.sum", x + compute(block, self._norm(x, norm), *arguments))
+        return self._norm(self._observe(f"{block}.sum", x + compute(block, x, *arguments)), norm)
 
     def _norm(self, x: Array, name: str) -> Array:
-        """RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4)."""
-        wide = x.astype(self._between)
+        """RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4), or LayerNorm (Ba et al. 2016,
+        arXiv:1607.06450)."""
+        wide, epsilon = x.astype(self._between), self._between(self._config.norm_epsilon)
+        if self._config.norm == "layer":
+            wide = wide - np.mean(wide, axis=-1, keepdims=True)
         mean_square = np.mean(wide * wide, axis=-1, keepdims=True)
-        normed = wide / np.sqrt(mean_square + self._between(NORM_EPSILON)) * self._weights.norm(name)
+        normed = wide / np.sqrt(mean_square + epsilon) * self._weights.floats(name)
+        if self._config.norm == "layer":
+            normed = normed + self._weights.bias(name)
         return self._observe(name, normed.astype(np.float32))
 
-    def _attend(self, name: str, x: Array, memory: Array, allowed: Array) -> Array:
+    def _self_attend(self, name: str, x: Array, allowed: Array, bias: Array | None) -> Array:
+        return self._attend(name, x, x, allowed, bias)
+
+    def _attend(self, name: str, x: Array, memory: Array, allowed: Array, bias: Array | None) -> Array:
         config = self._config
         query = self._heads(name, "q", x, config.n_heads)
         key = self._heads(name, "k", memory, config.n_kv_heads)
         value = self._heads(name, "v", memory, config.n_kv_heads)
-        if not name.endswith(CROSS_ATTENTION):
-            query = self._observed_heads(name + ROTATED_QUERY, self._rotate(query))
-            key = self._observed_heads(name + ROTATED_KEY, self._rotate(key))
+        if isinstance(config.positions, Rotary) and not name.endswith(".cross_attn"):
+            query = self._observed_heads(name + ".rotated_query", self._rotate(query))
+            key = self._observed_heads(name + ".rotated_key", self._rotate(key))
         # Here a cache only keeps what it is given; in a step-by-step decoder it may not.
-        key, value = self._observed_heads(name + KEY_CACHE, key), self._observed_heads(name + VALUE_CACHE, value)
+        key, value = self._observed_heads(name + ".key_cache", key), self._observed_heads(name + ".value_cache", value)
         group = config.n_heads // config.n_kv_heads
         key, value = np.repeat(key, group, axis=1), np.repeat(value, group, axis=1)
         query, key, value = (part.astype(self._between) for part in (query, key, value))
+        scale = np.sqrt(config.head_dim) if config.attention_scale is None else 1 / config.attention_scale
+        scores = query @ key.swapaxes(-1, -2) / self._between(scale)
+        if bias is not None:
+            scores = scores + bias
         # Finite, not -inf: a row of padding alone would be NaN, and NaN spreads through its whole batch.
-        scores = query @ key.swapaxes(-1, -2) / self._between(np.sqrt(config.head_dim))
         joined = _softmax(np.where(allowed, scores, self._between(-1e30))) @ value
         attended = _side_by_side(joined).astype(np.float32)
         return self._linear(self._observe(name, attended), f"{name}.o_proj")
@@ -164,70 +193,40 @@ class Reference:
     def _rotate(self, x: Array) -> Array:
         """Rotary positions with the head split in halves; x is [B, heads, T, D]."""
         first, second = np.split(x, 2, axis=-1)
-        cosines, sines = self._cosines[: x.shape[2]], self._sines[: x.shape[2]]
+        cosines, sines = rotary_tables(self._config.head_dim, x.shape[2])
         return np.concatenate([first * cosines - second * sines, second * cosines + first * sines], axis=-1)
 
+    def _ssru(self, name: str, x: Array) -> Array:
+        """The simpler simple recurrent unit (Kim et al. 2019, https://aclanthology.org/D19-5632, eq. 3 to 5)."""
+        candidate = self._linear(x, f"{name}.candidate_proj").astype(self._between)
+        gates = self._linear(x, f"{name}.forget_proj", has_bias=True).astype(self._between)
+        forget = 1 / (1 + np.exp(-gates))
+        cells, cell = [], np.zeros_like(candidate[:, 0])
+        for position in range(x.shape[1]):
+            cell = forget[:, position] * cell + (1 - forget[:, position]) * candidate[:, position]
+            # Rounded, because a state is float32 wherever it is kept.
+            cell = cell.astype(np.float32).astype(self._between)
+            cells.append(cell)
+        states = self._observe(f"{name}.cell", np.stack(cells, axis=1).astype(np.float32))
+        return self._observe(name, np.maximum(states, np.float32(0)))
+
     def _feed_forward(self, name: str, x: Array) -> Array:
-        """SwiGLU (Shazeer 2020, arXiv:2002.05202, eq. 6)."""
-        gate = self._linear(x, f"{name}.gate_proj")
-        up = self._linear(x, f"{name}.up_proj")
-        gate, up = gate.astype(self._between), up.astype(self._between)
-        hidden = (gate / (1 + np.exp(-gate)) * up).astype(np.float32)
-        return self._linear(self._observe(f"{name}{HIDDEN}", hidden), f"{name}.down_proj")
+        """Gated (Shazeer 2020, arXiv:2002.05202, eq. 6) or plain."""
+        activate = _ACTIVATIONS[self._config.activation]
+        if self._config.gated:
+            gate = self._linear(x, f"{name}.gate_proj").astype(self._between)
+            up = self._linear(x, f"{name}.up_proj").astype(self._between)
+            hidden = (activate(gate) * up).astype(np.float32)
+        else:
+            hidden = activate(self._linear(x, f"{name}.up_proj").astype(self._between)).astype(np.float32)
+        return self._linear(self._observe(f"{name}.hidden", hidden), f"{name}.down_proj")
 
-    def _linear(self, x: Array, name: str) -> Array:
-        return self._observed_product(x, name, self._weights.matrix(name))
-
-    def _observed_product(self, x: Array, name: str, stored: Matrix | GroupedMatrix) -> Array:
-        return self._observe(name, self._product(x, name, stored))
-
-    def _product(self, x: Array, name: str, stored: Matrix | GroupedMatrix) -> Array:
-        """[..., out] float32 from x [..., in] float32; in integers when the matrix is int8.
-
-        Sums of int8 products are taken in float64, where they are exact (below 2^53), because numpy multiplies
-        integer matrices slowly.
-        """
-        matrix = _ungrouped(stored)
-        if isinstance(stored, GroupedMatrix) and name in self._blocks:
-            x = self._rounded(x, name)
-        if matrix.scale is None:
-            return x @ matrix.values.astype(np.float32).T
-        if matrix.input_range is not None:
-            sums = self._static_sums(x, name, matrix, matrix.input_range)
-            return sums * (matrix.input_range.scale * matrix.scale)
-        product: Array = self._scaled_sums(x, name, matrix) * matrix.scale
-        return product
-
-    def _rounded(self, x: Array, name: str) -> Array:
-        """x [..., in] as the float32 that its integers and their scales stand for."""
-        parts = np.split(x, range(self._blocks[name], x.shape[-1], self._blocks[name]), axis=-1)
-        scales = np.concatenate([np.broadcast_to(row_scale(part), part.shape) for part in parts], axis=-1)
-        rounded: Array = self._rounding(name, x / scales).astype(np.float32) * scales
-        return rounded
-
-    def _scaled_sums(self, x: Array, name: str, matrix: Matrix) -> Array:
-        """[..., out] float32 sums over activations that were rounded as they came, times the activations' scales."""
-        size = self._blocks.get(name, x.shape[-1])
-        bounds = range(size, x.shape[-1], size)
-        parts = np.split(x, bounds, axis=-1)
-        scales = [row_scale(part) for part in parts]
-        quotients = np.concatenate([part / scale for part, scale in zip(parts, scales, strict=True)], axis=-1)
-        integers = np.split(self._rounding(name, quotients).astype(np.float64), bounds, axis=-1)
-        columns = np.split(matrix.values.astype(np.float64).T, bounds)
-        sums = [part @ column for part, column in zip(integers, columns, strict=True)]
-        scaled: Array = np.sum(
-            [part.astype(np.float32) * scale for part, scale in zip(sums, scales, strict=True)], axis=0
-        )
-        return scaled
-
-    def _static_sums(self, x: Array, name: str, matrix: Matrix, input_range: InputRange) -> Array:
-        """[..., out] float32 sums over the 256 levels of a calibrated range; what lies outside is clipped."""
-        zero_point = input_range.zero_point
-        quotients = np.clip(x / input_range.scale, -zero_point, UINT8_MAX - zero_point)
-        # Clipped before it is rounded, in units of the scale: so no runtime meets an integer out of range.
-        integers = self._rounding(name, quotients).astype(np.float64)
-        sums: Array = integers @ matrix.values.astype(np.float64).T
-        return sums.astype(np.float32)
+    def _linear(self, x: Array, name: str, *, has_bias: bool = False) -> Array:
+        product = self._products.product(x, name, self._weights.matrix(name))
+        # The candidates of a recurrent unit have no bias in any implementation.
+        if has_bias or (self._config.biases and not name.endswith(".ssru.candidate_proj")):
+            product = product + self._weights.bias(name)
+        return self._observe(name, product)
 
 
 def _ungrouped(matrix: Matrix | GroupedMatrix) -> Matrix:
@@ -245,3 +244,32 @@ def _softmax(scores: Array) -> Array:
     exponentials = np.exp(scores - np.max(scores, axis=-1, keepdims=True))
     shares: Array = exponentials / np.sum(exponentials, axis=-1, keepdims=True)
     return shares
+
+
+def _erf(x: Array) -> Array:
+    """The error function, which numpy lacks."""
+    found: Array = np.vectorize(math.erf, otypes=[np.float64])(x).astype(x.dtype)
+    return found
+
+
+def _relu(x: Array) -> Array:
+    return np.maximum(x, 0)
+
+
+def _silu(x: Array) -> Array:
+    activated: Array = x / (1 + np.exp(-x))
+    return activated
+
+
+def _gelu(x: Array) -> Array:
+    activated: Array = 0.5 * x * (1 + _erf(x / math.sqrt(2)))
+    return activated
+
+
+def _gelu_tanh(x: Array) -> Array:
+    """Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2."""
+    activated: Array = 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return activated
+
+
+_ACTIVATIONS = {"relu": _relu, "silu": _silu, "gelu": _gelu, "gelu_tanh": _gelu_tanh}

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 import numpy as np
 
+from lingolite_cli.architecture.parts import parts_of
 from lingolite_cli.architecture.reference import Reference
-from lingolite_cli.architecture.tensors import layer_names
 from lingolite_cli.decoding.batching import batches, pad
 from lingolite_cli.decoding.forced import forced_steps
 from lingolite_cli.evaluation.exported import ExportedComparison, OperationDifference
@@ -183,13 +183,18 @@ def _chained(parts: Sequence[Sequence[int]], length: int) -> Array:
 
 def _vocabulary(text: ExportedText, weights: Weights) -> ForcedTokens:
     """Every id once, for the encoder and for the decoder."""
-    vocab_size, names = weights.config.vocab_size, layer_names(weights.config)
+    vocab_size = max(weights.config.vocab_size, weights.config.num_source_tokens)
+    parts = parts_of(weights.config)
     columns = min(text.positions, _PROBED_COLUMNS)
     rows = -(-vocab_size // columns)
-    ids = np.resize(np.arange(vocab_size), rows * columns).reshape(rows, columns)
+    places = rows * columns
+    source_ids, target_ids = (
+        np.resize(np.arange(count), places).reshape(rows, columns)
+        for count in (weights.config.num_source_tokens, weights.config.vocab_size)
+    )
     return ForcedTokens(
-        source_ids=ids,
-        source_mask=np.ones(ids.shape, np.bool_),
-        target_ids=ids,
-        operations=frozenset({names.encoder.embedding, names.decoder.embedding}),
+        source_ids=source_ids,
+        source_mask=np.ones(source_ids.shape, np.bool_),
+        target_ids=target_ids,
+        operations=frozenset({parts.encoder.embedding.name, parts.decoder.embedding.name}),
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from lingolite_cli.architecture.operations import Operation, operations
+from lingolite_cli.architecture.recording import Operation, record
 from lingolite_cli.architecture.reference import Reference
 from lingolite_cli.evaluation.exported import OperationDifference
 
@@ -56,7 +56,7 @@ def compare_operations(
         tokens: what the trace was made on.
         trace: what the file gave.
     """
-    observer = _Observer(operations(weights.config), arithmetic.rounding, tokens, trace)
+    observer = _Observer(record(weights.config).operations, arithmetic.rounding, tokens, trace)
     reference = Reference(weights, blocks=arithmetic.blocks, is_exact=arithmetic.is_exact, observer=observer)
     encoded = reference.encode(tokens.source_ids, tokens.source_mask)
     reference.decode(tokens.target_ids, encoded, tokens.source_mask)
@@ -67,7 +67,7 @@ def compare_embeddings(
     weights: Weights, arithmetic: Arithmetic, tokens: ForcedTokens, trace: Trace
 ) -> list[OperationReading]:
     """The same for the embeddings alone, which a trace of nothing else may show for the whole vocabulary."""
-    observer = _Observer(operations(weights.config), arithmetic.rounding, tokens, trace)
+    observer = _Observer(record(weights.config).operations, arithmetic.rounding, tokens, trace)
     reference = Reference(weights, blocks=arithmetic.blocks, is_exact=arithmetic.is_exact, observer=observer)
     reference.embed(tokens.source_ids, tokens.target_ids)
     return observer.readings
@@ -83,21 +83,26 @@ class _Observer:
         self._tokens = tokens
         self._trace = trace
         self._unseen: list[str] = []
-        self._residual: dict[str, Array] = {}
+        self._added_to = {operation.adds_to for operation in known.values()}
+        self._residuals: dict[str, Array] = {}
 
     def __call__(self, name: str, expected: Array) -> Array:
-        operation, stack = self._operations[name], name.partition(".")[0]
+        operation = self._operations[name]
         values = self._trace.values.get(name)
         if values is None:
             self._unseen.append(name)
             known = expected
         else:
-            self._read(operation, expected, values, base=self._residual.get(stack) if operation.is_sum else None)
+            self._read(operation, expected, values, base=self._base(operation))
             self._unseen.clear()
             known = self._usable(operation, expected, values)
-        if operation.is_sum or operation.is_embedding:
-            self._residual[stack] = known
+        if name in self._added_to:
+            self._residuals[name] = known
         return known
+
+    def _base(self, operation: Operation) -> Array | None:
+        """What a block's outcome is added to, of a residual sum. Nothing else is added to it."""
+        return None if operation.adds_to is None else self._residuals.pop(operation.adds_to, None)
 
     def _usable(self, operation: Operation, expected: Array, values: Array) -> Array:
         """The file's values, where they can be gone on with. What stands at padding is nobody's business."""

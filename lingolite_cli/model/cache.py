@@ -61,16 +61,58 @@ class KVCache:
         _check_fits(self._key, key)
         return KVCache(torch.cat((self._key, key), dim=2), torch.cat((self._value, value), dim=2))
 
+    def check_batch(self, x: Tensor) -> None:
+        """Refuse a cache of another batch than that of x [B, …].
+
+        Raises:
+            CacheError: with both sizes.
+        """
+        _check_batch(self.key, x)
+
     def select(self, rows: Tensor) -> KVCache:
         """A cache of the given rows, [R] int64, in that order; repeats are allowed."""
         return KVCache(self.key.index_select(0, rows), self.value.index_select(0, rows))
 
 
-class LayerCache(NamedTuple):
-    """Caches of one decoder layer: of self-attention, which grows a column a token, and of cross-attention, which is
-    filled once a sentence."""
+class CellCache:
+    """The state of a recurrent unit, which takes the place of self-attention's keys and values.
 
-    self_attention: KVCache
+    Args:
+        cell: [B, d_model] after the last token; None before the first.
+        length: target tokens read.
+    """
+
+    __slots__ = ("_length", "cell")
+
+    def __init__(self, cell: Tensor | None = None, length: int = 0) -> None:
+        self.cell = cell
+        self._length = length
+
+    def __len__(self) -> int:
+        """Target tokens read; an empty cache is therefore false."""
+        return self._length
+
+    def before(self, x: Tensor) -> Tensor:
+        """The state [B, d_model] that x [B, T, d_model] follows; zeros at first.
+
+        Raises:
+            CacheError: it is of another batch.
+        """
+        if self.cell is None:
+            return torch.zeros_like(x[:, 0])
+        _check_batch(self.cell, x)
+        return self.cell
+
+    def select(self, rows: Tensor) -> CellCache:
+        """A cache of the given rows, [R] int64, in that order; repeats are allowed."""
+        return CellCache(_filled(self.cell, "state").index_select(0, rows), self._length)
+
+
+class LayerCache(NamedTuple):
+    """Caches of one decoder layer: of what reads earlier target tokens, which grows a column a token where that is
+    self-attention, and of cross-attention, which is filled once a sentence."""
+
+    self_attention: KVCache | CellCache
     cross_attention: KVCache
 
     def select(self, rows: Tensor, *, with_source: bool = True) -> LayerCache:
@@ -100,6 +142,22 @@ def _filled(tensor: Tensor | None, what: str) -> Tensor:
             "the one that was passed in does not change",
         )
     return tensor
+
+
+def no_memory() -> CacheError:
+    """For attention over the source has nothing to attend to."""
+    return CacheError(
+        "cross-attention got neither an encoder output nor a filled cache",
+        hint="pass the encoder output in the first call with use_cache=True",
+    )
+
+
+def _check_batch(cached: Tensor, x: Tensor) -> None:
+    if cached.size(0) != x.size(0):
+        raise CacheError(
+            f"the KV cache has batch {cached.size(0)}, the input {x.size(0)}",
+            hint="use a cache only with the batch that filled it",
+        )
 
 
 def _check_fits(cached: Tensor, new: Tensor) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from lingolite_cli.architecture.tensors import layer_names, shared_inputs
+from lingolite_cli.architecture.tensors import reads_source
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translation, Translator
 from lingolite_cli.errors import LingoLiteError
@@ -87,10 +87,6 @@ class BatchRun:
                 break
         if not self._batches:
             raise LingoLiteError("there is no batch to calibrate on", hint="the data loader gave none")
-        names = layer_names(model.config)
-        cross = [layer.cross_attention for layer in names.decoder.layers]
-        of_decoder = {name for group in shared_inputs(model.config) for name in group if name.startswith("decoder.")}
-        self._read_target = of_decoder - {name for names in cross for name in (names.key, names.value)}
         self._masks = (torch.empty(0), torch.empty(0))
 
     def show_to(self, observers: Mapping[str, Observer]) -> None:
@@ -109,7 +105,7 @@ class BatchRun:
                 hook.remove()
 
     def _hook(self, observer: Observer, name: str) -> Callable[[nn.Module, tuple[Tensor]], None]:
-        index = 1 if name in self._read_target else 0
+        index = 0 if reads_source(self.model.config, name) else 1
 
         def show(module: nn.Module, inputs: tuple[Tensor]) -> None:
             observer(inputs[0][self._masks[index]])

@@ -18,23 +18,16 @@ from torch import Tensor
 
 from lingolite_cli.architecture.architecture import PRESETS, Architecture
 from lingolite_cli.architecture.architecture import preset as preset_config
-from lingolite_cli.architecture.tensors import (
-    ENCODER_EMBEDDING,
-    TIED,
-    WEIGHT_SUFFIX,
-    count_layers,
-    encoder_layer,
-    tensor_shapes,
-    tied_layers,
-    vocabulary_keys,
-)
+from lingolite_cli.architecture.parts import ENCODER_EMBEDDING, TIED, WEIGHT_SUFFIX, encoder_layer, tied_layers
+from lingolite_cli.architecture.tensors import count_layers, tensor_shapes, vocabulary_keys
 from lingolite_cli.errors import LingoLiteError, did_you_mean, out_of_memory
 from lingolite_cli.model.checkpoint_tensors import check_archive, check_tensor, unwrapped
 from lingolite_cli.weights.bundle import check_shapes
 
 _EMBEDDING = ENCODER_EMBEDDING + WEIGHT_SUFFIX
-_GATE = encoder_layer(0).feed_forward.gate + WEIGHT_SUFFIX
-_KEY = encoder_layer(0).self_attention.key + WEIGHT_SUFFIX
+_FIRST = encoder_layer(Architecture(), 0)
+_UP = _FIRST.feed_forward.up.weight
+_KEY = _FIRST.self_attention.key.weight
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -149,7 +142,7 @@ def _state_dict_hint(content: Mapping[Any, Any]) -> str:
 
 def _sizes_from_shapes(state: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
     """The fields of a `Architecture` that names and shapes tell."""
-    for name in (_EMBEDDING, _GATE, _KEY):
+    for name in (_EMBEDDING, _UP, _KEY):
         if name not in state or state[name].dim() != 2:
             raise LingoLiteError(
                 f"{path} is not a LingoLite checkpoint: it has no matrix `{name}`",
@@ -158,7 +151,7 @@ def _sizes_from_shapes(state: Mapping[str, Tensor], path: Path) -> dict[str, Any
     return {
         "vocab_size": state[_EMBEDDING].shape[0],
         "d_model": state[_EMBEDDING].shape[1],
-        "d_ff": state[_GATE].shape[0],
+        "d_ff": state[_UP].shape[0],
         "n_encoder_layers": count_layers(state, "encoder"),
         "n_decoder_layers": count_layers(state, "decoder"),
         "tie_embeddings": all(_is_copy(state, layer + WEIGHT_SUFFIX) for layer in TIED),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lingolite_cli.architecture.tensors import matrix_keys
 from lingolite_cli.artifact import Quantization
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model.half import store_half
@@ -47,7 +48,8 @@ def apply_dynamic_quantization(
 
 
 def _int8(model: MobileTranslationModel, tensors: dict[str, Tensor]) -> MobileTranslationModel:
-    arrays = quantize_tensors({name: tensor.numpy() for name, tensor in tensors.items()})
+    floats = {name: tensor.numpy() for name, tensor in tensors.items()}
+    arrays = quantize_tensors(floats, matrix_keys(model.config))
     quantized = {name: torch.from_numpy(array) for name, array in arrays.items()}
     made = model_from_tensors(model.config, quantized, where="the quantized model")
     made.quantization = Quantization("dynamic-int8")

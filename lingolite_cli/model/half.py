@@ -19,7 +19,7 @@ class HalfLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] float32 to [..., out] float32."""
-        return F.linear(x, self.weight.float())
+        return F.linear(x, self.weight.float(), None if self.bias is None else self.bias.float())
 
 
 class HalfEmbedding(nn.Embedding):
@@ -65,6 +65,7 @@ def _half_kind(module: nn.Module) -> nn.Module:
             made: nn.Module = HalfEmbedding(module.num_embeddings, module.embedding_dim)
         else:
             assert isinstance(module, nn.Linear)
-            made = HalfLinear(module.in_features, module.out_features, bias=False)
+            made = HalfLinear(module.in_features, module.out_features, bias=module.bias is not None)
+            made.bias = module.bias
     made.weight = module.weight
     return made

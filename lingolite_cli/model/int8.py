@@ -12,7 +12,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from lingolite_cli.model.layers import OrderSensitive
+from lingolite_cli.model.emitter import OrderSensitive
 from lingolite_cli.weights.activations import MIDDLE, SMALLEST_MAXIMUM, UINT8_MAX
 from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX
 from lingolite_cli.weights.rows import INT8_MAX, SCALE_SUFFIX
@@ -22,20 +22,23 @@ _EXACT_COLUMNS = 2**24 // (MIDDLE * INT8_MAX)
 
 
 class Int8Linear(nn.Module):
-    """`x Wᵀ` with `W = weight · weight_scale`.
+    """`x Wᵀ + bias` with `W = weight · weight_scale`.
 
     Attributes:
         weight: [out, in] int8.
         weight_scale: [out, 1] float32.
+        bias: [out] float32, or None.
     """
 
     weight: Tensor
     weight_scale: Tensor
+    bias: Tensor | None
 
-    def __init__(self, in_features: int, out_features: int) -> None:
+    def __init__(self, in_features: int, out_features: int, *, has_bias: bool = False) -> None:
         super().__init__()
         self.register_buffer("weight", torch.zeros(out_features, in_features, dtype=torch.int8))
         self.register_buffer("weight_scale", torch.ones(out_features, 1))
+        self.register_buffer("bias", torch.zeros(out_features) if has_bias else None)
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] float32 to [..., out] float32."""
@@ -43,7 +46,10 @@ class Int8Linear(nn.Module):
         # Rows of a batch are rounded one by one, so a sentence never depends on its batch-mates.
         integers, scale = quantize_activations(rows)
         product = integer_product(integers, self.weight).float()
-        return (product.mul_(scale).mul_(self.weight_scale.t())).view(*x.shape[:-1], -1)
+        return self._biased(product.mul_(scale).mul_(self.weight_scale.t())).view(*x.shape[:-1], -1)
+
+    def _biased(self, product: Tensor) -> Tensor:
+        return product if self.bias is None else product.add_(self.bias)
 
 
 class StaticInt8Linear(Int8Linear):
@@ -60,8 +66,8 @@ class StaticInt8Linear(Int8Linear):
     input_scale: Tensor
     input_zero_point: Tensor
 
-    def __init__(self, in_features: int, out_features: int) -> None:
-        super().__init__(in_features, out_features)
+    def __init__(self, in_features: int, out_features: int, *, has_bias: bool = False) -> None:
+        super().__init__(in_features, out_features, has_bias=has_bias)
         self.register_buffer("input_scale", torch.ones(1))
         self.register_buffer("input_zero_point", torch.full((1,), MIDDLE, dtype=torch.uint8))
         self._constants: tuple[Tensor, Tensor] | None = None
@@ -74,7 +80,7 @@ class StaticInt8Linear(Int8Linear):
         shift = float(int(self.input_zero_point) - MIDDLE)
         integers = (rows / self.input_scale).round_().add_(shift).clamp_(-MIDDLE, UINT8_MAX - MIDDLE).to(torch.int8)
         sums = integer_product(integers, self.weight) + offset
-        return (sums.float().mul_(multiplier)).view(*x.shape[:-1], -1)
+        return self._biased(sums.float().mul_(multiplier)).view(*x.shape[:-1], -1)
 
     def _folded(self) -> tuple[Tensor, Tensor]:
         """[out] int32 to add to the sums, and [out] float32 to multiply them by; made once a device."""
@@ -185,9 +191,9 @@ def _int8_kind(module: nn.Module) -> nn.Module:
     if isinstance(module, nn.Embedding):
         return Int8Embedding(module.num_embeddings, module.embedding_dim)
     assert isinstance(module, nn.Linear)
-    return Int8Linear(module.in_features, module.out_features)
+    return Int8Linear(module.in_features, module.out_features, has_bias=module.bias is not None)
 
 
 def _static_kind(module: nn.Module) -> nn.Module:
     assert isinstance(module, nn.Linear)
-    return StaticInt8Linear(module.in_features, module.out_features)
+    return StaticInt8Linear(module.in_features, module.out_features, has_bias=module.bias is not None)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from lingolite_cli.architecture.architecture import Architecture
-from lingolite_cli.architecture.tensors import WEIGHT_SUFFIX, shared_inputs, tensor_shapes, tied_layers
+from lingolite_cli.architecture.parts import WEIGHT_SUFFIX, tied_layers
+from lingolite_cli.architecture.tensors import matrix_keys, shared_inputs, tensor_shapes
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model.half import is_stored_half
 from lingolite_cli.model.int8 import install_int8_layers
@@ -100,9 +101,7 @@ def _skeleton(config: Architecture) -> MobileTranslationModel:
 def _shapes_with_scales(config: Architecture, tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     shapes = tensor_shapes(config)
     scales = {
-        name + SCALE_SUFFIX: (shape[0], 1)
-        for name, shape in shapes.items()
-        if len(shape) == 2 and name + SCALE_SUFFIX in tensors
+        name + SCALE_SUFFIX: (shapes[name][0], 1) for name in matrix_keys(config) if name + SCALE_SUFFIX in tensors
     }
     return shapes | scales | _input_range_shapes(config, tensors)
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lingolite_cli.architecture.support import require_trainable
 from lingolite_cli.artifact import Quantization
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.model.int8 import integer_product, quantize_activations, replace_layers, set_compute_dtype
@@ -52,15 +53,18 @@ class WeightQuantizer(nn.Module):
 class FakeQuantizedLinear(nn.Linear):
     """A Linear that computes as `Int8Linear` does with its rounded weight; its weight stays float."""
 
-    def __init__(self, in_features: int, out_features: int, *, quantizer: WeightQuantizer) -> None:
-        super().__init__(in_features, out_features, bias=False)
+    def __init__(
+        self, in_features: int, out_features: int, *, quantizer: WeightQuantizer, has_bias: bool = False
+    ) -> None:
+        super().__init__(in_features, out_features, bias=has_bias)
         self.quantizer = quantizer
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] to [..., out] float32."""
         integers, scale = self.quantizer(self.weight)
         product: Tensor = _Product.apply(x.reshape(-1, x.size(-1)), self.weight, integers, scale)  # type: ignore[no-untyped-call]
-        return product.view(*x.shape[:-1], -1)
+        biased = product if self.bias is None else product + self.bias
+        return biased.view(*x.shape[:-1], -1)
 
 
 class FakeQuantizedEmbedding(nn.Embedding):
@@ -146,13 +150,15 @@ def prepare_model_for_qat(model: MobileTranslationModel, qconfig: Qconfig = "fbg
         a model in training mode on the same device; `convert_qat_model` makes the int8 model of it.
 
     Raises:
-        LingoLiteError: the model is quantized or prepared already, or the qconfig is unknown.
+        LingoLiteError: the model is quantized or prepared already or cannot be trained, or the qconfig is
+            unknown.
     """
     if qconfig not in get_args(Qconfig):
         raise LingoLiteError(f"unknown qconfig `{qconfig}`", hint=did_you_mean(qconfig, get_args(Qconfig)))
     if isinstance(model, QatModel):
         raise LingoLiteError("the model is prepared already", hint="train it, then call convert_qat_model")
     check_float(model)
+    require_trainable(model.config, engine="quantization-aware training")
     state = {name: tensor.detach().float().clone() for name, tensor in model.state_dict().items()}
     quantizer = WeightQuantizer(is_per_channel=qconfig == "fbgemm")
     with torch.device("meta"):
@@ -206,4 +212,6 @@ def _fake_quantized(layer: nn.Module, quantizer: WeightQuantizer) -> nn.Module:
     if isinstance(layer, nn.Embedding):
         return FakeQuantizedEmbedding(layer.num_embeddings, layer.embedding_dim, quantizer=quantizer)
     assert isinstance(layer, nn.Linear)
-    return FakeQuantizedLinear(layer.in_features, layer.out_features, quantizer=quantizer)
+    return FakeQuantizedLinear(
+        layer.in_features, layer.out_features, has_bias=layer.bias is not None, quantizer=quantizer
+    )

@@ -17,7 +17,8 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from lingolite_cli.architecture.tensors import layer_names, shared_inputs
+from lingolite_cli.architecture.parts import parts_of
+from lingolite_cli.architecture.tensors import matrix_keys, shared_inputs
 from lingolite_cli.artifact import Quantization
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.model.calibration import ActivationSource, BatchRun, CalibrationRun
@@ -106,11 +107,11 @@ def static_tensors(
     for group, seen in _histograms(run).items():
         ranges |= dict.fromkeys(group, choose_range(seen, options))
     floats = {name: tensor.numpy().copy() for name, tensor in bundle_tensors(run.model).items()}
-    arrays = {**quantize_tensors(floats), **range_tensors(ranges)}
+    arrays = {**quantize_tensors(floats, matrix_keys(run.model.config)), **range_tensors(ranges)}
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     if qconfig == "qnnpack":
         by_matrix = WeightQuantizer(is_per_channel=False)
-        for name in [name for name, array in floats.items() if array.ndim == 2]:
+        for name in matrix_keys(run.model.config):
             tensors[name], tensors[name + SCALE_SUFFIX] = by_matrix(torch.from_numpy(floats[name]))
     return tensors
 
@@ -141,12 +142,13 @@ def _smooth(run: ActivationSource, *, strength: float) -> None:
         largest = x.abs().amax(dim=0)
         found[name] = torch.maximum(found[name], largest) if name in found else largest
 
-    networks = layer_names(run.model.config).feed_forwards
-    run.show_to({network.down: partial(keep, network.name) for network in networks})
+    networks = parts_of(run.model.config).feed_forwards
+    run.show_to({network.down.name: partial(keep, network.name) for network in networks})
     for name, maxima in found.items():
         network = run.model.get_submodule(name)
         assert isinstance(network, FeedForward)
-        network.smooth(maxima, strength=strength)
+        if network.can_be_smoothed:
+            network.smooth(maxima, strength=strength)
 
 
 def _histograms(run: ActivationSource) -> dict[tuple[str, ...], Histogram]:

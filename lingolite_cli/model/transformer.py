@@ -1,30 +1,33 @@
-"""The encoder and decoder stacks: pre-norm Transformer layers (Xiong et al. 2020, arXiv:2002.04745).
+"""The encoder and decoder stacks: their modules, and what they are called with.
 
+Owns the tree of modules, whose names are those of the parameters in checkpoints. The order of computation is that of
+`lingolite_cli.architecture.network`; what each operation is in PyTorch is in `lingolite_cli.model.emitter`.
 Shapes: B batch, S source length, T target length, V vocabulary.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from lingolite_cli.architecture.architecture import Architecture
+from lingolite_cli.architecture import network, parts
+from lingolite_cli.architecture.architecture import Architecture, Learned
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.model.attention import (
-    GroupedQueryAttention,
-    GroupedQueryCrossAttention,
-    causal_mask,
-    padding_mask,
+from lingolite_cli.model.attention import GroupedQueryAttention, GroupedQueryCrossAttention, causal_mask
+from lingolite_cli.model.cache import CacheError, CellCache, KVCache, LayerCache, check_cache_use
+from lingolite_cli.model.emitter import Modules, TorchDecoder, TorchStack, modules_of, padding_mask
+from lingolite_cli.model.layers import (
+    FeedForward,
+    LayerNorm,
+    Positions,
+    PositionTable,
+    RecurrentUnit,
+    RMSNorm,
+    RotaryPositions,
+    linear,
 )
-from lingolite_cli.model.cache import CacheError, KVCache, LayerCache, check_cache_use
-from lingolite_cli.model.layers import FeedForward, RMSNorm, RotaryPositions
-
-
-def _rotary(config: Architecture) -> RotaryPositions:
-    return RotaryPositions(config.head_dim, config.max_seq_len)
 
 
 def check_length(ids: Tensor, past: int, max_seq_len: int, *, what: str) -> None:
@@ -45,60 +48,6 @@ def check_length(ids: Tensor, past: int, max_seq_len: int, *, what: str) -> None
             f"{what} length {past + ids.size(1)} is more than the model's max_seq_len {max_seq_len}",
             hint="shorten the text or lower max_length",
         )
-
-
-class EncoderLayer(nn.Module):
-    """Self-attention, then the feed-forward network, each on a normed input and added to it."""
-
-    def __init__(self, config: Architecture, rotary: RotaryPositions) -> None:
-        super().__init__()
-        self.self_attn = GroupedQueryAttention(
-            config.d_model, config.n_heads, n_kv_heads=config.n_kv_heads, rotary=rotary
-        )
-        self.ffn = FeedForward(config.d_model, config.d_ff)
-        self.norm1 = RMSNorm(config.d_model)
-        self.norm2 = RMSNorm(config.d_model)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """[B, S, d_model] to the same; `mask` is additive and broadcasts to [B, 1, S, S]."""
-        attended, _ = self.self_attn(self.norm1(x), mask=mask)
-        x = x + self.dropout(attended)
-        x = x + self.dropout(self.ffn(self.norm2(x)))
-        return x
-
-
-class TransformerEncoder(nn.Module):
-    """Source ids to the representations that the decoder attends to."""
-
-    def __init__(self, config: Architecture) -> None:
-        super().__init__()
-        rotary = _rotary(config)
-        self.max_seq_len = config.max_seq_len
-        self.embedding_scale = math.sqrt(config.d_model)
-        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
-        self.layers = nn.ModuleList(EncoderLayer(config, rotary) for _ in range(config.n_encoder_layers))
-        self.final_norm = RMSNorm(config.d_model)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, src_input_ids: Tensor, src_attention_mask: Tensor | None = None) -> Tensor:
-        """Encode sources.
-
-        Args:
-            src_input_ids: [B, S] int64.
-            src_attention_mask: [B, S], true or 1 on real tokens; None when all are real.
-
-        Returns:
-            [B, S, d_model]; what stands at padding means nothing, but is finite.
-        """
-        check_length(src_input_ids, 0, self.max_seq_len, what="source")
-        check_mask(src_attention_mask, src_input_ids.shape)
-        mask = None if src_attention_mask is None else padding_mask(src_attention_mask)
-        x = self.dropout(self.embedding(src_input_ids) * self.embedding_scale)
-        for layer in self.layers:
-            x = layer(x, mask)
-        output: Tensor = self.final_norm(x)
-        return output
 
 
 def check_mask(src_attention_mask: Tensor | None, shape: Sequence[int]) -> None:
@@ -123,55 +72,144 @@ def _whole_target_mask(mask: Tensor, tgt_input_ids: Tensor, past: int) -> Tensor
     return torch.cat((mask.new_ones((batch, past)), mask), dim=1).bool()
 
 
-class DecoderLayer(nn.Module):
-    """Causal self-attention, cross-attention to the source, then the feed-forward network."""
+class EncoderLayer(nn.Module):
+    """The modules of an encoder layer."""
 
-    def __init__(self, config: Architecture, rotary: RotaryPositions) -> None:
+    def __init__(self, architecture: Architecture, layer: parts.EncoderLayer, rotary: RotaryPositions | None) -> None:
         super().__init__()
-        sizes = (config.d_model, config.n_heads)
-        self.self_attn = GroupedQueryAttention(*sizes, n_kv_heads=config.n_kv_heads, rotary=rotary)
-        self.cross_attn = GroupedQueryCrossAttention(*sizes, n_kv_heads=config.n_kv_heads)
-        self.ffn = FeedForward(config.d_model, config.d_ff)
-        self.norm1 = RMSNorm(config.d_model)
-        self.norm2 = RMSNorm(config.d_model)
-        self.norm3 = RMSNorm(config.d_model)
-        self.dropout = nn.Dropout(config.dropout)
+        self.self_attn = _attention(layer.self_attention, rotary)
+        self.ffn = _feed_forward(architecture, layer.feed_forward)
+        self.norm1 = _norm(architecture)
+        self.norm2 = _norm(architecture)
 
-    def forward(
-        self,
-        x: Tensor,
-        encoder_output: Tensor | None,
-        *,
-        self_mask: Tensor | None,
-        cross_mask: Tensor | None,
-        cache: LayerCache,
-    ) -> tuple[Tensor, LayerCache]:
-        """[B, T, d_model] to the same, and the layer's updated cache; masks are additive."""
-        attended, self_cache = self.self_attn(
-            self.norm1(x), mask=self_mask, kv_cache=cache.self_attention, use_cache=True
+
+class DecoderLayer(nn.Module):
+    """The modules of a decoder layer."""
+
+    def __init__(self, architecture: Architecture, layer: parts.DecoderLayer, rotary: RotaryPositions | None) -> None:
+        super().__init__()
+        if isinstance(layer.recurrence, parts.Ssru):
+            self.ssru = RecurrentUnit(layer.recurrence)
+        else:
+            self.self_attn = _attention(layer.recurrence, rotary)
+        cross = layer.cross_attention
+        self.cross_attn = GroupedQueryCrossAttention(
+            architecture.d_model, cross.n_heads, n_kv_heads=cross.n_kv_heads, block=cross
         )
-        x = x + self.dropout(attended)
-        attended, cross_cache = self.cross_attn(
-            self.norm2(x), encoder_output, mask=cross_mask, kv_cache=cache.cross_attention, use_cache=True
+        self.ffn = _feed_forward(architecture, layer.feed_forward)
+        self.norm1 = _norm(architecture)
+        self.norm2 = _norm(architecture)
+        self.norm3 = _norm(architecture)
+
+
+def _attention(block: parts.Attention, rotary: RotaryPositions | None) -> GroupedQueryAttention:
+    width = block.query.shape[1]
+    return GroupedQueryAttention(width, block.n_heads, n_kv_heads=block.n_kv_heads, rotary=rotary, block=block)
+
+
+def _feed_forward(architecture: Architecture, block: parts.FeedForward) -> FeedForward:
+    return FeedForward(architecture.d_model, architecture.d_ff, block=block, architecture=architecture)
+
+
+def _norm(architecture: Architecture) -> RMSNorm | LayerNorm:
+    kind = LayerNorm if architecture.norm == "layer" else RMSNorm
+    return kind(architecture.d_model, architecture.norm_epsilon)
+
+
+class _Stack(nn.Module):
+    """What encoder and decoder have both, and the modules by name."""
+
+    def __init__(self, architecture: Architecture, stack: parts.Encoder | parts.Decoder, embedding: nn.Module) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.architecture = architecture
+        self.max_seq_len = architecture.max_seq_len
+        self._name = stack.name
+        self._found: tuple[int, Modules] | None = None
+        self.position_tables = Positions(architecture, stack.name)
+        if stack.positions is not None:
+            self.positions = PositionTable(stack.positions)
+        if stack.relative_bias is not None:
+            self.relative_bias = PositionTable(stack.relative_bias)
+        self.rotary = (
+            RotaryPositions(architecture.head_dim, architecture.max_seq_len)
+            if parts.parts_of(architecture).is_rotary
+            else None
         )
-        x = x + self.dropout(attended)
-        x = x + self.dropout(self.ffn(self.norm3(x)))
-        return x, LayerCache(self_cache, cross_cache)
+        self.dropout = nn.Dropout(architecture.dropout)
+
+    @property
+    def parts(self) -> parts.Parts:
+        """The parts of the network."""
+        return parts.parts_of(self.architecture)
+
+    def _modules_by_name(self) -> Modules:
+        """Found once a stack: a copy has modules of its own."""
+        if self._found is None or self._found[0] != id(self):
+            self._found = (id(self), modules_of(self, self._name))
+        return self._found[1]
+
+    def _rotary(self, past: int, length: int) -> tuple[Tensor, Tensor] | None:
+        return None if self.rotary is None else self.rotary.tables(past, length)
+
+    def _position_rows(self, past: int, length: int) -> Tensor | None:
+        kind = self.architecture.positions
+        if isinstance(kind, Learned):
+            return self.positions.weight[kind.offset + past : kind.offset + past + length]
+        table = self.position_tables.sinusoids
+        return None if table is None else table[past : past + length]
+
+    def _relative_bias(self, past: int, length: int) -> Tensor | None:
+        if self.position_tables.buckets is None:
+            return None
+        return self.position_tables.relative_bias(self.relative_bias.weight, past, length)
 
 
-class TransformerDecoder(nn.Module):
+class TransformerEncoder(_Stack):
+    """Source ids to the representations that the decoder attends to."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        encoder = parts.parts_of(architecture).encoder
+        embedding = nn.Embedding(architecture.num_source_tokens, architecture.d_model)
+        super().__init__(architecture, encoder, embedding)
+        self.layers = nn.ModuleList(EncoderLayer(architecture, layer, self.rotary) for layer in encoder.layers)
+        if encoder.output_norm is not None:
+            self.final_norm = _norm(architecture)
+
+    def forward(self, src_input_ids: Tensor, src_attention_mask: Tensor | None = None) -> Tensor:
+        """Encode sources.
+
+        Args:
+            src_input_ids: [B, S] int64.
+            src_attention_mask: [B, S], true or 1 on real tokens; None when all are real.
+
+        Returns:
+            [B, S, d_model]; what stands at padding means nothing, but is finite.
+        """
+        check_length(src_input_ids, 0, self.max_seq_len, what="source")
+        check_mask(src_attention_mask, src_input_ids.shape)
+        length = src_input_ids.size(1)
+        operations = TorchStack(
+            self._modules_by_name(),
+            self.architecture,
+            dropout=self.dropout,
+            rotary=self._rotary(0, length),
+            position_rows=self._position_rows(0, length),
+            relative_bias=self._relative_bias(0, length),
+        )
+        return network.encode(operations, self.parts, src_input_ids, src_attention_mask)
+
+
+class TransformerDecoder(_Stack):
     """Target ids and the encoder's output to logits of the next tokens."""
 
-    def __init__(self, config: Architecture, embedding: nn.Module) -> None:
-        super().__init__()
-        rotary = _rotary(config)
-        self.max_seq_len = config.max_seq_len
-        self.embedding_scale = math.sqrt(config.d_model)
-        self.embedding = embedding
-        self.layers = nn.ModuleList(DecoderLayer(config, rotary) for _ in range(config.n_decoder_layers))
-        self.final_norm = RMSNorm(config.d_model)
-        self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
-        self.dropout = nn.Dropout(config.dropout)
+    def __init__(self, architecture: Architecture, embedding: nn.Module) -> None:
+        decoder = parts.parts_of(architecture).decoder
+        super().__init__(architecture, decoder, embedding)
+        self.layers = nn.ModuleList(DecoderLayer(architecture, layer, self.rotary) for layer in decoder.layers)
+        if decoder.output_norm is not None:
+            self.final_norm = _norm(architecture)
+        self.lm_head = linear(decoder.projection)
 
     def tie_projection(self) -> None:
         """Make the output projection the embedding matrix."""
@@ -212,24 +250,37 @@ class TransformerDecoder(nn.Module):
         check_length(tgt_input_ids, past, self.max_seq_len, what="target")
         if encoder_output is not None:
             check_mask(src_attention_mask, encoder_output.shape[:2])
-        self_mask = causal_mask(length, past + length, device=tgt_input_ids.device) if length > 1 else None
-        if tgt_attention_mask is not None:
-            padding = padding_mask(_whole_target_mask(tgt_attention_mask, tgt_input_ids, past))
-            self_mask = padding if self_mask is None else self_mask + padding
-        cross_mask = None if src_attention_mask is None else padding_mask(src_attention_mask)
-        x = self.dropout(self.embedding(tgt_input_ids) * self.embedding_scale)
-        updated = []
-        for layer, cache in zip(self.layers, caches, strict=True):
-            x, cache = layer(x, encoder_output, self_mask=self_mask, cross_mask=cross_mask, cache=cache)
-            updated.append(cache)
-        return self.lm_head(self.final_norm(x)), updated if use_cache else None
+        operations = TorchDecoder(
+            self._modules_by_name(),
+            self.architecture,
+            caches,
+            self_mask=self._self_mask(tgt_input_ids, tgt_attention_mask, past),
+            dropout=self.dropout,
+            rotary=self._rotary(past, length),
+            position_rows=self._position_rows(past, length),
+            relative_bias=self._relative_bias(past, length),
+        )
+        # The encoder output does not change while a sentence is decoded: it is projected once, not at each step.
+        if encoder_output is not None and not all(cache.cross_attention for cache in caches):
+            network.read_source(operations, self.parts, encoder_output)
+        logits = network.decode(operations, self.parts, tgt_input_ids, src_attention_mask)
+        return logits, operations.caches if use_cache else None
 
-    def _caches(self, past_key_values: Sequence[LayerCache] | None) -> Sequence[LayerCache]:
+    def _self_mask(self, tgt_input_ids: Tensor, tgt_attention_mask: Tensor | None, past: int) -> Tensor | None:
+        length = tgt_input_ids.size(1)
+        mask = causal_mask(length, past + length, device=tgt_input_ids.device) if length > 1 else None
+        if tgt_attention_mask is None:
+            return mask
+        padding = padding_mask(_whole_target_mask(tgt_attention_mask, tgt_input_ids, past))
+        return padding if mask is None else mask + padding
+
+    def _caches(self, past_key_values: Sequence[LayerCache] | None) -> list[LayerCache]:
         if past_key_values is None:
-            return [LayerCache(KVCache(), KVCache())] * len(self.layers)
+            is_recurrent = self.architecture.decoder_recurrence == "ssru"
+            return [LayerCache(CellCache() if is_recurrent else KVCache(), KVCache())] * len(self.layers)
         if len(past_key_values) != len(self.layers):
             raise CacheError(
                 f"{len(past_key_values)} layer caches were passed to a decoder of {len(self.layers)} layers",
                 hint="pass back the caches that this decoder returned",
             )
-        return past_key_values
+        return list(past_key_values)

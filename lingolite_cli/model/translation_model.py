@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lingolite_cli.architecture.architecture import Architecture
+from lingolite_cli.architecture.architecture import Architecture, Tying
 from lingolite_cli.architecture.tensors import tensor_shapes
 from lingolite_cli.artifact import Quantization
 from lingolite_cli.decoding.options import DecodingOptions
@@ -33,7 +33,7 @@ from lingolite_cli.tokenization.description import LINGOLITE, DecodingIds
 class MobileTranslationModel(nn.Module):
     """A compact encoder-decoder Transformer for translation.
 
-    Args: the fields of `Architecture`, with its defaults.
+    Args: the fields of `Architecture`, with its defaults; `features` are those that are not LingoLite's own.
 
     Attributes:
         config: the sizes.
@@ -57,8 +57,9 @@ class MobileTranslationModel(nn.Module):
         d_ff: int = 2048,
         max_seq_len: int = 512,
         dropout: float = 0.1,
-        tie_embeddings: bool = True,
+        tie_embeddings: bool | Tying = True,
         pad_token_id: int = LINGOLITE.ids.pad,
+        **features: Any,
     ) -> None:
         super().__init__()
         try:
@@ -74,18 +75,24 @@ class MobileTranslationModel(nn.Module):
                 dropout=dropout,
                 tie_embeddings=tie_embeddings,
                 pad_token_id=pad_token_id,
+                **features,
             )
         except ValueError as error:
             raise LingoLiteError(
                 str(error), hint="see the presets in lingolite_cli.architecture.architecture"
             ) from None
         self.encoder = TransformerEncoder(self.config)
-        shared = self.encoder.embedding if tie_embeddings else nn.Embedding(vocab_size, d_model)
+        is_shared = tie_embeddings in (True, "embeddings")
+        own = self.encoder.embedding
+        assert isinstance(own, nn.Embedding)
+        shared = own if is_shared else nn.Embedding(vocab_size, d_model)
         self.decoder = TransformerDecoder(self.config, shared)
         self.tie_weights()
         # A dict keeps its order, which a set does not: the same seed must give the same weights in every process.
-        for embedding in dict.fromkeys((self.encoder.embedding, shared)):
-            nn.init.normal_(embedding.weight, std=d_model**-0.5)  # variance 1 after the scaling by sqrt(d_model)
+        for embedding in dict.fromkeys((own, shared)):
+            # Variance 1 after they are scaled.
+            scale = self.config.embedding_scale
+            nn.init.normal_(embedding.weight, std=d_model**-0.5 if scale is None else 1 / scale)
 
     @classmethod
     def from_config(cls, config: Architecture) -> MobileTranslationModel:
@@ -94,7 +101,7 @@ class MobileTranslationModel(nn.Module):
 
     def tie_weights(self) -> None:
         """Make the output projection the decoder's embedding matrix, where the configuration says so."""
-        if self.config.tie_embeddings:
+        if self.config.tie_embeddings in (True, "decoder"):
             self.decoder.tie_projection()
 
     @overload
@@ -203,7 +210,8 @@ class MobileTranslationModel(nn.Module):
         """Numbers of weights, quantized ones included: `total`, `encoder`, `decoder`, and `shared_embeddings`, which
         encoder and decoder both have and `total` counts once."""
         counts = {name: math.prod(shape) for name, shape in tensor_shapes(self.config).items()}
-        shared = self.config.vocab_size * self.config.d_model if self.config.tie_embeddings else 0
+        is_shared = self.config.tie_embeddings in (True, "embeddings")
+        shared = self.config.vocab_size * self.config.d_model if is_shared else 0
         of_encoder = sum(count for name, count in counts.items() if name.startswith("encoder."))
         total = sum(counts.values())
         return {
@@ -215,7 +223,7 @@ class MobileTranslationModel(nn.Module):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make a model of this shape; what a checkpoint has as `config`."""
-        return msgspec.structs.asdict(self.config)
+        return self.config.to_dict()
 
     def generate(
         self,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lingolite_cli.architecture.tensors import layer_names
+from lingolite_cli.architecture.parts import parts_of
 from lingolite_cli.artifact import BUNDLE_INT8, BUNDLE_STATIC_INT8, Artifact
 from lingolite_cli.testing.conversion import ConversionContract
 from lingolite_cli.testing.routes import convert_with
@@ -51,7 +51,7 @@ class QuantizerContract(ConversionContract):
     ) -> None:
         smallest, *_, largest = self._precisions()
         without = _weights(self._as(artifact, tmp_path / "uniform", default=smallest, layers={}))
-        part = layer_names(artifact.manifest.model).decoder.layers[-1].feed_forward.name
+        part = parts_of(artifact.manifest.model).decoder.layers[-1].feed_forward.name
         layers = {f"{part}.*": largest}
         found = _weights(self._as(artifact, tmp_path / "mixed", default=smallest, layers=layers))
         changed = {name for name in {*without, *found} if without.get(name) != found.get(name)}

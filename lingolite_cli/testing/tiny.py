@@ -136,8 +136,10 @@ def random_weights(model: Architecture, *, seed: int, end: int = LINGOLITE.ids.e
 
 def _drawn(spec: TensorSpec, model: Architecture, random: np.random.Generator, *, end: int) -> FloatArray:
     if spec.has_vocabulary:
-        return _embedding(model, random, end=end)
-    return _matrix(spec.shape, random) if spec.is_matrix else _norm(model, random)
+        return _embedding(spec, model, random, end=end)
+    if spec.is_matrix:
+        return _matrix(spec.shape, random)
+    return _norm(model, random) if spec.role == "norm" else _shift(spec.shape, random)
 
 
 def _matrix(shape: tuple[int, ...], random: np.random.Generator) -> FloatArray:
@@ -149,7 +151,13 @@ def _norm(model: Architecture, random: np.random.Generator) -> FloatArray:
     return random.uniform(0.5, 1.5, model.d_model).astype(np.float32)
 
 
-def _embedding(model: Architecture, random: np.random.Generator, *, end: int) -> FloatArray:
-    drawn: FloatArray = random.standard_normal((model.vocab_size, model.d_model)).astype(np.float32)
+def _shift(shape: tuple[int, ...], random: np.random.Generator) -> FloatArray:
+    """Biases and tables of positions: large enough to be missed."""
+    drawn: FloatArray = random.standard_normal(shape).astype(np.float32)
+    return drawn
+
+
+def _embedding(spec: TensorSpec, model: Architecture, random: np.random.Generator, *, end: int) -> FloatArray:
+    drawn: FloatArray = random.standard_normal(spec.shape).astype(np.float32)
     drawn[end] *= np.float32(_END_GAIN)
     return drawn / np.float32(model.d_model**0.5)

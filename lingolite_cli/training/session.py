@@ -11,6 +11,7 @@ import msgspec
 import torch
 
 from lingolite_cli.architecture.architecture import Architecture
+from lingolite_cli.architecture.support import require_trainable
 from lingolite_cli.artifact import Artifact, Provenance, sha256_file, write_manifest
 from lingolite_cli.corpora.pairs import Text, TextReport
 from lingolite_cli.files.integrity import FileWatch
@@ -96,8 +97,9 @@ def fit(session: Session) -> Fitted:
     """Train, or go on training.
 
     Raises:
-        LingoLiteError: text or checkpoint cannot be used, or the loss is not finite.
+        LingoLiteError: the model, text or checkpoint cannot be used, or the loss is not finite.
     """
+    require_trainable(session.config, engine="a training")
     torch.set_num_threads(session.threads)
     return _fit(session, join_processes(session.options.device))
 

@@ -20,7 +20,8 @@ import safetensors
 from safetensors.numpy import save
 
 from lingolite_cli.architecture.architecture import Architecture
-from lingolite_cli.architecture.tensors import WEIGHT_SUFFIX, layer_names, tensor_shapes, tied_layers
+from lingolite_cli.architecture.parts import BIAS_SUFFIX, WEIGHT_SUFFIX, parts_of, tied_layers
+from lingolite_cli.architecture.tensors import tensor_shapes
 from lingolite_cli.arrays import Array
 from lingolite_cli.artifact import WEIGHTS_NAME, Artifact
 from lingolite_cli.errors import LingoLiteError
@@ -230,10 +231,10 @@ def _layout(matrix: Matrix | GroupedMatrix) -> tuple[object, ...]:
 
 
 class Weights:
-    """The weights of a model by the names of its layers (`lingolite_cli.architecture.tensors`).
+    """The weights of a model by the names of its layers (`lingolite_cli.architecture.parts`).
 
     Args:
-        config: the shape of the model.
+        config: the architecture of the model.
         tensors: arrays by name, as stored in a bundle.
     """
 
@@ -277,7 +278,7 @@ class Weights:
         if self.has_int8:
             return "int8"
         # Any matrix would do: without integers all have one dtype.
-        dtype = self.stored(layer_names(self.config).decoder.projection).dtype
+        dtype = self.stored(parts_of(self.config).decoder.projection.name).dtype
         if dtype == np.float32:
             return "float32"
         return "float16" if dtype == np.float16 else "bfloat16"
@@ -307,9 +308,17 @@ class Weights:
             )
         return Matrix(values, scale[:, 0].astype(np.float32), self._input_range(name))
 
-    def norm(self, name: str) -> Array:
-        """[d_model] float32 gains of the RMSNorm `name`."""
+    def floats(self, name: str) -> Array:
+        """The weight of a layer that is never quantized, float32: the gains of a norm, or a table of positions."""
         return self.stored(name).astype(np.float32)
+
+    def bias(self, name: str) -> Array:
+        """[out] float32, the bias of the layer `name`.
+
+        Raises:
+            LingoLiteError: it is missing.
+        """
+        return self._tensor(name + BIAS_SUFFIX).astype(np.float32)
 
     def stored(self, name: str) -> Array:
         """The tensor of the layer `name` in the dtype that it is stored in.

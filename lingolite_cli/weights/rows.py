@@ -5,7 +5,7 @@ Symmetric, one scale a row (output channel), range -127…127. Owns no file and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -46,20 +46,20 @@ def quantize_rows(
 
 
 def quantize_tensors(
-    tensors: Mapping[str, npt.NDArray[np.float32]],
+    tensors: Mapping[str, npt.NDArray[np.float32]], matrices: Collection[str]
 ) -> dict[str, npt.NDArray[np.int8] | npt.NDArray[np.float32]]:
-    """The tensors of an int8 bundle: each matrix as integers and scales, each vector as it is.
+    """The tensors of an int8 bundle: each matrix as integers and scales, all else as it is.
 
     Args:
         tensors: the tensors of a float bundle, float32.
+        matrices: names of those that are quantized; see `lingolite_cli.architecture.tensors.matrix_keys`.
 
     Raises:
         LingoLiteError: naming the tensor with a weight that is infinite or not a number.
     """
     quantized: dict[str, npt.NDArray[np.int8] | npt.NDArray[np.float32]] = {}
     for name, tensor in tensors.items():
-        # Norms have one element a channel: nothing to gain, and every activation passes through them.
-        if tensor.ndim != 2:
+        if name not in matrices:
             quantized[name] = tensor
             continue
         try:

@@ -16,7 +16,7 @@ from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_cli.weights.bundle import Weights
 from lingolite_ctranslate2.options import FORMAT
-from lingolite_ctranslate2.specification import transformer_spec
+from lingolite_ctranslate2.specification import require_exportable, transformer_spec
 from lingolite_ctranslate2.weights import Kind, kind_of
 
 
@@ -53,6 +53,7 @@ class CTranslate2Exporter:
             LingoLiteError: CTranslate2 cannot carry the bundle.
         """
         weights = Weights.read(source)
+        require_exportable(source.manifest.model)
         kind = kind_of(weights)
         tokenizer = open_tokenizer(source)
         spec = transformer_spec(weights, source.manifest.model, tokenizer.target_pieces, ids=tokenizer.description.ids)

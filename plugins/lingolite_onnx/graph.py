@@ -6,8 +6,7 @@ Owns how a graph is put together; what it computes is in `lingolite_onnx.portabl
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,7 +31,7 @@ _ALIGNMENT = 64
 
 
 class NamedTensor(msgspec.Struct, frozen=True):
-    """A tensor of a graph that holds values of named operations (`lingolite_cli.architecture.operations`).
+    """A tensor of a graph that holds values of named operations (`lingolite_cli.architecture.recording`).
 
     Attributes:
         name: of the tensor.
@@ -112,15 +111,9 @@ class GraphBuilder:
         self._named: list[NamedTensor] = []
         self._scope = ""
 
-    @contextmanager
-    def scope(self, name: str) -> Iterator[None]:
-        """Prefix the names of nodes made inside."""
-        outer = self._scope
-        self._scope = f"{outer}{name}/"
-        try:
-            yield
-        finally:
-            self._scope = outer
+    def enter(self, scope: str | None) -> None:
+        """Prefix the names of nodes made from now on; None: do not."""
+        self._scope = f"{scope}/" if scope else ""
 
     def op(self, op_type: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
         """Add a node with one output, called `name` or else after its operator."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION
+from lingolite_cli.architecture.recording import OUTPUT_PROJECTION
 from lingolite_onnx.interface import LOGITS
 
 SUMS = ".sums"

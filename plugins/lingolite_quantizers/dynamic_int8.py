@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lingolite_cli.architecture.tensors import matrix_keys
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT8, Artifact, Product, Quantization
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.weights.bundle import read_tensors, require_format, write_tensors
@@ -30,5 +31,5 @@ class DynamicInt8:
         require_format(source, (BUNDLE, BUNDLE_FP16, BUNDLE_BF16))
         tensors = read_tensors(source)
         floats = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
-        write_tensors(quantize_tensors(floats), directory)
+        write_tensors(quantize_tensors(floats, matrix_keys(source.manifest.model)), directory)
         return Product(format=BUNDLE_INT8, quantization=Quantization("dynamic-int8"))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lingolite_cli.architecture.tensors import vocabulary_keys
+from lingolite_cli.architecture.tensors import matrix_keys, vocabulary_keys
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, Artifact, Product, Quantization
 from lingolite_cli.weights.bundle import read_tensors, require_format, write_tensors
 from lingolite_quantizers.groups import round_by_groups
@@ -34,14 +34,9 @@ class Int4:
         require_format(source, (BUNDLE, BUNDLE_FP16, BUNDLE_BF16))
         tensors = read_tensors(source)
         int8_tensors = vocabulary_keys(source.manifest.model) if self.options.embedding_bits == 8 else ()
-        stored: dict[str, npt.NDArray[Any]] = {}
-        for name, tensor in tensors.items():
-            stored |= self._stored(name, tensor.astype(np.float32), bits=8 if name in int8_tensors else 4)
+        stored: dict[str, npt.NDArray[Any]] = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
+        for name in matrix_keys(source.manifest.model):
+            bits = 8 if name in int8_tensors else 4
+            stored |= round_by_groups(name, stored[name], bits=bits, options=self.options).tensors(name)
         write_tensors(stored, directory)
         return Product(format=BUNDLE_INT4, quantization=Quantization("int4", int8_tensors=int8_tensors))
-
-    def _stored(self, name: str, tensor: npt.NDArray[np.float32], *, bits: int) -> dict[str, npt.NDArray[Any]]:
-        """What a bundle holds for a tensor: a vector as it is, a matrix as packed integers, scales and zero points."""
-        if tensor.ndim != 2:
-            return {name: tensor}
-        return round_by_groups(name, tensor, bits=bits, options=self.options).tensors(name)

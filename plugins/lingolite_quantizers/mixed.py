@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lingolite_cli.architecture.tensors import WEIGHT_SUFFIX
+from lingolite_cli.architecture.parts import WEIGHT_SUFFIX
+from lingolite_cli.architecture.tensors import matrix_keys
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, Artifact, Product, Quantization
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.weights.bundle import read_tensors, require_format, write_tensors
@@ -43,12 +44,13 @@ class Mixed:
         """
         require_format(source, (BUNDLE, BUNDLE_FP16, BUNDLE_BF16))
         tensors = read_tensors(source)
-        matrices = [name.removesuffix(WEIGHT_SUFFIX) for name, tensor in tensors.items() if tensor.ndim == 2]
+        known = frozenset(matrix_keys(source.manifest.model))
+        matrices = [name.removesuffix(WEIGHT_SUFFIX) for name in tensors if name in known]
         precisions = assign(matrices, self.options)
         stored: dict[str, npt.NDArray[Any]] = {}
         for name, tensor in tensors.items():
             floats = tensor.astype(np.float32)
-            # None for norms, which no pattern can name.
+            # None for norms and biases, which no pattern can name.
             precision = precisions.get(name.removesuffix(WEIGHT_SUFFIX))
             stored |= {name: floats} if precision is None else self._stored(name, floats, precision)
         write_tensors(stored, directory)

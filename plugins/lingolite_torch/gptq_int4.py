@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lingolite_cli.architecture.tensors import WEIGHT_SUFFIX, layer_names, shared_inputs, vocabulary_keys
+from lingolite_cli.architecture.parts import WEIGHT_SUFFIX, parts_of
+from lingolite_cli.architecture.tensors import matrix_keys, shared_inputs, vocabulary_keys
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, Artifact, Product, Quantization
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import MobileTranslationModel, load_model
@@ -47,7 +48,7 @@ class GptqInt4:
         torch.set_num_threads(calibration.threads)
         model = load_model(source)
         floats = {name: tensor.numpy() for name, tensor in bundle_tensors(model).items()}
-        matrices = [name for name, tensor in floats.items() if tensor.ndim == 2]
+        matrices = matrix_keys(model.config)
         in_8_bits = vocabulary_keys(model.config) if self.options.embedding_bits == 8 else ()
         for name in matrices:  # what cannot be rounded is refused before the text is translated
             self._rounded(name, floats[name][:1], moments=None, bits=8 if name in in_8_bits else 4)
@@ -67,7 +68,7 @@ class GptqInt4:
 
     def _moments(self, model: MobileTranslationModel, source: Artifact, calibration: Calibration) -> dict[str, Moments]:
         """By the name of a matrix, [in, in] float64: the sum of x xᵀ over what it met."""
-        projection = layer_names(model.config).decoder.projection
+        projection = parts_of(model.config).decoder.projection.name
         # The projection is the embedding where they are tied, and rows of an embedding are looked up, not multiplied.
         groups = [group for group in shared_inputs(model.config) if projection not in group]
         sums: dict[str, torch.Tensor] = {}

@@ -105,7 +105,7 @@ def _manifest(step: TrainStep, scope: Scope) -> Manifest:
     assert step.scratch is not None
     if step.languages is None:
         raise scope.error(step, "languages", "a model from scratch needs them", hint='languages = ["en", "da"]')
-    sizes = msgspec.structs.asdict(preset(step.scratch.preset))
+    sizes = preset(step.scratch.preset).to_dict()
     where = f"step `{step.id}`, scratch.architecture"
     config = convert(
         {**sizes, **step.scratch.architecture, "vocab_size": step.scratch.vocab_size}, Architecture, where=where

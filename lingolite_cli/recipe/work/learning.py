@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lingolite_cli.architecture.architecture import Architecture
+from lingolite_cli.architecture.support import require_trainable
 from lingolite_cli.artifact import Artifact, Manifest, canonical_json
 from lingolite_cli.console import Progress
 from lingolite_cli.corpora.pairs import Text, TextReport
@@ -77,11 +78,12 @@ _ENDS = ("max_steps", "max_minutes", "patience", "log_every")
 def check_learning(
     step: LearningStep, scope: Scope, *, options: TrainingOptions, manifest: Manifest
 ) -> tuple[str, ...]:
-    """Refuse unknown text or languages, and a training that would not end.
+    """Refuse a model that cannot be trained, unknown text or languages, and a training that would not end.
 
     Returns:
         source and target language.
     """
+    require_trainable(manifest.model, engine=scope.place(step, "a training"))
     languages = step.languages or manifest.languages[:2]
     if len(languages) != 2 or not set(languages) <= set(manifest.languages):
         raise scope.error(

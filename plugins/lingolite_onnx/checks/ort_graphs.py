@@ -34,7 +34,7 @@ def check_ort_graphs(weights: Weights, directory: Path, settings: GraphSettings)
     Raises:
         LingoLiteError: the logits are not finite, or not those of the weights.
     """
-    sample = Sample.random(weights.config.vocab_size, max_length=settings.max_seq_len)
+    sample = Sample.random(weights.config, max_length=settings.max_seq_len)
     run_ort_decoder(weights, directory, sample, max_seq_len=settings.max_seq_len)
     checks = [GraphCheck(graph="optimized", checked_by=("onnxruntime",))]
     if (directory / BATCH_DECODER).is_file():

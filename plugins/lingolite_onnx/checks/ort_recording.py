@@ -89,7 +89,11 @@ class _RecordingSession:
         """Self-attention buffers for `rows` rows."""
         shapes = {value.name: value.shape for value in self._session.get_inputs() if value.name.startswith("past_")}
         shapes.pop("past_lengths")
-        return {name: np.zeros((rows, shape[1], capacity, shape[3]), np.float32) for name, shape in shapes.items()}
+        sizes = {"capacity": capacity}
+        return {
+            name: np.zeros((rows, *(sizes.get(size, size) for size in shape[1:])), np.float32)
+            for name, shape in shapes.items()
+        }
 
 
 def _probes(model: onnx.ModelProto) -> list[_Probe]:

@@ -69,7 +69,7 @@ def _check_run(
     Raises:
         LingoLiteError: the logits are not finite, or not those of the weights.
     """
-    sample = Sample.random(weights.config.vocab_size, max_length=settings.max_seq_len)
+    sample = Sample.random(weights.config, max_length=settings.max_seq_len)
     require_finite_logits(_run(directory, graph, sample, settings.max_seq_len), GRAPHS[graph][1])
     # _check_models has seen the portable graphs alone; the others have operators whose types onnx cannot infer.
     checked_by = ("onnx.checker", "onnxruntime") if graph == "portable" else ("onnxruntime",)

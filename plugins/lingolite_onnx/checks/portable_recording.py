@@ -17,6 +17,7 @@ from lingolite_cli.weights.activations import MIDDLE
 from lingolite_onnx.checks.samples import Recording, Sample
 from lingolite_onnx.interface import LOGITS
 from lingolite_onnx.naming import PRODUCT, SUMS, matrices_of
+from lingolite_onnx.portable.interface import POSITION
 from lingolite_onnx.portable.runner import empty_cache
 from lingolite_onnx.session.saturation import int8_is_exact
 from lingolite_onnx.session.sessions import open_session
@@ -30,8 +31,8 @@ def record_portable(encoder: Path, decoder: Path, sample: Sample) -> Recording:
     past = decoding.empty_past(len(sample.source_ids))
     logits: list[Array] = []
     steps: list[dict[str, Array]] = []
-    for tokens in np.ascontiguousarray(sample.target_ids.T):
-        outputs, step = decoding.run({"tokens": tokens, **fed, **past})
+    for position, tokens in enumerate(np.ascontiguousarray(sample.target_ids.T)):
+        outputs, step = decoding.run({"tokens": tokens, POSITION: np.array([position]), **fed, **past})
         logits.append(outputs.pop(LOGITS))
         past = {name.replace("present", "past"): array for name, array in outputs.items()}
         steps.append(step)
@@ -59,7 +60,9 @@ class _RecordingSession:
     def run(self, arrays: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
         """The graph's own outputs by name, and the recorded integers by matrix."""
         names = [value.name for value in self._session.get_outputs()]
-        found = dict(zip(names, self._session.run(names, arrays), strict=True))
+        inputs = {value.name for value in self._session.get_inputs()}
+        taken = {name: array for name, array in arrays.items() if name in inputs}
+        found = dict(zip(names, self._session.run(names, taken), strict=True))
         integers = {}
         for name, matrices in self._recorded.items():
             shifted = found.pop(name).astype(np.float32) - self._zero_points[name]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.arrays import Array
 
 
@@ -22,14 +23,14 @@ class Sample(msgspec.Struct, frozen=True):
     target_ids: Array
 
     @classmethod
-    def random(cls, vocab_size: int, *, max_length: int) -> Sample:
+    def random(cls, architecture: Architecture, *, max_length: int) -> Sample:
         """Two short rows with padding in the last; the same for equal arguments."""
         generator = np.random.default_rng(0)
-        source = generator.integers(0, vocab_size, (2, min(7, max_length)))
-        target = generator.integers(0, vocab_size, (2, min(5, max_length)))
+        source = generator.integers(0, architecture.num_source_tokens, (2, min(7, max_length)))
+        target = generator.integers(0, architecture.vocab_size, (2, min(5, max_length)))
         mask = np.ones(source.shape, dtype=np.bool_)
         mask[-1, (source.shape[1] + 1) // 2 :] = False
-        return cls(np.where(mask, source, 0), mask, target)
+        return cls(np.where(mask, source, architecture.pad_token_id), mask, target)
 
 
 class Recording(msgspec.Struct, frozen=True):

@@ -29,8 +29,10 @@ class Buffers(msgspec.Struct):
         slots: [R] the slot of each row.
         sentences: [allocated slots] which sentence each slot's source arrays belong to.
         source: by input name, what does not change from step to step.
-        past: [P, slots, K, capacity, D] float32, for P inputs.
+        past: [P, slots, K, capacity, D] float32, for P inputs; or the states of recurrent units, of one head and one
+            place that each token writes again.
         length: target tokens in `past`.
+        grows: each token takes a place of its own in `past`.
     """
 
     slots: IntArray
@@ -38,6 +40,7 @@ class Buffers(msgspec.Struct):
     source: dict[str, Array]
     past: Array
     length: int = 0
+    grows: bool = True
 
     @property
     def num_rows(self) -> int:
@@ -48,6 +51,11 @@ class Buffers(msgspec.Struct):
     def capacity(self) -> int:
         """Target tokens that `past` has room for."""
         return int(self.past.shape[3])
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next target token needs more room."""
+        return self.grows and self.length == self.capacity
 
     @property
     def moved(self) -> IntArray | None:

@@ -23,12 +23,13 @@ class BatchCandidates(msgspec.Struct, frozen=True):
 
     Attributes:
         ids: [N] int64, ascending.
-        rows: [N, d_model] float32, their rows of the output projection.
+        inputs: by input name of the decoder, what is theirs of the output projection: rows [N, d_model] float32, and
+            the bias of their logits [N] where there is one.
         vocab_size: V.
     """
 
     ids: Array
-    rows: Array
+    inputs: dict[str, Array]
     vocab_size: int
 
     @property

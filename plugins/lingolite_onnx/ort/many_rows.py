@@ -14,6 +14,7 @@ from typing import TypeGuard
 import msgspec
 import numpy as np
 
+from lingolite_cli.architecture.architecture import Activation
 from lingolite_cli.arrays import Array
 from lingolite_cli.weights.activations import MIDDLE
 from lingolite_cli.weights.bundle import Matrix, concatenate
@@ -39,8 +40,8 @@ class Rounded(msgspec.Struct, frozen=True):
 class ManyRows(Products):
     """For many rows: activations as uint8 with zero point 128, weights as int8 [K, out]."""
 
-    def __init__(self, graph: GraphBuilder) -> None:
-        super().__init__(graph)
+    def __init__(self, graph: GraphBuilder, activation: Activation = "silu") -> None:
+        super().__init__(graph, activation)
         self._zero_points: dict[int, str] = {}
 
     def columns(self, matrices: Sequence[Matrix], names: Sequence[str]) -> list[str]:
@@ -69,9 +70,9 @@ class ManyRows(Products):
         gated = self.graph.expose(self._sum(rounded, gate_columns, gate, name=names[0]), names[0])
         if len(rounded.scales) > 1:
             scaled = self.graph.expose(self._sum(rounded, up_columns, up, name=names[1]), names[1])
-            hidden = self.graph.expose(self._activate(gated, scaled), hidden_name(names))
+            hidden = self.graph.expose(self.gate(gated, scaled), hidden_name(names))
             return self.product(hidden, parts.down, name=names[2], plus=plus)
-        hidden = self._activate(gated, self._multiply(rounded.integers[0], up_columns, up, names[1]))
+        hidden = self.gate(gated, self._multiply(rounded.integers[0], up_columns, up, names[1]))
         down = self.product(hidden, parts.down, name=names[2])
         return self._scaled(down, rounded.scales[0], plus=plus)
 
@@ -159,9 +160,9 @@ class ManyRowsOfBlocks(ManyRows):
     They are made int8 on the way, because products with uint8 weights take twice as long.
     """
 
-    def __init__(self, graph: GraphBuilder) -> None:
-        super().__init__(graph)
-        self._by_blocks = FewRows(graph)
+    def __init__(self, graph: GraphBuilder, activation: Activation = "silu") -> None:
+        super().__init__(graph, activation)
+        self._by_blocks = FewRows(graph, activation)
 
     def columns(self, matrices: Sequence[Matrix], names: Sequence[str]) -> list[str]:
         """Matrices as int8 [K, out], from the blocks of all of them together."""

@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 from onnx import TensorProto
 
-from lingolite_cli.architecture.tensors import HIDDEN
+from lingolite_cli.architecture.architecture import Activation
+from lingolite_cli.architecture.recording import HIDDEN
 from lingolite_cli.arrays import Array
 from lingolite_cli.weights.bundle import Matrix, can_join, concatenate
 from lingolite_cli.weights.groups import GroupedMatrix
@@ -45,21 +46,48 @@ class Products(ABC):
 
     Args:
         graph: where the nodes go.
+        activation: of the feed-forward networks.
     """
 
-    def __init__(self, graph: GraphBuilder) -> None:
+    def __init__(self, graph: GraphBuilder, activation: Activation = "silu") -> None:
         self.graph = graph
+        self._activation: Activation = activation
 
     def product(
-        self, x: str, matrix: Matrix | GroupedMatrix, *, name: str, output: str | None = None, plus: str | None = None
+        self,
+        x: str,
+        matrix: Matrix | GroupedMatrix,
+        *,
+        name: str,
+        output: str | None = None,
+        plus: str | None = None,
+        bias: Array | None = None,
     ) -> str:
-        """[..., out] float32 from x [..., in] float32 and a matrix [out, in], added to `plus` [..., out] if given."""
+        """[..., out] float32 from x [..., in] float32 and a matrix [out, in].
+
+        Args:
+            x: activations.
+            matrix: the weights.
+            name: what the matrix is called.
+            output: name of the outcome; not together with `plus`.
+            plus: [..., out], added.
+            bias: [out], added.
+        """
+        own = output if bias is None else None
         if isinstance(matrix, GroupedMatrix):
-            return self._added(self._grouped(x, matrix, name=name, output=output), plus)
-        if matrix.scale is not None:
-            return self._int8(x, matrix, matrix.scale, name=name, output=output, plus=plus)
-        stored = self.graph.constant(np.ascontiguousarray(matrix.values.T), name)
-        return self._added(self.graph.op("MatMul", x, self.as_float32(stored, matrix), name=output), plus)
+            product = self._added(self._grouped(x, matrix, name=name, output=own), plus)
+        elif matrix.scale is not None:
+            product = self._int8(x, matrix, matrix.scale, name=name, output=own, plus=plus)
+        else:
+            stored = self.graph.constant(np.ascontiguousarray(matrix.values.T), name)
+            product = self._added(self.graph.op("MatMul", x, self.as_float32(stored, matrix), name=own), plus)
+        return self.plus_bias(product, bias, name=name, output=output)
+
+    def plus_bias(self, product: str, bias: Array | None, *, name: str, output: str | None = None) -> str:
+        """A product with the bias of its layers, if they have one."""
+        if bias is None:
+            return product
+        return self.graph.op("Add", product, self.graph.constant(bias, f"{name}.bias"), name=output)
 
     def by_rows(self, x: str, matrix: Matrix, *, name: str, output: str | None = None) -> str:
         """The same with a float matrix that stays [out, in], because its rows are looked up as well."""
@@ -77,12 +105,22 @@ class Products(ABC):
         else:
             gated = graph.expose(self.product(x, parts.gate, name=gate), gate)
             scaled = graph.expose(self.product(x, parts.up, name=up), up)
-        hidden = graph.expose(self._activate(gated, scaled), hidden_name(names))
+        hidden = graph.expose(self.gate(gated, scaled), hidden_name(names))
         return self.product(hidden, parts.down, name=names[2], plus=plus)
 
-    def _activate(self, gate: str, up: str) -> str:
-        # QuickGelu with alpha = 1 is x * sigmoid(x), SiLU, in one pass.
-        return self.graph.op("Mul", self.graph.op("QuickGelu", gate, domain=RUNTIME_DOMAIN, alpha=1.0), up)
+    def gate(self, gate: str, up: str) -> str:
+        """The activation of `gate` times `up`."""
+        return self.graph.op("Mul", self.activate(gate), up)
+
+    def activate(self, x: str) -> str:
+        """The activation of x, in one pass."""
+        graph = self.graph
+        if self._activation == "relu":
+            return graph.op("Relu", x)
+        if self._activation == "silu":
+            # QuickGelu with alpha = 1 is x * sigmoid(x), SiLU.
+            return graph.op("QuickGelu", x, domain=RUNTIME_DOMAIN, alpha=1.0)
+        return graph.op("Gelu" if self._activation == "gelu" else "FastGelu", x, domain=RUNTIME_DOMAIN)
 
     def as_float32(self, stored: str, matrix: Matrix) -> str:
         """`stored`, cast where the matrix has 16 bits."""

@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 import onnxruntime as ort
 
+from lingolite_cli.architecture.network import decoder_state
 from lingolite_cli.arrays import Array
 from lingolite_cli.artifact import SHORTLIST_NAME
 from lingolite_cli.errors import LingoLiteError
@@ -32,7 +33,6 @@ from lingolite_onnx.ort.interface import (
     BATCH_DECODER,
     CANDIDATE_BIAS,
     CANDIDATE_LOOKUP,
-    CANDIDATE_ROWS,
     DECODER,
     ENCODER,
     SHORTLIST_BATCH_DECODER,
@@ -112,9 +112,9 @@ class OrtRunner:
         self._sessions: dict[str, ort.InferenceSession] = {}
         self._opening = threading.Lock()
         self._encoder = SourceEncoder(self._session(ENCODER))
-        self._past_names = tuple(
-            f"past_{kind}_{layer}" for layer in range(config.n_decoder_layers) for kind in ("key", "value")
-        )
+        self._state = decoder_state(config)
+        self._grows = all(kept.kind != "cell" for kept in self._state)
+        self._past_names = tuple(f"past_{kept.name}" for kept in self._state)
 
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> OrtState:
         """A state before the first target token; see `lingolite_cli.plugins.interfaces.Backend.encode`.
@@ -128,11 +128,8 @@ class OrtRunner:
         if self._are_many(rows):
             self._session(self._decoders[True])  # before the encoder's activations are there, see the class
         source = self._encoder.encode(source_ids, source_mask)
-        config, capacity = self._config, min(FIRST_CAPACITY, self.max_seq_len)
-        # Not zeroed: attention reads up to the length of a row, and never what lies beyond.
-        past = np.empty((len(self._past_names), rows, config.n_kv_heads, capacity, config.head_dim), np.float32)
         candidates = self._choose(source_ids, source_mask, source)
-        buffers = Buffers(np.arange(rows), np.arange(rows), source, past)
+        buffers = Buffers(np.arange(rows), np.arange(rows), source, self._empty_past(rows), grows=self._grows)
         return OrtState(buffers, np.empty(0, np.float32), candidates=candidates)
 
     def step(self, state: OrtState, tokens: IntArray) -> FloatArray:
@@ -167,6 +164,15 @@ class OrtRunner:
         self._sessions.clear()
         del self._encoder
 
+    def _empty_past(self, rows: int) -> Array:
+        """Room for what is kept of the target: keys and values, or the states of recurrent units, which begin at 0."""
+        kept = self._state[0]
+        if not self._grows:
+            return np.zeros((len(self._state), rows, kept.heads, 1, kept.width), np.float32)
+        # Not zeroed: attention reads up to the length of a row, and never what lies beyond.
+        capacity = min(FIRST_CAPACITY, self.max_seq_len)
+        return np.empty((len(self._state), rows, kept.heads, capacity, kept.width), np.float32)
+
     def _choose(self, source_ids: IntArray, source_mask: BoolArray, source: dict[str, Array]) -> BatchCandidates | None:
         """The candidates of a batch; which are a row's own goes into `source`, as an input of the decoder."""
         if self._chooser is None:
@@ -174,8 +180,11 @@ class OrtRunner:
         chosen = self._chooser.choose(source_ids, source_mask)
         bias = np.where(chosen.is_own, np.float32(0), np.float32(IMPOSSIBLE))[:, None]
         source[CANDIDATE_BIAS] = np.ascontiguousarray(bias)  # ONNX Runtime binds a copy of what is not contiguous
-        (rows,) = self._session(CANDIDATE_LOOKUP).run(None, {"words": chosen.ids})
-        return BatchCandidates(chosen.ids, rows, self._config.vocab_size)
+        session = self._session(CANDIDATE_LOOKUP)
+        inputs = dict(
+            zip((value.name for value in session.get_outputs()), session.run(None, {"words": chosen.ids}), strict=True)
+        )
+        return BatchCandidates(chosen.ids, inputs, self._config.vocab_size)
 
     def _are_many(self, rows: int) -> bool:
         """Whether a batch of so many rows is for the decoder for many."""
@@ -195,7 +204,7 @@ class OrtRunner:
         buffers = state.buffers
         if buffers.length >= self.max_seq_len:
             raise position_error(f"target token {buffers.length + 1}", self.max_seq_len)
-        if buffers.length == buffers.capacity:
+        if buffers.is_full:
             buffers.grow(self.max_seq_len)
             state.step = None
         step = state.step
@@ -212,7 +221,7 @@ class OrtRunner:
             self._session(self._decoders[self._are_many(rows)]),
             state.buffers,
             past_names=self._past_names,
-            shared={} if candidates is None else {CANDIDATE_ROWS: candidates.rows},
+            shared={} if candidates is None else candidates.inputs,
             logits=self._room_for_logits(state),
             k=k,
         )

@@ -1,7 +1,7 @@
 """Writing the graphs of the ORT profile.
 
 Owns which graphs there are, over which weights, and what these operators cannot run; what the graphs compute is in
-`lingolite_onnx.ort.stacks`.
+`lingolite_onnx.ort.graphs`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lingolite_cli.architecture.parts import parts_of
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.graph import WEIGHTS_FILE, WeightFile, write_model
+from lingolite_onnx.ort.graphs import (
+    build_batch_decoder,
+    build_candidate_rows,
+    build_ort_decoder,
+    build_ort_encoder,
+    build_shortlist_batch_decoder,
+    build_shortlist_decoder,
+)
 from lingolite_onnx.ort.interface import (
     BATCH_DECODER,
     CANDIDATE_LOOKUP,
@@ -20,19 +29,11 @@ from lingolite_onnx.ort.interface import (
     SHORTLIST_BATCH_DECODER,
     SHORTLIST_DECODER,
 )
-from lingolite_onnx.ort.stacks import (
-    build_batch_decoder,
-    build_candidate_rows,
-    build_ort_decoder,
-    build_ort_encoder,
-    build_shortlist_batch_decoder,
-    build_shortlist_decoder,
-)
 
 if TYPE_CHECKING:
     from lingolite_onnx.profiles import GraphSettings
 
-_HEAD_DIM_MULTIPLE = 16
+_HEAD_DIM_MULTIPLE, _ROTARY_HEAD_DIM_MULTIPLE = 8, 16
 
 
 def write_ort_graphs(weights: Weights, directory: Path, settings: GraphSettings) -> tuple[str, ...]:
@@ -71,9 +72,10 @@ def _require_exportable(weights: Weights) -> None:
             "the ORT profile cannot carry calibrated activation ranges: its kernels quantize activations dynamically",
             hint='quantize with the method `dynamic-int8`, or export with profile = "portable"',
         )
-    if config.head_dim % _HEAD_DIM_MULTIPLE:
+    multiple = _ROTARY_HEAD_DIM_MULTIPLE if parts_of(config).is_rotary else _HEAD_DIM_MULTIPLE
+    if config.head_dim % multiple:
         raise LingoLiteError(
             f"the ORT profile cannot carry heads of {config.head_dim} dimensions: ONNX Runtime's "
-            f"GroupQueryAttention requires a multiple of {_HEAD_DIM_MULTIPLE}",
+            f"GroupQueryAttention requires a multiple of {multiple}",
             hint='export with profile = "portable"',
         )

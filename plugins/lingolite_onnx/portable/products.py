@@ -1,7 +1,7 @@
 """Products with a weight matrix in standard ONNX operators, and rows looked up in one.
 
 Owns how each kind of matrix is stored in a portable graph, and the rounding of activations. What a layer is made of is
-in `lingolite_onnx.portable.layers`. N rows of activations.
+in `lingolite_onnx.portable.emitter`. N rows of activations.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from onnx import TensorProto
 
-from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION
+from lingolite_cli.architecture.recording import OUTPUT_PROJECTION
 from lingolite_cli.arrays import Array
 from lingolite_cli.weights.activations import MIDDLE, SMALLEST_MAXIMUM, InputRange
 from lingolite_cli.weights.bundle import Matrix
@@ -51,7 +51,7 @@ class PortableProducts:
             return self._integer_product(x, stored, matrix, name=name)
         return self._graph.op("MatMul", x, self._as_float32(stored, matrix))
 
-    def projection(self, x: str, matrix: Matrix | GroupedMatrix, *, stored_as: str) -> None:
+    def projection(self, x: str, matrix: Matrix | GroupedMatrix, *, stored_as: str, bias: Array | None) -> None:
         """[N, V] float32, the output `logits` of the graph, by a matrix that stays [V, d_model].
 
         A tied projection reads the very bytes of the embedding. Its int8 transpose is constant, so runtimes make it
@@ -59,17 +59,21 @@ class PortableProducts:
 
         Args:
             stored_as: name of the constant; that of the embedding where both are one matrix.
+            bias: [V], added to the product.
         """
+        product = self._projected(x, matrix, stored_as=stored_as, output=LOGITS if bias is None else None)
+        if bias is not None:
+            self._graph.op("Add", product, self._graph.constant(bias, f"{OUTPUT_PROJECTION}.bias"), name=LOGITS)
+
+    def _projected(self, x: str, matrix: Matrix | GroupedMatrix, *, stored_as: str, output: str | None) -> str:
         graph = self._graph
         if isinstance(matrix, GroupedMatrix):
-            self._grouped_product(x, matrix, name=OUTPUT_PROJECTION, output=LOGITS)
-            return
+            return self._grouped_product(x, matrix, name=OUTPUT_PROJECTION, output=output)
         stored = graph.constant(matrix.values, stored_as)
         if matrix.scale is not None:
             transposed = graph.op("Transpose", stored, perm=[1, 0])
-            self._integer_product(x, transposed, matrix, name=OUTPUT_PROJECTION, output=LOGITS)
-        else:
-            graph.op("Gemm", x, self._as_float32(stored, matrix), transB=1, name=LOGITS)
+            return self._integer_product(x, transposed, matrix, name=OUTPUT_PROJECTION, output=output)
+        return graph.op("Gemm", x, self._as_float32(stored, matrix), transB=1, name=output)
 
     def rows(self, ids: str, matrix: Matrix | GroupedMatrix, *, name: str) -> str:
         """[N, in] float32, the rows of a matrix for ids [N]."""

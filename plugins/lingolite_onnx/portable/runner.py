@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime as ort
 
 from lingolite_cli.decoding.continuations import top_k
-from lingolite_onnx.portable.interface import GRAPHS
+from lingolite_onnx.portable.interface import GRAPHS, POSITION
 from lingolite_onnx.runner import position_error, require_files, shortlist_error
 from lingolite_onnx.session.sessions import open_session
 
@@ -71,6 +71,7 @@ class PortableRunner:
         opener = open_graph or partial(open_session, threads=threads, provider=provider, entries=entries)
         self._encoder, self._decoder = opener(directory / encoder), opener(directory / decoder)
         self._cross = [output.name for output in self._encoder.get_outputs()]
+        self._reads_position = any(argument.name == POSITION for argument in self._decoder.get_inputs())
         self._past = [argument for argument in self._decoder.get_inputs() if argument.name.startswith("past_")]
 
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> PortableState:
@@ -96,7 +97,10 @@ class PortableRunner:
         if state.position >= self.max_seq_len:
             raise position_error(f"target token {state.position + 1}", self.max_seq_len)
         logits: FloatArray
-        logits, *present = self._decoder.run(None, {"tokens": tokens, **state.source, **state.past})
+        fed = {"tokens": tokens, **state.source, **state.past}
+        if self._reads_position:
+            fed[POSITION] = np.array([state.position])
+        logits, *present = self._decoder.run(None, fed)
         state.past = dict(zip(state.past, present, strict=True))
         state.position += 1
         return logits

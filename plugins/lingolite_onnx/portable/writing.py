@@ -1,6 +1,6 @@
 """Writing the files of the portable profile.
 
-Owns which graphs there are and where their weights go; what they compute is in `lingolite_onnx.portable.stacks`.
+Owns which graphs there are and where their weights go; what they compute is in `lingolite_onnx.portable.graphs`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.graph import WEIGHTS_FILE, WeightFile, write_model
+from lingolite_onnx.portable.graphs import build_portable_decoder, build_portable_encoder
 from lingolite_onnx.portable.interface import GRAPHS
 from lingolite_onnx.portable.offline_optimization import optimize
-from lingolite_onnx.portable.stacks import build_portable_decoder, build_portable_encoder
 
 if TYPE_CHECKING:
     from lingolite_onnx.profiles import GraphSettings

@@ -12,14 +12,17 @@ import msgspec
 import numpy as np
 
 from lingolite_cli.architecture.arithmetic import Arithmetic
-from lingolite_cli.architecture.tensors import OUTPUT_PROJECTION, layer_names, tensor_specs
+from lingolite_cli.architecture.network import decoder_state
+from lingolite_cli.architecture.parts import parts_of
+from lingolite_cli.architecture.recording import OUTPUT_PROJECTION
+from lingolite_cli.architecture.tensors import reads_source, tensor_specs
 from lingolite_cli.arrays import Array
 from lingolite_cli.plugins.interfaces import ForcedTokens, Trace
 from lingolite_cli.weights.bundle import Matrix
 from lingolite_onnx.graph import NamedTensor
 from lingolite_onnx.ort.blocks import block_size
+from lingolite_onnx.ort.graphs import build_batch_decoder, build_ort_decoder, build_ort_encoder
 from lingolite_onnx.ort.interface import BATCH_DECODER, DECODER, ENCODER
-from lingolite_onnx.ort.stacks import build_batch_decoder, build_ort_decoder, build_ort_encoder
 from lingolite_onnx.trace.portable import join_steps
 from lingolite_onnx.trace.session import NoWeightFile, TracedSession
 
@@ -57,16 +60,15 @@ def ort_arithmetic(details: OnnxExportDetails, weights: Weights, options: OnnxBa
 
 def _blocks(weights: Weights) -> dict[str, int]:
     """By matrix, how many activations `MatMulNBits` rounds together; the encoder rounds whole rows where it can."""
-    names = layer_names(weights.config)
-    in_encoder = {*names.cross_attention_inputs}
+    projection = parts_of(weights.config).decoder.projection.name
     found = {}
     specs = [spec for spec in tensor_specs(weights.config) if spec.is_matrix and spec.role != "embedding"]
-    operations = {spec.name: spec.name for spec in specs} | {OUTPUT_PROJECTION: names.decoder.projection}
+    operations = {spec.name: spec.name for spec in specs} | {OUTPUT_PROJECTION: projection}
     for operation, name in operations.items():
         matrix = weights.matrix(name)
         if not isinstance(matrix, Matrix):
             found[operation] = matrix.group_size
-        elif matrix.is_int8 and not name.startswith("encoder.") and name not in in_encoder:
+        elif matrix.is_int8 and not reads_source(weights.config, name):
             found[operation] = block_size(matrix.values.shape[1])
     return found
 
@@ -117,10 +119,10 @@ def _decode(
     decoder: TracedSession, source: Mapping[str, Array], tokens: ForcedTokens, weights: Weights
 ) -> dict[str, Array]:
     rows, length = tokens.target_ids.shape
-    config = weights.config
-    shape = (rows, config.n_kv_heads, length, config.head_dim)
-    inputs = [value.name for value in decoder.get_inputs() if value.name.startswith("past_")]
-    past = {name: np.zeros(shape, np.float32) for name in inputs if name != "past_lengths"}
+    past = {
+        f"past_{kept.name}": np.zeros((rows, kept.heads, 1 if kept.kind == "cell" else length, kept.width), np.float32)
+        for kept in decoder_state(weights.config)
+    }
     steps: list[dict[str, Array]] = []
     for position, column in enumerate(np.ascontiguousarray(tokens.target_ids.T)):
         fed = {

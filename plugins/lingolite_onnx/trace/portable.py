@@ -15,9 +15,9 @@ from lingolite_cli.architecture.arithmetic import Arithmetic
 from lingolite_cli.arrays import Array
 from lingolite_cli.plugins.interfaces import ForcedTokens, Trace
 from lingolite_onnx.graph import NamedTensor
+from lingolite_onnx.portable.graphs import build_portable_decoder, build_portable_encoder
 from lingolite_onnx.portable.interface import GRAPHS
 from lingolite_onnx.portable.runner import PortableRunner
-from lingolite_onnx.portable.stacks import build_portable_decoder, build_portable_encoder
 from lingolite_onnx.trace.session import NoWeightFile, TracedSession
 
 if TYPE_CHECKING:

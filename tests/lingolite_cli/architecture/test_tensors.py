@@ -14,13 +14,12 @@ import torch
 from torch import nn
 
 from lingolite_cli.architecture.architecture import Architecture
+from lingolite_cli.architecture.parts import parts_of, tied_layers
 from lingolite_cli.architecture.tensors import (
     count_layers,
-    layer_names,
     shared_inputs,
     tensor_shapes,
     tensor_specs,
-    tied_layers,
     vocabulary_keys,
 )
 from lingolite_cli.model import MobileTranslationModel
@@ -96,17 +95,11 @@ def test_layer_and_block_of_a_tensor_are_modules_that_hold_it() -> None:
 
 
 def test_names_of_layers_are_those_of_the_tensors() -> None:
-    names = layer_names(_UNTIED)
+    names = parts_of(_UNTIED)
     assert [layer.name for layer in names.encoder.layers] == [f"encoder.layers.{index}" for index in range(3)]
     assert [layer.name for layer in names.decoder.layers] == [f"decoder.layers.{index}" for index in range(2)]
     downs = [spec.name for spec in tensor_specs(_UNTIED) if spec.role == "down"]
-    assert [network.down for network in names.feed_forwards] == downs
-    keys_and_values = [
-        spec.name
-        for spec in tensor_specs(_UNTIED)
-        if spec.role in ("key", "value") and spec.block and spec.block.endswith("cross_attn")
-    ]
-    assert list(names.cross_attention_inputs) == keys_and_values
+    assert [network.down.name for network in names.feed_forwards] == downs
 
 
 @pytest.mark.parametrize(
@@ -126,11 +119,11 @@ def test_layers_are_counted_by_stack() -> None:
 
 
 _SPELLING = re.compile(
-    r"q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj|self_attn|cross_attn|lm_head|final_norm"
-    r"|(encoder|decoder)\.(layers|embedding)|embedding\.weight|\bnorm[123]\b"
+    r"q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj|self_attn|cross_attn|lm_head"
+    r"|(encoder|decoder)\.(layers|embedding|final_norm)|embedding\.weight|\bnorm[123]\b"
 )
 _MAY_SPELL = {
-    "lingolite_cli/architecture/tensors.py",
+    "lingolite_cli/architecture/parts.py",
     "lingolite_cli/architecture/reference.py",  # independent on purpose
     "lingolite_cli/model/attention.py",  # these three are the modules whose attributes the names are
     "lingolite_cli/model/layers.py",
@@ -156,4 +149,4 @@ def test_parameter_names_are_spelled_in_few_files() -> None:
     files = [path for folder in ("lingolite_cli", "plugins") for path in (root / folder).rglob("*.py")]
     assert len(files) > 100
     spelling = {path.relative_to(root).as_posix() for path in files if _spelled(ast.parse(path.read_text()))}
-    assert spelling == _MAY_SPELL, "take names from lingolite_cli.architecture.tensors"
+    assert spelling == _MAY_SPELL, "take names from lingolite_cli.architecture.parts"

@@ -85,7 +85,7 @@ def test_generation_has_no_dropout_and_restores_the_mode(batch):
     first = model.generate_with_cache(*batch, max_length=12)
     assert torch.equal(first, model.generate_with_cache(*batch, max_length=12))
     assert model.training
-    assert model.encoder.layers[0].dropout.training
+    assert model.encoder.dropout.training
 
 
 def test_every_parameter_gets_a_gradient_and_the_tied_one_stays_tied(batch):

@@ -143,7 +143,7 @@ def test_tied_layers_have_one_matrix_and_ranges_of_their_own() -> None:
 
 def test_norms_are_float32_unless_asked_for_as_stored() -> None:
     weights = Weights(_CONFIG, _int8_tensors())
-    assert weights.norm("encoder.layers.0.norm1").dtype == np.float32
+    assert weights.floats("encoder.layers.0.norm1").dtype == np.float32
     assert weights.stored("encoder.layers.0.norm1").dtype == np.float16
 
 

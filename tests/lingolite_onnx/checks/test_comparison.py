@@ -17,7 +17,7 @@ from lingolite_onnx.checks.portable_recording import record_portable
 from lingolite_onnx.checks.samples import Recording, Replay, Sample
 from lingolite_onnx.profiles import GraphSettings
 
-from lingolite_cli.architecture.architecture import PRESETS
+from lingolite_cli.architecture.architecture import PRESETS, Architecture
 from lingolite_cli.architecture.reference import Reference
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8, Artifact
 from lingolite_cli.errors import ExitCode, LingoLiteError
@@ -53,7 +53,7 @@ def test_a_graph_of_other_weights_fails_the_check(
 @needs_exact_int8
 def test_the_check_replays_roundings_and_finds_a_wrong_one(exported: Any, fixture_bundles: dict[str, Artifact]) -> None:
     weights, artifact = Weights.read(fixture_bundles[BUNDLE_INT8]), exported(BUNDLE_INT8)
-    sample = Sample.random(97, max_length=64)
+    sample = Sample.random(Architecture(vocab_size=97), max_length=64)
     recording = record_portable(artifact.path / GRAPHS[0], artifact.path / GRAPHS[1], sample)
     name = "encoder.layers.1.ffn.up_proj"
     wrong = recording.integers[name].copy()

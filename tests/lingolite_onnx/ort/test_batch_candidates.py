@@ -8,7 +8,7 @@ from lingolite_onnx.ort.candidates import BatchCandidates
 
 from lingolite_cli.shortlist.candidates import IMPOSSIBLE
 
-CANDIDATES = BatchCandidates(np.array([1, 4, 5, 9]), np.zeros((4, 3), np.float32), vocab_size=11)
+CANDIDATES = BatchCandidates(np.array([1, 4, 5, 9]), {}, vocab_size=11)
 
 
 def test_logits_of_other_tokens_are_impossible() -> None:

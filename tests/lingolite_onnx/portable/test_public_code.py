@@ -12,8 +12,9 @@ from lingolite_onnx.backend import OnnxBackend
 from lingolite_onnx.backend_options import OnnxBackendOptions
 from lingolite_onnx.graph import GraphBuilder, WeightFile, write_model
 from lingolite_onnx.interface import Interface, Value
-from lingolite_onnx.portable.layers import PortableLayers
+from lingolite_onnx.portable.emitter import PortableEmitter
 
+from lingolite_cli.architecture.parts import parts_of
 from lingolite_cli.architecture.reference import Reference
 from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8, Artifact
 from lingolite_cli.tokenization.description import LINGOLITE
@@ -101,9 +102,10 @@ def test_an_int8_product_is_the_one_of_plain_integers(
 ) -> None:
     """Compared bit by bit with sums in Python-like int64, and roundings to even taken one element at a time."""
     weights = Weights.read(fixture_bundles[BUNDLE_INT8])
-    name = "encoder.layers.1.ffn.gate_proj"
+    layer = parts_of(weights.config).encoder.layers[1].feed_forward.gate
+    assert layer is not None
     graph = GraphBuilder("one product", WeightFile(tmp_path / "weights.bin"))
-    output = PortableLayers(graph, weights, is_exact=True).linear("x", name)
+    (output,) = PortableEmitter(graph, weights, num_positions=8, is_exact=True).linear("x", layer)
     graph.op("Identity", output, name="y")
     values = (Value("x", "float32", ("rows", 32), ""), Value("y", "float32", ("rows", 48), ""))
     model = graph.model(Interface(values[:1], values[1:]), opset_version=18)
@@ -111,7 +113,7 @@ def test_an_int8_product_is_the_one_of_plain_integers(
     x = np.random.default_rng(4).standard_normal((rows, 32)).astype(np.float32)
     x[0, :3] = 127.0, 0.5, 1.5  # a scale of 1 exactly, and two ties: to 0 and to 2
     (found,) = ort.InferenceSession(tmp_path / "product.onnx").run(None, {"x": x})
-    np.testing.assert_array_equal(found, _integer_product(x, weights, name))
+    np.testing.assert_array_equal(found, _integer_product(x, weights, layer.name))
 
 
 def _integer_product(x: Array, weights: Weights, name: str) -> Array:

@@ -1,0 +1,82 @@
+"""Products of the reference: float, int8 with activations rounded by row or over a calibrated range, or by groups.
+
+Owns how the reference multiplies. Sums of int8 products are taken in float64, where they are exact (below 2^53),
+because numpy multiplies integer matrices slowly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import numpy as np
+
+from lingolite_cli.arrays import Array
+from lingolite_cli.weights.activations import UINT8_MAX, InputRange, half_to_even, row_scale
+from lingolite_cli.weights.bundle import Matrix
+from lingolite_cli.weights.groups import GroupedMatrix
+
+Rounding: TypeAlias = Callable[[str, Array], Array]
+"""From the name of a matrix and x / s_x [..., in] float32 to integers of that shape."""
+
+
+def round_as_specified(name: str, quotients: Array) -> Array:
+    """The rule of `lingolite_cli.weights.activations`, whatever the matrix."""
+    return half_to_even(quotients)
+
+
+class RoundedProducts:
+    """Products with the matrices of a bundle.
+
+    Args:
+        rounding: of activations.
+        blocks: by matrix, how many neighbours in a row of activations share a scale; see `Reference`.
+    """
+
+    def __init__(self, rounding: Rounding, blocks: Mapping[str, int]) -> None:
+        self._rounding = rounding
+        self._blocks = blocks
+
+    def product(self, x: Array, name: str, stored: Matrix | GroupedMatrix) -> Array:
+        """[..., out] float32 from x [..., in] float32; in integers when the matrix is int8."""
+        if isinstance(stored, GroupedMatrix):
+            rounded = self._rounded(x, name) if name in self._blocks else x
+            return rounded @ stored.dequantized().T
+        if stored.scale is None:
+            return x @ stored.values.astype(np.float32).T
+        if stored.input_range is not None:
+            sums = self._static_sums(x, name, stored, stored.input_range)
+            return sums * (stored.input_range.scale * stored.scale)
+        product: Array = self._scaled_sums(x, name, stored) * stored.scale
+        return product
+
+    def _rounded(self, x: Array, name: str) -> Array:
+        """x [..., in] as the float32 that its integers and their scales stand for."""
+        parts = np.split(x, range(self._blocks[name], x.shape[-1], self._blocks[name]), axis=-1)
+        scales = np.concatenate([np.broadcast_to(row_scale(part), part.shape) for part in parts], axis=-1)
+        rounded: Array = self._rounding(name, x / scales).astype(np.float32) * scales
+        return rounded
+
+    def _scaled_sums(self, x: Array, name: str, matrix: Matrix) -> Array:
+        """[..., out] float32 sums over activations that were rounded as they came, times the activations' scales."""
+        size = self._blocks.get(name, x.shape[-1])
+        bounds = range(size, x.shape[-1], size)
+        parts = np.split(x, bounds, axis=-1)
+        scales = [row_scale(part) for part in parts]
+        quotients = np.concatenate([part / scale for part, scale in zip(parts, scales, strict=True)], axis=-1)
+        integers = np.split(self._rounding(name, quotients).astype(np.float64), bounds, axis=-1)
+        columns = np.split(matrix.values.astype(np.float64).T, bounds)
+        sums = [part @ column for part, column in zip(integers, columns, strict=True)]
+        scaled: Array = np.sum(
+            [part.astype(np.float32) * scale for part, scale in zip(sums, scales, strict=True)], axis=0
+        )
+        return scaled
+
+    def _static_sums(self, x: Array, name: str, matrix: Matrix, input_range: InputRange) -> Array:
+        """[..., out] float32 sums over the 256 levels of a calibrated range; what lies outside is clipped."""
+        zero_point = input_range.zero_point
+        quotients = np.clip(x / input_range.scale, -zero_point, UINT8_MAX - zero_point)
+        # Clipped before it is rounded, in units of the scale: so no runtime meets an integer out of range.
+        integers = self._rounding(name, quotients).astype(np.float64)
+        sums: Array = integers @ matrix.values.astype(np.float64).T
+        return sums.astype(np.float32)
