@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
+from lingolite_onnx.backend import OnnxBackend
+from lingolite_onnx.backend_options import OnnxBackendOptions
 from lingolite_onnx.ort.runner import OrtRunner
 from lingolite_onnx.ort.writing import write_ort_graphs
 from lingolite_onnx.portable.runner import PortableRunner
@@ -15,14 +19,19 @@ from lingolite_onnx.portable.writing import write_portable_graphs
 from lingolite_onnx.profiles import GraphSettings
 
 from lingolite_cli.architecture.architecture import Architecture
+from lingolite_cli.architecture.recording import record
 from lingolite_cli.architecture.reference import Reference
 from lingolite_cli.architecture.tensors import matrix_keys
 from lingolite_cli.arrays import Array
+from lingolite_cli.artifact import BUNDLE, BUNDLE_INT8
+from lingolite_cli.evaluation.operation_comparison import compare_operations
+from lingolite_cli.plugins.interfaces import ForcedTokens
+from lingolite_cli.shortlist.candidates import CandidateChooser, Candidates
 from lingolite_cli.testing.tiny import random_weights
 from lingolite_cli.weights.bundle import Weights
 from lingolite_cli.weights.rows import quantize_tensors
-from tests.families import FAMILIES
-from tests.lingolite_onnx.onnx_bundles import needs_exact_int8
+from tests.families import FAMILIES, family_bundle
+from tests.lingolite_onnx.onnx_bundles import export_to, needs_exact_int8, tensors_of, write_bundle
 
 _ALL = pytest.mark.parametrize("name", FAMILIES)
 _SETTINGS = GraphSettings(
@@ -72,11 +81,6 @@ def _logits(runner: Runner, source: Array, mask: Array, target: Array) -> Array:
 def _expected(name: str, source: Array, mask: Array, target: Array, *, is_int8: bool = False) -> Array:
     reference = Reference(_weights(name, is_int8=is_int8), is_exact=is_int8)
     return reference.decode(target, reference.encode(source, mask), mask)
-
-
-def _profiles(name: str) -> list[str]:
-    """The ORT profile needs heads of a multiple of 8 dimensions, of 16 where positions are rotary."""
-    return ["portable", "optimized"]
 
 
 @pytest.mark.parametrize("profile", ["portable", "optimized"])
@@ -133,3 +137,52 @@ def test_targets_may_be_longer_than_the_first_buffers(runner: Any, name: str) ->
     expected = _logits(runner(name, "portable"), source, mask, target)
     found = _logits(runner(name, "optimized"), source, mask, target)
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-4 * np.abs(expected).max())
+
+
+class _Chosen(CandidateChooser):
+    """Every second token is a candidate, and the first rows lack some of them."""
+
+    def __init__(self, vocab_size: int) -> None:
+        self._ids = np.arange(0, vocab_size, 2)
+
+    def choose(self, source_ids: Array, source_mask: Array) -> Candidates:
+        is_own = np.ones((len(source_ids), len(self._ids)), np.bool_)
+        is_own[0, :3] = False
+        return Candidates(self._ids, is_own)
+
+
+@_ALL
+def test_a_shortlist_leaves_the_logits_of_its_candidates_as_they_are(tmp_path: Path, name: str) -> None:
+    weights = _weights(name)
+    write_ort_graphs(weights, tmp_path, msgspec.structs.replace(_SETTINGS, has_shortlist=True))
+    source, mask, target = _batch(FAMILIES[name])
+    runner = OrtRunner(tmp_path, weights.config, max_seq_len=33, threads=1, chooser=_Chosen(weights.config.vocab_size))
+    found, expected = _logits(runner, source, mask, target), _expected(name, source, mask, target)
+    np.testing.assert_allclose(found[1:, :, ::2], expected[1:, :, ::2], rtol=0, atol=1e-4 * np.abs(expected).max())
+    assert (found[:, :, 1::2] < -1e29).all()
+    assert (found[0, :, :6:2] < -1e29).all()
+
+
+@pytest.mark.parametrize("format", [BUNDLE, pytest.param(BUNDLE_INT8, marks=needs_exact_int8)])
+@pytest.mark.parametrize("profile", ["portable", "optimized"])
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "opus-mt of two vocabularies"])
+def test_an_export_passes_its_checks_and_its_trace_shows_no_difference(
+    tmp_path: Path, name: str, profile: str, format: str
+) -> None:
+    bundle = family_bundle(tmp_path / "bundle", name)
+    if format == BUNDLE_INT8:
+        quantized = quantize_tensors(tensors_of(bundle), matrix_keys(bundle.manifest.model))
+        bundle = write_bundle(tmp_path / "int8", bundle, quantized, format)
+    exported = export_to(bundle, tmp_path / "exported", profile=profile)
+    backend = OnnxBackend(exported, options=OnnxBackendOptions(), threads=1)
+    source, mask, target = _batch(bundle.manifest.model)
+    tokens = ForcedTokens(source_ids=source, source_mask=mask, target_ids=target)
+    weights = Weights.read(bundle)
+    arithmetic = backend.arithmetic(exported, bundle, OnnxBackendOptions())
+    known = record(weights.config).operations
+    for trace in backend.trace(tokens, bundle=bundle):
+        readings = compare_operations(weights, arithmetic, tokens, trace)
+        assert [reading.difference for reading in readings if reading.difference is not None] == []
+        seen = {reading.name for reading in readings}
+        assert seen <= known.keys()
+        assert {one for one in known if one.endswith((".sum", ".cell", ".ssru", ".positions"))} <= seen
