@@ -192,7 +192,7 @@ class ForcedTokens(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """Values of named operations (`lingolite_cli.architecture.operations`) in one of an artifact's computations.
+    """Values of named operations (`lingolite_cli.architecture.recording`) in one of an artifact's computations.
 
     Attributes:
         part: which one, such as the decoder for few rows; any name.

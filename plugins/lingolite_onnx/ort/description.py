@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.weights.activations import ROUNDING_RULE, SCALE_RULE
-from lingolite_onnx.arithmetic import ANY_CPU, FLOAT_ARITHMETIC
+from lingolite_onnx.arithmetic import ANY_CPU, FLOAT_ARITHMETIC, for_architecture
 from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.export_config import GraphFile, ProfileDescription
 from lingolite_onnx.interface import Interface
@@ -45,8 +45,8 @@ def describe_ort_graphs(details: OnnxExportDetails, model: Architecture, directo
         graph_files=_FILES,
         graphs=graphs,
         dimensions=_dimensions(details),
-        decoding_steps=_decoding_steps(details),
-        arithmetic=_ARITHMETIC[details.weights],
+        decoding_steps=_decoding_steps(details, model),
+        arithmetic=for_architecture(_ARITHMETIC[details.weights], model),
         cpu_note=_INT8_CPU_NOTE if details.weights == "int8" else ANY_CPU,
     )
 
@@ -112,18 +112,20 @@ def _dimensions(details: OnnxExportDetails) -> dict[str, str]:
     }
 
 
-def _decoding_steps(details: OnnxExportDetails) -> list[str]:
+def _decoding_steps(details: OnnxExportDetails, model: Architecture) -> list[str]:
     """The decoding loop in words."""
+    is_recurrent = model.decoder_recurrence == "ssru"
     return [
         "encode the text with SentencePiece and frame it as in source_frame",
         "pad a batch on the right with the id `pad`; source_mask is true on real tokens and false on padding",
         "run the encoder once; keep source_bias and its cross_* outputs for every call of the decoder",
-        "make past_* buffers of some capacity; their contents do not matter",
+        "make past_* arrays of zeros" if is_recurrent else _BUFFERS,
         "bind each present_* output to the memory of its past_* input, so that the decoder writes in place",
         "start with tokens = `bos` for each row, past_lengths = 0 and total_length = 1",
         "run the decoder; greedy search takes k = 1 and the token top_ids[:, 0, 0]",
-        "feed the chosen tokens, with past_lengths and total_length one larger; copy the buffers into larger ones when "
-        f"total_length would exceed their capacity, and never let it exceed {details.max_seq_len}",
+        "feed the chosen tokens, with past_lengths and total_length one larger; "
+        + ("never let total_length" if is_recurrent else f"{_GROW}never let it")
+        + f" exceed {details.max_seq_len}",
         "a row ends with `eos`, or at max_length of decoding_defaults; drop ended rows from every array, or ignore "
         "what follows",
         "beam search: reorder the rows of past_*, and of cross_* and source_bias when a row changes its sentence",
@@ -131,6 +133,9 @@ def _decoding_steps(details: OnnxExportDetails) -> list[str]:
         *(_SHORTLIST_STEPS if details.shortlist else ()),
     ]
 
+
+_BUFFERS = "make past_* buffers of some capacity; their contents do not matter"
+_GROW = "copy the buffers into larger ones when total_length would exceed their capacity, and "
 
 _SHORTLIST_STEPS = (
     "with a shortlist, which is faster and may cost quality: a sentence's words are `frequent` and the rows of "

@@ -9,11 +9,16 @@ from pathlib import Path
 
 from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.weights.activations import MIDDLE, ROUNDING_RULE, SCALE_RULE, STATIC_RULE
-from lingolite_onnx.arithmetic import ANY_CPU, FLOAT_ARITHMETIC
+from lingolite_onnx.arithmetic import ANY_CPU, FLOAT_ARITHMETIC, for_architecture
 from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.export_config import GraphFile, ProfileDescription
 from lingolite_onnx.interface import Interface
-from lingolite_onnx.portable.interface import GRAPHS, portable_decoder_interface, portable_encoder_interface
+from lingolite_onnx.portable.interface import (
+    GRAPHS,
+    portable_decoder_interface,
+    portable_encoder_interface,
+    reads_position,
+)
 
 
 def describe_portable_graphs(details: OnnxExportDetails, model: Architecture, directory: Path) -> ProfileDescription:
@@ -35,8 +40,8 @@ def describe_portable_graphs(details: OnnxExportDetails, model: Architecture, di
             "source": f"source tokens of the longest row, 1 to {details.max_seq_len}",
             "past": f"target tokens read before this call, 0 to {details.max_seq_len - 1}",
         },
-        decoding_steps=_decoding_steps(details),
-        arithmetic=[*_arithmetic(details), *([_EXACT] if details.exact else [])],
+        decoding_steps=_decoding_steps(details, model),
+        arithmetic=for_architecture([*_arithmetic(details), *([_EXACT] if details.exact else [])], model),
         cpu_note=_INT8_CPU_NOTE if details.weights == "int8" else ANY_CPU,
     )
 
@@ -51,17 +56,24 @@ def _graph(index: int, interface: Interface, directory: Path) -> GraphFile:
     )
 
 
-def _decoding_steps(details: OnnxExportDetails) -> list[str]:
+def _decoding_steps(details: OnnxExportDetails, model: Architecture) -> list[str]:
+    is_recurrent = reads_position(model)
     return [
         "encode the text with SentencePiece and frame it as in source_frame",
         "pad a batch on the right with the id `pad`; source_mask is true on real tokens and false on padding",
         "run the encoder once; keep its cross_* outputs for every call of the decoder",
-        "start with tokens = `bos` for each row and past_* arrays of length 0",
-        "run the decoder with tokens, source_mask, cross_* and past_*",
+        "start with tokens = `bos` for each row and past_* arrays of "
+        + ("zeros; position is the number of target tokens read before" if is_recurrent else "length 0"),
+        f"run the decoder with tokens, source_mask, cross_* and {'past_*, and position' if is_recurrent else 'past_*'}",
         "greedy search: the next token is the largest of the logits, the smaller id on a tie",
         "feed present_* back as past_* and the chosen tokens as tokens",
         "a row ends with `eos`, or at max_length of decoding_defaults; drop ended rows from every array, or ignore "
-        f"what follows; never call the decoder with a past of {details.max_seq_len} or longer",
+        "what follows; never call the decoder with a "
+        + (
+            f"position of {details.max_seq_len} or larger"
+            if is_recurrent
+            else f"past of {details.max_seq_len} or longer"
+        ),
         "beam search: reorder the rows of past_*, and of cross_* and source_mask when a row changes its sentence",
         "decode the ids with SentencePiece, without control tokens",
     ]
