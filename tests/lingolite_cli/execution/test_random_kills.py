@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -132,7 +133,7 @@ def test_runs_killed_at_random_moments_leave_nothing_and_change_nothing(
     seconds = read_run(runs(project)[-1]).seconds + 2  # with its start
     shutil.rmtree(project / ".lingolite")
     num_killed = num_left = 0
-    for seed in range(KILLS):
+    for seed in count():
         chance = random.Random(seed)
         arguments = ["run", "recipes/small.toml", *(["--fresh"] if chance.random() < 0.5 else [])]
         if victim.killed_after(chance.uniform(0, seconds), *arguments, is_group=chance.random() < 0.7):
@@ -144,7 +145,8 @@ def test_runs_killed_at_random_moments_leave_nothing_and_change_nothing(
         assert len(victim.standing()) >= 4
         if chance.random() < 0.3:
             shutil.rmtree(project / ".lingolite" / "cache")
-    assert num_killed > KILLS // 2, "the others were over before"
+        if num_killed == KILLS:
+            break
     assert num_left > KILLS // 8, "else no run was killed in the midst of writing"
     print(f"{num_killed} killed, {num_left} of them with something left behind")
 
