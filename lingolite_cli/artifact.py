@@ -10,9 +10,10 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.decoding.options import DecodingOptions
@@ -39,6 +40,8 @@ _LARGEST_MANIFEST = 16 << 20
 _MOST_READINGS = 3
 
 T = TypeVar("T")
+Name = Annotated[str, Meta(max_length=100)]
+"""Of what plugins and errors name: a file from elsewhere could hold any number of characters."""
 
 BUNDLE = "bundle"
 BUNDLE_FP16 = "bundle-fp16"
@@ -61,7 +64,7 @@ class Quantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `int8_tensors` are those that a scheme of fewer bits gave 8.
     """
 
-    scheme: str
+    scheme: Name
     float_tensors: tuple[str, ...] = ()
     int8_tensors: tuple[str, ...] = ()
 
@@ -69,8 +72,8 @@ class Quantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How an artifact was made. Holds no time and no path, so that the same work gives the same bytes."""
 
-    operation: str
-    tool: str = f"lingolite {VERSION}"
+    operation: Name
+    tool: Name = f"lingolite {VERSION}"
     options: dict[str, Any] = {}
     inputs: dict[str, str] = {}
 
@@ -97,9 +100,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     schema: int = 1
-    format: str
+    format: Name
     model: Architecture
-    languages: tuple[str, ...]
+    languages: tuple[Name, ...]
     # UNSET is not encoded: manifests without the entry keep their bytes, and so the digests of their artifacts.
     tokenizer: TokenizerDescription | msgspec.UnsetType = msgspec.UNSET
     trained_on: Literal["sentences", "documents"] | msgspec.UnsetType = msgspec.UNSET

@@ -26,7 +26,7 @@ def load_processor(model: bytes, *, where: Path) -> sentencepiece.SentencePieceP
     processor = sentencepiece.SentencePieceProcessor()
     try:
         processor.LoadFromSerializedProto(model)
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, UnicodeDecodeError) as error:  # the last where its message quotes a damaged piece
         raise _not_a_model(where, error) from None
     return processor
 

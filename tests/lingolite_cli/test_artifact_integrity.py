@@ -339,3 +339,17 @@ def test_names_of_thousands_of_characters_do_not_fill_a_message(bundle):
     with pytest.raises(LingoLiteError, match="unknown field") as error:
         Artifact.open(bundle)
     assert len(error.value.message) < 1000
+
+
+@pytest.mark.parametrize("place", [("format",), ("languages", 0), ("made_by", "operation"), ("made_by", "tool")])
+def test_names_of_thousands_of_characters_are_refused_shortly(bundle, place):
+    manifest = json.loads((bundle / MANIFEST_NAME).read_bytes())
+    *tables, last = place
+    target = manifest
+    for key in tables:
+        target = target[key]
+    target[last] = "a" * 5000
+    (bundle / MANIFEST_NAME).write_text(json.dumps(manifest))
+    with pytest.raises(LingoLiteError, match="is not a manifest") as refused:
+        Artifact.open(bundle)
+    assert len(refused.value.message) < 1000

@@ -170,6 +170,16 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         read_tokenizer(tmp_path / "tokenizer.model")
 
 
+def test_a_damaged_piece_that_an_error_would_quote_is_refused(small_tokenizer: Path, tmp_path: Path) -> None:
+    """Two pieces of one damaged name: SentencePiece's message has its bytes, and they are no text."""
+    model = small_tokenizer.read_bytes()
+    assert model.count(b"\n\x01a") == model.count(b"\n\x01b") == 1
+    path = tmp_path / "damaged.model"
+    path.write_bytes(model.replace(b"\n\x01a", b"\n\x01\xff").replace(b"\n\x01b", b"\n\x01\xff"))
+    with pytest.raises(LingoLiteError, match="is not a SentencePiece model"):
+        read_tokenizer(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x00" * 40])
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tokenizer.model"
