@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -109,17 +110,19 @@ class Console:
             return
         from rich import progress as bars
 
+        stream = self._rich(sys.stderr)
         with bars.Progress(
             bars.TextColumn("{task.description}", markup=False),
-            bars.BarColumn(),
-            bars.MofNCompleteColumn(),
-            bars.TextColumn("{task.fields[rate]}"),
+            bars.BarColumn(bar_width=_BAR if stream.width >= _WIDE else _SHORT_BAR),
+            bars.TextColumn("{task.fields[count]}", markup=False),
+            bars.TextColumn("{task.fields[remark]}", markup=False),
             bars.TimeRemainingColumn(),
-            console=self._rich(sys.stderr),
+            console=stream,
             transient=True,
         ) as display:
-            task = display.add_task(shown_on_a_line(description), total=total, rate="")
-            yield _RichProgress(display, task)
+            progress = _RichProgress(display, description, total=total)
+            yield progress
+            progress.show()
 
     def _rich(self, stream: Any) -> RichConsole:
         from rich.console import Console as RichConsole
@@ -130,11 +133,31 @@ class Console:
         return RichConsole(file=stream, width=width, highlight=False, soft_wrap=False)
 
 
+_BAR, _SHORT_BAR, _WIDE = 24, 8, 100
+"""Columns of a bar, of one in a narrow terminal, and of a terminal that is not: what stands beside it must fit."""
+_REDRAWN = 0.1
+"""Seconds between two updates: what counts in a tight loop must not wait for its bar."""
+
+
 class Progress:
     """A bar that is not drawn."""
 
-    def advance(self, amount: int = 1, *, remark: str | None = None) -> None:
-        """Count `amount` more finished; `remark` stands where the rate else stands."""
+    is_drawn = False
+
+    def begin(self, part: str, *, total: int | None) -> None:
+        """Count from zero again, in another part of the work; the bar's description stays before its name."""
+
+    def weigh(self, work: float) -> None:
+        """Let bar and remaining time measure work, of which there is so much; what is counted may differ in cost."""
+
+    def advance(self, amount: int = 1, *, work: float | None = None, remark: str | None = None) -> None:
+        """Count more finished.
+
+        Args:
+            amount: things.
+            work: that they were, where work is measured; `amount` if it is not told.
+            remark: stands where the rate else stands.
+        """
 
     def track(self, items: Iterable[T]) -> Iterator[T]:
         """`items`, counted as they are taken."""
@@ -144,14 +167,43 @@ class Progress:
 
 
 class _RichProgress(Progress):
-    def __init__(self, display: Any, task: Any) -> None:
-        self._display = display
-        self._task = task
+    is_drawn = True
 
-    def advance(self, amount: int = 1, *, remark: str | None = None) -> None:
-        self._display.advance(self._task, amount)
-        speed = self._display.tasks[self._task].speed
-        self._display.update(self._task, rate=remark or (f"{speed:.1f}/s" if speed else ""))
+    def __init__(self, display: Any, description: str, *, total: int | None) -> None:
+        self._display = display
+        self._description = description
+        self._task = display.add_task("", total=total, count="", remark="")
+        self._start(description, total)
+
+    def begin(self, part: str, *, total: int | None) -> None:
+        self._start(f"{self._description}: {part}", total)
+
+    def _start(self, description: str, total: int | None) -> None:
+        self._total, self._done, self._work, self._remark = total, 0, 0.0, ""
+        self._started = self._shown = time.monotonic()
+        text = shown_on_a_line(description)
+        self._display.reset(self._task, description=text, total=total, count=self._count, remark="")
+
+    def weigh(self, work: float) -> None:
+        self._display.update(self._task, total=work)
+
+    def advance(self, amount: int = 1, *, work: float | None = None, remark: str | None = None) -> None:
+        self._done += amount
+        self._work += amount if work is None else work
+        self._remark = remark or ""
+        if time.monotonic() - self._shown > _REDRAWN:
+            self.show()
+
+    def show(self) -> None:
+        """Draw what was counted."""
+        self._shown = time.monotonic()
+        rate = self._done / max(self._shown - self._started, 1e-9)
+        remark = self._remark or (f"{rate:,.1f}/s" if self._done else "")
+        self._display.update(self._task, completed=self._work, count=self._count, remark=remark)
+
+    @property
+    def _count(self) -> str:
+        return f"{self._done:,}" if self._total is None else f"{self._done:,}/{self._total:,}"
 
 
 _END = "\ufdd0"

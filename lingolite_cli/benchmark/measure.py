@@ -81,24 +81,27 @@ def measure(
     Returns:
         What was seen of each system, in their order, and the runs of forced length.
     """
-    starts = [[_start_and_end(system, workload) for _ in range(workload.cold_starts - 1)] for system in systems]
+    progress.begin("starts", total=workload.cold_starts * len(systems))
+    starts: list[list[_Start]] = [[] for _ in systems]
+    for system, seen in zip(systems, starts, strict=True):
+        for _ in range(workload.cold_starts - 1):
+            seen.append(_start_and_end(system, workload))
+            progress.advance()
     with ExitStack() as stack:
         workers = []
         for system, seen in zip(systems, starts, strict=True):
             workers.append(stack.enter_context(start_worker(system)))
             seen.append(_start(workers[-1], workload))
+            progress.advance()
         for worker in workers:
             _ask(worker, _request(workload, workload.sources[:4], batch_size=1))
+        requests = _Requests(workload)
         turns = _Turns(workers, workload.rounds, progress)
-        first_tokens = turns.take(_request(workload, workload.sources, batch_size=1, most_tokens=1))
-        by_batch = [turns.take(_request(workload, workload.sources, batch_size=size)) for size in workload.batch_sizes]
-        by_length = {
-            (size, length): turns.take(
-                _request(workload, _forced_sources(workload, size), batch_size=size, length=length)
-            )
-            for size in workload.length_batch_sizes
-            for length in workload.lengths
-        }
+        progress.begin("turns", total=workload.num_turns * len(systems))
+        progress.weigh(workload.rounds * len(systems) * sum(map(_num_words, requests.all)))
+        first_tokens = turns.take(requests.first_tokens)
+        by_batch = [turns.take(request) for request in requests.by_batch]
+        by_length = {key: turns.take(request) for key, request in requests.by_length.items()}
     measured = [
         Measured(
             load_seconds=median(start.load_seconds for start in seen),
@@ -119,6 +122,31 @@ def measure(
     return measured, buckets
 
 
+class _Requests:
+    """All requests of a workload: one token a sentence, free lengths by batch size, and forced lengths."""
+
+    def __init__(self, workload: Workload) -> None:
+        self.first_tokens = _request(workload, workload.sources, batch_size=1, most_tokens=1)
+        self.by_batch = [_request(workload, workload.sources, batch_size=size) for size in workload.batch_sizes]
+        self.by_length = {
+            (size, length): _request(workload, _forced_sources(workload, size), batch_size=size, length=length)
+            for size in workload.length_batch_sizes
+            for length in workload.lengths
+        }
+
+    @property
+    def all(self) -> list[Translate]:
+        """Each once, in the order of the turns."""
+        return [self.first_tokens, *self.by_batch, *self.by_length.values()]
+
+
+def _num_words(request: Translate) -> int:
+    """Words that are read and made, where a translation is as long as its source: what tokens are in proportion to."""
+    decoding = request.decoding
+    read = [len(source.split()) for source in request.sources]
+    return sum(read) + sum(min(max(words, decoding.min_length), decoding.max_length) for words in read)
+
+
 class _Turns:
     """Sends the same request to all systems, round by round."""
 
@@ -134,7 +162,7 @@ class _Turns:
             order = range(len(self._workers)) if turn % 2 == 0 else reversed(range(len(self._workers)))
             for index in order:
                 timings[index].append(_ask(self._workers[index], request))
-                self._progress.advance()
+                self._progress.advance(work=_num_words(request))
         return timings
 
 

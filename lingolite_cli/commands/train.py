@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +13,9 @@ from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import JsonFlag, Overwrite
 from lingolite_cli.jobs.recipe_plan import named_recipe
 from lingolite_cli.jobs.training import TrainingRequest, train
+from lingolite_cli.recipe.work.learning import TrainingInterrupted
 from lingolite_cli.schema import parse_pairs
-from lingolite_cli.views.training import show_training
+from lingolite_cli.views.training import show_interruption, show_training
 
 
 def train_recipe(
@@ -57,7 +59,11 @@ def train_recipe(
         is_fresh=fresh,
         overwrite=overwrite,
     )
-    training = train(context, request, console)
+    try:
+        training = train(context, request, console)
+    except TrainingInterrupted as stop:
+        show_interruption(stop, sys.argv[1:], console)
+        raise
     if training is None:  # a process that follows torchrun's first
         return
     console.print_json(training.manifest)

@@ -6,7 +6,7 @@ Owns the window of sentences that are sorted by length together. What a batch's 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import as_completed
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from lingolite_cli.tokenization.tokenizer import SourceIds, Tokenizer
 
     _Batch: TypeAlias = tuple[list[int], list["Translation"]]
+
+Observer: TypeAlias = Callable[[int, int], None]
 
 WINDOW_BATCHES = 16
 """Batches read ahead, to have sentences of like length to put together."""
@@ -109,7 +111,11 @@ class Translator:
         self._max_batch_tokens = max_batch_tokens
         self._capabilities = capabilities
 
-    def translate(self, texts: Iterable[str]) -> Iterator[Translation]:
+    def num_tokens(self, text: str) -> int:
+        """Source tokens of a text as it is translated, frame included."""
+        return len(self._encode(text).ids)
+
+    def translate(self, texts: Iterable[str], *, observe: Observer | None = None) -> Iterator[Translation]:
         """Translate `texts` one after another.
 
         Reads a window of texts, sorts it by length into batches and yields in input order, each sentence as soon as
@@ -118,13 +124,14 @@ class Translator:
 
         Args:
             texts: one sentence each; may be endless.
+            observe: told of each batch that is done, in whatever order: its sentences and its source tokens.
         """
         texts = iter(texts)
         pool = cast("PoolBackend", self._backend) if "submit" in self._capabilities else None
         window = 1 if self._batch_size == 1 and pool is None else WINDOW_BATCHES * self._batch_size
         under_way: deque[Iterator[Translation]] = deque()
         while chunk := list(islice(texts, window)):
-            under_way.append(self._translate_window(chunk, pool))
+            under_way.append(self._translate_window(chunk, pool, observe or _ignore))
             if pool is None or len(under_way) * WINDOW_BATCHES > BATCHES_AHEAD * pool.num_workers:
                 yield from under_way.popleft()
         for rest in under_way:
@@ -159,7 +166,7 @@ class Translator:
         if found_so_far is not given:
             yield found_so_far
 
-    def _translate_window(self, texts: list[str], pool: PoolBackend | None) -> Iterator[Translation]:
+    def _translate_window(self, texts: list[str], pool: PoolBackend | None, observe: Observer) -> Iterator[Translation]:
         sources = [self._encode(text) for text in texts]
         done = {index: _nothing(source) for index, source in enumerate(sources) if source.is_empty}
         waiting = [index for index, source in enumerate(sources) if not source.is_empty]
@@ -170,7 +177,7 @@ class Translator:
         )
         members = [[waiting[position] for position in group] for group in groups]
         done_batches = self._one_by_one(sources, members) if pool is None else self._shared(sources, members, pool)
-        return _in_order(len(texts), done, done_batches)
+        return _in_order(len(texts), done, _observed(done_batches, sources, done, observe))
 
     def _one_by_one(self, sources: list[SourceIds], groups: list[list[int]]) -> Iterator[_Batch]:
         """Each batch, when it is asked for."""
@@ -227,6 +234,22 @@ class Translator:
 
     def _padded(self, sources: list[SourceIds]) -> tuple[IntArray, BoolArray]:
         return pad([source.ids for source in sources], self._ids.pad)
+
+
+def _ignore(num_sentences: int, num_tokens: int) -> None:
+    """Nobody asked."""
+
+
+def _observed(
+    batches: Iterable[_Batch], sources: list[SourceIds], empty: Iterable[int], observe: Observer
+) -> Iterator[_Batch]:
+    """The batches, and `observe` told of each, after the empty sources, which are in none."""
+    places = list(empty)
+    if places:
+        observe(len(places), sum(len(sources[place].ids) for place in places))
+    for places, translated in batches:
+        observe(len(places), sum(len(sources[place].ids) for place in places))
+        yield places, translated
 
 
 def _in_order(count: int, done: dict[int, Translation], batches: Iterable[_Batch]) -> Iterator[Translation]:

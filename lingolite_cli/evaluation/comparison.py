@@ -5,12 +5,13 @@ Owns what is compared. What the systems are, and where their translations come f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
+from lingolite_cli.console import Progress
 from lingolite_cli.evaluation.differences import Loss, MetricDifference
 from lingolite_cli.evaluation.failures import lost_sentences, metric_range
 from lingolite_cli.evaluation.scorer import Scorer, Translations
@@ -73,6 +74,7 @@ def compare_translations(
     seed: int = 17,
     resamples: int = 1000,
     listed: int = 5,
+    progress: Progress | None = None,
 ) -> SystemComparison:
     """Compare two systems.
 
@@ -84,21 +86,28 @@ def compare_translations(
         seed: of the resampling.
         resamples: of the paired bootstrap.
         listed: best and worst sentences.
+        progress: is told of each sentence, and of what is measured by each metric.
     """
-    deltas = _sentence_deltas(first, second)
+    progress = progress or Progress()
+    progress.begin(f"{name}: sentences", total=len(first.sources))
+    deltas = _sentence_deltas(first, second, track=progress.track)
     differing = [index for index, (a, b) in enumerate(zip(first.hypotheses, second.hypotheses, strict=True)) if a != b]
     ordered = sorted(differing, key=lambda index: (deltas[index], index))
     insides = {(low, high): _of_length(first.sources, low, high) for low, high in LENGTHS}
     differences = []
     inside_differences: dict[tuple[int, int | None], list[MetricDifference]] = {ends: [] for ends in insides}
     for key, scorer in metrics.items():
+        progress.begin(f"{name}: {key}", total=2 + sum(map(bool, insides.values())))
         statistics = _statistics(scorer, first, second)
+        progress.advance()
         measure = partial(measure_difference, key, scorer, seed=seed, resamples=resamples)
         differences.append(measure(first, second, statistics=statistics))
+        progress.advance()
         for ends, inside in insides.items():
             if inside:
                 own = None if statistics is None else (statistics[0][inside], statistics[1][inside])
                 inside_differences[ends].append(measure(first.pick(inside), second.pick(inside), statistics=own))
+                progress.advance()
     wins, losses = sum(delta > 0 for delta in deltas), sum(delta < 0 for delta in deltas)
     return SystemComparison(
         name=name,
@@ -210,12 +219,17 @@ def _resampled(
     )
 
 
-def _sentence_deltas(first: Translations, second: Translations) -> list[float]:
+_Sentence: TypeAlias = tuple[list[str], str, str]
+
+
+def _sentence_deltas(
+    first: Translations, second: Translations, *, track: Callable[[Iterable[_Sentence]], Iterable[_Sentence]]
+) -> list[float]:
     from sacrebleu.metrics import CHRF
 
     metric = CHRF()
     deltas = []
-    for references, before, after in zip(first.references, first.hypotheses, second.hypotheses, strict=True):
+    for references, before, after in track(zip(first.references, first.hypotheses, second.hypotheses, strict=True)):
         same = before == after
         deltas.append(0.0 if same else _score(metric, after, references) - _score(metric, before, references))
     return deltas

@@ -14,6 +14,7 @@ import numpy as np
 
 from lingolite_cli.architecture.parts import parts_of
 from lingolite_cli.architecture.reference import Reference
+from lingolite_cli.console import Progress
 from lingolite_cli.decoding.batching import batches, pad
 from lingolite_cli.decoding.forced import forced_steps
 from lingolite_cli.evaluation.exported import ExportedComparison, OperationDifference
@@ -62,7 +63,7 @@ class ExportedText(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare_end_to_end(
-    candidate: Backend | None, text: ExportedText, weights: Weights, arithmetic: Arithmetic
+    candidate: Backend | None, text: ExportedText, weights: Weights, arithmetic: Arithmetic, *, progress: Progress
 ) -> ExportedComparison:
     """Logits of the file along its own translations, and those of the reference.
 
@@ -72,7 +73,9 @@ def compare_end_to_end(
         text: the sentences.
         weights: of the bundle.
         arithmetic: of the file's engine.
+        progress: is told how many target tokens there are, and of each batch.
     """
+    progress.begin("tokens of the bundle", total=sum(len(_cut(target, text)) for target in text.tokens))
     reference = Reference(weights, blocks=arithmetic.blocks, is_exact=arithmetic.is_exact)
     comparison = LogitComparison()
     num_agreed = num_tokens = 0
@@ -81,6 +84,7 @@ def compare_end_to_end(
         targets = [_cut(text.tokens[index], text) for index in batch]
         expected = _expected(reference, source, targets, text)
         num_tokens += sum(map(len, targets))
+        progress.advance(sum(map(len, targets)))
         if candidate is None:
             expected[..., list(text.never_generated)] = -np.inf
             num_agreed += sum(
@@ -99,7 +103,7 @@ def compare_end_to_end(
 
 
 def compare_values(
-    trace: TraceFunction, text: ExportedText, weights: Weights, arithmetic: Arithmetic
+    trace: TraceFunction, text: ExportedText, weights: Weights, arithmetic: Arithmetic, *, progress: Progress
 ) -> ExportedComparison:
     """Values of every named operation that the engine shows: on a few sentences, on a row as long as the file takes,
     and of the embeddings on the whole vocabulary.
@@ -109,12 +113,15 @@ def compare_values(
         text: the sentences.
         weights: of the bundle.
         arithmetic: of the engine.
+        progress: is told of each text that was traced.
     """
     readings: list[OperationReading] = []
     few, long = _few(text), _long(text, vocab_size=weights.config.vocab_size)
+    progress.begin("operations, texts", total=3)
     for tokens in (few, long):
         for found in trace(tokens):
             readings += compare_operations(weights, arithmetic, tokens, found)
+        progress.advance()
     vocabulary = _vocabulary(text, weights)
     assert vocabulary.operations is not None
     for found in trace(vocabulary):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from lingolite_cli.console import Progress
 from lingolite_cli.decoding.batching import batches, pad
 from lingolite_cli.decoding.forced import ForcedStep, forced_steps
 from lingolite_cli.errors import LingoLiteError
@@ -77,7 +78,12 @@ class ParitySettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure_parity(
-    candidate: Backend, text: ParityText, *, reference: Backend | None, settings: ParitySettings
+    candidate: Backend,
+    text: ParityText,
+    *,
+    reference: Backend | None,
+    settings: ParitySettings,
+    progress: Progress | None = None,
 ) -> Parity:
     """Feed the candidate the reference's hypotheses, compare logits, and compare both systems' own hypotheses.
 
@@ -86,6 +92,7 @@ def measure_parity(
         text: the sentences.
         reference: the backend that `text.reference_tokens` come from, for its logits; None if it gives none.
         settings: how much is measured.
+        progress: is told how many target tokens there are, and of each step.
 
     Raises:
         LingoLiteError: there is no token to compare, or the candidate's logits are not finite.
@@ -98,10 +105,15 @@ def measure_parity(
         )
     sample = draw_sample(text, settings) if reference is not None else []
     chosen = set(sample)
-    agreement = _Agreement()
+    progress = progress or Progress()
+    num_tokens, num_shared = (sum(_num_forced(text, index) for index in own) for own in (kept, sample))
+    progress.begin("parity, tokens", total=num_tokens)
+    progress.weigh(num_tokens + num_shared)  # those of the sample are read by both systems
+    agreement = _Agreement(progress)
     for _, step in _forced(candidate, text, [index for index in kept if index not in chosen], settings):
         agreement.add(step)
     logits = _compare(reference, candidate, text, sample, agreement, settings) if reference is not None else None
+    progress.begin("probes", total=None)
     parity = compare_hypotheses(text.reference_tokens, text.candidate_tokens)
     probed = sample or draw_sample(text, settings)
     return msgspec.structs.replace(
@@ -172,11 +184,13 @@ def _length_limits(text: ParityText) -> LengthLimits:
 class _Agreement:
     """How often the candidate ranks the forced token first, and the largest margin by which it does not."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Progress) -> None:
         self.num_agreed = 0
         self.max_margin = 0.0
+        self._progress = progress
 
-    def add(self, step: ForcedStep) -> None:
+    def add(self, step: ForcedStep, *, num_systems: int = 1) -> None:
+        self._progress.advance(len(step.rows), work=len(step.rows) * num_systems)
         best = step.logits.argmax(axis=1)
         rows = np.arange(len(best))
         is_missed = best != step.tokens
@@ -197,11 +211,15 @@ def _forced(
     lengths = [len(text.reference_sources[index]) for index in members]
     for group in batches(lengths, batch_size=settings.batch_size, max_batch_tokens=settings.max_batch_tokens):
         batch = [members[place] for place in group]
-        positions = text.candidate_positions - len(text.ids.prefix)
-        targets = [text.reference_tokens[index][:positions] for index in batch]
+        targets = [text.reference_tokens[index][: _num_forced(text, index)] for index in batch]
         padded = pad([sources[index] for index in batch], text.ids.pad)
         for step in forced_steps(backend, *padded, targets=targets, ids=text.ids):
             yield batch, step
+
+
+def _num_forced(text: ParityText, index: int) -> int:
+    """Target tokens of a sentence that the candidate has positions for."""
+    return min(len(text.reference_tokens[index]), text.candidate_positions - len(text.ids.prefix))
 
 
 def _compare(
@@ -219,7 +237,7 @@ def _compare(
         strict=True,
     )
     for (batch, expected), (_, seen) in both:
-        agreement.add(seen)
+        agreement.add(seen, num_systems=2)
         comparison.add(np.array(batch)[seen.rows], seen.position, expected.logits, seen.logits)
     pairs = zip(text.reference_tokens, text.candidate_tokens, strict=True)
     return comparison.summarize(

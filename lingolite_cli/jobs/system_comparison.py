@@ -138,11 +138,19 @@ def compare_systems(context: JobContext, request: ComparisonRequest, console: Co
         scorers = {
             key: Scorer(own.plugin.create(options=own.options(target)), own.spec) for key, own in metrics.items()
         }
-        comparisons.append(
-            compare_translations(
-                a, b, scorers, name=name, seed=request.seed, resamples=request.resamples, listed=request.listed
+        with console.progress("compare", total=None) as progress:
+            comparisons.append(
+                compare_translations(
+                    a,
+                    b,
+                    scorers,
+                    name=name,
+                    seed=request.seed,
+                    resamples=request.resamples,
+                    listed=request.listed,
+                    progress=progress,
+                )
             )
-        )
     changes = None
     if first.manifest is not None and second.manifest is not None:
         changes = compare_runs(first.manifest, second.manifest)

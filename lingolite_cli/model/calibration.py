@@ -6,8 +6,10 @@ V vocabulary.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import torch
@@ -36,6 +38,8 @@ def observed_translations(
     *,
     tokenizer: Tokenizer,
     languages: tuple[str, str],
+    begin: Callable[[int], None] = lambda num_tokens: None,
+    observe: Callable[[int, int], None] | None = None,
 ) -> Iterator[Translation]:
     """Translate greedily, while observers see the inputs of layers.
 
@@ -45,10 +49,14 @@ def observed_translations(
         observers: by the name of a Linear.
         tokenizer: the model's own.
         languages: source and target language.
+        begin: told how many source tokens there are.
+        observe: as of `Translator.translate`.
     """
     backend = _ObservedDecoder(model)
+    translator = Translator(backend, tokenizer, model.config, languages, options=DecodingOptions())
+    begin(sum(map(translator.num_tokens, sources)))
     with backend.shown_to(observers):
-        yield from Translator(backend, tokenizer, model.config, languages, options=DecodingOptions()).translate(sources)
+        yield from translator.translate(sources, observe=observe)
 
 
 class ActivationSource(Protocol):
@@ -171,11 +179,27 @@ class CalibrationRun:
 
     def show_to(self, observers: Mapping[str, Observer]) -> None:
         """Translate the text and show observers, by the name of a Linear, what it reads."""
+        counted: Iterator[int] = iter(())
+
+        def begin(num_tokens: int) -> None:
+            nonlocal counted
+            counted = self._track(range(num_tokens), total=num_tokens)
+
+        def observe(num_sentences: int, num_tokens: int) -> None:
+            # Batches are of like length, so tokens tell how far it is; a tracker counts what is taken from it.
+            deque(islice(counted, num_tokens), maxlen=0)
+
         translations = observed_translations(
-            self.model, self._sources, observers, tokenizer=self._tokenizer, languages=self._languages
+            self.model,
+            self._sources,
+            observers,
+            tokenizer=self._tokenizer,
+            languages=self._languages,
+            begin=begin,
+            observe=observe,
         )
-        for _ in self._track(translations, total=len(self._sources)):
-            pass
+        deque(translations, maxlen=0)
+        deque(counted, maxlen=0)
 
 
 class _ObservedDecoder(SteppingModel):

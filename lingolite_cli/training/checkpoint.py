@@ -35,26 +35,40 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         seconds: spent training, over all processes that resumed it.
         loss: mean of the last step, in nats a token, smoothed labels included.
         kept: steps of the last checkpoints whose weights are on disk, oldest first.
+        examples: pairs trained on, each as often as it was.
         best_step: the step with the best score on the dev text; 0 is the start.
         best_score: its score; None without one.
+        best_loss: the mean training loss up to it, since the checkpoint before; None at the start.
         checks_since_best: checkpoints since then.
     """
 
     step: int = 0
     epoch: int = 0
     next_batch: int = 0
+    examples: int = 0
     tokens: int = 0
     seconds: float = 0.0
     loss: float = 0.0
     kept: tuple[int, ...] = ()
     best_step: int = 0
     best_score: float | None = None
+    best_loss: float | None = None
     checks_since_best: int = 0
 
 
 def has_checkpoint(directory: Path) -> bool:
     """Whether a training can be resumed from `directory`."""
     return (directory / CHECKPOINT_NAME).is_file()
+
+
+def checkpoint_step(directory: Path) -> int | None:
+    """Steps done at the checkpoint in `directory`; None where there is none that can be read."""
+    if not has_checkpoint(directory):
+        return None
+    try:
+        return msgspec.convert(_read(directory / CHECKPOINT_NAME)["position"], Position).step
+    except (LingoLiteError, KeyError, ValueError):
+        return None
 
 
 def write_checkpoint(

@@ -17,6 +17,7 @@ from lingolite_cli.corpora.pairs import Text, TextReport
 from lingolite_cli.files.integrity import FileWatch
 from lingolite_cli.model import MobileTranslationModel, load_model, save_bundle
 from lingolite_cli.tokenization.opening import read_tokenizer
+from lingolite_cli.training.checkpoint import CHECKPOINT_NAME, checkpoint_step
 from lingolite_cli.training.examples import Examples
 from lingolite_cli.training.options import TextOptions, TrainingOptions
 from lingolite_cli.training.processes import Processes, join_processes
@@ -91,6 +92,19 @@ class Fitted(NamedTuple):
     model: MobileTranslationModel
     tokenizer: Path
     outcome: TrainingOutcome
+
+
+class LastCheckpoint(NamedTuple):
+    """Where a training goes on: the file, and how many steps it has done."""
+
+    path: Path
+    step: int
+
+
+def last_checkpoint(directory: Path) -> LastCheckpoint | None:
+    """The checkpoint in `directory`; None where there is none that can be read."""
+    step = checkpoint_step(directory)
+    return None if step is None else LastCheckpoint(directory / CHECKPOINT_NAME, step)
 
 
 def fit(session: Session) -> Fitted:

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import fmean
 
 import msgspec
 import torch
@@ -45,10 +46,13 @@ from lingolite_cli.training.processes import Processes, local_device
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to show after a step.
 
-    `seconds_left` is None where nothing but patience ends the training. `dev_score` is that of a checkpoint.
+    `examples` and `tokens` are those trained on so far. `seconds_left` is None where nothing but patience ends the
+    training. `dev_score` is that of a checkpoint, whose `loss` is the mean since the checkpoint before.
     """
 
     step: int
+    examples: int
+    tokens: int
     seconds: float
     loss: float
     tokens_per_second: float
@@ -121,6 +125,7 @@ class Trainer:
         self._is_bfloat16 = uses_bfloat16(options, self._device)
         self._optimizer = make_optimizer(model, options)
         self._position = Position()
+        self._losses: list[float] = []
         self._measurements = Measurements(directory)
 
     def run(self) -> TrainingOutcome:
@@ -185,6 +190,7 @@ class Trainer:
         """One step of the optimizer on `accumulate` batches a process: the mean over all of their tokens."""
         taken = [next(batches) for _ in range(self._options.accumulate * self._processes.size)]
         num_tokens = sum(int(self._examples.target_lengths[indices].sum()) for _, indices in taken)
+        num_examples = sum(len(indices) for _, indices in taken)
         step = self._position.step + 1
         rate = learning_rate(step, self._options)
         self._model.train()
@@ -200,6 +206,7 @@ class Trainer:
         for parameters in self._optimizer.param_groups:
             parameters["lr"] = rate
         self._optimizer.step()
+        self._losses.append(loss)
         after = taken[-1][0]
         clock.count(num_tokens)
         self._position = msgspec.structs.replace(
@@ -207,6 +214,7 @@ class Trainer:
             step=step,
             epoch=after.epoch,
             next_batch=after.next_batch,
+            examples=self._position.examples + num_examples,
             tokens=self._position.tokens + num_tokens,
             seconds=self._processes.agree(clock.seconds),
             loss=loss,
@@ -240,16 +248,16 @@ class Trainer:
             )
         self._observe(self._status(clock))
 
-    def _status(self, clock: _Clock, *, dev_score: float | None = None, is_checkpoint: bool = False) -> Status:
+    def _status(self, clock: _Clock) -> Status:
         position = self._position
         return Status(
             step=position.step,
+            examples=position.examples,
+            tokens=position.tokens,
             seconds=position.seconds,
             loss=position.loss,
             tokens_per_second=clock.tokens_per_second,
             seconds_left=self._seconds_left(clock),
-            dev_score=dev_score,
-            is_checkpoint=is_checkpoint,
         )
 
     def _seconds_left(self, clock: _Clock) -> float | None:
@@ -266,14 +274,19 @@ class Trainer:
         """Score the dev text, and write a checkpoint."""
         position = self._position
         score = self._agreed_score()
-        is_best = score is not None and self._is_better(score)
+        # One step's loss is that of its few pairs: the mean since the last checkpoint tells more.
+        loss = fmean(self._losses) if self._losses else None
+        self._losses = []
+        is_better = score is not None and self._is_better(score)
+        is_best = is_better or self._is_tie_of_lower_loss(score, loss)
         kept = (*position.kept, position.step)[-self._options.average :]
         self._position = msgspec.structs.replace(
             position,
             kept=kept,
             best_step=position.step if is_best else position.best_step,
             best_score=score if is_best else position.best_score,
-            checks_since_best=0 if is_best else position.checks_since_best + 1,
+            best_loss=loss if is_best else position.best_loss,
+            checks_since_best=0 if is_better else position.checks_since_best + 1,
             seconds=self._processes.agree(clock.seconds),
         )
         states = self._processes.gather(torch.get_rng_state())
@@ -281,7 +294,9 @@ class Trainer:
             self._write_checkpoint(states)
             if score is not None:
                 self._measurements.add(step=position.step, dev_score=score)
-            self._observe(self._status(clock, dev_score=score, is_checkpoint=True))
+            shown = self._status(clock)
+            mean = shown.loss if loss is None else loss
+            self._observe(msgspec.structs.replace(shown, loss=mean, dev_score=score, is_checkpoint=True))
 
     def _write_checkpoint(self, random_states: list[Tensor]) -> None:
         position = self._position
@@ -298,6 +313,13 @@ class Trainer:
     def _is_better(self, score: float) -> bool:
         best = self._position.best_score
         return best is None or self._sign * (score - best) > 0
+
+    def _is_tie_of_lower_loss(self, score: float | None, loss: float | None) -> bool:
+        """Whether weights score as the best do, and were trained to a lower loss; those of the start have none."""
+        position = self._position
+        if score is None or loss is None or score != position.best_score:
+            return False
+        return position.best_loss is not None and loss < position.best_loss
 
     def _finish(self, ended_by: str) -> TrainingOutcome:
         """Put the weights of the best checkpoint into the model, or the mean of the last ones if that scores higher.

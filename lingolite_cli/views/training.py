@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+from collections.abc import Sequence
+
 from lingolite_cli.console import Console
-from lingolite_cli.runs.results import (
-    TrainingRecord,
-)
+from lingolite_cli.recipe.work.learning import TrainingInterrupted
+from lingolite_cli.runs.results import TrainingRecord
+
+
+def show_interruption(stop: TrainingInterrupted, arguments: Sequence[str], console: Console) -> None:
+    """Where an interrupted training goes on, and the command for it.
+
+    Args:
+        stop: the interruption.
+        arguments: of the command that was interrupted.
+        console: is told.
+    """
+    if stop.checkpoint is None:
+        console.note(
+            f"{stop.step}: interrupted before its first checkpoint, which is written after {stop.checkpoint_every:,} "
+            "steps; the same command begins anew"
+        )
+        return
+    console.note(f"{stop.step}: its last checkpoint is of step {stop.position:,}: {os.path.relpath(stop.checkpoint)}")
+    kept = [argument for argument in arguments if argument not in ("--fresh", "--resume")]
+    console.note(f"go on: {shlex.join(['lingolite', *kept, '--resume'])}")
 
 
 def show_training(result: TrainingRecord, console: Console) -> None:

@@ -7,6 +7,8 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -165,6 +167,57 @@ def test_progress_is_drawn_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -
     assert streams["quiet"].getvalue() == ""
     assert "baseline: cached" in streams["terminal"].getvalue()
     assert "3/3" in streams["terminal"].getvalue()
+
+
+def test_bar_measures_work_where_what_is_counted_differs_in_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine of ten sentences that are a tenth of the work are a tenth of the bar."""
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("COLUMNS", "80")
+    with Console().progress("eval", total=10) as progress:
+        progress.weigh(100)
+        progress.advance(9, work=10)
+        drawn: Any = progress
+        drawn.show()
+        (task,) = drawn._display.tasks
+        assert (task.percentage, task.fields["count"]) == (10, "9/10")
+        progress.begin("next", total=7)
+        assert (task.percentage, task.fields["count"]) == (0, "0/7")
+        progress.advance(7)
+    assert "eval: next" in stream.getvalue()
+    assert "7/7" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (
+            ("verify", "model", "--candidate-backend", "echo"),
+            ("verify: metrics", "verify: opening both systems", "verify: faults"),
+        ),
+        (
+            ("bench", "--system", "echo", "--rounds", "1", "--num-sentences", "2", "--lengths", ""),
+            ("bench: starts", "bench: turns", "0/3"),
+        ),
+        (("compare", "first.jsonl", "second.jsonl"), ("compare: translations: sentences", "compare: translations: bl")),
+    ],
+    ids=lambda own: own[0],
+)
+def test_long_work_has_a_bar_from_its_start(
+    with_echo: Callable[..., Outcome],
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    parts: tuple[str, ...],
+) -> None:
+    for name in ("first", "second"):
+        saved = with_echo("eval", "--backend", "echo", "--save-translations", f"{name}.jsonl")
+        assert saved.code == 0, saved.err
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with_echo(*arguments)
+    for part in parts:
+        assert part in stream.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -167,8 +167,7 @@ def _run(planned: PlannedBenchmark, workspace: Workspace, directory: Path) -> Be
         cold_starts=step.cold_starts,
     )
     systems = _systems(planned, workspace)
-    total = workload.num_turns * len(systems)
-    with workspace.console.progress(f"{step.id}: {len(systems)} systems in turn", total=total) as progress:
+    with workspace.console.progress(step.id, total=None) as progress:
         measured, buckets = measure(systems, workload, progress=progress)
     timing, verdicts = _judge(step, systems, workload, workspace)
     return BenchmarkResult(

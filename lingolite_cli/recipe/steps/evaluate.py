@@ -153,7 +153,13 @@ def _translate(
     )
     sources = corpus.sources[:num_samples]
     with workspace.console.progress(f"{step.id}: {planned.backend.loaded.spec.name}", total=num_samples) as progress:
-        for index, found in enumerate(progress.track(translator.translate(sources))):
+        if progress.is_drawn:  # batches are of like length: sentences do not tell how much is left
+            progress.weigh(sum(map(translator.num_tokens, sources)))
+
+        def observe(num_sentences: int, num_tokens: int) -> None:
+            progress.advance(num_sentences, work=num_tokens)
+
+        for index, found in enumerate(translator.translate(sources, observe=observe)):
             yield TranslationRecord(
                 index=index,
                 source=sources[index],

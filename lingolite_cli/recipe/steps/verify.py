@@ -131,21 +131,28 @@ def _run(planned: PlannedVerification, workspace: Workspace, directory: Path) ->
     step = planned.step
     before, reference_records = read_evaluation(workspace, step.reference)
     after, candidate_records = read_evaluation(workspace, step.candidate)
-    differences = [
-        _difference(choice, workspace, (before, after), (reference_records, candidate_records), step)
-        for choice in planned.metrics
-    ]
+    records = reference_records, candidate_records
     artifact, original = (workspace.artifact(side.step.model) for side in (planned.candidate, planned.reference))
-    parity, warnings = measure_step_parity(
-        planned,
-        workspace,
-        reference=EvaluatedSystem(planned.reference.backend, original, reference_records),
-        candidate=EvaluatedSystem(planned.candidate.backend, artifact, candidate_records),
-    )
-    origin = planned.exported_from
-    exported = None if origin is None else compare_with_origin(origin, planned.candidate, candidate_records, workspace)
-    with workspace.console.progress(f"{step.id}: faults", total=2 * len(candidate_records)) as progress:
-        faults = compare_faults(as_judged(reference_records), as_judged(candidate_records), track=progress.track)
+    with workspace.console.progress(step.id, total=None) as progress:
+        progress.begin("metrics", total=len(planned.metrics))
+        differences = [
+            _difference(choice, workspace, (before, after), records, step) for choice in progress.track(planned.metrics)
+        ]
+        parity, warnings = measure_step_parity(
+            planned,
+            workspace,
+            reference=EvaluatedSystem(planned.reference.backend, original, reference_records),
+            candidate=EvaluatedSystem(planned.candidate.backend, artifact, candidate_records),
+            progress=progress,
+        )
+        origin = planned.exported_from
+        exported = None
+        if origin is not None:
+            exported = compare_with_origin(origin, planned.candidate, candidate_records, workspace, progress=progress)
+        progress.begin("faults", total=2 * len(candidate_records))
+        faults = compare_faults(*map(as_judged, records), track=progress.track)
+        progress.begin("sentences", total=None)
+        worst = _worst(reference_records, candidate_records, step.worst)
     download = download_bytes(artifact)
     return VerifyResult(
         reference=step.reference,
@@ -161,7 +168,7 @@ def _run(planned: PlannedVerification, workspace: Workspace, directory: Path) ->
         download_ratio=download / download_bytes(original),
         download_codec=CODEC,
         verdicts=[],
-        worst=_worst(reference_records, candidate_records, step.worst),
+        worst=worst,
         faults=faults,
         reference_doubts=doubts(as_judged(reference_records)),
         faulty=_faulty(faults, reference_records, candidate_records, step.worst),

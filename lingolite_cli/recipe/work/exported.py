@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from lingolite_cli.artifact import BUNDLE, Artifact, Manifest
+from lingolite_cli.console import Progress
 from lingolite_cli.evaluation.exported import ExportedComparison
 from lingolite_cli.recipe.model import Step
 from lingolite_cli.recipe.scope import PluginChoice, Scope
@@ -106,6 +107,8 @@ def compare_with_origin(
     candidate: PlannedEvaluation,
     records: Sequence[TranslationRecord],
     workspace: Workspace,
+    *,
+    progress: Progress,
 ) -> ExportedComparison:
     """Hold the evaluated artifact against the bundle that it was exported from, in a process of its own.
 
@@ -114,7 +117,9 @@ def compare_with_origin(
         candidate: the evaluation of the artifact.
         records: its translations.
         workspace: the run.
+        progress: of the step.
     """
+    progress.begin("opening the file and its bundle", total=None)
     artifact = workspace.artifact(candidate.step.model)
     named = artifact.manifest.made_by.inputs.get(_SOURCE)
     if origin.found is None:
@@ -127,7 +132,7 @@ def compare_with_origin(
     if "arithmetic" not in spec.capabilities or not bundle.manifest.format.startswith(BUNDLE):
         why = f"backend `{spec.name}` does not say how it computes"
         return msgspec.structs.replace(known, not_measured=[f"whether the file is what was exported: {why}"])
-    return _compare(known, artifact, bundle, candidate, records, workspace)
+    return _compare(known, artifact, bundle, candidate, records, workspace, progress)
 
 
 def _path(origin: BundleSource) -> Path:
@@ -142,6 +147,7 @@ def _compare(
     candidate: PlannedEvaluation,
     records: Sequence[TranslationRecord],
     workspace: Workspace,
+    progress: Progress,
 ) -> ExportedComparison:
     from lingolite_cli.evaluation.exported_measurement import compare_end_to_end, compare_values
     from lingolite_cli.evaluation.tokenizer_comparison import compare_tokenizers
@@ -169,14 +175,16 @@ def _compare(
         if not text.is_greedy:
             missing = f"translations: backend `{spec.name}` gives no logits, and its search is not greedy"
             return msgspec.structs.replace(known, not_measured=[*known.not_measured, missing])
-        found = compare_end_to_end(None, text, weights, arithmetic)
+        found = compare_end_to_end(None, text, weights, arithmetic, progress=progress)
         missing = f"logits and operations: backend `{spec.name}` shows none"
         return _joined(known, found, missing)
     with closing(_isolate(candidate.backend, artifact, arithmetic, workspace)) as judged:
-        found = compare_end_to_end(judged, text, weights, arithmetic)
+        found = compare_end_to_end(judged, text, weights, arithmetic, progress=progress)
         if "trace" not in spec.capabilities:
             return _joined(known, found, f"operations: backend `{spec.name}` does not show their values")
-        values = compare_values(lambda tokens: judged.trace(tokens, bundle=bundle), text, weights, arithmetic)
+        values = compare_values(
+            lambda tokens: judged.trace(tokens, bundle=bundle), text, weights, arithmetic, progress=progress
+        )
     return _joined(known, found, values)
 
 

@@ -150,6 +150,24 @@ def training_state(planned: PlannedStep, workspace: Workspace) -> Path:
     return workspace.state_root / "train" / hashlib.sha256(canonical_json(description)).hexdigest()
 
 
+class TrainingInterrupted(KeyboardInterrupt):
+    """A training that was asked to end.
+
+    Args:
+        step: of the recipe.
+        checkpoint: where it goes on; None where none was written yet.
+        position: training steps of the checkpoint.
+        checkpoint_every: training steps between two.
+    """
+
+    def __init__(self, *, step: str, checkpoint: Path | None, position: int, checkpoint_every: int) -> None:
+        super().__init__()
+        self.step = step
+        self.checkpoint = checkpoint
+        self.position = position
+        self.checkpoint_every = checkpoint_every
+
+
 class Learning:
     """The training of one step.
 
@@ -202,7 +220,9 @@ class Learning:
         if self._workspace.is_fresh and rank() == 0:
             shutil.rmtree(self._state, ignore_errors=True)
         self._state.mkdir(parents=True, exist_ok=True)
-        with self._workspace.console.progress(self._step.id, total=_total(self._options)) as progress:
+        counted = "seconds" if self._options.max_steps is None else "steps"
+        label = f"{self._step.id}: {counted}"
+        with self._stops(), self._workspace.console.progress(label, total=_total(self._options)) as progress:
             session = Session(
                 source=self._source,
                 config=_with_dropout(self._manifest.model, self._options.dropout),
@@ -223,6 +243,24 @@ class Learning:
                 **hooks,
             )
             return session, fit(session)
+
+    @contextmanager
+    def _stops(self) -> Iterator[None]:
+        """Say of a training that is interrupted from which checkpoint it can go on."""
+        from lingolite_cli.training.session import last_checkpoint
+
+        try:
+            yield
+        except KeyboardInterrupt:
+            if rank() > 0:
+                raise
+            last = last_checkpoint(self._state)
+            raise TrainingInterrupted(
+                step=self._step.id,
+                checkpoint=last.path if last else None,
+                position=last.step if last else 0,
+                checkpoint_every=self._options.checkpoint_every,
+            ) from None
 
     def record(self, outcome: TrainingOutcome, directory: Path) -> TrainingRecord:
         """What is recorded of a finished training, whose measurements go into the step's `directory`."""
@@ -315,6 +353,7 @@ class _Display:
 
     def __init__(self, step: LearningStep, options: TrainingOptions, workspace: Workspace, progress: Progress) -> None:
         self._step = step
+        self._max_steps = options.max_steps
         self._counts_steps = options.max_steps is not None
         self._console = workspace.console
         self._progress = progress
@@ -323,8 +362,8 @@ class _Display:
     def show(self, status: Status) -> None:
         """Show where the training stands."""
         done = status.step if self._counts_steps else int(status.seconds)
-        figures = f"loss {status.loss:.3f}, {status.tokens_per_second:,.0f} tokens/s"
-        self._progress.advance(done - self._shown, remark=figures)
+        seen = f"{_rounded(status.examples)} examples, {_rounded(status.tokens)} tokens"
+        self._progress.advance(done - self._shown, remark=f"{seen}, loss {status.loss:.2f}")
         self._shown = done
         if status.is_checkpoint:
             dev = "" if status.dev_score is None else f", dev {self._step.metric} {status.dev_score:.3f}"
@@ -332,4 +371,15 @@ class _Display:
                 self._console.note(f"{self._step.id}: at the start{dev}")
                 return
             left = "" if status.seconds_left is None else f", {status.seconds_left / 60:.1f} min left"
-            self._console.note(f"{self._step.id}: step {status.step:,}: {figures}{dev}{left}")
+            of_all = f" of {self._max_steps:,}" if self._max_steps is not None else ""
+            seen = f"{status.examples:,} examples, {status.tokens:,} target tokens"
+            figures = f"loss {status.loss:.3f}, {status.tokens_per_second:,.0f} tokens/s"
+            self._console.note(f"{self._step.id}: step {status.step:,}{of_all}: {seen}, {figures}{dev}{left}")
+
+
+def _rounded(count: int) -> str:
+    """To three digits: a bar has little room."""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return str(count)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lingolite_cli.artifact import TOKENIZER_NAMES, Artifact
+from lingolite_cli.console import Progress
 from lingolite_cli.evaluation.parity import Parity, Tokens, compare_hypotheses
 from lingolite_cli.recipe.scope import PluginChoice
 from lingolite_cli.recipe.work.judgement import PlannedVerification
@@ -43,7 +44,12 @@ class EvaluatedSystem(msgspec.Struct, frozen=True):
 
 
 def measure_step_parity(
-    planned: PlannedVerification, workspace: Workspace, *, reference: EvaluatedSystem, candidate: EvaluatedSystem
+    planned: PlannedVerification,
+    workspace: Workspace,
+    *,
+    reference: EvaluatedSystem,
+    candidate: EvaluatedSystem,
+    progress: Progress,
 ) -> tuple[Parity | None, list[str]]:
     """Parity of the candidate, from its files alone, through its backend; None where the tokenizers differ.
 
@@ -54,6 +60,7 @@ def measure_step_parity(
         workspace: the run.
         reference: what is to be followed.
         candidate: what is judged.
+        progress: of the step.
 
     Returns:
         The figures, and what users must know of the candidate's backend before they trust them.
@@ -71,7 +78,8 @@ def measure_step_parity(
         name = candidate.backend.loaded.spec.name
         missing = [f"logits, ranks and probes: backend `{name}` searches by itself and gives no logits"]
         return msgspec.structs.replace(compare_hypotheses(reference.tokens, candidate.tokens), not_measured=missing), []
-    return _by_logits(planned, workspace, reference, candidate)
+    progress.begin("opening both systems", total=None)
+    return _by_logits(planned, workspace, reference, candidate, progress)
 
 
 def _differ(reference: EvaluatedSystem, candidate: EvaluatedSystem) -> str:
@@ -82,7 +90,11 @@ def _differ(reference: EvaluatedSystem, candidate: EvaluatedSystem) -> str:
 
 
 def _by_logits(
-    planned: PlannedVerification, workspace: Workspace, reference: EvaluatedSystem, candidate: EvaluatedSystem
+    planned: PlannedVerification,
+    workspace: Workspace,
+    reference: EvaluatedSystem,
+    candidate: EvaluatedSystem,
+    progress: Progress,
 ) -> tuple[Parity, list[str]]:
     from lingolite_cli.evaluation.causes import expected_noise, name_causes
     from lingolite_cli.evaluation.parity_measurement import ParitySettings, measure_parity
@@ -99,7 +111,7 @@ def _by_logits(
     with ExitStack() as stack:
         judged = stack.enter_context(closing(_isolate(candidate, workspace)))
         expected = stack.enter_context(closing(_open(reference, workspace))) if reference.gives_logits else None
-        parity = measure_parity(judged, text, reference=expected, settings=settings)
+        parity = measure_parity(judged, text, reference=expected, settings=settings, progress=progress)
         precisions = (side.artifact.manifest.quantization for side in (candidate, reference))
         causes = name_causes(parity, noise=expected_noise(*precisions))
         return msgspec.structs.replace(parity, causes=causes), judged.warnings

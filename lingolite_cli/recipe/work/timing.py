@@ -84,9 +84,12 @@ def take_rounds(
         unsure = [verdict.budget for verdict in verdicts if verdict.status == "inconclusive"]
         if unsure and len(rounds) < rule.max_rounds:
             console.note(f"{label}: not sure after {len(rounds)} rounds, measured again: {', '.join(unsure)}")
+            more = min(len(rounds), rule.max_rounds - len(rounds))
+            progress.begin("processes, timed again", total=more * len(systems))
         return not unsure
 
-    with console.progress(f"{label}: rounds of {len(systems)} processes", total=None) as progress:
+    with console.progress(label, total=None) as progress:
+        progress.begin("processes, timed in turn", total=rule.rounds * len(systems))
         taken = settle(take_turns, is_sure, rounds=rule.rounds, max_rounds=rule.max_rounds)
     return _by_system(systems, taken)
 

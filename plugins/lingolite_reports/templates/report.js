@@ -11,13 +11,18 @@
   }
 
   const PAGE = 15;
-  const MOST_CELLS = 250000;  // of the LCS table; longer texts are not compared
+  const MOST_CELLS = 250000;  // of the LCS table; of longer texts, only what is equal at both ends is found
   const words = (text) => text.split(/\s+/u).filter(Boolean);
 
   /** For each word, whether it is in the longest common subsequence: [of `first`, of `second`]. */
   function common(first, second) {
-    const rows = first.length, columns = second.length;
-    if (rows * columns > MOST_CELLS) return [first.map(() => true), second.map(() => true)];
+    const rows = first.length, columns = second.length, shorter = Math.min(rows, columns);
+    if (rows * columns > MOST_CELLS) {
+      let start = 0, end = 0;
+      while (start < shorter && first[start] === second[start]) start++;
+      while (end < shorter - start && first[rows - 1 - end] === second[columns - 1 - end]) end++;
+      return [first, second].map((all) => all.map((_, place) => place < start || place >= all.length - end));
+    }
     const length = Array.from({ length: rows + 1 }, () => new Uint16Array(columns + 1));
     for (let row = rows - 1; row >= 0; row--) {
       for (let column = columns - 1; column >= 0; column--) {

@@ -50,12 +50,21 @@ def forced(length: int, sources: list[str], *, batch_size: int) -> Translate:
 
 
 class Counting(Progress):
-    """Counts turns."""
+    """Counts turns and their work, which must be what was told before."""
 
     turns = 0
+    work = 0.0
+    whole = 0.0
 
-    def advance(self, amount: int = 1) -> None:
+    def begin(self, part: str, *, total: int | None) -> None:
+        self.turns = 0
+
+    def weigh(self, work: float) -> None:
+        self.whole = work
+
+    def advance(self, amount: int = 1, *, work: float | None = None, remark: str | None = None) -> None:
         self.turns += amount
+        self.work += work or 0
 
 
 @pytest.mark.usefixtures("workers")
@@ -71,6 +80,7 @@ def test_there_is_a_row_for_each_system_and_batch_size(tiny: Artifact) -> None:
     progress = Counting()
     measured, buckets = measure([system(tiny), system(tiny, "again", skip_every=2)], workload, progress=progress)
     assert progress.turns == 2 * workload.num_turns == 2 * 2 * (1 + 2 + 2)
+    assert progress.work == progress.whole > 0
     tokenizer = open_tokenizer(tiny)
     lengths = [len(tokenizer.encode(sentence)) for sentence in SENTENCES]
     # `</s>` is a token that was made, too; the second system leaves out each second token.

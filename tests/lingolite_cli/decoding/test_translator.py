@@ -117,6 +117,22 @@ def test_with_a_batch_of_one_each_sentence_is_yielded_before_the_next_is_read(tr
     assert events == [(event, text) for text in SENTENCES for event in ("read", "yielded")]
 
 
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+def test_each_batch_is_told_when_it_is_done(translator, echo, batch_size: int) -> None:
+    """A window's sentences are sorted by length, so those that were yielded do not tell how much is left."""
+    made = translator(batch_size=batch_size)
+    texts = ["a b c d e f g h", "a", "", "b", "c d", "e"]
+    told: list[tuple[int, int]] = []
+    list(made.translate(texts, observe=lambda *done: told.append(done)))
+    assert sum(sentences for sentences, _ in told) == len(texts)
+    assert sum(tokens for _, tokens in told) == sum(map(made.num_tokens, texts))
+    if batch_size == 3:
+        (first, *_), (_, *later) = [made.num_tokens(texts[0])], told
+        assert (1, made.num_tokens("")) == told[0]
+        assert len(later) == 2
+        assert any(tokens >= first for _, tokens in later)
+
+
 def test_an_endless_input_streams(translator) -> None:
     def endless() -> Iterator[str]:
         while True:

@@ -18,6 +18,7 @@ import pytest
 from command_line import run_command
 
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.console import Progress
 from lingolite_cli.evaluation.exported import ExportedComparison
 from lingolite_cli.evaluation.exported_measurement import ExportedText, compare_end_to_end, compare_values
 from lingolite_cli.evaluation.tokenizer_comparison import compare_tokenizers
@@ -49,8 +50,10 @@ def exported(bundle: Artifact, artifact: Artifact, *, seed: int = 0, **options: 
     lengths = [3, 7, min(20, config.max_seq_len)]
     draw = [generator.integers(12, config.vocab_size, length).tolist() for length in lengths]
     text = ExportedText(sources=draw, tokens=[row[::-1] for row in draw], positions=config.max_seq_len, ids=IDS)
-    ends = compare_end_to_end(backend, text, weights, arithmetic)
-    values = compare_values(lambda tokens: backend.trace(tokens, bundle=bundle), text, weights, arithmetic)
+    ends = compare_end_to_end(backend, text, weights, arithmetic, progress=Progress())
+    values = compare_values(
+        lambda tokens: backend.trace(tokens, bundle=bundle), text, weights, arithmetic, progress=Progress()
+    )
     backend.close()
     return msgspec.structs.replace(
         ends,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -11,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from command_line import Outcome, command, environment, read_run, runs
 
 from lingolite_cli.artifact import Artifact
@@ -162,7 +165,7 @@ def test_killed_process_resumes_by_itself(lingolite: Callable[..., Outcome], pro
     )
     assert process.stderr is not None
     for line in process.stderr:
-        if "step 4:" in line:
+        if "step 4 of 60:" in line:
             process.send_signal(signal.SIGKILL)
             break
     process.wait(timeout=60)
@@ -172,12 +175,54 @@ def test_killed_process_resumes_by_itself(lingolite: Callable[..., Outcome], pro
 
     resumed = lingolite("train", "learn.toml", *longer, "--resume", "--out", "resumed")
     assert resumed.code == 0, resumed.err
-    assert "step 2:" not in resumed.err
-    assert "step 60:" in resumed.err
+    assert "step 2 of" not in resumed.err
+    assert "step 60 of 60:" in resumed.err
     shutil.rmtree(project / ".lingolite")
     assert lingolite("train", "learn.toml", *longer, "--out", "whole").code == 0
     weights = [(project / name / "model.safetensors").read_bytes() for name in ("resumed", "whole")]
     assert weights[0] == weights[1]
+
+
+def test_interrupted_training_names_its_checkpoint_and_the_command_that_goes_on(
+    lingolite: Callable[..., Outcome], project: Path
+) -> None:
+    asked = ("train", "learn.toml", "--set", "train.options.max_steps=4000", "--fresh")
+    with subprocess.Popen(
+        command(*asked), cwd=project, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert any("step 4 of 4,000: " in line for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    found = re.search(r"train: its last checkpoint is of step ([\d,]+): (\S+)\ngo on: lingolite (.*)\n", said)
+    assert found is not None, said
+    step, checkpoint = int(found[1].replace(",", "")), project / found[2]
+    assert torch.load(checkpoint, weights_only=True)["position"]["step"] == step >= 4
+    again = shlex.split(found[3])
+    assert again == [*asked[:-1], "--resume"]
+    resumed = lingolite(*again, "--set", f"train.options.max_steps={step + 2}", "--set", "train.options.patience=3")
+    assert resumed.code == 0, resumed.err
+    assert "step 2 of" not in resumed.err
+
+
+def test_training_that_is_interrupted_before_a_checkpoint_says_so(project: Path) -> None:
+    asked = ("train", "learn.toml", "--set", "train.options.max_steps=4000", "--set")
+    with subprocess.Popen(
+        command(*asked, "train.options.checkpoint_every=4000"),
+        cwd=project,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert any("rows to train on" in line for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert "interrupted before its first checkpoint, which is written after 4,000 steps" in said
+    assert "go on:" not in said
 
 
 def test_bundle_is_trained_further(lingolite: Callable[..., Outcome], project: Path, existing_bundle: Artifact) -> None:
@@ -198,12 +243,12 @@ def test_bundle_is_trained_further(lingolite: Callable[..., Outcome], project: P
 def test_finished_training_is_served_from_the_cache_and_fresh_starts_anew(
     lingolite: Callable[..., Outcome], project: Path
 ) -> None:
-    assert "step 2:" in lingolite("train", "learn.toml").err
+    assert "step 2 of " in lingolite("train", "learn.toml").err
     assert "train: cached" in lingolite("train", "learn.toml").err
-    assert "step 2:" in lingolite("train", "learn.toml", "--fresh").err
+    assert "step 2 of " in lingolite("train", "learn.toml", "--fresh").err
     further = lingolite("train", "learn.toml", "--set", "train.options.max_steps=8").err
-    assert "step 8:" in further
-    assert "step 6:" not in further
+    assert "step 8 of " in further
+    assert "step 6 of " not in further
 
 
 @pytest.mark.parametrize(

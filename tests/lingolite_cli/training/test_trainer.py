@@ -137,7 +137,7 @@ def test_weights_are_the_mean_of_the_last_checkpoints(
 def test_early_stopping_keeps_the_best_checkpoint(
     model: MobileTranslationModel, examples: Examples, tmp_path: Path, sign: float
 ) -> None:
-    scores = iter([3.0, 5.0, 4.0, 5.0, 9.0])
+    scores = iter([3.0, 5.0, 4.0, 4.5, 9.0])
     outcome = train(
         model,
         examples,
@@ -150,6 +150,47 @@ def test_early_stopping_keeps_the_best_checkpoint(
     assert (outcome.weights, outcome.dev_score) == ("best (step 8)", sign * 5.0)
     best = read_weights(tmp_path, 8)
     assert all(torch.equal(parameter, best[name]) for name, parameter in model.named_parameters())
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_checkpoints_with_equal_scores_are_chosen_by_loss(
+    model: MobileTranslationModel, examples: Examples, tmp_path: Path, sign: float
+) -> None:
+    """By the mean training loss since the checkpoint before; a tie is no improvement that patience would wait for."""
+    shown: list[Status] = []
+    outcome = train(
+        model,
+        examples,
+        tmp_path,
+        options=change(patience=2, max_steps=100),
+        score=lambda model: sign * 5.0,
+        higher_is_better=sign > 0,
+        observe=shown.append,
+    )
+    assert (outcome.ended_by, outcome.position.step) == ("patience", 12)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    losses = {line["step"]: line["loss"] for line in lines if "loss" in line}
+    means = {step: sum(losses[step - back] for back in range(4)) / 4 for step in (4, 8, 12)}
+    best = min(means, key=means.__getitem__)
+    assert best != 4, "the old choice was the first of them"
+    assert outcome.position.best_step == best
+    assert outcome.position.best_loss == pytest.approx(means[best])
+    assert {status.step: status.loss for status in shown if status.is_checkpoint} == pytest.approx(means)
+    kept = read_weights(tmp_path, best)
+    assert all(torch.equal(parameter, kept[name]) for name, parameter in model.named_parameters())
+
+
+def test_examples_and_tokens_are_counted_and_go_on_after_a_stop(
+    model: MobileTranslationModel, examples: Examples, tmp_path: Path
+) -> None:
+    shown: list[Status] = []
+    with pytest.raises(Killed):
+        train(deepcopy(model), examples, tmp_path, options=change(accumulate=2), observe=kill_at(6))
+    outcome = train(model, examples, tmp_path, options=change(accumulate=2), observe=shown.append)
+    whole = train(deepcopy(model), examples, tmp_path / "whole", options=change(accumulate=2))
+    assert (outcome.position.examples, outcome.position.tokens) == (whole.position.examples, whole.position.tokens)
+    assert (shown[-1].examples, shown[-1].tokens) == (outcome.position.examples, outcome.position.tokens)
+    assert outcome.position.examples > outcome.position.step
 
 
 @pytest.mark.parametrize(("mean", "chosen"), [(6.0, "mean of 3"), (4.5, "best (step 8)")])
