@@ -86,7 +86,7 @@ def family_bundle(path: Path, name: str) -> Artifact:
     with atomic_directory(path) as directory:
         tokenizer = directory / TOKENIZER_NAME
         tokenizer.write_bytes(tiny_tokenizer())
-        size = read_tokenizer(tokenizer).vocab_size
+        size = len(read_tokenizer(tokenizer).target_pieces)
         model = msgspec.structs.replace(FAMILIES[name], vocab_size=size)
         write_tensors(random_weights(model, seed=23), directory)
         made_by = Provenance(operation="random weights")

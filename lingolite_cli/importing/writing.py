@@ -59,7 +59,7 @@ def check_imported(imported: Imported, *, where: Path) -> None:
     tokenizer = build_tokenizer(files, imported.tokenizer.description, imported.languages)
     model = imported.architecture
     sides = (
-        ("sources", tokenizer.source_pieces, getattr(model, "num_source_tokens", model.vocab_size)),
+        ("sources", tokenizer.source_pieces, model.num_source_tokens),
         ("targets", tokenizer.target_pieces, model.vocab_size),
     )
     for side, pieces, rows in sides:
@@ -155,7 +155,7 @@ def _check_numbers(name: str, tensor: Array, where: Path) -> None:
 def _shortlist(imported: Imported, *, digest: str) -> Shortlist:
     found, model = imported.shortlist, imported.architecture
     assert found is not None
-    is_shared = getattr(model, "num_source_tokens", model.vocab_size) == model.vocab_size
+    is_shared = model.num_source_tokens == model.vocab_size
     return Shortlist(
         details=Details(
             languages=found.languages,

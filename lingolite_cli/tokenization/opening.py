@@ -75,7 +75,7 @@ def open_tokenizer(artifact: Artifact) -> Tokenizer:
     tokenizer = build_tokenizer(files, manifest.tokenizer_description, manifest.languages)
     model = manifest.model
     for pieces, rows in (
-        (tokenizer.source_pieces, model.vocab_size),
+        (tokenizer.source_pieces, model.num_source_tokens),
         (tokenizer.target_pieces, model.vocab_size),
     ):
         if len(pieces) != rows:

@@ -35,7 +35,7 @@ class CTranslate2Details(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
 
 class CTranslate2Exporter:
-    """Writes `model.bin`, `config.json` and `shared_vocabulary.json`.
+    """Writes `model.bin`, `config.json` and `shared_vocabulary.json`, or a vocabulary for each side.
 
     The directory is a whole CTranslate2 model: `ctranslate2.Translator(DIRECTORY)` opens it without LingoLite.
 
@@ -56,7 +56,13 @@ class CTranslate2Exporter:
         require_exportable(source.manifest.model)
         kind = kind_of(weights)
         tokenizer = open_tokenizer(source)
-        spec = transformer_spec(weights, source.manifest.model, tokenizer.target_pieces, ids=tokenizer.description.ids)
+        spec = transformer_spec(
+            weights,
+            source.manifest.model,
+            tokenizer.target_pieces,
+            source_pieces=tokenizer.source_pieces,
+            ids=tokenizer.description.ids,
+        )
         spec.save(str(directory))
         details = CTranslate2Details(
             weights=kind,

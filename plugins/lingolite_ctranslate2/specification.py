@@ -30,7 +30,7 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.tokenization.description import SpecialIds
 from lingolite_cli.weights.bundle import Matrix, Weights, concatenate
 
-_SUPPORTED: dict[str, tuple[object, ...]] = {"decoder_recurrence": ("attention",), "source_vocab_size": (None,)}
+_SUPPORTED = {"decoder_recurrence": ("attention",)}
 _ENGINE = "CTranslate2"
 _HINT = "export with `--format onnx`"
 
@@ -55,13 +55,21 @@ def require_exportable(config: Architecture) -> None:
         )
 
 
-def transformer_spec(weights: Weights, config: Architecture, pieces: Sequence[str], *, ids: SpecialIds) -> Any:
+def transformer_spec(
+    weights: Weights,
+    config: Architecture,
+    pieces: Sequence[str],
+    *,
+    source_pieces: Sequence[str],
+    ids: SpecialIds,
+) -> Any:
     """The specification of a whole model, checked and ready to be saved.
 
     Args:
         weights: of the bundle.
         config: the architecture of the model.
-        pieces: the vocabulary, in the order of ids.
+        pieces: the target vocabulary, in the order of ids.
+        source_pieces: the source vocabulary; the same where there is one for both.
         ids: special ids, which CTranslate2 knows by their pieces.
 
     Raises:
@@ -69,7 +77,7 @@ def transformer_spec(weights: Weights, config: Architecture, pieces: Sequence[st
     """
     require_exportable(config)
     spec = specs.TransformerSpec(_encoder(weights, config), _decoder(weights, config))
-    spec.register_source_vocabulary(list(pieces))
+    spec.register_source_vocabulary(list(source_pieces))
     spec.register_target_vocabulary(list(pieces))
     spec.config.unk_token = pieces[ids.unknown]
     # CTranslate2 knows tokens by their pieces, and starts a target with the piece that it is told, not with an id.

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import torch
 from lingolite_onnx.backend import OnnxBackend
 from lingolite_onnx.backend_options import OnnxBackendOptions
 from lingolite_onnx.ort.runner import OrtRunner
@@ -24,10 +25,14 @@ from lingolite_cli.architecture.reference import Reference
 from lingolite_cli.architecture.tensors import matrix_keys
 from lingolite_cli.arrays import Array
 from lingolite_cli.artifact import BUNDLE, BUNDLE_INT8
+from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.decoding.search import search
 from lingolite_cli.evaluation.operation_comparison import compare_operations
+from lingolite_cli.model.parameters import model_from_tensors
+from lingolite_cli.model.stepping import SteppingModel
 from lingolite_cli.plugins.interfaces import ForcedTokens
 from lingolite_cli.shortlist.candidates import CandidateChooser, Candidates
-from lingolite_cli.testing.tiny import random_weights
+from lingolite_cli.testing.tiny import IDS, random_weights
 from lingolite_cli.weights.bundle import Weights
 from lingolite_cli.weights.rows import quantize_tensors
 from tests.families import FAMILIES, family_bundle
@@ -165,7 +170,16 @@ def test_a_shortlist_leaves_the_logits_of_its_candidates_as_they_are(tmp_path: P
 
 @pytest.mark.parametrize("format", [BUNDLE, pytest.param(BUNDLE_INT8, marks=needs_exact_int8)])
 @pytest.mark.parametrize("profile", ["portable", "optimized"])
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "opus-mt of two vocabularies"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("opus-mt", "firefox", "t5", "madlad"),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("lingolite", "nllb", "learned positions, gelu", "a recurrence without positions")
+        ),
+    ],
+)
 def test_an_export_passes_its_checks_and_its_trace_shows_no_difference(
     tmp_path: Path, name: str, profile: str, format: str
 ) -> None:
@@ -186,3 +200,48 @@ def test_an_export_passes_its_checks_and_its_trace_shows_no_difference(
         seen = {reading.name for reading in readings}
         assert seen <= known.keys()
         assert {one for one in known if one.endswith((".sum", ".cell", ".ssru", ".positions"))} <= seen
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+@_ALL
+def test_searches_in_every_engine_choose_the_tokens_of_the_reference(runner: Any, name: str, beam_size: int) -> None:
+    architecture = FAMILIES[name]
+    source, mask, _ = _batch(architecture)
+    options = DecodingOptions(beam_size=beam_size, max_length=12)
+    tensors = {key: torch.from_numpy(tensor) for key, tensor in random_weights(architecture, seed=5).items()}
+    engines = [
+        _SteppingReference(_weights(name)),
+        SteppingModel(model_from_tensors(architecture, tensors, where="random weights")),
+        runner(name, "portable"),
+        runner(name, "optimized"),
+    ]
+    found = [search(engine, source, mask, ids=IDS, options=options) for engine in engines]
+    tokens = [[[hypothesis.tokens for hypothesis in row] for row in rows] for rows in found]
+    assert tokens[1:] == tokens[:1] * 3
+    for row, length in enumerate(mask.sum(axis=1)):
+        cut = source[[row], :length], mask[[row], :length]
+        (alone,) = search(engines[2], *cut, ids=IDS, options=options)
+        assert [hypothesis.tokens for hypothesis in alone] == tokens[0][row]
+
+
+class _SteppingReference:
+    """The reference as a backend that reads the whole target at each step."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._reference = Reference(weights)
+
+    def encode(self, source_ids: Array, source_mask: Array) -> list[Array]:
+        encoded = self._reference.encode(source_ids, source_mask)
+        return [encoded, source_mask, np.empty((len(source_ids), 0), np.int64)]
+
+    def step(self, state: list[Array], tokens: Array) -> Array:
+        encoded, mask, read = state
+        state[2] = np.concatenate([read, tokens[:, None]], axis=1)
+        last: Array = self._reference.decode(state[2], encoded, mask)[:, -1]
+        return last
+
+    def select(self, state: list[Array], rows: Array) -> list[Array]:
+        return [array[rows] for array in state]
+
+    def close(self) -> None:
+        """Nothing is held."""
