@@ -10,6 +10,7 @@ import errno
 import io
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 _NUM_STREAMS = 3
@@ -51,11 +52,15 @@ def secure_standard_streams() -> None:
     """Make the three streams of this process usable whatever they are, as UTF-8.
 
     A closed descriptor is opened on the null device: else the next file that is opened would take its number, and
-    what a library prints would be written into that file.
+    what a library prints would be written into that file. A descriptor that does not block, as event loops hand them
+    down, is made to: else what a slow reader has no room for would be lost, and what a slow writer has not written yet
+    would be the end.
     """
     closed = [number for number in range(_NUM_STREAMS) if _is_closed(number)]
     for number in closed:
         _point_at_nothing(number)
+    for number in range(_NUM_STREAMS):
+        _make_blocking(number)
     if 0 in closed:
         sys.stdin = _Surviving(io.BufferedReader(io.FileIO(0, "r", closefd=False)), encoding="utf-8")
         sys.stdin.lost = _closed()
@@ -105,6 +110,12 @@ def _is_closed(number: int) -> bool:
     except OSError as error:
         return error.errno == errno.EBADF
     return False
+
+
+def _make_blocking(number: int) -> None:
+    if hasattr(os, "set_blocking"):  # not on Windows before Python 3.12
+        with suppress(OSError):
+            os.set_blocking(number, True)
 
 
 def _point_at_nothing(number: int) -> None:

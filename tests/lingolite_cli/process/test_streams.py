@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -103,3 +107,43 @@ def test_results_that_cannot_be_shown_are_an_error_of_their_own_and_hide_no_verd
     assert "Traceback" not in shown.err
     broken = ["run", "recipes/small.toml", "--set", BROKEN]
     assert run_with("> /dev/full", *broken, cwd=project, plugins=[echo]).code == 3
+
+
+def test_a_reader_that_is_slow_on_a_pipe_that_does_not_block_gets_everything(project: Path) -> None:
+    """As Node and other event loops hand pipes to their children. The pipe is full before anything is read."""
+    reading, writing = os.pipe()
+    size = fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(writing, False)
+    arguments = command("plugins", "list", "--json")
+    with subprocess.Popen(arguments, cwd=project, env=environment([]), stdout=writing, stderr=subprocess.PIPE) as child:
+        os.close(writing)
+        while num_waiting(reading) < size and child.poll() is None:
+            os.sched_yield()
+        with os.fdopen(reading, "rb") as stream:
+            found = stream.read()
+        assert child.stderr is not None
+        assert child.stderr.read() == b""
+    assert child.returncode == 0
+    assert len(found) > size
+    assert json.loads(found)
+
+
+def num_waiting(reading: int) -> int:
+    """Bytes in a pipe."""
+    return int.from_bytes(fcntl.ioctl(reading, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def test_all_three_streams_block() -> None:
+    """A pipe with nothing in it yet would otherwise be an empty text."""
+    code = (
+        "import os; from lingolite_cli.process.streams import secure_standard_streams as secure; secure(); "
+        "raise SystemExit(not all(map(os.get_blocking, range(3))))"
+    )
+    ends = os.pipe()
+    for end in ends:
+        os.set_blocking(end, False)
+    streams = {"stdin": ends[0], "stdout": ends[1], "stderr": ends[1]}
+    done = subprocess.run([sys.executable, "-c", code], env=environment([]), check=False, **streams)
+    for end in ends:
+        os.close(end)
+    assert done.returncode == 0
