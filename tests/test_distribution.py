@@ -49,6 +49,8 @@ def test_the_wheel_alone_makes_a_project_that_can_run(built: Path, tmp_path: Pat
     assert [name for name in names if name.endswith("model.safetensors")] == [
         "lingolite_cli/starter/model/model.safetensors"
     ]
+    guides = {Path(name).stem for name in names if name.startswith("lingolite_cli/guides/") and name.endswith(".md")}
+    assert guides == {path.stem for path in (ROOT / "docs").glob("*.md")}
     assert not [name for name in names if name.startswith(("tests/", "recipes/"))]
     (tmp_path / "empty").mkdir()
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}

@@ -20,9 +20,9 @@ from lingolite_cli.documents.web_page import html_spans
 _ADDRESS = r"\((?:<[^<>\n]*>|[^()\s]*(?:\([^()\s]*\)[^()\s]*)*)(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)"
 _PATTERNS = (
     r"(?P<fence>`+)(?!`).+?(?<!`)(?P=fence)(?!`)",
-    r"\$\$.+?\$\$|\$[^\s$](?:[^$\n]*[^\s$])?\$(?!\d)",
+    r"\$\$.{1,2000}?\$\$|\$[^\s$](?:[^$\n]*[^\s$])?\$(?!\d)",
     rf"\]{_ADDRESS}|\]\[[^\]]*\]|\[\^[^\]]+\]|\[[ xX]\](?=\s)|^\[![A-Z]+\]|!?\[|\]",
-    rf"<[a-z][\w+.-]*:[^<>\s]*>|<!--.*?-->|{TAG}",
+    rf"<[a-z][\w+.-]*:[^<>\s]*>|<!--.{0, 2000}?-->|{TAG}",
     r"\*+|~~|(?<!\w)_+(?=\S)|(?<=\S)_+(?!\w)",
     r"\\[!-/:-@\[-`{-~]|&#?\w+;|\{#[^{}]*\}|\{:[^{}]*\}",
 )
@@ -47,14 +47,17 @@ class _Reader:
     def __init__(self, text: str, languages: tuple[str, str]) -> None:
         self._text = text
         self._languages = languages
-        self._lines = [0, *(match.end() for match in re.finditer("\n", text))]
+        self._lines = [0, *(match.end() for match in re.finditer("\r\n?|\n", text))]
         self._cursor = 0
 
     def spans(self) -> list[Span]:
         """The texts."""
         front = _FRONT_MATTER.match(self._text)
         # Blank lines in its place keep the numbers of the others.
-        body = self._text if front is None else "\n" * front.group().count("\n") + self._text[front.end() :]
+        body = self._text
+        if front is not None:
+            num_lines = sum(start <= front.end() for start in self._lines[1:])
+            body = "\n" * num_lines + self._text[front.end() :]
         environment: dict[str, Any] = {}
         parser = MarkdownIt("commonmark").enable("table").enable("strikethrough")
         tokens = parser.parse(body.removeprefix("\ufeff"), environment)

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+# Bounded, so that no file of odd characters takes time beyond its length.
 PLACEHOLDERS = (
     r"%(?:\([\w.]+\)|\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:hh|h|ll|l|q|L)?[sdifuxXeEgGcp@](?![A-Za-z])",  # printf, Python, iOS
-    r"\$?\{\{.*?\}\}|\{%.*?%\}|\$\{[^{}]*\}|\{[\w.:,!-]*\}",  # templates, str.format, ICU arguments
+    r"\$?\{\{[^{}]{0,200}\}\}|\{%.{0,200}?%\}|\$\{[^{}]{0,200}\}|\{[\w.:,!-]{0,200}\}",  # templates, str.format, ICU
     r"https?://[^\s<>\"')\]]*[^\s<>\"')\].,;:!?]",
-    r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
+    r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+",
 )
 _CLOSING = re.compile(r"[,.;:!?)\]}…%’”»]*")
 TAG = r"</?[A-Za-z][^<>]*>"

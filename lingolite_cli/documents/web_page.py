@@ -81,9 +81,17 @@ class PageReader(HTMLParser):
         self._text_start: int | None = None
         page = text[start:end]
         self._lines = [start, *(start + match.end() for match in re.finditer("\n", page))]
-        self.feed(page)
-        self.close()
-        self._end_text(start + len(page))
+        # Behind the last tag nothing is markup, but html.parser takes time by the square of what begins like it there.
+        markup = page[: page.rfind(">") + 1]
+        try:
+            self.feed(markup)
+            self.close()
+        except AssertionError as error:  # html.parser's word for a declaration that is none
+            raise LingoLiteError(f"not HTML: {error}", hint="mend it, or save it again") from None
+        self._end_text(start + len(markup))
+        if "<" not in page[len(markup) :]:
+            self._text_start = start + len(markup)
+            self._end_text(start + len(page))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Text ends; inside of an element that is kept, none begins."""

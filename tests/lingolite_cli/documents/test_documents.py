@@ -342,3 +342,28 @@ def test_documents_are_recognized_by_what_they_begin_with(name: str) -> None:
 )
 def test_plain_text_is_no_document(text: str) -> None:
     assert kind_by_content(text.encode()) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.html", "<p>Hello</p>" + "<a " * 3000),
+        ("a.html", "<p>Hello</p>" + "{{" * 20000),
+        ("a.html", "<p>Hello</p>" + "x.y+" * 20000),
+        ("a.md", "Hello\n\n" + "`" * 5000 + "\n\n" + "<!--" * 2000),
+        ("a.srt", "1\n00:00:01,000 --> 00:00:02,000\nHello\n" + "{\\" * 20000),
+    ],
+    ids=["tags", "templates", "addresses", "code", "codes"],
+)
+def test_odd_characters_take_no_more_time_than_their_number(name: str, text: str) -> None:
+    """With times by the square, each of these takes from ten seconds to minutes."""
+    assert translated(name, text).startswith(text[: text.index("Hello")] + "HELLO")
+
+
+def test_lines_that_end_in_a_carriage_return_are_lines() -> None:
+    assert translated("a.md", "# One\r\rTwo\r> three\rfour\r") == "# ONE\r\rTWO\r> THREE\rFOUR\r"
+
+
+def test_a_declaration_that_is_none_is_refused() -> None:
+    with pytest.raises(LingoLiteError, match=r"a\.html: not HTML"):
+        translated("a.html", "<p>Hello</p><![CDAr <p>")
