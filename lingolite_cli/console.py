@@ -93,14 +93,22 @@ class Console:
         from rich.text import Text
 
         heading = None if title is None else Text.assemble(*_pieces(title))
-        drawn = Table(box=SIMPLE_HEAD, title=heading, title_justify="left", pad_edge=False, header_style="bold")
+        stream = self._rich(sys.stdout)
+        drawn = Table(
+            box=SIMPLE_HEAD,
+            padding=(0, 1) if stream.width >= _WIDE else (0, 1, 0, 0),
+            title=heading,
+            title_justify="left",
+            pad_edge=False,
+            header_style="bold",
+        )
         aligned = right.split(",")
         for column in columns:
             justify: Literal["left", "right"] = "right" if column in aligned else "left"
             drawn.add_column(Text.assemble(*_pieces(column)), justify=justify, overflow="fold")
         for row in rows:
             drawn.add_row(*(Text.assemble(*_pieces(cell)) for cell in row))
-        self._rich(sys.stdout).print(drawn)
+        stream.print(drawn)
 
     @contextmanager
     def progress(self, description: str, *, total: int | None) -> Iterator[Progress]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lingolite_cli.benchmark.figures import NOISY_WIDTH, BenchmarkRow, LengthBucket
 from lingolite_cli.console import Console
 from lingolite_cli.evaluation.intervals import spelled
@@ -9,8 +11,9 @@ from lingolite_cli.runs.results import BenchmarkResult
 
 
 def show_benchmark(result: BenchmarkResult, console: Console) -> None:
-    """Three tables, and what to know before one trusts them."""
+    """Four tables, none wider than a terminal of 80 columns, and what to know before one trusts them."""
     _show_speed(result, console)
+    _show_latencies(result, console)
     _show_costs(result, console)
     if result.buckets:
         _show_lengths(result, console)
@@ -27,7 +30,7 @@ def show_benchmark(result: BenchmarkResult, console: Console) -> None:
 
 
 def _show_speed(result: BenchmarkResult, console: Console) -> None:
-    columns = ["system", "batch", "tokens/s", "ms/token", "ratio", "over the rounds", "p50 / p95 / p99 ms"]
+    columns = ["system", "batch", "tokens/s", "ms/token", "ratio", "over the rounds"]
     rows = [
         [
             system.name,
@@ -36,7 +39,6 @@ def _show_speed(result: BenchmarkResult, console: Console) -> None:
             f"{1e3 / row.tokens_per_second:.3g}",
             "" if row.ratio is None else f"{row.ratio.median:.2f}×",
             "" if row.ratio is None else _range(row.ratio.low, row.ratio.high, is_noisy=row.ratio.is_noisy),
-            _latencies(row),
         ]
         for system in result.systems
         for row in system.rows
@@ -44,14 +46,25 @@ def _show_speed(result: BenchmarkResult, console: Console) -> None:
     console.table(columns, rows, right=",".join(columns[1:]))
 
 
+def _show_latencies(result: BenchmarkResult, console: Console) -> None:
+    """Of sentences one at a time; systems whose workers share them have none."""
+    columns = ["system", "first token ms", "p50 ms", "p95 ms", "p99 ms"]
+    rows = [
+        [system.name, *(_milliseconds(value) for value in (system.first_token_ms, *_latencies(system.rows)))]
+        for system in result.systems
+        if any(value is not None for value in (system.first_token_ms, *_latencies(system.rows)))
+    ]
+    if rows:
+        console.table(columns, rows, right=",".join(columns[1:]), title="latency, one sentence at a time")
+
+
 def _show_costs(result: BenchmarkResult, console: Console) -> None:
-    columns = ["system", "load s", "cold start s", "first token ms", "peak MB", "disk MB"]
+    columns = ["system", "load s", "cold start s", "peak MB", "disk MB"]
     rows = [
         [
             system.name,
             f"{system.load_seconds:.2f}",
             "" if system.cold_start_seconds is None else f"{system.cold_start_seconds:.2f}",
-            "" if system.first_token_ms is None else f"{system.first_token_ms:.1f}",
             "" if system.peak_memory_mb is None else f"{system.peak_memory_mb:.0f}",
             f"{system.artifact.size_bytes / 1e6:.2f}",
         ]
@@ -61,26 +74,30 @@ def _show_costs(result: BenchmarkResult, console: Console) -> None:
 
 
 def _show_lengths(result: BenchmarkResult, console: Console) -> None:
-    columns = ["target tokens", "batch", "system", "ms/sentence", "ms/token", "ratio", "over the rounds"]
+    columns = ["tokens", "batch", "system", "ms/sentence", "ratio", "over the rounds"]
     rows = [
         [
             str(bucket.num_tokens),
             str(bucket.batch_size),
             bucket.system,
             f"{bucket.milliseconds:.1f}",
-            f"{bucket.milliseconds / bucket.num_tokens:.3g}",
             f"{bucket.ratio:.2f}×",
             _bucket_range(bucket),
         ]
         for bucket in result.buckets
     ]
     right = ",".join(column for column in columns if column != "system")
-    console.table(columns, rows, title="every hypothesis forced to the length", right=right)
+    console.table(columns, rows, title="every hypothesis forced to so many target tokens", right=right)
 
 
-def _latencies(row: BenchmarkRow) -> str:
-    known = [value for value in (row.latency_p50_ms, row.latency_p95_ms, row.latency_p99_ms) if value is not None]
-    return " / ".join(f"{value:.1f}" for value in known)
+def _latencies(rows: Sequence[BenchmarkRow]) -> tuple[float | None, ...]:
+    """Percentiles of batches of one sentence; None where there are none."""
+    single = next((row for row in rows if row.latency_p50_ms is not None), None)
+    return (single.latency_p50_ms, single.latency_p95_ms, single.latency_p99_ms) if single else (None, None, None)
+
+
+def _milliseconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
 
 
 def _bucket_range(bucket: LengthBucket) -> str:

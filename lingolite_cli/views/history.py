@@ -109,7 +109,7 @@ def _label(figure: str) -> str:
 
 
 def _names(system: SystemFigures) -> list[str]:
-    label = f"{system.format} ({system.scheme})" if system.scheme else system.format
+    label = f"{system.format}, {system.scheme}" if system.scheme else system.format
     return [system.name, system.backend or "", label]
 
 
