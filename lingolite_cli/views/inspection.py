@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.console import Console
 from lingolite_cli.jobs.inspection import Inspection, Judgement, Origin
 from lingolite_cli.weights.header import StoredValues
@@ -18,7 +19,7 @@ def show_inspection(found: Inspection, console: Console) -> None:
         "network": (
             f"{model.n_encoder_layers} encoder and {model.n_decoder_layers} decoder layers, d_model {model.d_model}, "
             f"{model.n_heads} heads, {model.n_kv_heads} key/value heads, d_ff {model.d_ff}, "
-            f"{model.max_seq_len} positions"
+            f"{model.max_seq_len} positions{_features(model)}"
         ),
         "parameters": f"{found.num_parameters:,}",
         "weights": "; ".join(map(_stored, found.weights)) or found.arithmetic.get("weights", "not stated"),
@@ -41,6 +42,16 @@ def show_inspection(found: Inspection, console: Console) -> None:
         console.print(f"  {name.ljust(width)}  {text}")
     sizes = sorted(found.files.items(), key=lambda file: -file[1])
     console.table(["file", "bytes"], [[name, f"{size:,}"] for name, size in sizes], right="bytes")
+
+
+def _features(architecture: Architecture) -> str:
+    """What an architecture has that is not LingoLite's own."""
+    own, values = Architecture().to_dict(), architecture.to_dict()
+    positions = values.pop("positions", None)
+    others = [f"{name} {value}" for name, value in values.items() if name not in own]
+    if positions is not None:
+        others.append(f"{positions['kind']} positions")
+    return "".join(f", {one.lower()}" for one in others)
 
 
 def _stored(values: StoredValues) -> str:
