@@ -11,6 +11,21 @@ from typing import Any
 import msgspec
 
 
+class ForcedScores(msgspec.Struct, frozen=True, kw_only=True):
+    """How an engine without logits is asked for log-probabilities of given tokens (capability `score`).
+
+    Attributes:
+        options: options of the backend for it, such as a type of numbers that rounds less than the one in use.
+        is_weight_only: with these options, int8 matrices are read as the floats that they stand for, and activations
+            are not rounded.
+        difference_max: largest mean absolute difference of a token's log-probability, in nats, that rounding explains.
+    """
+
+    options: dict[str, Any]
+    is_weight_only: bool = False
+    difference_max: float
+
+
 class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
     """What makes the reference compute as an engine does, and what rounding is left between the two.
 
@@ -28,6 +43,7 @@ class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
             and later layers amplify that.
         parity_min: share of target tokens that rank first in both which it leaves, end to end.
         options: options of the backend under which this arithmetic is compared; None for those that it was given.
+        scores: how log-probabilities are asked for, where the engine gives no logits; None where it gives none either.
         excluded: parts of the artifact that are not compared, a line each.
     """
 
@@ -38,4 +54,5 @@ class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
     kl_max: float
     parity_min: float
     options: dict[str, Any] | None = None
+    scores: ForcedScores | None = None
     excluded: tuple[str, ...] = ()

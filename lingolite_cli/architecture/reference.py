@@ -44,6 +44,8 @@ class Reference:
             activations are not rounded, where the matrix is stored by groups.
         is_exact: compute norms, attention and activations in float64, and round the outcome to float32. Its last bits
             then do not depend on the order of sums, as in an engine that does the same.
+        reads_floats: by name of an operation, whether it reads its matrix as the floats that it stands for, and rounds
+            no activations.
         observer: called once an operation, in the order of computation. What it returns is what later operations
             read, so that each can be checked by itself.
     """
@@ -55,12 +57,13 @@ class Reference:
         blocks: Mapping[str, int] = MappingProxyType({}),
         *,
         is_exact: bool = False,
+        reads_floats: Callable[[str], bool] = lambda name: False,
         observer: Observer = observe_nothing,
     ) -> None:
         self._between: Any = np.float64 if is_exact else np.float32
         self._weights = weights
         self._observe = observer
-        self._products = RoundedProducts(rounding, blocks)
+        self._products = RoundedProducts(rounding, blocks, reads_floats)
         self._config = weights.config
 
     def encode(self, source_ids: Array, source_mask: Array) -> Array:

@@ -31,19 +31,24 @@ class RoundedProducts:
     Args:
         rounding: of activations.
         blocks: by matrix, how many neighbours in a row of activations share a scale; see `Reference`.
+        reads_floats: by matrix, whether it is read as the floats that it stands for; see `Reference`.
     """
 
-    def __init__(self, rounding: Rounding, blocks: Mapping[str, int]) -> None:
+    def __init__(self, rounding: Rounding, blocks: Mapping[str, int], reads_floats: Callable[[str], bool]) -> None:
         self._rounding = rounding
+        self._reads_floats = reads_floats
         self._blocks = blocks
 
     def product(self, x: Array, name: str, stored: Matrix | GroupedMatrix) -> Array:
         """[..., out] float32 from x [..., in] float32; in integers when the matrix is int8."""
         if isinstance(stored, GroupedMatrix):
-            rounded = self._rounded(x, name) if name in self._blocks else x
+            is_rounded = name in self._blocks and not self._reads_floats(name)
+            rounded = self._rounded(x, name) if is_rounded else x
             return rounded @ stored.dequantized().T
         if stored.scale is None:
             return x @ stored.values.astype(np.float32).T
+        if self._reads_floats(name):
+            return x @ (stored.values.astype(np.float32) * stored.scale[:, None]).T
         if stored.input_range is not None:
             sums = self._static_sums(x, name, stored, stored.input_range)
             return sums * (stored.input_range.scale * stored.scale)

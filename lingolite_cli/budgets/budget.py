@@ -21,6 +21,7 @@ Need = Literal[
     "translations",
     "bundle",
     "bundle, logits",
+    "bundle, scores",
     "bundle, operations",
     "candidate logits",
     "logits of both",

@@ -119,6 +119,15 @@ _ENTRIES: tuple[Budget, ...] = (
         rule=_exported(lambda one: one.logits.kl_mean if one.logits else None),
     ),
     Budget(
+        name="exported_score_max",
+        group="export",
+        label="Difference of a log-probability",
+        summary="mean absolute difference of the log-probability of the file's own tokens, for engines without logits",
+        unit="nats",
+        needs="bundle, scores",
+        rule=_exported(lambda one: one.score_difference),
+    ),
+    Budget(
         name="exported_parity_min",
         group="export",
         label="Same best token as the bundle",

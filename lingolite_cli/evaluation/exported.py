@@ -82,9 +82,12 @@ class ExportedComparison(_Struct, frozen=True, kw_only=True):
         limits: limits by budget that hold unless others are set: what the engine's rounding explains.
         tokenizer: how the tokenizers differ; None where they are the same.
         manifest: what the file's manifest says of the model otherwise than the bundle's, a line each.
+        shortlist: how the file's vocabulary shortlist differs from the one that it was exported with; empty where not.
         agreement: share of the file's own target tokens that the reference ranks first too.
         num_tokens: tokens of that share.
         logits: differences of logits, along the file's own translations; None where the engine gives none.
+        score_difference: mean absolute difference of the log-probability of these tokens, in nats; None where an engine
+            gives logits, or neither.
         rounding: the largest difference of an operation, in multiples of what rounding explains; None where the engine
             shows no values.
         num_operations: operations compared.
@@ -98,9 +101,11 @@ class ExportedComparison(_Struct, frozen=True, kw_only=True):
     limits: dict[str, float] = {}
     tokenizer: TokenizerDifference | None = None
     manifest: list[str] = []
+    shortlist: str = ""
     agreement: float | None = None
     num_tokens: int = 0
     logits: LogitParity | None = None
+    score_difference: float | None = None
     rounding: float | None = None
     num_operations: int = 0
     operations: list[OperationDifference] = []
@@ -113,13 +118,15 @@ class ExportedComparison(_Struct, frozen=True, kw_only=True):
 
     @property
     def num_data_differences(self) -> int | None:
-        """Sentences that the tokenizer reads otherwise, and entries of the manifest; None where nothing was compared.
+        """Sentences that the tokenizer reads otherwise, entries of the manifest, and the shortlist; None where nothing
+        was compared.
 
         A tokenizer that differs at all counts for one at least.
         """
         if not self.is_answered:
             return None
-        return len(self.manifest) + (0 if self.tokenizer is None else max(1, self.tokenizer.num_sentences))
+        others = len(self.manifest) + bool(self.shortlist)
+        return others + (0 if self.tokenizer is None else max(1, self.tokenizer.num_sentences))
 
     @property
     def located(self) -> str | None:
@@ -128,4 +135,6 @@ class ExportedComparison(_Struct, frozen=True, kw_only=True):
             return f"tokenizer: {self.tokenizer.summary}"
         if self.manifest:
             return f"manifest: {self.manifest[0]}"
-        return self.operations[0].summary if self.operations else None
+        if self.operations:
+            return self.operations[0].summary
+        return f"shortlist: {self.shortlist}" if self.shortlist else None

@@ -19,16 +19,22 @@ from lingolite_cli.decoding.batching import batches, pad
 from lingolite_cli.decoding.forced import forced_steps
 from lingolite_cli.evaluation.exported import ExportedComparison, OperationDifference
 from lingolite_cli.evaluation.logit_comparison import LogitComparison
-from lingolite_cli.evaluation.operation_comparison import OperationReading, compare_embeddings, compare_operations
+from lingolite_cli.evaluation.operation_comparison import (
+    INCOMPARABLE,
+    OperationReading,
+    compare_embeddings,
+    compare_operations,
+)
 from lingolite_cli.plugins.interfaces import ForcedTokens
 
 if TYPE_CHECKING:
-    from lingolite_cli.architecture.arithmetic import Arithmetic
+    from lingolite_cli.architecture.arithmetic import Arithmetic, ForcedScores
     from lingolite_cli.arrays import Array
     from lingolite_cli.plugins.interfaces import Backend, Trace
     from lingolite_cli.tokenization.description import DecodingIds
     from lingolite_cli.weights.bundle import Weights
 
+    ScoreFunction: TypeAlias = Callable[[Array, Array, Array], Array]
     TraceFunction: TypeAlias = Callable[[ForcedTokens], Sequence[Trace]]
 
 _BATCH_SIZE = 8
@@ -102,6 +108,40 @@ def compare_end_to_end(
     return ExportedComparison(agreement=logits.top1_agreement, num_tokens=logits.num_tokens, logits=logits)
 
 
+def compare_scores(
+    score: ScoreFunction, text: ExportedText, weights: Weights, scores: ForcedScores, *, progress: Progress
+) -> ExportedComparison:
+    """Log-probabilities of given targets, of an engine that gives no logits, and those of the reference.
+
+    The targets are the file's own translations, and the whole vocabulary in rows.
+
+    Args:
+        score: asks the engine, as `ScoringBackend.score`.
+        text: the sentences.
+        weights: of the bundle.
+        scores: how the engine was asked.
+        progress: is told how many targets there are, and of each batch.
+    """
+    reference = Reference(weights, reads_floats=lambda name: scores.is_weight_only)
+    differences: list[float] = []
+    rows = _rows_of_vocabulary(text, weights)
+    progress.begin("log-probabilities, targets", total=len(text.sources) + len(rows[0]))
+    sources, tokens = [*text.sources, *rows[0].tolist()], [*text.tokens, *rows[1].tolist()]
+    for batch in batches([len(source) for source in sources], batch_size=_BATCH_SIZE, max_batch_tokens=4096):
+        source = pad([sources[index] for index in batch], text.ids.pad)
+        targets = [_cut(tokens[index], text) for index in batch]
+        expected = _expected(reference, source, targets, text).astype(np.float64)
+        expected -= np.logaddexp.reduce(expected, axis=-1, keepdims=True)
+        # With an end, so that no token of a target can be taken for padding.
+        padded, _ = pad([[*text.ids.prefix, *target, text.ids.end] for target in targets], text.ids.pad)
+        found = score(*source, padded)[:, len(text.ids.prefix) :]
+        progress.advance(len(targets))
+        for row, target in enumerate(targets):
+            own = expected[row, np.arange(len(target)), list(target)]
+            differences += np.abs(found[row, : len(target)] - own).tolist()
+    return ExportedComparison(score_difference=float(np.mean(differences)))
+
+
 def compare_values(
     trace: TraceFunction, text: ExportedText, weights: Weights, arithmetic: Arithmetic, *, progress: Progress
 ) -> ExportedComparison:
@@ -136,7 +176,11 @@ def compare_values(
 
 
 def _in_order(readings: Sequence[OperationReading]) -> list[OperationDifference]:
-    """Each operation that differs once, where it differs most, in the order of computation."""
+    """Each operation that differs once, where it differs most, in the order of computation.
+
+    What is not finite or has another shape comes first: positions may be counted by a cache, so that a cache that loses
+    tokens is the cause of queries at wrong positions, although these are computed before it in each step.
+    """
     places: dict[str, int] = {}
     worst: dict[str, OperationDifference] = {}
     for reading in readings:
@@ -144,7 +188,7 @@ def _in_order(readings: Sequence[OperationReading]) -> list[OperationDifference]
         found, known = reading.difference, worst.get(reading.name)
         if found is not None and (known is None or found.relative > known.relative):
             worst[reading.name] = found
-    return [worst[name] for name in sorted(worst, key=places.__getitem__)]
+    return [worst[name] for name in sorted(worst, key=lambda name: (worst[name].relative < INCOMPARABLE, places[name]))]
 
 
 def _cut(target: Sequence[int], text: ExportedText) -> Sequence[int]:
@@ -190,18 +234,22 @@ def _chained(parts: Sequence[Sequence[int]], length: int) -> Array:
 
 def _vocabulary(text: ExportedText, weights: Weights) -> ForcedTokens:
     """Every id once, for the encoder and for the decoder."""
-    vocab_size = max(weights.config.vocab_size, weights.config.num_source_tokens)
     parts = parts_of(weights.config)
-    columns = min(text.positions, _PROBED_COLUMNS)
-    rows = -(-vocab_size // columns)
-    places = rows * columns
-    source_ids, target_ids = (
-        np.resize(np.arange(count), places).reshape(rows, columns)
-        for count in (weights.config.num_source_tokens, weights.config.vocab_size)
-    )
+    source_ids, target_ids = _rows_of_vocabulary(text, weights)
     return ForcedTokens(
         source_ids=source_ids,
         source_mask=np.ones(source_ids.shape, np.bool_),
         target_ids=target_ids,
         operations=frozenset({parts.encoder.embedding.name, parts.decoder.embedding.name}),
     )
+
+
+def _rows_of_vocabulary(text: ExportedText, weights: Weights) -> tuple[Array, Array]:
+    """[rows, columns] of every source id once, and of every target id once; the first ones fill up what is left."""
+    num_sources, num_targets = weights.config.num_source_tokens, weights.config.vocab_size
+    columns = min(text.positions, _PROBED_COLUMNS)
+    rows = -(-max(num_sources, num_targets) // columns)
+    sources, targets = (
+        np.resize(np.arange(count), rows * columns).reshape(rows, columns) for count in (num_sources, num_targets)
+    )
+    return sources, targets

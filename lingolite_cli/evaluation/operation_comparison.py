@@ -6,7 +6,7 @@ neither add up nor spread: an operation differs where it is wrong itself. B batc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -35,6 +35,9 @@ _FACTOR_RESIDUAL = 0.05
 
 _LISTED = 6
 
+INCOMPARABLE = 1e9
+"""Stands for the difference of values that are not finite or have another shape: a record holds no infinite number."""
+
 
 class OperationReading(msgspec.Struct, frozen=True):
     """One operation compared: the difference in its worst column or token as a share of its values, and what differs
@@ -57,7 +60,13 @@ def compare_operations(
         trace: what the file gave.
     """
     observer = _Observer(record(weights.config).operations, arithmetic.rounding, tokens, trace)
-    reference = Reference(weights, blocks=arithmetic.blocks, is_exact=arithmetic.is_exact, observer=observer)
+    reference = Reference(
+        weights,
+        blocks=arithmetic.blocks,
+        is_exact=arithmetic.is_exact,
+        reads_floats=trace.unrounded.__contains__,
+        observer=observer,
+    )
     encoded = reference.encode(tokens.source_ids, tokens.source_mask)
     reference.decode(tokens.target_ids, encoded, tokens.source_mask)
     return observer.readings
@@ -119,12 +128,12 @@ class _Observer:
     def _read(self, operation: Operation, expected: Array, values: Array, *, base: Array | None) -> None:
         if values.shape != expected.shape:
             how = f"has the shape {list(values.shape)}, not {list(expected.shape)}"
-            self._add(operation, float("inf"), float("inf"), rows="all", positions="all", how=how)
+            self._add(operation, INCOMPARABLE, INCOMPARABLE, rows="all", positions="all", how=how)
             return
         is_real = self._is_real(operation)
         seen, right = values[is_real].astype(np.float64), expected[is_real].astype(np.float64)
         if not np.isfinite(seen).all():
-            self._add(operation, float("inf"), float("inf"), rows="all", positions="all", how="is not finite")
+            self._add(operation, INCOMPARABLE, INCOMPARABLE, rows="all", positions="all", how="is not finite")
             return
         # A sum is measured by what the block adds, which may be small beside what it is added to.
         size = right if base is None else right - base[is_real].astype(np.float64)
@@ -213,8 +222,3 @@ def _how(seen: DoubleArray, right: DoubleArray) -> str:
     if abs(factor + 1) < _FACTOR_RESIDUAL:
         return "has its sign turned"
     return f"is {factor:.3g} times what it should be"
-
-
-def differences(readings: Sequence[OperationReading]) -> list[OperationDifference]:
-    """Those beyond rounding, in order."""
-    return [reading.difference for reading in readings if reading.difference is not None]

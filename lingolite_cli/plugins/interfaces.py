@@ -199,10 +199,12 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
         values: [B, S, width] float32 of the encoder and of the keys and values of cross-attention, [B, T, width] of the
             decoder, heads side by side. A cache is as attention reads it at the last step. Operations that an engine
             does not show are left out.
+        unrounded: operations over activations that this computation does not round, where others of the artifact do.
     """
 
     part: str
     values: dict[str, FloatArray]
+    unrounded: frozenset[str] = frozenset()
 
 
 class TracingBackend(Backend, Protocol):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from lingolite_cli.testing.backend_declarations import DeclarationsContract
 from lingolite_cli.testing.backend_logits import LogitsContract
 from lingolite_cli.testing.backend_searches import SearchContract
 from lingolite_cli.testing.backend_sharing import SharingContract
 
 
-class BackendContract(LogitsContract, SearchContract, SharingContract):
+class BackendContract(LogitsContract, SearchContract, SharingContract, DeclarationsContract):
     """Everything that the host relies on in a backend.
 
     Attributes:

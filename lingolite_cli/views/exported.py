@@ -26,6 +26,8 @@ def show_exported(exported: ExportedComparison, console: Console) -> None:
             console.print(f"  for example: {tokenizer.example}")
     for line in exported.manifest:
         console.print(f"the manifest differs: {line}")
+    if exported.shortlist:
+        console.print(f"the shortlist differs: {exported.shortlist}")
     for number, operation in enumerate(exported.operations[:_MOST_LISTED]):
         name = "located" if number == 0 else "also"
         console.print(f"{name}: {operation.summary} ({operation.times:.3g} times what rounding explains)")
@@ -42,6 +44,8 @@ def _figures(exported: ExportedComparison) -> list[str]:
         figures.append(f"{exported.num_operations:,} operations, {largest}")
     if exported.logits is not None:
         figures.append(f"KL {exported.logits.kl_mean:.2g} nats a token")
+    if exported.score_difference is not None:
+        figures.append(f"log-probabilities off by {exported.score_difference:.2g} nats a token")
     if exported.agreement is not None:
         figures.append(f"{exported.agreement:.2%} of {exported.num_tokens:,} tokens ranked first by both")
     return figures

@@ -76,7 +76,10 @@ class SteppingWorker:
         )
         traces = self._backend.trace(tokens, bundle=Artifact.open(request.bundle))
         return Traced(
-            traces=[(trace.part, {name: _values(one) for name, one in trace.values.items()}) for trace in traces]
+            traces=[
+                (trace.part, {name: _values(one) for name, one in trace.values.items()}, sorted(trace.unrounded))
+                for trace in traces
+            ]
         )
 
     def _keep(self, state: Any) -> NewState:

@@ -88,9 +88,9 @@ class TracedValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Traced(msgspec.Struct, tag="traced", frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Each trace: its part, and its values by operation."""
+    """Each trace: its part, its values by operation, and the operations that do not round."""
 
-    traces: list[tuple[str, dict[str, TracedValues]]]
+    traces: list[tuple[str, dict[str, TracedValues], list[str]]]
 
 
 Response = Opened | NewState | Logits | Traced | Failed
@@ -167,8 +167,9 @@ class IsolatedBackend:
             Trace(
                 part=part,
                 values={name: np.frombuffer(one.values, np.float32).reshape(one.shape) for name, one in values.items()},
+                unrounded=frozenset(unrounded),
             )
-            for part, values in self._ask(request, Traced).traces
+            for part, values, unrounded in self._ask(request, Traced).traces
         ]
 
     def close(self) -> None:

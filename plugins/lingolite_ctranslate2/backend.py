@@ -9,8 +9,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import ctranslate2
+import numpy as np
 
-from lingolite_cli.architecture.arithmetic import Arithmetic
+from lingolite_cli.architecture.arithmetic import Arithmetic, ForcedScores
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.decoding.hypothesis import Hypothesis, scored
 from lingolite_cli.decoding.options import DecodingOptions
@@ -20,10 +21,12 @@ from lingolite_cli.workers.home_process import HomeProcess
 from lingolite_ctranslate2.options import CTranslate2Options
 
 if TYPE_CHECKING:
-    from lingolite_cli.arrays import BoolArray, IntArray
+    from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
 
 _DEVICE = "cpu"
 _FILES = ("model.bin", "config.json", "shared_vocabulary.json")
+_SCORE_DIFFERENCE = 1e-4
+"""Nats a token: in float32, files that hold the bundle's numbers were off by 0.000001."""
 _POOL_ONLY = 1e-30
 """A length penalty that changes no score (n to this power is 1 in float32) and yet is not 0: with 0 CTranslate2 ends a
 search at the first finished top beam, otherwise when `beam_size` hypotheses have ended, as LingoLite does."""
@@ -84,12 +87,25 @@ class CTranslate2Backend:
         compute_type = _compute_type(options, artifact)
         stored = artifact.manifest.details.get("weights")
         name = "int8, activations rounded by row" if stored == "int8" else "float32"
+        # In float32 the file's numbers are what the bundle's stand for, and nothing is rounded but last bits.
+        scores = ForcedScores(
+            options={"compute_type": "float32"}, is_weight_only=stored == "int8", difference_max=_SCORE_DIFFERENCE
+        )
         if compute_type == ("int8" if stored == "int8" else "float32"):
             # CTranslate2 computes between products in float32, in its own order; a float file differs in last bits.
-            return Arithmetic(name=name, rounding=1e-4, kl_max=1e-6, parity_min=0.98 if stored == "int8" else 0.999)
+            parity_min = 0.98 if stored == "int8" else 0.999
+            return Arithmetic(name=name, rounding=1e-4, kl_max=1e-6, parity_min=parity_min, scores=scores)
         excluded = (f"compute type {compute_type}, which rounds by itself: the file was compared",)
         given = {"compute_type": "default"}
-        return Arithmetic(name=name, rounding=1e-4, kl_max=1e-6, parity_min=0.98, options=given, excluded=excluded)
+        return Arithmetic(
+            name=name,
+            rounding=1e-4,
+            kl_max=1e-6,
+            parity_min=0.98,
+            options=given,
+            scores=scores,
+            excluded=excluded,
+        )
 
     def translate(
         self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions
@@ -129,7 +145,7 @@ class CTranslate2Backend:
                 hint="leave out min_length, or pass beam_size 1, or take another backend",
             )
         results = self._translator.translate_batch(
-            [[self._source_pieces[id] for id in row[mask]] for row, mask in zip(source_ids, source_mask, strict=True)],
+            self._as_pieces(source_ids, source_mask),
             # Split into as many parts as run side by side; a part that is too small would leave threads idle.
             max_batch_size=-(-len(source_ids) // self._num_parts),
             beam_size=options.beam_size,
@@ -143,6 +159,30 @@ class CTranslate2Backend:
             return_scores=True,
         )
         return [self._hypotheses(result, options) for result in results]
+
+    def score(self, source_ids: IntArray, source_mask: BoolArray, target_ids: IntArray) -> FloatArray:
+        """Log-probability of each target token after the ones before it; see `ScoringBackend`.
+
+        CTranslate2 scores the end token after every target, so a target that has one is given without it.
+        """
+        self._home.require()
+        ids = self._description.ids
+        lengths = (np.arange(1, target_ids.shape[1] + 1) * (target_ids != ids.pad)).max(axis=1)
+        targets = [row[:length].tolist() for row, length in zip(target_ids, lengths, strict=True)]
+        texts = [row[:-1] if row and row[-1] == ids.end else row for row in targets]
+        results = self._translator.score_batch(
+            self._as_pieces(source_ids, source_mask),
+            [[self._pieces[id] for id in row] for row in texts],
+            max_input_length=0,
+        )
+        scores = np.zeros(target_ids.shape, np.float32)
+        for row, (target, result) in enumerate(zip(targets, results, strict=True)):
+            scores[row, : len(target)] = result.log_probs[: len(target)]
+        return scores
+
+    def _as_pieces(self, source_ids: IntArray, source_mask: BoolArray) -> list[list[str]]:
+        pieces = self._source_pieces
+        return [[pieces[id] for id in row[mask]] for row, mask in zip(source_ids, source_mask, strict=True)]
 
     def close(self) -> None:
         """Free the model. A fork of the process that opened it leaves it alone."""

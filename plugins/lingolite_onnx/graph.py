@@ -39,12 +39,14 @@ class NamedTensor(msgspec.Struct, frozen=True):
         widths: of each of them, where there are several.
         layout: `rows` for [..., width] with a row a token; `keys` for [B, K, D, positions], `values` for
             [B, K, positions, D], which hold all positions so far.
+        factor: a tensor [..., 1] that the values are multiplied with, where the graph does so later.
     """
 
     name: str
     operations: tuple[str, ...]
     widths: tuple[int, ...] = ()
     layout: Literal["rows", "keys", "values"] = "rows"
+    factor: str | None = None
 
 
 class BuiltGraph(msgspec.Struct, frozen=True):
@@ -140,6 +142,10 @@ class GraphBuilder:
         """Note that `tensor` holds the values of named operations; `attributes` are further ones of `NamedTensor`."""
         self._named.append(NamedTensor(tensor, operations, **attributes))
         return tensor
+
+    def conceal(self, operation: str) -> None:
+        """Forget which tensor holds the values of an operation."""
+        self._named = [one for one in self._named if operation not in one.operations]
 
     def integers(self, *values: int) -> str:
         """A one-dimensional int64 initializer."""

@@ -31,6 +31,7 @@ def _figures(found: Iterable[tuple[str, ExportedComparison]]) -> Table | None:
             f"{one.num_operations:,}",
             formats.optional(one.rounding),
             formats.NOTHING if one.logits is None else formats.small(one.logits.kl_mean),
+            formats.NOTHING if one.score_difference is None else formats.small(one.score_difference),
             formats.percent(one.agreement),
             f"{one.num_tokens:,}",
         ]
@@ -44,6 +45,7 @@ def _figures(found: Iterable[tuple[str, ExportedComparison]]) -> Table | None:
         Column("Operations", "number"),
         Column("Largest difference, × rounding", "number"),
         Column("KL, mean", "number"),
+        Column("Log-probability, nats", "number"),
         Column("Same best token", "number"),
         Column("Tokens compared", "number"),
     ]
@@ -61,8 +63,9 @@ def _data(found: Iterable[tuple[str, ExportedComparison]]) -> Table | None:
             what = f"{one.tokenizer.num_sentences:,} of {one.tokenizer.num_compared:,} sentences have other ids"
             rows.append([candidate, "tokenizer", f"{one.tokenizer.summary}; {what}", one.tokenizer.example])
         rows += [[candidate, "manifest", line, ""] for line in one.manifest]
+        rows += [[candidate, "shortlist", one.shortlist, ""]] if one.shortlist else []
     columns = [Column("Candidate", "code"), Column("Part", "code"), Column("What differs"), Column("Example")]
-    return Table("Tokenizer and manifest", columns, rows) if rows else None
+    return Table("Tokenizer, manifest and shortlist", columns, rows) if rows else None
 
 
 def _operations(found: Iterable[tuple[str, ExportedComparison]]) -> Table | None:

@@ -131,7 +131,7 @@ def test_verify_compares_whole_translations_and_says_that_there_are_no_logits(
 ) -> None:
     flags = ("--reference-backend", "cached", "--candidate-backend", "ctranslate2", "--allow-implausible-reference")
     outcome = lingolite("verify", exported.path, *flags, "--budget", "exact_match_min=1.0", "--json")
-    assert outcome.code == 0, outcome.err
+    assert outcome.code == 0, [verdict.why for verdict in msgspec.json.decode(outcome.out, type=VerifyResult).verdicts]
     parity = msgspec.json.decode(outcome.out, type=VerifyResult).parity
     assert parity is not None
     assert (parity.exact_match, parity.top1_agreement, parity.max_logit_margin) == (1.0, None, None)

@@ -91,6 +91,7 @@ def _check_exported(
     gives: dict[Need, bool] = {
         "bundle": "arithmetic" in spec.capabilities,
         "bundle, logits": "arithmetic" in spec.capabilities and spec.gives_logits,
+        "bundle, scores": {"arithmetic", "score"} <= spec.capabilities and not spec.gives_logits,
         "bundle, operations": {"arithmetic", "trace"} <= spec.capabilities,
     }
     for name in step.budget:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from lingolite_cli.artifact import BUNDLE, Artifact, Manifest
+from lingolite_cli.artifact import BUNDLE, SHORTLIST_NAME, Artifact, Manifest
 from lingolite_cli.console import Progress
 from lingolite_cli.evaluation.exported import ExportedComparison
 from lingolite_cli.recipe.model import Step
@@ -149,7 +149,7 @@ def _compare(
     workspace: Workspace,
     progress: Progress,
 ) -> ExportedComparison:
-    from lingolite_cli.evaluation.exported_measurement import compare_end_to_end, compare_values
+    from lingolite_cli.evaluation.exported_measurement import compare_end_to_end, compare_scores, compare_values
     from lingolite_cli.evaluation.tokenizer_comparison import compare_tokenizers
     from lingolite_cli.weights.bundle import Weights
 
@@ -163,6 +163,7 @@ def _compare(
         limits=_limits(arithmetic, candidate.backend),
         tokenizer=compare_tokenizers(bundle, artifact, sentences),
         manifest=_manifest_differences(bundle.manifest, artifact.manifest),
+        shortlist=_shortlist_difference(artifact.manifest),
         not_measured=[f"{part}: not compared with the bundle" for part in arithmetic.excluded],
     )
     text = _text(artifact, bundle, candidate, records, workspace)
@@ -177,7 +178,12 @@ def _compare(
             return msgspec.structs.replace(known, not_measured=[*known.not_measured, missing])
         found = compare_end_to_end(None, text, weights, arithmetic, progress=progress)
         missing = f"logits and operations: backend `{spec.name}` shows none"
-        return _joined(known, found, missing)
+        if "score" not in spec.capabilities or arithmetic.scores is None:
+            return _joined(known, found, missing)
+        chosen = PluginChoice(candidate.backend.loaded, arithmetic.scores.options)
+        with closing(workspace.open_backend(chosen, artifact)) as scoring:
+            scores = compare_scores(scoring.score, text, weights, arithmetic.scores, progress=progress)
+        return _joined(known, found, scores, missing)
     with closing(_isolate(candidate.backend, artifact, arithmetic, workspace)) as judged:
         found = compare_end_to_end(judged, text, weights, arithmetic, progress=progress)
         if "trace" not in spec.capabilities:
@@ -193,6 +199,8 @@ def _joined(known: ExportedComparison, *found: ExportedComparison | str) -> Expo
     for part in found:
         if isinstance(part, str):
             known = msgspec.structs.replace(known, not_measured=[*known.not_measured, part])
+        elif part.score_difference is not None:
+            known = msgspec.structs.replace(known, score_difference=part.score_difference)
         elif part.rounding is not None:
             known = msgspec.structs.replace(
                 known, rounding=part.rounding, num_operations=part.num_operations, operations=part.operations
@@ -216,6 +224,8 @@ def _limits(arithmetic: Arithmetic, backend: PluginChoice) -> dict[str, float]:
     limits: dict[str, float] = {"exported_data_max": 0, "exported_parity_min": arithmetic.parity_min}
     if spec.gives_logits:
         limits["exported_kl_max"] = arithmetic.kl_max
+    elif "score" in spec.capabilities and arithmetic.scores is not None:
+        limits["exported_score_max"] = arithmetic.scores.difference_max
     if "trace" in spec.capabilities:
         limits["exported_rounding_max"] = 1
     return limits
@@ -235,6 +245,14 @@ def _manifest_differences(bundle: Manifest, artifact: Manifest) -> list[str]:
         if getattr(bundle, name) != getattr(artifact, name):
             found.append(f"{name} are not the bundle's")
     return found
+
+
+def _shortlist_difference(artifact: Manifest) -> str:
+    """Whether the artifact's shortlist is the one that its manifest was made with; empty where it is, or has none."""
+    named, own = artifact.made_by.inputs.get("shortlist"), artifact.files.get(SHORTLIST_NAME)
+    if named is None or (own is not None and own.sha256 == named):
+        return ""
+    return f"{named[:12]} was exported, and {'there is none' if own is None else f'{own.sha256[:12]} is in the file'}"
 
 
 def _text(

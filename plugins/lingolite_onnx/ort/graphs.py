@@ -316,5 +316,6 @@ class _ShortlistDecoder(_Decoder):
         if projection.has_bias:
             product = self.graph.op("Add", product, CANDIDATE_LOGITS_BIAS)
         logits = self.graph.op("Add", product, CANDIDATE_BIAS, name=LOGITS)
+        self.graph.expose(logits, OUTPUT_PROJECTION)
         self._choose(self.graph, logits)
         return logits

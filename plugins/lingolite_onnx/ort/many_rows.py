@@ -72,9 +72,11 @@ class ManyRows(Products):
             scaled = self.graph.expose(self._sum(rounded, up_columns, up, name=names[1]), names[1])
             hidden = self.graph.expose(self.gate(gated, scaled), hidden_name(names))
             return self.product(hidden, parts.down, name=names[2], plus=plus)
-        hidden = self.gate(gated, self._multiply(rounded.integers[0], up_columns, up, names[1]))
-        down = self.product(hidden, parts.down, name=names[2])
-        return self._scaled(down, rounded.scales[0], plus=plus)
+        (scale,) = rounded.scales
+        scaled = self._multiply(rounded.integers[0], up_columns, up, names[1])
+        hidden = self.gate(gated, self.graph.expose(scaled, names[1], factor=scale))
+        down = self.product(self.graph.expose(hidden, hidden_name(names), factor=scale), parts.down, name=names[2])
+        return self._scaled(self.graph.expose(down, names[2], factor=scale), scale, plus=plus)
 
     def _has_columns(self, matrix: Matrix) -> bool:
         """Whether a matrix is multiplied by `MatMulIntegerToFloat`, which reads columns."""
@@ -104,6 +106,8 @@ class ManyRows(Products):
                 bounds = graph.integers(index * size), graph.integers((index + 1) * size)
                 part = graph.op("Slice", columns, *bounds, graph.integers(0))
             product = self._multiply(integers, part, matrix, name)
+            if plus is not None and last == 0:
+                self.graph.expose(product, name, factor=row_scale)
             total = self._scaled(product, row_scale, plus=total, output=output if index == last else None)
         assert total is not None
         return total

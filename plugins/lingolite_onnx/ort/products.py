@@ -75,18 +75,20 @@ class Products(ABC):
         """
         own = output if bias is None else None
         if isinstance(matrix, GroupedMatrix):
-            product = self._added(self._grouped(x, matrix, name=name, output=own), plus)
+            product = self._added(self._grouped(x, matrix, name=name, output=own), plus, name=name)
         elif matrix.scale is not None:
             product = self._int8(x, matrix, matrix.scale, name=name, output=own, plus=plus)
         else:
             stored = self.graph.constant(np.ascontiguousarray(matrix.values.T), name)
-            product = self._added(self.graph.op("MatMul", x, self.as_float32(stored, matrix), name=own), plus)
+            multiplied = self.graph.op("MatMul", x, self.as_float32(stored, matrix), name=own)
+            product = self._added(multiplied, plus, name=name)
         return self.plus_bias(product, bias, name=name, output=output)
 
     def plus_bias(self, product: str, bias: Array | None, *, name: str, output: str | None = None) -> str:
         """A product with the bias of its layers, if they have one."""
         if bias is None:
             return product
+        self.graph.conceal(name)  # without its bias it is not yet the operation
         return self.graph.op("Add", product, self.graph.constant(bias, f"{name}.bias"), name=output)
 
     def by_rows(self, x: str, matrix: Matrix, *, name: str, output: str | None = None) -> str:
@@ -128,8 +130,8 @@ class Products(ABC):
             return self.graph.op("Cast", stored, to=TensorProto.FLOAT)
         return stored
 
-    def _added(self, product: str, plus: str | None) -> str:
-        return product if plus is None else self.graph.op("Add", plus, product)
+    def _added(self, product: str, plus: str | None, *, name: str) -> str:
+        return product if plus is None else self.graph.op("Add", plus, self.graph.expose(product, name))
 
     @abstractmethod
     def _int8(self, x: str, matrix: Matrix, scale: Array, *, name: str, output: str | None, plus: str | None) -> str:
@@ -177,4 +179,4 @@ class FewRows(Products):
             block_size=stored.shape[2],
             accuracy_level=ROUNDED_BY_BLOCK,
         )
-        return self._added(product, plus)
+        return self._added(product, plus, name=name)

@@ -1,6 +1,6 @@
-"""Traces of the ORT profile's graphs, and how these compute: both decoders, each over the same encoder.
+"""Traces of the ORT profile's graphs, and how these compute: all decoders, each over the same encoder.
 
-Decoders over candidate tokens are left out: their logits are those of candidates only.
+Decoders over candidate tokens are given the whole vocabulary as candidates. B batch, V vocabulary.
 """
 
 from __future__ import annotations
@@ -21,8 +21,23 @@ from lingolite_cli.plugins.interfaces import ForcedTokens, Trace
 from lingolite_cli.weights.bundle import Matrix
 from lingolite_onnx.graph import NamedTensor
 from lingolite_onnx.ort.blocks import block_size
-from lingolite_onnx.ort.graphs import build_batch_decoder, build_ort_decoder, build_ort_encoder
-from lingolite_onnx.ort.interface import BATCH_DECODER, DECODER, ENCODER
+from lingolite_onnx.ort.graphs import (
+    build_batch_decoder,
+    build_ort_decoder,
+    build_ort_encoder,
+    build_shortlist_batch_decoder,
+    build_shortlist_decoder,
+)
+from lingolite_onnx.ort.interface import (
+    BATCH_DECODER,
+    CANDIDATE_BIAS,
+    CANDIDATE_LOOKUP,
+    DECODER,
+    ENCODER,
+    SHORTLIST_BATCH_DECODER,
+    SHORTLIST_DECODER,
+)
+from lingolite_onnx.session.sessions import open_session
 from lingolite_onnx.trace.portable import join_steps
 from lingolite_onnx.trace.session import NoWeightFile, TracedSession
 
@@ -32,20 +47,24 @@ if TYPE_CHECKING:
     from lingolite_onnx.backend_options import OnnxBackendOptions
     from lingolite_onnx.details import OnnxExportDetails
 
-_BUILDERS = {ENCODER: build_ort_encoder, DECODER: build_ort_decoder, BATCH_DECODER: build_batch_decoder}
+_OVER_CANDIDATES = (SHORTLIST_DECODER, SHORTLIST_BATCH_DECODER)
+_BUILDERS = {
+    ENCODER: build_ort_encoder,
+    DECODER: build_ort_decoder,
+    BATCH_DECODER: build_batch_decoder,
+    SHORTLIST_DECODER: build_shortlist_decoder,
+    SHORTLIST_BATCH_DECODER: build_shortlist_batch_decoder,
+}
 
 
 def ort_arithmetic(details: OnnxExportDetails, weights: Weights, options: OnnxBackendOptions) -> Arithmetic:
     """How these graphs compute: decoders round activations by blocks inside `MatMulNBits`, where one may fall on the
     next level."""
-    excluded = ("the decoders over candidate tokens of the shortlist",) if details.shortlist else ()
     given = msgspec.to_builtins(options)
     # Over candidates there are no logits of the vocabulary to compare.
     plain = {key: value for key, value in given.items() if key != "shortlist"} if options.shortlist else None
     if not (weights.has_int8 or weights.has_groups):
-        return Arithmetic(
-            name="float32", rounding=1e-4, kl_max=1e-6, parity_min=0.9999, options=plain, excluded=excluded
-        )
+        return Arithmetic(name="float32", rounding=1e-4, kl_max=1e-6, parity_min=0.9999, options=plain)
     name = "activations rounded by group" if weights.has_groups else "int8, activations rounded by row and by block"
     return Arithmetic(
         name=name,
@@ -54,7 +73,6 @@ def ort_arithmetic(details: OnnxExportDetails, weights: Weights, options: OnnxBa
         kl_max=1e-3,
         parity_min=0.99,
         options=plain,
-        excluded=excluded,
     )
 
 
@@ -100,13 +118,26 @@ def trace_ort(
         outputs = encoder.run(None, {"source_ids": tokens.source_ids, "source_mask": tokens.source_mask})
         source = dict(zip((value.name for value in encoder.get_outputs()), outputs, strict=True))
         encoded = encoder.values(tokens.source_ids.shape)
+    if not sessions.keys().isdisjoint(_OVER_CANDIDATES) and tokens.operations is None:
+        source.update(_all_candidates(artifact, weights, rows=len(tokens.target_ids), entries=entries))
     return [
         Trace(
             part=name.removeprefix("decoder_").removesuffix(".onnx"),
             values={**encoded, **({} if decoder.is_empty else _decode(decoder, source, tokens, weights))},
+            # Candidates are too few for their logits to be worth rounding for.
+            unrounded=frozenset({OUTPUT_PROJECTION}) if name in _OVER_CANDIDATES else frozenset(),
         )
         for name, decoder in sessions.items()
     ]
+
+
+def _all_candidates(artifact: Artifact, weights: Weights, *, rows: int, entries: Mapping[str, str]) -> dict[str, Array]:
+    """The inputs of decoders over candidates, with every token of the vocabulary as a candidate of every row."""
+    vocab_size = weights.config.vocab_size
+    lookup = open_session(artifact.path / CANDIDATE_LOOKUP, threads=1, entries=entries)
+    names = [value.name for value in lookup.get_outputs()]
+    found = dict(zip(names, lookup.run(names, {"words": np.arange(vocab_size)}), strict=True))
+    return {**found, CANDIDATE_BIAS: np.zeros((rows, 1, vocab_size), np.float32)}
 
 
 def _named(name: str, weights: Weights, details: OnnxExportDetails) -> tuple[NamedTensor, ...]:
@@ -123,6 +154,8 @@ def _decode(
         f"past_{kept.name}": np.zeros((rows, kept.heads, 1 if kept.kind == "cell" else length, kept.width), np.float32)
         for kept in decoder_state(weights.config)
     }
+    # A graph that is cut to its embedding reads no cache.
+    past = {name: array for name, array in past.items() if name in {value.name for value in decoder.get_inputs()}}
     steps: list[dict[str, Array]] = []
     for position, column in enumerate(np.ascontiguousarray(tokens.target_ids.T)):
         fed = {

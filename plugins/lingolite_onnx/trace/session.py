@@ -55,12 +55,16 @@ class TracedSession:
         model = onnx.load(path, load_external_data=False)
         produced = {output for node in model.graph.node for output in node.output}
         # A changed graph may lack a tensor: its operation is then seen through those that follow.
-        self._named = [one for one in named if one.name in produced and _is_wanted(one, operations)]
+        self._named = [
+            one
+            for one in named
+            if one.name in produced and one.factor in (None, *produced) and _is_wanted(one, operations)
+        ]
         self.is_empty = not self._named
         if operations is not None:
-            _keep_only(model.graph, [one.name for one in self._named])
+            _keep_only(model.graph, [name for one in self._named for name in _tensors(one)])
         self._own = [value.name for value in model.graph.output]
-        added = [one.name for one in self._named if one.name not in self._own]
+        added = [name for one in self._named for name in _tensors(one) if name not in self._own]
         model.graph.output.extend(
             helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in dict.fromkeys(added)
         )
@@ -94,6 +98,8 @@ class TracedSession:
         found: dict[str, Array] = {}
         for one in self._named:
             array = np.asarray(self._found[one.name], np.float32)
+            if one.factor is not None:
+                array = array * np.asarray(self._found[one.factor], np.float32)
             if one.layout == "rows":
                 found.update(_rows(one, array, leading))
             elif array.ndim == 4:
@@ -101,6 +107,10 @@ class TracedSession:
                 turned = array.transpose(order)
                 found[one.operations[0]] = turned.reshape(*turned.shape[:2], -1)
         return found
+
+
+def _tensors(one: NamedTensor) -> tuple[str, ...]:
+    return (one.name,) if one.factor is None else (one.name, one.factor)
 
 
 def _is_wanted(one: NamedTensor, operations: Collection[str] | None) -> bool:

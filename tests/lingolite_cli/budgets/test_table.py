@@ -78,6 +78,7 @@ EXPORTED = ExportedComparison(
     agreement=0.8125,
     num_tokens=90,
     logits=msgspec.structs.replace(PARITY.logits, kl_mean=0.015625) if PARITY.logits else None,
+    score_difference=0.0078125,
     rounding=1.75,
     num_operations=30,
 )
@@ -102,6 +103,7 @@ FIGURES: dict[str, tuple[float, Direction, str]] = {
     "exported_data_max": (4.0, "max", "sentences"),
     "exported_rounding_max": (1.75, "max", ""),
     "exported_kl_max": (0.015625, "max", "nats"),
+    "exported_score_max": (0.0078125, "max", "nats"),
     "exported_parity_min": (0.8125, "min", ""),
     "reference_doubts_max": (2.0, "max", ""),
     "size_mb_max": (11.5, "max", "MB"),

@@ -2,7 +2,7 @@
 
 The whole matrix, a line a case, and some of it by the real command:
 
-    pytest tests/evaluation/test_planted_faults.py -m slow -s
+    pytest tests/lingolite_cli/evaluation/test_planted_faults.py -m slow -s
 
 What every run of the tests has is one file.
 """
@@ -316,7 +316,7 @@ def test_the_command_exits_with_3_and_names_the_cause(
     )
     assert result.parity is not None
     assert (code, [cause.name for cause in result.parity.causes]) == (3, [case.cause])
-    assert f"likely cause: {case.cause}" in " ".join(shown.split())
+    assert f"not located; the pattern suggests: {case.cause}" in " ".join(shown.split())
 
 
 @pytest.mark.slow
