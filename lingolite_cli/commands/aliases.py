@@ -58,6 +58,12 @@ ALIASES = {
     ),
     "importer": (
         Alias(
+            flags="--languages",
+            option="languages",
+            metavar="SRC-TGT",
+            help="Source and target language, where the model does not say them",
+        ),
+        Alias(
             flags="--tokenizer",
             option="tokenizer",
             metavar="PATH",

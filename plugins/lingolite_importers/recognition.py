@@ -6,11 +6,39 @@ from pathlib import Path
 
 _ZIP = b"PK\x03\x04"
 _PICKLE = b"\x80"
+_GZIP = b"\x1f\x8b"
+_MARIAN = (1).to_bytes(8, "little")
+"""Version 1 of the container."""
 
 
 def is_checkpoint(path: Path) -> bool:
     """A file of torch.save, in either of its formats, under a name of checkpoints."""
     return path.suffix in (".pt", ".pth", ".ckpt") and _first_bytes(path, 4).startswith((_ZIP, _PICKLE))
+
+
+def is_marian(path: Path) -> bool:
+    """A directory with one file of Marian's weights, or such a file; a container, a `.npz`, or either in gzip."""
+    if path.is_dir():
+        return any(is_marian(file) for file in _files(path))
+    if path.name.startswith("lex."):
+        return False
+    if path.suffixes[-2:] == [".bin", ".gz"]:
+        return _first_bytes(path, 2) == _GZIP
+    if path.suffix == ".npz":
+        return _first_bytes(path, 4) == _ZIP
+    return path.suffix == ".bin" and _first_bytes(path, 8) == _MARIAN
+
+
+def is_hugging_face(path: Path) -> bool:
+    """A directory with the configuration of a model."""
+    return path.is_dir() and (path / "config.json").is_file()
+
+
+def _files(path: Path) -> list[Path]:
+    try:
+        return sorted(path.iterdir())
+    except OSError:
+        return []
 
 
 def _first_bytes(path: Path, count: int) -> bytes:

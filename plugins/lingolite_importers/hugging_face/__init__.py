@@ -1,0 +1,1 @@
+"""Directories that `save_pretrained` of transformers writes, read without it."""
