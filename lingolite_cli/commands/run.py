@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +13,10 @@ from lingolite_cli.commands.context import context_of
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.jobs.recipe_plan import named_recipe
 from lingolite_cli.jobs.recipe_run import RecipeRequest, RecipeRun
+from lingolite_cli.recipe.work.learning import TrainingInterrupted
 from lingolite_cli.schema import parse_pairs
 from lingolite_cli.views.runs import show_forecast, show_run
+from lingolite_cli.views.training import show_interruption
 
 
 def run_recipe(
@@ -52,7 +55,11 @@ def run_recipe(
         return
     # Read before the run: one that the lock forbids must cost nothing.
     expected = ready.check_lock() if locked else None
-    outcome = ready.run()
+    try:
+        outcome = ready.run()
+    except TrainingInterrupted as stop:
+        show_interruption(stop, [argument for argument in sys.argv[1:] if argument != "--fresh"], console)
+        raise
     show_run(outcome, console)
     if expected is not None:
         ready.check_outcome(expected, outcome.manifest)

@@ -62,7 +62,8 @@ def train_recipe(
     try:
         training = train(context, request, console)
     except TrainingInterrupted as stop:
-        show_interruption(stop, sys.argv[1:], console)
+        kept = [argument for argument in sys.argv[1:] if argument not in ("--fresh", "--resume")]
+        show_interruption(stop, [*kept, "--resume"], console)
         raise
     if training is None:  # a process that follows torchrun's first
         return

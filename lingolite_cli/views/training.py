@@ -16,7 +16,7 @@ def show_interruption(stop: TrainingInterrupted, arguments: Sequence[str], conso
 
     Args:
         stop: the interruption.
-        arguments: of the command that was interrupted.
+        arguments: of the command that goes on from the checkpoint.
         console: is told.
     """
     if stop.checkpoint is None:
@@ -26,8 +26,7 @@ def show_interruption(stop: TrainingInterrupted, arguments: Sequence[str], conso
         )
         return
     console.note(f"{stop.step}: its last checkpoint is of step {stop.position:,}: {os.path.relpath(stop.checkpoint)}")
-    kept = [argument for argument in arguments if argument not in ("--fresh", "--resume")]
-    console.note(f"go on: {shlex.join(['lingolite', *kept, '--resume'])}")
+    console.note(f"go on: {shlex.join(['lingolite', *arguments])}")
 
 
 def show_training(result: TrainingRecord, console: Console) -> None:

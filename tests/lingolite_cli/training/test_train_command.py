@@ -206,6 +206,19 @@ def test_interrupted_training_names_its_checkpoint_and_the_command_that_goes_on(
     assert "step 2 of" not in resumed.err
 
 
+def test_interrupted_run_names_its_checkpoint_too(lingolite: Callable[..., Outcome], project: Path) -> None:
+    asked = ("run", "learn.toml", "--set", "train.options.max_steps=4000")
+    with subprocess.Popen(
+        command(*asked), cwd=project, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert any("step 4 of 4,000: " in line for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert "train: its last checkpoint is of step " in said
+    assert f"go on: lingolite {shlex.join(asked)}\n" in said
+
+
 def test_training_that_is_interrupted_before_a_checkpoint_says_so(project: Path) -> None:
     asked = ("train", "learn.toml", "--set", "train.options.max_steps=4000", "--set")
     with subprocess.Popen(
