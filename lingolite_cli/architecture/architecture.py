@@ -194,6 +194,12 @@ class Architecture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return self.source_vocab_size or self.vocab_size
 
     @property
+    def repeats_are_equal(self) -> bool:
+        """Whether a decoder that reads one token again and again gives the same logits each time: positions only enter
+        the scores of self-attention, over values that are all equal."""
+        return self.decoder_recurrence == "attention" and not isinstance(self.positions, Sinusoidal | Learned)
+
+    @property
     def embedding_factor(self) -> float:
         """What embeddings are multiplied by."""
         return float(self.d_model**0.5) if self.embedding_scale is None else self.embedding_scale

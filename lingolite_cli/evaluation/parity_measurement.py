@@ -45,7 +45,9 @@ class ParityText(msgspec.Struct, frozen=True, kw_only=True):
         candidate_tokens: the candidate's own.
         candidate_positions: most source or target tokens that the candidate takes.
         ids: of the tokenizer, which both have.
-        pieces: the vocabulary, by id.
+        pieces: the target vocabulary, by id.
+        num_source_tokens: size of the source vocabulary; None for that of the target.
+        repeats_are_equal: see `lingolite_cli.architecture.architecture.Architecture`.
     """
 
     reference_sources: Sequence[Sequence[int]]
@@ -55,6 +57,8 @@ class ParityText(msgspec.Struct, frozen=True, kw_only=True):
     candidate_positions: int
     ids: DecodingIds
     pieces: Sequence[str]
+    num_source_tokens: int | None = None
+    repeats_are_equal: bool = True
 
 
 class ParitySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +129,7 @@ def measure_parity(
             [text.reference_tokens[index] for index in probed],
             ids=text.ids,
             positions=text.candidate_positions,
+            repeats_are_equal=text.repeats_are_equal,
         ),
         vocabulary=_vocabulary(reference, candidate, text, settings) if reference is not None else None,
         top1_agreement=agreement.num_agreed / parity.num_tokens,
@@ -163,7 +168,9 @@ def spread_over_lengths(
 
 
 def _vocabulary(reference: Backend, candidate: Backend, text: ParityText, settings: ParitySettings) -> VocabularyProbe:
-    return probe_vocabulary(reference, candidate, text.pieces, limit=settings.vocabulary)
+    return probe_vocabulary(
+        reference, candidate, text.pieces, limit=settings.vocabulary, num_source_tokens=text.num_source_tokens
+    )
 
 
 def _length_limits(text: ParityText) -> LengthLimits:

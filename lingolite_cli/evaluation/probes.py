@@ -35,6 +35,7 @@ def consistency_probes(
     *,
     ids: DecodingIds,
     positions: int,
+    repeats_are_equal: bool = True,
 ) -> list[ConsistencyProbe]:
     """Compare a backend with itself, in ways that must not change its logits.
 
@@ -44,6 +45,7 @@ def consistency_probes(
         targets: their N hypotheses, each at least one token.
         ids: of the model's tokenizer.
         positions: most source or target tokens that the backend takes.
+        repeats_are_equal: one target token again and again must give the same logits, which is probed.
     """
     steps = min(_STEPS, positions)
     by_length = sorted(range(len(sources)), key=lambda index: (len(sources[index]), index))
@@ -64,7 +66,7 @@ def consistency_probes(
         ),
         _moved("reorder", _moving(backend, backend.encode(*pad(few, ids.pad)), pairs, _beams), expected),
         _moved("rows", _moving(backend, backend.encode(*pad(doubled, ids.pad)), pairs, _rows), expected),
-        _repetition(backend, few, fed, pad_id=ids.pad),
+        *([_repetition(backend, few, fed, pad_id=ids.pad)] if repeats_are_equal else []),
     ]
 
 
@@ -162,7 +164,9 @@ def _compared(name: str, expected: FloatArray, seen: FloatArray) -> ConsistencyP
     )
 
 
-def probe_vocabulary(reference: Backend, candidate: Backend, pieces: Sequence[str], *, limit: int) -> VocabularyProbe:
+def probe_vocabulary(
+    reference: Backend, candidate: Backend, pieces: Sequence[str], *, limit: int, num_source_tokens: int | None = None
+) -> VocabularyProbe:
     """Feed single tokens to both systems: as the whole source, and the same as the first target token.
 
     Args:
@@ -170,20 +174,22 @@ def probe_vocabulary(reference: Backend, candidate: Backend, pieces: Sequence[st
         candidate: the backend to judge.
         pieces: the V entries, to name them.
         limit: most entries that are read; of a larger vocabulary, evenly spaced ones.
+        num_source_tokens: size of the source vocabulary; None for V.
     """
     size = len(pieces)
+    num_sources = num_source_tokens or size
     block = _block(size)
     ids = np.unique(np.concatenate([np.linspace(0, size - 1, min(size, limit)).astype(np.int64), block]))
     kl, by_row, by_column = np.empty(len(ids)), np.empty(len(ids)), np.zeros(size)
     for start in range(0, len(ids), _CHUNK):
         chunk = slice(start, start + _CHUNK)
-        expected, seen = (_single_tokens(backend, ids[chunk]) for backend in (reference, candidate))
+        expected, seen = (_single_tokens(backend, ids[chunk], num_sources) for backend in (reference, candidate))
         require_finite(seen)
         kl[chunk] = kl_divergence(expected, seen)
         distance = np.abs(seen - expected)
         by_row[chunk] = distance.mean(axis=1, dtype=np.float64)
         by_column += distance.sum(axis=0, dtype=np.float64) / len(ids)
-    blocks = [_single_tokens(backend, block) for backend in (reference, candidate)]
+    blocks = [_single_tokens(backend, block, num_sources) for backend in (reference, candidate)]
     read, written = _far(by_row), _far(by_column)
     shifts, scale = _shifts(*blocks), _scale(*blocks)
     return VocabularyProbe(
@@ -207,10 +213,11 @@ def _block(size: int) -> IntArray:
     return np.arange((size - count) // 2, (size - count) // 2 + count)
 
 
-def _single_tokens(backend: Backend, ids: IntArray) -> FloatArray:
+def _single_tokens(backend: Backend, ids: IntArray, num_sources: int) -> FloatArray:
     """[B, V] logits of the second target token, after `ids` [B] as sources and as first target tokens."""
     mask: BoolArray = np.ones((len(ids), 1), np.bool_)
-    state = backend.encode(np.ascontiguousarray(ids[:, None]), mask)
+    # A source vocabulary of its own may be the smaller one.
+    state = backend.encode(np.ascontiguousarray(ids[:, None] % num_sources), mask)
     return backend.step(state, ids).copy()
 
 

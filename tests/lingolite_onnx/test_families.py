@@ -27,7 +27,7 @@ from lingolite_cli.arrays import Array
 from lingolite_cli.artifact import BUNDLE, BUNDLE_INT8
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
-from lingolite_cli.evaluation.operation_comparison import compare_operations
+from lingolite_cli.evaluation.operation_comparison import compare_embeddings, compare_operations
 from lingolite_cli.model.parameters import model_from_tensors
 from lingolite_cli.model.stepping import SteppingModel
 from lingolite_cli.plugins.interfaces import ForcedTokens
@@ -134,6 +134,19 @@ def test_rows_that_are_reordered_repeated_or_dropped_go_on_as_themselves(runner:
         np.testing.assert_allclose(logits, whole[kept, position], rtol=0, atol=1e-4 * np.abs(whole).max())
 
 
+@pytest.mark.parametrize("profile", ["portable", "optimized"])
+@_ALL
+def test_rows_may_be_repeated_before_the_first_token(runner: Any, name: str, profile: str) -> None:
+    source, mask, target = _batch(FAMILIES[name])
+    engine = runner(name, profile)
+    whole = _logits(engine, source, mask, target)
+    rows = [2, 2, 0, 1, 1, 1, 0]
+    state = engine.select(engine.encode(source, mask), np.array(rows))
+    for position, column in enumerate(np.ascontiguousarray(target[rows].T)):
+        logits = engine.step(state, column)
+        np.testing.assert_allclose(logits, whole[rows, position], rtol=0, atol=1e-4 * np.abs(whole).max())
+
+
 @_ALL
 def test_targets_may_be_longer_than_the_first_buffers(runner: Any, name: str) -> None:
     architecture = FAMILIES[name]
@@ -200,6 +213,10 @@ def test_an_export_passes_its_checks_and_its_trace_shows_no_difference(
         seen = {reading.name for reading in readings}
         assert seen <= known.keys()
         assert {one for one in known if one.endswith((".sum", ".cell", ".ssru", ".positions"))} <= seen
+    embeddings = frozenset({"encoder.embedding", "decoder.embedding"})
+    for trace in backend.trace(msgspec.structs.replace(tokens, operations=embeddings), bundle=bundle):
+        readings = compare_embeddings(weights, arithmetic, tokens, trace)
+        assert {reading.name for reading in readings if reading.difference is None} == embeddings
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])

@@ -153,4 +153,6 @@ def _text(reference: EvaluatedSystem, candidate: EvaluatedSystem, languages: tup
         candidate_positions=fewer,
         ids=tokenizer.decoding_ids(languages),
         pieces=tokenizer.target_pieces,
+        num_source_tokens=candidate.artifact.manifest.model.num_source_tokens,
+        repeats_are_equal=candidate.artifact.manifest.model.repeats_are_equal,
     )

@@ -58,6 +58,11 @@ class Buffers(msgspec.Struct):
         return self.grows and self.length == self.capacity
 
     @property
+    def _used(self) -> int:
+        """Places of `past` that hold something: states of recurrent units do before the first token."""
+        return self.length if self.grows else self.capacity
+
+    @property
     def moved(self) -> IntArray | None:
         """The slot of each row; None when row i lies in slot i, which saves an indexing at each step."""
         slots: list[int] = self.slots.tolist()
@@ -87,13 +92,13 @@ class Buffers(msgspec.Struct):
         self.source = {name: array[parents] for name, array in self.source.items()}
         inputs, _, *shape = self.past.shape
         repeated = np.empty((inputs, len(parents), *shape), self.past.dtype)
-        repeated[:, :, :, : self.length] = self.past[:, parents, :, : self.length]
+        repeated[:, :, :, : self._used] = self.past[:, parents, :, : self._used]
         self.past = repeated
         self.slots = np.arange(len(parents))
 
     def _copy(self, origins: IntArray, targets: IntArray) -> None:
         """Beams that change places within a sentence leave its source arrays alone."""
-        self.past[:, targets, :, : self.length] = self.past[:, origins, :, : self.length]
+        self.past[:, targets, :, : self._used] = self.past[:, origins, :, : self._used]
         is_other = self.sentences[targets] != self.sentences[origins]
         if is_other.any():
             origins, targets = origins[is_other], targets[is_other]

@@ -150,9 +150,11 @@ def _decode(
     decoder: TracedSession, source: Mapping[str, Array], tokens: ForcedTokens, weights: Weights
 ) -> dict[str, Array]:
     rows, length = tokens.target_ids.shape
+    read = {value.name for value in decoder.get_inputs()}  # of a graph that was cut down to a few operations, none
     past = {
         f"past_{kept.name}": np.zeros((rows, kept.heads, 1 if kept.kind == "cell" else length, kept.width), np.float32)
         for kept in decoder_state(weights.config)
+        if f"past_{kept.name}" in read
     }
     # A graph that is cut to its embedding reads no cache.
     past = {name: array for name, array in past.items() if name in {value.name for value in decoder.get_inputs()}}

@@ -108,3 +108,11 @@ def test_every_matrix_that_is_multiplied_reads_one_input(architecture: Architect
     assert len(linears) == len(set(linears))
     looked_up = {"encoder.embedding.weight", "decoder.embedding.weight"}
     assert {f"{name}.weight" for name in linears} | looked_up >= set(matrix_keys(architecture))
+
+
+@_ALL
+def test_one_token_again_and_again_gives_equal_logits_where_an_architecture_says_so(architecture: Architecture) -> None:
+    source, mask, _ = _batch(architecture)
+    reference = Reference(Weights(architecture, random_weights(architecture, seed=5)))
+    logits = reference.decode(np.full((3, 6), 9), reference.encode(source, mask), mask)
+    assert np.allclose(logits, logits[:, :1], rtol=0, atol=1e-4) == architecture.repeats_are_equal

@@ -74,3 +74,14 @@ def test_growth_keeps_what_was_read_and_stops_at_the_limit() -> None:
     np.testing.assert_array_equal(state.past[:, :, :, :4], before)
     state.grow(9)
     assert state.capacity == 9
+
+
+def test_states_of_recurrent_units_are_kept_before_the_first_token_and_after_it() -> None:
+    for length in (0, 5):
+        past = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 1, 1, 4)
+        buffers = Buffers(np.arange(3), np.arange(3), {}, past.copy(), length=length, grows=False)
+        assert not buffers.is_full
+        buffers.select(np.array([2, 0, 0, 1]))
+        np.testing.assert_array_equal(buffers.past[:, buffers.slots], past[:, [2, 0, 0, 1]])
+        buffers.select(np.array([3, 1]))
+        np.testing.assert_array_equal(buffers.past[:, buffers.slots], past[:, [1, 0]])
