@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import zipfile
+import zlib
 from pathlib import Path
 
 _ZIP = b"PK\x03\x04"
 _PICKLE = b"\x80"
-_GZIP = b"\x1f\x8b"
+_CONFIGURATION = "special:model.yml.npy"
+"""The entry that Marian's archives have, and other archives of arrays have not."""
 _MARIAN = (1).to_bytes(8, "little")
 """Version 1 of the container."""
 
@@ -23,15 +27,33 @@ def is_marian(path: Path) -> bool:
     if path.name.startswith("lex."):
         return False
     if path.suffixes[-2:] == [".bin", ".gz"]:
-        return _first_bytes(path, 2) == _GZIP
+        return _inflated(path, len(_MARIAN)) == _MARIAN
     if path.suffix == ".npz":
-        return _first_bytes(path, 4) == _ZIP
+        return _CONFIGURATION in _entries(path)
     return path.suffix == ".bin" and _first_bytes(path, 8) == _MARIAN
 
 
 def is_hugging_face(path: Path) -> bool:
     """A directory with the configuration of a model."""
     return path.is_dir() and (path / "config.json").is_file()
+
+
+def _inflated(path: Path, count: int) -> bytes:
+    """The first bytes of what is in a gzip file; none where it cannot be read."""
+    try:
+        with gzip.open(path) as stream:
+            return stream.read(count)
+    except (OSError, EOFError, zlib.error):
+        return b""
+
+
+def _entries(path: Path) -> list[str]:
+    """Names in an archive; none where it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return []
 
 
 def _files(path: Path) -> list[Path]:
