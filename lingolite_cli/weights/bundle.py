@@ -17,7 +17,6 @@ import ml_dtypes
 import msgspec
 import numpy as np
 import safetensors
-from safetensors.numpy import save
 
 from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.architecture.parts import BIAS_SUFFIX, WEIGHT_SUFFIX, parts_of, tied_layers
@@ -46,6 +45,13 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     }.items()
 }
 """By the names of the safetensors format, https://github.com/huggingface/safetensors#format."""
+
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+_ORDER = {
+    _DTYPES[name]: place
+    for place, name in enumerate(("BOOL", "U8", "I8", "I16", "F16", "BF16", "I32", "F32", "F64", "I64"))
+}
+"""The order of types in the safetensors library."""
 
 _MATRIX_DTYPES = tuple(_DTYPES[name] for name in ("F32", "F16", "BF16", "I8"))
 
@@ -143,9 +149,25 @@ def _unreadable(path: Path, why: str) -> LingoLiteError:
 
 def write_tensors(tensors: Mapping[str, Array], directory: Path) -> None:
     """Write the weights of a bundle into `directory`; equal tensors give equal bytes, in whatever order they come."""
-    # A view would be written with the strides of what it is a view of.
-    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    (directory / WEIGHTS_NAME).write_bytes(save(contiguous))
+    # In the order of the safetensors library, wider types first, and tensor by tensor: its own writer would hold a copy
+    # of all of them.
+    order = sorted(tensors, key=lambda name: (-_ORDER[tensors[name].dtype], name))
+    header, place = {}, 0
+    for name in order:
+        end = place + tensors[name].nbytes
+        header[name] = {
+            "dtype": _NAMES[tensors[name].dtype],
+            "shape": list(tensors[name].shape),
+            "data_offsets": [place, end],
+        }
+        place = end
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    with (directory / WEIGHTS_NAME).open("wb") as stream:
+        stream.write(len(text).to_bytes(8, "little") + text)
+        for name in order:
+            # A view would be written with the strides of what it is a view of.
+            stream.write(np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8).data)
 
 
 def require_format(source: Artifact, accepts: Iterable[str]) -> None:
