@@ -32,12 +32,12 @@ def check_writable(directory: Path) -> None:
     """
     existing = _existing(directory)
     if not existing.is_dir():
-        raise LingoLiteError(f"cannot write to {directory}: {existing} is not a directory")
+        raise LingoLiteError(f"cannot write to {_named(existing)}: it is not a directory")
     if not os.access(existing, os.W_OK | os.X_OK):
         is_read_only = hasattr(os, "statvfs") and bool(os.statvfs(existing).f_flag & os.ST_RDONLY)
         why = "its file system is read-only" if is_read_only else "permission denied"
         raise LingoLiteError(
-            f"cannot write to {existing}: {why}",
+            f"cannot write to {_named(existing)}: {why}",
             hint="choose another place, or make it writable; LINGOLITE_CACHE, LINGOLITE_RUNS and LINGOLITE_HISTORY say "
             "where a project keeps things",
         )
@@ -99,6 +99,12 @@ def _number(error: Exception) -> int | None:
         if os.strerror(number) in text or f"os error {number}" in text:
             return number
     return errno.ENOSPC if _SHORT_WRITE.search(text) else None
+
+
+def _named(path: Path) -> Path:
+    """The path as a user would name it: from where they stand, if it is below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path != here and path.is_relative_to(here) else path
 
 
 def _existing(path: Path) -> Path:

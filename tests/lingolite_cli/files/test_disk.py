@@ -50,7 +50,7 @@ def test_other_errors_are_none(tmp_path: Path, error: Exception) -> None:
 
 def test_file_in_the_way_of_a_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("")
-    with pytest.raises(LingoLiteError, match="runs is not a directory"):
+    with pytest.raises(LingoLiteError, match="runs: it is not a directory"):
         check_writable(tmp_path / "runs" / "small")
     check_writable(tmp_path / "not" / "yet" / "there")
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
