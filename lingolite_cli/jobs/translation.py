@@ -139,13 +139,15 @@ def check_sentences(sentences: Sequence[Any]) -> None:
 def translation_languages(
     context: JobContext, artifact: Artifact, asked: tuple[str, str] | None = None
 ) -> tuple[str, str]:
-    """The pair that was asked for, or that of the project, or that of the model.
+    """The pair that was asked for, or that of the project where the model has it, or that of the model.
 
     Raises:
         LingoLiteError: none of them says.
     """
-    asked = asked or context.project.settings.languages
     known = artifact.manifest.languages
+    projects = context.project.settings.languages
+    if asked is None and projects is not None and (set(projects) <= set(known) or len(known) != 2):
+        asked = projects  # a model with a pair of its own may be none of the project's
     if asked is None and len(known) < 2:
         raise LingoLiteError("the model does not say its languages", hint="pass --languages SRC-TGT")
     return asked or (known[0], known[1])

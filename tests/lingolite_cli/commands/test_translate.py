@@ -54,6 +54,17 @@ def test_what_a_model_says_is_exact_in_a_pipe_and_does_a_terminal_no_harm(
         assert printed[False] == f"{text}\n"
 
 
+def test_a_model_without_the_languages_of_the_project_translates_between_its_own(
+    lingolite: Command, project: Path
+) -> None:
+    settings = (project / "lingolite.toml").read_text()
+    own = lingolite("translate", "She reads.", "--backend", "cached")
+    (project / "lingolite.toml").write_text(settings.replace('["en", "da"]', '["en", "pt"]'))
+    assert lingolite("translate", "She reads.", "--backend", "cached") == own
+    named = lingolite("translate", "She reads.", "--backend", "cached", "--languages", "en-pt")
+    assert (named.code, named.out) == (2, "")
+
+
 def test_the_languages_are_those_of_the_project(lingolite: Command, project: Path) -> None:
     settings = (project / "lingolite.toml").read_text()
     to_english = lingolite("translate", "She reads.", "--languages", "da-en", "--backend", "cached")
