@@ -1,4 +1,5 @@
-"""Small models in Marian's container, written byte by byte: what the importer of Marian files is tested with."""
+"""Small models in Marian's files, written byte by byte, and what Marian computes with them: what the importer of Marian
+files is tested with."""
 
 from __future__ import annotations
 
@@ -35,8 +36,13 @@ def configuration(num_pieces: int, **changes: Any) -> dict[str, Any]:
     }
 
 
-def student(num_pieces: int, *, seed: int = 2) -> dict[str, np.ndarray]:
-    """Random float parameters under Marian's names, matrices as [in, out]."""
+def attention_settings(**changes: Any) -> dict[str, Any]:
+    """What `configuration` is told for a decoder with self-attention, as OPUS-MT is trained."""
+    return {"transformer-decoder-autoreg": "self-attention", "transformer-ffn-activation": "swish", **changes}
+
+
+def student(num_pieces: int, *, seed: int = 2, is_recurrent: bool = True) -> dict[str, np.ndarray]:
+    """Random float parameters under Marian's names, matrices as [in, out]; one embedding for everything."""
     random = np.random.default_rng(seed)
     found: dict[str, np.ndarray] = {"Wemb": random.normal(0, 0.3, (num_pieces, D_MODEL))}
 
@@ -53,11 +59,90 @@ def student(num_pieces: int, *, seed: int = 2) -> dict[str, np.ndarray]:
         block(f"encoder_l{layer}_self", *attention)
         block(f"encoder_l{layer}_ffn", *feed_forward)
     for layer in range(1, DECODER_LAYERS + 1):
-        block(f"decoder_l{layer}_rnn", {"W": square, "Wf": square}, {"bf": D_MODEL}, "ffn")
+        if is_recurrent:
+            block(f"decoder_l{layer}_rnn", {"W": square, "Wf": square}, {"bf": D_MODEL}, "ffn")
+        else:
+            block(f"decoder_l{layer}_self", *attention)
         block(f"decoder_l{layer}_context", *attention)
         block(f"decoder_l{layer}_ffn", *feed_forward)
     found["decoder_ff_logit_out_b"] = random.normal(0, 0.3, (1, num_pieces))
     return {name: values.astype(np.float32) for name, values in found.items()}
+
+
+def with_two_vocabularies(
+    parameters: dict[str, np.ndarray], num_source_pieces: int, *, is_tied: bool = True
+) -> dict[str, np.ndarray]:
+    """The same with an embedding of its own for sources, and an output projection of its own unless it is tied."""
+    random = np.random.default_rng(6)
+    found = {name: values for name, values in parameters.items() if name != "Wemb"}
+    found["encoder_Wemb"] = random.normal(0, 0.3, (num_source_pieces, D_MODEL)).astype(np.float32)
+    found["decoder_Wemb"] = parameters["Wemb"]
+    if not is_tied:
+        shape = parameters["Wemb"].shape[::-1]
+        found["decoder_ff_logit_out_W"] = random.normal(0, 0.3, shape).astype(np.float32)
+    return found
+
+
+def marian_logits(
+    parameters: dict[str, np.ndarray], source: np.ndarray, target: np.ndarray, *, activation: str
+) -> np.ndarray:
+    """[T + 1, V], what Marian computes for one source [S] before each of `target` [T] and after the last.
+
+    Written from Marian's names alone; the decoder begins with a zero embedding.
+    """
+    p = {name: values.astype(np.float64) for name, values in parameters.items()}
+    of_source, of_target = p.get("encoder_Wemb", p.get("Wemb")), p.get("decoder_Wemb", p.get("Wemb"))
+    rate = 10000.0 ** (-np.arange(D_MODEL // 2) / (D_MODEL // 2 - 1))
+
+    def embedded(rows: np.ndarray) -> np.ndarray:
+        angles = np.arange(len(rows))[:, None] * rate
+        return rows * np.sqrt(D_MODEL) + np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+
+    def normed(x: np.ndarray, name: str) -> np.ndarray:
+        centred = x - x.mean(axis=-1, keepdims=True)
+        scaled = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-6)
+        return scaled * p[f"{name}_ln_scale"] + p[f"{name}_ln_bias"]
+
+    def attention(name: str, x: np.ndarray, read: np.ndarray, *, is_causal: bool = False) -> np.ndarray:
+        def heads(values: np.ndarray, part: str) -> np.ndarray:
+            projected = values @ p[f"{name}_W{part}"] + p[f"{name}_b{part}"]
+            return projected.reshape(len(values), HEADS, -1).swapaxes(0, 1)
+
+        query, key, value = heads(x, "q"), heads(read, "k"), heads(read, "v")
+        scores = query @ key.swapaxes(1, 2) / np.sqrt(D_MODEL // HEADS)
+        if is_causal:
+            scores = np.where(np.tri(len(x), dtype=bool), scores, -np.inf)
+        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        joined = (weights / weights.sum(axis=-1, keepdims=True) @ value).swapaxes(0, 1).reshape(len(x), -1)
+        return normed(x + joined @ p[f"{name}_Wo"] + p[f"{name}_bo"], f"{name}_Wo")
+
+    def feed_forward(name: str, x: np.ndarray) -> np.ndarray:
+        inner = x @ p[f"{name}_W1"] + p[f"{name}_b1"]
+        inner = np.maximum(inner, 0) if activation == "relu" else inner / (1 + np.exp(-inner))
+        return normed(x + inner @ p[f"{name}_W2"] + p[f"{name}_b2"], f"{name}_ffn")
+
+    def recurrent(name: str, x: np.ndarray) -> np.ndarray:
+        forget = 1 / (1 + np.exp(-(x @ p[f"{name}_Wf"] + p[f"{name}_bf"])))
+        cell, cells = np.zeros(D_MODEL), []
+        for gate, candidate in zip(forget, x @ p[f"{name}_W"], strict=True):
+            cell = gate * cell + (1 - gate) * candidate
+            cells.append(np.maximum(cell, 0))
+        return normed(x + np.array(cells), f"{name}_ffn")
+
+    encoded = embedded(of_source[source])
+    for layer in range(1, ENCODER_LAYERS + 1):
+        encoded = attention(f"encoder_l{layer}_self", encoded, encoded)
+        encoded = feed_forward(f"encoder_l{layer}_ffn", encoded)
+    x = embedded(np.concatenate([np.zeros((1, D_MODEL)), of_target[target]]))
+    for layer in range(1, DECODER_LAYERS + 1):
+        if f"decoder_l{layer}_rnn_W" in p:
+            x = recurrent(f"decoder_l{layer}_rnn", x)
+        else:
+            x = attention(f"decoder_l{layer}_self", x, x, is_causal=True)
+        x = attention(f"decoder_l{layer}_context", x, encoded)
+        x = feed_forward(f"decoder_l{layer}_ffn", x)
+    projection = p.get("decoder_ff_logit_out_W", of_target.T)
+    return x @ projection + p["decoder_ff_logit_out_b"]
 
 
 def write_container(
@@ -73,7 +158,7 @@ def write_container(
         integers = np.clip(np.rint(values * multiplier), -127, 127).astype(np.int8)
         stored = integers if "Wemb" in name else integers.T
         items.append((name, INTGEMM8, values.shape, stored.tobytes() + struct.pack("<f", multiplier)))
-        alpha = "none" if name == "Wemb" else name
+        alpha = "none" if name in ("Wemb", "decoder_Wemb") else name
         items.append((f"{alpha}_QuantMultA", FLOAT32, (1, 1), struct.pack("<f", 21.0)))
     text = yaml.safe_dump(settings).encode() + b"\0"
     items.append(("special:model.yml", CHARS, (len(text),), text))
@@ -95,6 +180,13 @@ def write_shortlist(path: Path, num_pieces: int, *, first: int = 5) -> Path:
     ids = np.array(lists, "<u4").ravel()
     header = struct.pack("<6Q", 0xF11A48D5013417F5, 0, first, 2, num_pieces + 1, len(ids))
     path.write_bytes(header + offsets.tobytes() + ids.tobytes())
+    return path
+
+
+def write_npz(path: Path, parameters: dict[str, np.ndarray], settings: dict[str, Any]) -> Path:
+    """Write an `.npz` as marian-train does."""
+    text = np.frombuffer(yaml.safe_dump(settings).encode() + b"\0", np.int8)
+    np.savez(path, **parameters, **{"special:model.yml": text})
     return path
 
 

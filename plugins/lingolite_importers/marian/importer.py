@@ -66,11 +66,13 @@ class MarianImporter:
         positions = self._options.max_seq_len or _POSITIONS
         architecture = architecture_of(model.configuration, rows=rows, max_seq_len=positions, where=files.model)
         tensors = _Tensors(model, names_of(architecture, model.configuration), self._options.weights).read(rows[0])
+        tokenizer = marian_tokenizer(files, sizes=sizes, rows=rows[0])
+        rules = tokenizer.description.rules
         return Imported(
             architecture=architecture,
             tensors=tensors,
-            tokenizer=marian_tokenizer(files, sizes=sizes, rows=rows[0]),
-            languages=files.languages,
+            tokenizer=tokenizer,
+            languages=tuple(dict.fromkeys((*rules.source_languages, *rules.target_languages))),
             decoding=_decoding(files, positions),
             shortlist=None
             if files.shortlist is None

@@ -1,0 +1,149 @@
+"""Hugging Face directories in all the forms that weights come in, and those that are damaged or not what they seem."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from command_line import Outcome, contents
+from safetensors.numpy import load_file, save_file
+
+from lingolite_cli.testing import ImporterContract
+from tests.lingolite_importers.hugging_face_files import write_opus_mt
+
+Command = Callable[..., Outcome]
+WEIGHTS, PICKLE, INDEX = "model.safetensors", "pytorch_model.bin", "model.safetensors.index.json"
+
+
+class TestHuggingFace(ImporterContract):
+    plugin = "hugging-face"
+
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> Path:
+        write_opus_mt(tmp_path / "opus")
+        return tmp_path / "opus"
+
+
+def _pickled(directory: Path, state: object) -> None:
+    (directory / WEIGHTS).unlink()
+    torch.save(state, directory / PICKLE)
+
+
+def _tensors(directory: Path) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(values) for name, values in load_file(directory / WEIGHTS).items()}
+
+
+def _sharded(directory: Path, *, is_pickled: bool) -> Path:
+    """The weights in two files and an index; the last file."""
+    tensors = load_file(directory / WEIGHTS)
+    (directory / WEIGHTS).unlink()
+    names = sorted(tensors)
+    ending, stem = ("bin", "pytorch_model") if is_pickled else ("safetensors", "model")
+    weight_map = {}
+    for number, part in enumerate((names[::2], names[1::2]), start=1):
+        file = directory / f"{stem}-0000{number}-of-00002.{ending}"
+        if is_pickled:
+            torch.save({name: torch.from_numpy(tensors[name]) for name in part}, file)
+        else:
+            save_file({name: tensors[name] for name in part}, file)
+        weight_map |= dict.fromkeys(part, file.name)
+    (directory / f"{stem}.{ending}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    return file
+
+
+def test_pickles_and_shards_give_the_weights_of_one_file(lingolite: Command, tmp_path: Path) -> None:
+    forms: dict[str, Callable[[Path], object]] = {
+        "one": lambda directory: None,
+        "pickle": lambda directory: _pickled(directory, _tensors(directory)),
+        "shards": lambda directory: _sharded(directory, is_pickled=False),
+        "pickled shards": lambda directory: _sharded(directory, is_pickled=True),
+    }
+    written = {}
+    for name, change in forms.items():
+        write_opus_mt(tmp_path / name)
+        change(tmp_path / name)
+        outcome = lingolite("import", tmp_path / name, "--out", tmp_path / f"{name}-bundle")
+        assert outcome.code == 0, outcome.err
+        written[name] = contents(tmp_path / f"{name}-bundle")["model.safetensors"]
+    assert len(set(written.values())) == 1
+
+
+class _Runs:
+    """Writes a file when it is read by a pickle that runs code."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self._file,)
+
+
+def _old_pickle(directory: Path, state: object) -> None:
+    (directory / WEIGHTS).unlink()
+    (directory / PICKLE).write_bytes(pickle.dumps(state))
+
+
+def _empty_archive(directory: Path) -> None:
+    (directory / WEIGHTS).unlink()
+    with zipfile.ZipFile(directory / PICKLE, "w") as archive:
+        archive.writestr("nothing", b"")
+
+
+def _renamed(directory: Path, name: str) -> None:
+    """An index that leads elsewhere."""
+    _sharded(directory, is_pickled=False)
+    (directory / INDEX).write_text(json.dumps({"weight_map": {"model.shared.weight": name}}))
+
+
+def _twice(directory: Path) -> None:
+    last = _sharded(directory, is_pickled=False)
+    save_file({**load_file(last), "final_logits_bias": np.zeros((1, 3), np.float32)}, last)
+    first = directory / "model-00001-of-00002.safetensors"
+    save_file({**load_file(first), "final_logits_bias": np.zeros((1, 3), np.float32)}, first)
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "code": (lambda d: _pickled(d, {**_tensors(d), "x": _Runs(d / "ran")}), "objects in a pickle would run code"),
+    "code alone": (lambda d: _pickled(d, _Runs(d / "ran")), "objects in a pickle would run code"),
+    "code in an old pickle": (lambda d: _old_pickle(d, _Runs(d / "ran")), "cannot be read"),
+    "a pickle of something else": (lambda d: _pickled(d, ["text"]), "is not a state dict"),
+    "a pickle of texts": (lambda d: _pickled(d, {"model.shared.weight": "text"}), "is not a state dict"),
+    "an archive without a pickle": (_empty_archive, "cannot be read"),
+    "a pickle that is cut short": (
+        lambda d: (_pickled(d, _tensors(d)), (d / PICKLE).write_bytes((d / PICKLE).read_bytes()[:-99])),
+        "pytorch_model.bin",
+    ),
+    "a lazy tensor of another type": (
+        lambda d: _pickled(d, {name: one.to(torch.int32) for name, one in _tensors(d).items()}),
+        "pytorch_model.bin",
+    ),
+    "a missing shard": (lambda d: _sharded(d, is_pickled=False).unlink(), "is missing, which"),
+    "a missing pickled shard": (lambda d: _sharded(d, is_pickled=True).unlink(), "is missing, which"),
+    "a shard elsewhere": (lambda d: _renamed(d, "../model.safetensors"), "names no files beside it"),
+    "an index of nothing": (
+        lambda d: (_sharded(d, is_pickled=False), (d / INDEX).write_text("{}")),
+        "names no files beside it",
+    ),
+    "a tensor in two shards": (_twice, "has the tensor final_logits_bias, which another file has too"),
+    "no weights": (lambda d: (d / WEIGHTS).unlink(), "has no model.safetensors and no pytorch_model.bin"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damaged_weights_are_refused_and_no_code_of_theirs_runs(lingolite: Command, tmp_path: Path, name: str) -> None:
+    damage, message = DAMAGES[name]
+    directory = tmp_path / "opus"
+    write_opus_mt(directory)
+    damage(directory)
+    before = contents(directory)
+    outcome = lingolite("import", directory, "--out", tmp_path / "out")
+    assert outcome.code == 2, outcome.err
+    assert message in outcome.err
+    assert contents(directory) == before, "a file that the code in a pickle would write"
+    assert not (tmp_path / "out").exists()
