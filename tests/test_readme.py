@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.lingolite_importers.marian_files import write_student
+
 ROOT = Path(__file__).resolve().parent.parent
 STARTER = ROOT / "recipes" / "starter-en-da"
 BROKEN_BUDGET = 3
@@ -62,14 +64,12 @@ def normal(line: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, existing_checkpoint: Path, small_tokenizer: Path) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a new user has: the recipes of this repository, and a model and texts of their own."""
     folder = tmp_path_factory.mktemp("readme")
     shutil.copytree(ROOT / "recipes", folder / "recipes")
     shutil.copy(ROOT / "lingolite.toml", folder)
-    shutil.copy(existing_checkpoint, folder / "checkpoint.pt")
-    (folder / "tokenizer").mkdir()
-    shutil.copy(small_tokenizer, folder / "tokenizer" / "tokenizer.model")
+    write_student(folder / "enpt")
     for name, source in (("test.tsv", "test.en-da.tsv"), ("dev.tsv", "dev.en-da.tsv")):
         lines = (STARTER / source).read_text(encoding="utf-8").splitlines()
         (folder / name).write_text("\n".join(lines[:30]) + "\n", encoding="utf-8")
