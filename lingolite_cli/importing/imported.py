@@ -40,12 +40,14 @@ class ImportedShortlist(msgspec.Struct, frozen=True, kw_only=True):
         frequent: [F] int32, target ids of any sentence, ascending.
         candidates: [V, k] int32, target ids of each source id, -1 where it has fewer.
         method: where it comes from.
+        multiple_of: what the number of a sentence's target ids is filled up to a multiple of.
     """
 
     languages: tuple[str, str]
     frequent: npt.NDArray[np.int32]
     candidates: npt.NDArray[np.int32]
     method: str
+    multiple_of: int = 1
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):

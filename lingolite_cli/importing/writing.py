@@ -163,6 +163,7 @@ def _shortlist(imported: Imported, *, digest: str) -> Shortlist:
             method=found.method,
             num_pairs=0,
             target_vocab_size=msgspec.UNSET if is_shared else model.vocab_size,
+            multiple_of=msgspec.UNSET if found.multiple_of == 1 else found.multiple_of,
         ),
         frequent=found.frequent,
         candidates=found.candidates,

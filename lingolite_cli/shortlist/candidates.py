@@ -45,6 +45,7 @@ class CandidateChooser:
         self._candidates = np.concatenate([candidates, nothing]).astype(np.int64)
         self._is_frequent = np.zeros(vocab_size + 1, np.bool_)
         self._is_frequent[shortlist.frequent] = True
+        self._multiple_of = shortlist.multiple_of
 
     def choose(self, source_ids: npt.NDArray[np.int64], source_mask: npt.NDArray[np.bool_]) -> Candidates:
         """The target tokens of sources [B, S] int64, whose real tokens are true in `source_mask` [B, S] bool."""
@@ -55,9 +56,17 @@ class CandidateChooser:
         is_own = np.empty((rows, len(self._is_frequent)), np.bool_)
         is_own[:] = self._is_frequent
         is_own[np.arange(rows)[:, None], self._candidates[tokens].reshape(rows, num_candidates)] = True
+        if self._multiple_of > 1:
+            self._fill(is_own[:, :-1])
         is_wanted = is_own[0] if rows == 1 else is_own.any(axis=0) | self._is_frequent
         ids = np.flatnonzero(is_wanted[:-1])
         return Candidates(ids, np.take(is_own, ids, axis=1))
+
+    def _fill(self, is_own: npt.NDArray[np.bool_]) -> None:
+        """Add the lowest ids to rows [B, V], each by itself, so that a sentence's text is that of any batch."""
+        for row in is_own:
+            missing = -np.count_nonzero(row) % self._multiple_of
+            row[np.flatnonzero(~row)[:missing]] = True
 
 
 class DirectedChooser(CandidateChooser):

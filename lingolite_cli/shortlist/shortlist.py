@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -33,6 +34,8 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         method: how it was learned, or where it comes from.
         num_pairs: pairs that it was learned from.
         target_vocab_size: the vocabulary of targets, where it is another one than that of sources.
+        multiple_of: the number of a sentence's target tokens is filled up to a multiple of this, with the lowest ids
+            that it lacks. Marian does so for its matrix products, and its students' texts depend on it.
     """
 
     format: str = FORMAT
@@ -40,8 +43,9 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     tokenizer: str
     method: str
     num_pairs: int
-    # UNSET is not encoded: shortlists of one vocabulary keep their bytes.
+    # UNSET is not encoded: shortlists without these keep their bytes.
     target_vocab_size: int | msgspec.UnsetType = msgspec.UNSET
+    multiple_of: Annotated[int, msgspec.Meta(ge=1)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Shortlist(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +66,12 @@ class Shortlist(msgspec.Struct, frozen=True, kw_only=True):
         """V, or that of targets where they have a vocabulary of their own."""
         own = self.details.target_vocab_size
         return len(self.candidates) if isinstance(own, msgspec.UnsetType) else own
+
+    @property
+    def multiple_of(self) -> int:
+        """What the number of a sentence's target tokens is a multiple of."""
+        own = self.details.multiple_of
+        return 1 if isinstance(own, msgspec.UnsetType) else own
 
     def write(self, path: Path) -> None:
         """Write the file; equal shortlists give equal bytes."""

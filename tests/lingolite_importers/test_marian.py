@@ -96,7 +96,18 @@ def test_a_shortlist_is_carried(imported: Callable[..., Artifact], tmp_path: Pat
     assert found.frequent.tolist() == [0, 1, 2, 3, 4]
     assert found.candidates[7].tolist() == [8, 9]
     assert (found.candidates[-1] == -1).all()
+    assert found.multiple_of == 8, "Marian's engines fill their candidates up to multiples of 8"
     found.check_tokenizer(bundle, where=bundle.path)
+
+
+def test_a_quantized_bundle_keeps_the_shortlist(
+    imported: Callable[..., Artifact], lingolite: Command, tmp_path: Path
+) -> None:
+    bundle = imported(write_student(tmp_path / "student"))
+    outcome = lingolite("quantize", "--model", bundle.path, "--method", "dynamic-int8", "--out", tmp_path / "int8")
+    assert outcome.code == 0, outcome.err
+    kept = Artifact.open(tmp_path / "int8").file("shortlist.safetensors")
+    assert kept.read_bytes() == bundle.file("shortlist.safetensors").read_bytes()
 
 
 def test_gzip_and_npz_give_the_same_weights(imported: Callable[..., Artifact], tmp_path: Path) -> None:

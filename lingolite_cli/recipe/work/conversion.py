@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lingolite_cli.artifact import Artifact, Product, Provenance, derive_artifact
+from lingolite_cli.artifact import SHORTLIST_NAME, Artifact, Product, Provenance, derive_artifact
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.files.integrity import check_utf8
 from lingolite_cli.recipe.cache import ARTIFACT_NAME
@@ -67,6 +67,9 @@ def convert_artifact(
             f"{choice.loaded.kind} `{choice.loaded.spec.name}` made {product.format}, not {produces}",
             exit_code=ExitCode.PLUGIN,
         )
+    if choice.loaded.kind == "quantizer" and SHORTLIST_NAME in source.manifest.files:
+        # Of the tokens alone, and an exporter is told which one to carry.
+        (target / SHORTLIST_NAME).write_bytes(source.read_bytes(SHORTLIST_NAME))
     return derive_artifact(source, target, product, _provenance(choice, source, texts or {}), directory=target)
 
 

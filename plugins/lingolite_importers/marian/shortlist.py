@@ -16,6 +16,8 @@ from lingolite_cli.importing.imported import ImportedShortlist
 
 _MAGIC = 0xF11A48D5013417F5
 _HEADER_SIZE = 48
+_MULTIPLE = 8
+"""Marian adds ids from the first ones on until their number is a multiple: intgemm multiplies by no others."""
 _HINT = "copy the shortlist of this model again, or leave it out"
 
 
@@ -60,4 +62,5 @@ def read_lexical_shortlist(
         frequent=np.arange(first, dtype=np.int32),
         candidates=candidates,
         method="a lexical shortlist of Marian",
+        multiple_of=_MULTIPLE,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -150,3 +151,37 @@ def test_candidates_are_those_of_all_rows_and_rows_know_their_own() -> None:
     alone = CandidateChooser(shortlist).choose(ids[:1], mask[:1])
     assert (alone.ids.tolist(), alone.is_own.tolist()) == ([4, 5], [[True, True]])
     assert CandidateChooser(shortlist).choose(ids[:0], mask[:0]).ids.tolist() == [4]
+
+
+def test_candidates_are_filled_up_to_a_multiple_in_each_row_by_itself(tmp_path: Path) -> None:
+    """As in Marian: the lowest ids that the sentence lacks."""
+    file = tmp_path / "shortlist.safetensors"
+    details = msgspec.structs.replace(DETAILS, multiple_of=4)
+    candidates = np.array([[5, NO_TOKEN], [2, 7], [8, NO_TOKEN], [NO_TOKEN] * 2, *[[NO_TOKEN] * 2] * 6], np.int32)
+    Shortlist(details=details, frequent=np.array([0, 1], np.int32), candidates=candidates).write(file)
+    chooser = CandidateChooser(read_shortlist(file))
+    rows = [[0, 2], [1, 1], [3, 3]]  # 0 1 5 8 are four; 0 1 2 7 are four; 0 1 are filled with 2 and 3
+    together = chooser.choose(np.array(rows, np.int64), np.ones((3, 2), np.bool_))
+    expected = [[0, 1, 5, 8], [0, 1, 2, 7], [0, 1, 2, 3]]
+    assert [together.ids[own].tolist() for own in together.is_own] == expected
+    alone = [chooser.choose(np.array([row], np.int64), np.ones((1, 2), np.bool_)).ids.tolist() for row in rows]
+    assert alone == expected
+    three = chooser.choose(np.array([[0, 1]], np.int64), np.ones((1, 2), np.bool_))  # 0 1 2 5 7, and three more
+    assert three.ids.tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_vocabulary_that_is_no_multiple_is_used_up(tmp_path: Path) -> None:
+    details = msgspec.structs.replace(DETAILS, multiple_of=8)
+    candidates = np.full((5, 1), NO_TOKEN, np.int32)
+    shortlist = Shortlist(details=details, frequent=np.array([0], np.int32), candidates=candidates)
+    chosen = CandidateChooser(shortlist).choose(np.array([[1]], np.int64), np.ones((1, 1), np.bool_))
+    assert chosen.ids.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_multiple_that_is_none_is_refused(tmp_path: Path) -> None:
+    details = msgspec.structs.replace(DETAILS, multiple_of=0)
+    candidates = np.full((5, 1), NO_TOKEN, np.int32)
+    file = tmp_path / "shortlist.safetensors"
+    Shortlist(details=details, frequent=np.array([0], np.int32), candidates=candidates).write(file)
+    with pytest.raises(LingoLiteError, match="is not a shortlist"):
+        read_shortlist(file)
