@@ -151,7 +151,8 @@ def evaluate_model(
     Args:
         model_path: an artifact or its path; a checkpoint; or a float `MobileTranslationModel`.
         tokenizer_path: of a checkpoint or of a model in memory: its SentencePiece model, or a directory that holds
-            one; default for a checkpoint: the directory `tokenizer` beside it.
+            one; default for a checkpoint: the directory `tokenizer` beside it. For a model in memory also an artifact's
+            directory, whose tokenizer is kept.
         source_file: sources, one a line; or, without `target_file`, a TSV file of sources and references.
         target_file: a file of references, one a line, or several.
         languages: source and target language; default: those of the project, or of the model.

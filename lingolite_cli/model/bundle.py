@@ -25,6 +25,7 @@ from lingolite_cli.artifact import (
     BUNDLE_INT4,
     BUNDLE_INT8,
     BUNDLE_STATIC_INT8,
+    MANIFEST_NAME,
     TOKENIZER_NAME,
     Artifact,
     Provenance,
@@ -120,7 +121,7 @@ def save_bundle(
     model: MobileTranslationModel,
     path: str | Path,
     *,
-    tokenizer: str | Path,
+    tokenizer: str | Path | Artifact,
     languages: Sequence[str] | None = None,
     overwrite: bool = False,
 ) -> Artifact:
@@ -130,17 +131,22 @@ def save_bundle(
         model: with float weights, which make a bundle of format bundle; or what `apply_dynamic_quantization`,
             `apply_static_quantization` and `convert_qat_model` return: bundle-int8, bundle-fp16 or bundle-static-int8.
         path: the bundle's directory.
-        tokenizer: a SentencePiece `.model` file, or a directory with exactly one.
-        languages: languages of the model; by default those that have a tag in the tokenizer.
+        tokenizer: an artifact or its directory, whose tokenizer is kept, whatever its kind; or, of LingoLite's own
+            format, a SentencePiece `.model` file, or a directory with exactly one.
+        languages: languages of the model; by default those of the artifact, or those that have a tag in the file.
         overwrite: replace an artifact at `path`.
 
     Raises:
         LingoLiteError: the tokenizer does not fit the model, or `path` exists.
     """
-    check_target(Path(path), overwrite=overwrite, inputs=[find_tokenizer(tokenizer)])
-    imported = _imported(
-        stored_tensors(model), config=model.config, tokenizer=find_tokenizer(tokenizer), languages=languages
-    )
+    source = tokenizer_source(tokenizer)
+    if isinstance(source, Artifact):
+        check_target(Path(path), overwrite=overwrite, inputs=[source.path])
+        imported = _with_tokenizer_of(source, model, languages=languages)
+    else:
+        file = find_tokenizer(source)
+        check_target(Path(path), overwrite=overwrite, inputs=[file])
+        imported = _imported(stored_tensors(model), config=model.config, tokenizer=file, languages=languages)
     imported = msgspec.structs.replace(imported, quantization=model.quantization)
     made_by = Provenance(operation="save")
     return write_imported(imported, Path(path), where=Path(path), made_by=made_by, overwrite=overwrite)
@@ -199,6 +205,40 @@ def find_tokenizer(path: str | Path) -> Path:
     return found[0]
 
 
+def tokenizer_source(tokenizer: str | Path | Artifact) -> Artifact | Path:
+    """The artifact that is meant by `tokenizer`; or its path, where that is a file or a directory without a manifest.
+
+    Raises:
+        LingoLiteError: the artifact is damaged.
+    """
+    if isinstance(tokenizer, Artifact):
+        return tokenizer
+    path = Path(tokenizer)
+    return Artifact.open(path) if (path / MANIFEST_NAME).is_file() else path
+
+
+def _with_tokenizer_of(source: Artifact, model: MobileTranslationModel, *, languages: Sequence[str] | None) -> Imported:
+    """A model with the tokenizer of an artifact."""
+    _check_languages(languages, source.manifest.languages)
+    return Imported(
+        architecture=model.config,
+        tensors={name: tensor.numpy() for name, tensor in stored_tensors(model).items()},
+        tokenizer=ImportedTokenizer(
+            description=source.manifest.tokenizer_description,
+            files={name: source.read_bytes(name) for name in source.tokenizer_names},
+        ),
+        languages=tuple(languages or source.manifest.languages),
+    )
+
+
+def _check_languages(languages: Sequence[str] | None, known: Sequence[str]) -> None:
+    for language in languages or ():
+        if language not in known:
+            raise LingoLiteError(
+                f"the tokenizer has no tag for the language `{language}`", hint=did_you_mean(language, known)
+            )
+
+
 def _imported(
     tensors: Mapping[str, Tensor], *, config: Architecture, tokenizer: Path, languages: Sequence[str] | None
 ) -> Imported:
@@ -210,12 +250,7 @@ def _imported(
             hint="pass the tokenizer that the model was trained with; rows are left out only where the vocabulary was "
             "padded to a multiple of 8 to 1,024",
         )
-    for language in languages or ():
-        if language not in known.languages:
-            raise LingoLiteError(
-                f"the tokenizer has no tag for the language `{language}`",
-                hint=did_you_mean(language, known.languages),
-            )
+    _check_languages(languages, known.languages)
     return Imported(
         architecture=config,
         tensors={name: tensor.numpy() for name, tensor in tensors.items()},

@@ -19,15 +19,16 @@ from torch import Tensor
 
 from lingolite_cli.architecture.parts import parts_of
 from lingolite_cli.architecture.tensors import matrix_keys, shared_inputs
-from lingolite_cli.artifact import Quantization
+from lingolite_cli.artifact import Artifact, Quantization
 from lingolite_cli.errors import LingoLiteError, did_you_mean
+from lingolite_cli.model.bundle import tokenizer_source
 from lingolite_cli.model.calibration import ActivationSource, BatchRun, CalibrationRun
 from lingolite_cli.model.layers import FeedForward
 from lingolite_cli.model.parameters import bundle_tensors, check_float, model_from_tensors
 from lingolite_cli.model.qat import Qconfig, WeightQuantizer
 from lingolite_cli.model.translation_model import MobileTranslationModel
 from lingolite_cli.schema import convert
-from lingolite_cli.tokenization.opening import read_tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer, read_tokenizer
 from lingolite_cli.tokenization.tokenizer import Tokenizer
 from lingolite_cli.weights.activations import InputRange
 from lingolite_cli.weights.options import StaticInt8Options
@@ -42,7 +43,7 @@ def apply_static_quantization(
     calibration_data_loader: Iterable[Mapping[str, Tensor]] | Iterable[str],
     qconfig: Qconfig = "fbgemm",
     *,
-    tokenizer: str | Path | None = None,
+    tokenizer: str | Path | Artifact | None = None,
     languages: tuple[str, str] | None = None,
     **options: object,
 ) -> MobileTranslationModel:
@@ -53,7 +54,8 @@ def apply_static_quantization(
         calibration_data_loader: what it runs on to see what its activations are like: batches with `src_input_ids` and
             `tgt_input_ids` (see `BatchRun`); or sentences, which it translates, with `tokenizer`.
         qconfig: `fbgemm` gives each row of a matrix a scale, `qnnpack` each matrix.
-        tokenizer: for sentences: the model's SentencePiece model.
+        tokenizer: for sentences: an artifact that has the model's tokenizer, or its directory; or, of LingoLite's own
+            format, the SentencePiece model.
         languages: for sentences: source and target language; default: the two that the tokenizer knows.
         **options: those of `StaticInt8Options`: `ranges`, `percentile`, `smoothing`, `max_samples`.
 
@@ -72,7 +74,8 @@ def apply_static_quantization(
     if tokenizer is None:
         run = BatchRun(copied, _batches(calibration_data_loader), max_samples=chosen.max_samples)
     else:
-        read = read_tokenizer(tokenizer)
+        source = tokenizer_source(tokenizer)
+        read = open_tokenizer(source) if isinstance(source, Artifact) else read_tokenizer(source)
         sentences = [str(sentence) for sentence in islice(calibration_data_loader, chosen.max_samples)]
         run = CalibrationRun(copied, sentences, tokenizer=read, languages=languages or _only_pair(read))
     tensors = static_tensors(run, options=chosen, qconfig=qconfig)

@@ -16,7 +16,8 @@ from lingolite_cli.artifact import Artifact, Provenance, sha256_file, write_mani
 from lingolite_cli.corpora.pairs import Text, TextReport
 from lingolite_cli.files.integrity import FileWatch
 from lingolite_cli.model import MobileTranslationModel, load_model, save_bundle
-from lingolite_cli.tokenization.opening import read_tokenizer
+from lingolite_cli.tokenization.opening import open_tokenizer, read_tokenizer
+from lingolite_cli.tokenization.tokenizer import Tokenizer
 from lingolite_cli.training.checkpoint import CHECKPOINT_NAME, checkpoint_step
 from lingolite_cli.training.examples import Examples
 from lingolite_cli.training.options import TextOptions, TrainingOptions
@@ -86,11 +87,15 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     convert: ModelFunction = _unchanged
 
 
+TokenizerSource: TypeAlias = Artifact | Path
+"""An artifact that has the tokenizer, or the file of one in LingoLite's own format."""
+
+
 class Fitted(NamedTuple):
-    """The converted model in eval mode, its tokenizer, and how its training ended."""
+    """The converted model in eval mode, where its tokenizer is, and how its training ended."""
 
     model: MobileTranslationModel
-    tokenizer: Path
+    tokenizer: TokenizerSource
     outcome: TrainingOutcome
 
 
@@ -153,10 +158,10 @@ def write_bundle(fitted: Fitted, session: Session, out: Path, *, made_by: Proven
     return Artifact(out, write_manifest(out, manifest))
 
 
-def _tokenizer(session: Session, processes: Processes) -> Path:
+def _tokenizer(session: Session, processes: Processes) -> TokenizerSource:
     """The source's; or one trained on the texts, which a resumed training finds again."""
     if session.source is not None:
-        return session.source.tokenizer_path
+        return session.source
     path = session.directory / "tokenizer.model"
     if processes.is_first and not path.is_file():
         unfinished = path.with_suffix(".partial")
@@ -169,15 +174,22 @@ def _tokenizer(session: Session, processes: Processes) -> Path:
     return path
 
 
-def _examples(session: Session, processes: Processes, tokenizer: Path) -> tuple[Examples, list[TextReport]]:
+def _opened(tokenizer: TokenizerSource) -> Tokenizer:
+    return open_tokenizer(tokenizer) if isinstance(tokenizer, Artifact) else read_tokenizer(tokenizer)
+
+
+def _examples(session: Session, processes: Processes, tokenizer: TokenizerSource) -> tuple[Examples, list[TextReport]]:
     """The texts as ids. The first process tokenizes what is not kept yet, and the others find it."""
     if not processes.is_first:
         processes.agree(None)
-    watch = FileWatch([tokenizer])
-    digest = sha256_file(tokenizer)
+    if isinstance(tokenizer, Artifact):
+        files, digest = [tokenizer.file(name) for name in tokenizer.tokenizer_names], tokenizer.tokenizer_digest
+    else:
+        files, digest = [tokenizer], sha256_file(tokenizer)
+    watch = FileWatch(files)
     found = read_examples(
         session.texts,
-        read_tokenizer(tokenizer),
+        _opened(tokenizer),
         tokenizer_digest=digest,
         languages=session.languages,
         positions=session.config.max_seq_len,
@@ -199,14 +211,14 @@ def _model(session: Session) -> MobileTranslationModel:
     return load_model(Artifact(session.source.path, manifest))
 
 
-def _score(session: Session, tokenizer: Path) -> Callable[[MobileTranslationModel], float] | None:
+def _score(session: Session, tokenizer: TokenizerSource) -> Callable[[MobileTranslationModel], float] | None:
     if session.score is None:
         return None
     if isinstance(session.score, DevText):
         dev = examples_of(
             session.score.sources,
             session.score.references,
-            read_tokenizer(tokenizer),
+            _opened(tokenizer),
             languages=session.languages,
             positions=session.config.max_seq_len,
         )
