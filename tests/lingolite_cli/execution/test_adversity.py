@@ -136,7 +136,7 @@ def test_read_only_directory_is_refused_before_any_work(mounting: None, project:
     outcome = in_name_space(READ_ONLY.format(place=project / place, project=project), cwd=project, echo=echo)
     assert (outcome.code, outcome.err.split("\n")[0]) == (
         2,
-        f"error: cannot write to {project / place}: its file system is read-only",
+        f"error: cannot write to {project if place == '.' else place}: its file system is read-only",
     )
     assert "hint: " in outcome.err
     assert contents(project) == before

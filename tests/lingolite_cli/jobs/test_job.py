@@ -24,8 +24,8 @@ def builder(project: Path, monkeypatch: pytest.MonkeyPatch) -> JobBuilder:
 
 
 def test_none_is_not_given_and_the_projects_defaults_are_below(builder: JobBuilder) -> None:
-    step = builder.step(EvaluateStep, "e", backend=None, max_samples=3)
-    assert step == EvaluateStep(id="e", backend="echo", metrics=("bleu",), max_samples=3)
+    step = builder.step(EvaluateStep, "e", metrics=None, max_samples=3)
+    assert step == EvaluateStep(id="e", metrics=("bleu",), max_samples=3)
 
 
 def test_a_job_plans_the_same_work_as_a_recipe_file(
