@@ -7,6 +7,7 @@ control tokens that are typed are text there as well.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,8 @@ def marian(directory: Path, *, is_shared: bool = True, activation: str = "swish"
         share_encoder_decoder_embeddings=is_shared,
     )
     tokenizer = transformers.MarianTokenizer(
-        str(directory / "source.spm"), str(directory / "target.spm"), str(directory / "vocab.json")
+        *(str(directory / name) for name in ("source.spm", "target.spm", "vocab.json")),
+        **({} if is_shared else {"target_vocab_file": str(directory / "target_vocab.json"), "separate_vocabs": True}),
     )
     return transformers.MarianMTModel(config), tokenizer
 
@@ -105,12 +107,14 @@ def nllb(directory: Path) -> tuple[Any, Any]:
     return transformers.M2M100ForConditionalGeneration(config), tokenizer
 
 
-def t5(directory: Path, *, projection: str = "relu", is_tied: bool = True) -> tuple[Any, Any]:
+def t5(
+    directory: Path, *, projection: str = "relu", is_tied: bool = True, kind: str = "T5", **spm: Any
+) -> tuple[Any, Any]:
     import transformers
 
-    model = train_model(unk_id=2, bos_id=-1, eos_id=1, pad_id=0, byte_fallback=True, vocab_size=500)
+    model = train_model(unk_id=2, bos_id=-1, eos_id=1, pad_id=0, byte_fallback=True, vocab_size=500, **spm)
     (directory / "spiece.model").write_bytes(model)
-    config = transformers.T5Config(
+    config = getattr(transformers, f"{kind}Config")(
         vocab_size=len(pieces_of(model)) + 128,
         d_model=24,
         d_kv=10,
@@ -124,8 +128,22 @@ def t5(directory: Path, *, projection: str = "relu", is_tied: bool = True) -> tu
         relative_attention_max_distance=20,
         decoder_start_token_id=0,
     )
-    tokenizer = transformers.T5Tokenizer(str(directory / "spiece.model"), legacy=True)
-    return transformers.T5ForConditionalGeneration(config), tokenizer
+    # mT5 and MADLAD have no sentinels beside those of their SentencePiece models.
+    own = {} if kind == "T5" and not spm else {"extra_ids": 0}
+    tokenizer = transformers.T5Tokenizer(str(directory / "spiece.model"), legacy=True, **own)
+    if own:
+        tokenizer.save_pretrained(directory)
+    return getattr(transformers, f"{kind}ForConditionalGeneration")(config), tokenizer
+
+
+def added_tokens(directory: Path) -> tuple[Any, Any]:
+    """M2M100 whose language tokens are told by `added_tokens.json` alone, as in older directories."""
+    model, tokenizer = m2m100(directory)
+    codes = [f"__{code}__" for code in tokenizer.lang_code_to_id]
+    first = len(tokenizer.encoder)
+    table = {code: first + place for place, code in enumerate(codes)}
+    (directory / "added_tokens.json").write_text(json.dumps(table))
+    return model, tokenizer
 
 
 FAMILIES: dict[str, tuple[Any, dict[str, Any], tuple[str, str]]] = {
@@ -140,11 +158,18 @@ FAMILIES: dict[str, tuple[Any, dict[str, Any], tuple[str, str]]] = {
     "nllb": (nllb, {}, ("eng_Latn", "por_Latn")),
     "t5": (t5, {}, ("en", "pt")),
     "t5 v1.1": (t5, {"projection": "gated-gelu", "is_tied": False}, ("en", "pt")),
+    "mt5": (t5, {"projection": "gated-gelu", "is_tied": False, "kind": "MT5"}, ("en", "pt")),
+    "madlad": (
+        t5,
+        {"projection": "gated-gelu", "is_tied": False, "user_defined_symbols": ["<2pt>", "<2en>"]},
+        ("en", "pt"),
+    ),
+    "m2m100, added_tokens.json": (added_tokens, {}, ("en", "pt")),
     "t5 gated and tied": (t5, {"projection": "gated-silu"}, ("en", "pt")),
 }
 
 
-def _randomized(model: Any) -> Any:
+def randomized(model: Any) -> Any:
     import torch
 
     torch.manual_seed(3)
@@ -159,8 +184,12 @@ def _randomized(model: Any) -> Any:
     return model.eval()
 
 
-def _bundle(directory: Path, out: Path, name: str) -> Artifact:
-    options = HuggingFaceOptions(languages="en-pt", text_prefix="") if name.startswith("t5") else HuggingFaceOptions()
+def bundle_of(directory: Path, out: Path, name: str) -> Artifact:
+    options = (
+        HuggingFaceOptions(languages="en-pt", text_prefix="")
+        if name.startswith(("t5", "mt5"))
+        else HuggingFaceOptions()
+    )
     imported = HuggingFaceImporter(options=options).read(directory)
     return write_imported(imported, out, where=directory, made_by=Provenance(operation="import"), overwrite=False)
 
@@ -173,8 +202,8 @@ def test_logits_ids_and_text_are_those_of_transformers(tmp_path: Path, name: str
     directory = tmp_path / "model"
     directory.mkdir()
     model, theirs = make(directory, **settings)
-    _randomized(model).save_pretrained(directory)
-    bundle = _bundle(directory, tmp_path / "bundle", name)
+    randomized(model).save_pretrained(directory)
+    bundle = bundle_of(directory, tmp_path / "bundle", name)
     architecture = bundle.manifest.model
     random = np.random.default_rng(0)
     source = random.integers(4, architecture.num_source_tokens, (2, 7))
@@ -191,9 +220,29 @@ def test_logits_ids_and_text_are_those_of_transformers(tmp_path: Path, name: str
     assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
 
     tokenizer = open_tokenizer(bundle)
-    prefix = ">>por<<" if name.startswith("marian") and settings.get("is_shared", True) else ""
-    for text in odd_texts(2000) if settings.get("is_shared", True) else []:
+    is_shared = settings.get("is_shared", True)
+    before = ">>por<<" if name.startswith("marian") and is_shared else "<2pt> " if name == "madlad" else ""
+    assert tokenizer.decoding_ids(languages).prefix == _forced(theirs, languages)
+    for text in odd_texts(2000):
         ids = tokenizer.encode_source(text, languages, max_length=1 << 20).ids
-        assert ids == theirs(prefix + text, split_special_tokens=True)["input_ids"], text
+        if not _is_command(text, before):
+            assert ids == theirs(before + text, split_special_tokens=True)["input_ids"], text
         target_ids = tokenizer.encode_target(text)
+        if not is_shared and not _is_command(text, before):
+            assert [*target_ids, 0] == theirs(text_target=text, split_special_tokens=True)["input_ids"], text
         assert tokenizer.decode(target_ids) == theirs.decode(target_ids, skip_special_tokens=True), text
+
+
+def _is_command(text: str, before: str) -> bool:
+    """Whether transformers takes what is typed for a language token, which LingoLite never does; or whether there is no
+    text, before which LingoLite puts nothing."""
+    if before == "<2pt> ":
+        return not text or before.strip() in text
+    return not before and re.match(r">>.+<<", text) is not None
+
+
+def _forced(theirs: Any, languages: tuple[str, str]) -> tuple[int, ...]:
+    """What transformers is told to begin a target with."""
+    if hasattr(theirs, "get_lang_id"):
+        return (theirs.get_lang_id(languages[1]),)
+    return (theirs.convert_tokens_to_ids(languages[1]),) if "Nllb" in type(theirs).__name__ else ()

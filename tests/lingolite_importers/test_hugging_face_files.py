@@ -14,6 +14,7 @@ import torch
 from command_line import Outcome, contents
 from safetensors.numpy import load_file, save_file
 
+from lingolite_cli.artifact import Artifact
 from lingolite_cli.testing import ImporterContract
 from tests.lingolite_importers.hugging_face_files import write_opus_mt
 
@@ -147,3 +148,42 @@ def test_damaged_weights_are_refused_and_no_code_of_theirs_runs(lingolite: Comma
     assert message in outcome.err
     assert contents(directory) == before, "a file that the code in a pickle would write"
     assert not (tmp_path / "out").exists()
+
+
+REFUSED: dict[str, tuple[dict[str, object], str]] = {
+    "repetition": ({"repetition_penalty": 1.2}, "generates with repetition_penalty 1.2, which no bundle carries"),
+    "n-grams": ({"no_repeat_ngram_size": 3}, "generates with no_repeat_ngram_size 3"),
+    "sampling": ({"do_sample": True}, "generates with do_sample True"),
+    "words of several tokens": ({"bad_words_ids": [[4, 5]]}, "bad_words_ids of several tokens"),
+    "a first token that does not exist": ({"forced_bos_token_id": 9000}, "forced_bos_token_id 9000"),
+}
+
+
+@pytest.mark.parametrize("place", ["config.json", "generation_config.json"])
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_search_that_no_bundle_carries_is_refused_by_name(
+    lingolite: Command, tmp_path: Path, name: str, place: str
+) -> None:
+    settings, message = REFUSED[name]
+    in_config = place == "config.json"
+    write_opus_mt(tmp_path / "opus", **(settings if in_config else {}))
+    if not in_config:
+        (tmp_path / "opus" / place).write_text(json.dumps(settings))
+    outcome = lingolite("import", tmp_path / "opus", "--out", tmp_path / "out")
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_lengths_are_those_of_the_text(lingolite: Command, tmp_path: Path) -> None:
+    """transformers counts the start, and an end that is forced; a file for generation says all of it."""
+    settings = {"max_length": 40, "min_length": 3, "forced_eos_token_id": 0, "num_beams": 3}
+    write_opus_mt(tmp_path / "old", **settings)
+    write_opus_mt(tmp_path / "new", **settings)
+    (tmp_path / "new" / "generation_config.json").write_text(json.dumps({"max_length": 30}))
+    found = []
+    for name in ("old", "new"):
+        assert lingolite("import", tmp_path / name, "--out", tmp_path / f"{name}-bundle").code == 0
+        decoding = Artifact.open(tmp_path / f"{name}-bundle").manifest.decoding
+        found.append((decoding.beam_size, decoding.min_length, decoding.max_length))
+    assert found == [(3, 2, 38), (1, 0, 29)]

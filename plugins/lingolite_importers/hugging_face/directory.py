@@ -31,7 +31,7 @@ class Directory(msgspec.Struct, frozen=True):
     Attributes:
         path: the directory.
         config: `config.json`.
-        generation: `generation_config.json`; what is not there stands in `config` in older directories.
+        generation: `generation_config.json`; older directories have none, and say in `config` what it would say.
         tokenizer: `tokenizer_config.json`.
     """
 
@@ -41,8 +41,8 @@ class Directory(msgspec.Struct, frozen=True):
     tokenizer: Mapping[str, Any]
 
     def setting(self, key: str, default: Any = None) -> Any:
-        """How the model generates, from whichever file says it."""
-        return self.generation.get(key, self.config.get(key, default))
+        """How the model generates; as in transformers, one file says all of it."""
+        return (self.generation or self.config).get(key, default)
 
     def size(self, key: str) -> int:
         """A size of `config.json`.

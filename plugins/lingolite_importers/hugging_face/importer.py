@@ -13,17 +13,16 @@ import numpy as np
 from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.arrays import Array
 from lingolite_cli.artifact import Quantization
-from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.importing.imported import Imported
 from lingolite_importers.hugging_face.directory import (
-    Directory,
     in_one_precision,
     open_directory,
     read_weights,
     weight_files,
 )
 from lingolite_importers.hugging_face.families import OUTPUT_PROJECTION, Family, family_of
+from lingolite_importers.hugging_face.generation import decoding_options
 from lingolite_importers.hugging_face.licence import stated_licence
 from lingolite_importers.hugging_face.tokenizers import read_hugging_face_tokenizer
 from lingolite_importers.options import HuggingFaceOptions
@@ -59,7 +58,11 @@ class HuggingFaceImporter:
             tensors=tensors,
             tokenizer=tokenizer.tokenizer,
             languages=tokenizer.languages,
-            decoding=_decoding(directory, architecture.max_seq_len),
+            decoding=decoding_options(
+                directory,
+                positions=architecture.max_seq_len,
+                num_forced=len(tokenizer.tokenizer.description.frame.target_prefix),
+            ),
             licence=self._options.licence or stated_licence(path),
             quantization=_quantization(tensors),
             inputs={"config": path / "config.json", **{f"weights:{file.name}": file for file in files}},
@@ -128,11 +131,3 @@ def _quantization(tensors: dict[str, Array]) -> Quantization | None:
     if "float16" in kinds:
         return Quantization("fp16")
     return Quantization("bf16") if "bfloat16" in kinds else None
-
-
-def _decoding(directory: Directory, positions: int) -> DecodingOptions:
-    beam_size, max_length = directory.setting("num_beams", 1), directory.setting("max_length", positions)
-    return DecodingOptions(
-        beam_size=beam_size if type(beam_size) is int and 1 <= beam_size <= 64 else 1,
-        max_length=max_length if type(max_length) is int and 20 < max_length < positions else positions,
-    )

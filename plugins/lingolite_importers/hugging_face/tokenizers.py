@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -31,6 +30,7 @@ from lingolite_cli.tokenization.description import (
 )
 from lingolite_cli.tokenization.processors import load_processor, pieces_of
 from lingolite_importers.hugging_face.directory import Directory, read_table
+from lingolite_importers.hugging_face.generation import forced_first_piece, never_generated
 from lingolite_importers.hugging_face.language_tokens import M2M100_CODES, NLLB_CODES
 from lingolite_importers.options import HuggingFaceOptions
 from lingolite_importers.reading import read_file
@@ -87,8 +87,13 @@ def _marian(directory: Directory, architecture: Architecture, options: HuggingFa
     description = TokenizerDescription(
         kind=PIECES_AND_VOCABULARY,
         ids=_ids(directory, targets),
-        frame=Frame(source_prefix=(TARGET_TAG,) if tags else (), source_suffix=_END, language_tag=">>{language}<<"),
-        never_generated=_never_generated(directory),
+        frame=Frame(
+            source_prefix=(TARGET_TAG,) if tags else (),
+            source_suffix=_END,
+            target_prefix=forced_first_piece(directory, tuple(targets)),
+            language_tag=">>{language}<<",
+        ),
+        never_generated=never_generated(directory),
         pieces=PieceRules(source_languages=(source,), target_languages=tuple(tags) if tags else (target,), strips=True),
     )
     languages = dict.fromkeys([source, *(tags or [target])])
@@ -106,7 +111,7 @@ def _m2m100(directory: Directory, architecture: Architecture, options: HuggingFa
         frame=Frame(
             source_prefix=(SOURCE_TAG,), source_suffix=_END, target_prefix=(TARGET_TAG,), language_tag="__{language}__"
         ),
-        never_generated=_never_generated(directory),
+        never_generated=never_generated(directory),
         pieces=PieceRules(strips=True),
     )
     files = {
@@ -141,7 +146,7 @@ def _nllb(directory: Directory, architecture: Architecture, options: HuggingFace
             target_prefix=(TARGET_TAG,),
             language_tag="{language}",
         ),
-        never_generated=_never_generated(directory),
+        never_generated=never_generated(directory),
         pieces=rules,
     )
     return ReadTokenizer(ImportedTokenizer(description=description, files={TOKENIZER_NAME: model}), tuple(codes))
@@ -156,8 +161,12 @@ def _t5(directory: Directory, architecture: Architecture, options: HuggingFaceOp
     description = TokenizerDescription(
         kind=SENTENCEPIECE,
         ids=_ids(directory, own),
-        frame=Frame(source_prefix=(), source_suffix=_END),
-        never_generated=_never_generated(directory),
+        frame=Frame(
+            source_prefix=(),
+            source_suffix=_END,
+            target_prefix=forced_first_piece(directory, (*own, *added)),
+        ),
+        never_generated=never_generated(directory),
         pieces=PieceRules(
             added=added,
             num_unused=_unused(len(own) + len(added), architecture.vocab_size, directory.path),
@@ -245,21 +254,11 @@ def _ids(directory: Directory, pieces: Sequence[str]) -> SpecialIds:
     if "<unk>" not in pieces:
         raise LingoLiteError(f"{directory.path}: the vocabulary has no piece <unk>", hint=_HINT)
     pad, end = directory.config.get("pad_token_id"), directory.config.get("eos_token_id")
-    start = directory.setting("decoder_start_token_id", pad)
+    start = directory.setting("decoder_start_token_id", directory.config.get("decoder_start_token_id", pad))
     try:
         return msgspec.convert({"pad": pad, "start": start, "end": end, "unknown": pieces.index("<unk>")}, SpecialIds)
     except msgspec.ValidationError as error:
         raise LingoLiteError(f"{directory.path / 'config.json'}: special ids: {error}", hint=_HINT) from None
-
-
-def _never_generated(directory: Directory) -> tuple[int, ...]:
-    words: Any = directory.setting("bad_words_ids") or []
-    if not all(isinstance(ids, list) and len(ids) == 1 and type(ids[0]) is int for ids in words):
-        raise LingoLiteError(
-            f"{directory.path} has bad_words_ids of several tokens, which no bundle carries",
-            hint="single tokens can be kept from being generated",
-        )
-    return tuple(sorted({ids[0] for ids in words}))
 
 
 def _added(directory: Directory, start: int) -> list[str]:
