@@ -6,7 +6,7 @@ N sentences, K statistics, M resamples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _CHUNK_CELLS = 4_000_000
 """Resampling weights held at a time (32 MB of float64), so that memory does not grow with the test set."""
+
+_BLOCK = 4096
+"""Sentences whose influence is computed at a time: scores of all at once would take the statistics several times."""
 
 _SAME = 1e-9
 """Points of a metric: differences that are closer than this are equal, and only summed in another order."""
@@ -102,18 +105,15 @@ def guarded_interval(
     """
     both = _pairs(reference_statistics, candidate_statistics, resamples=resamples, confidence=confidence)
     generator = np.random.default_rng(seed)
-    worst = both
+    possible = [both[start : start + _BLOCK] for start in range(0, len(both), _BLOCK)]
     if unseen is not None:
-        worst = np.concatenate([both, np.concatenate(unseen, axis=1), np.concatenate(unseen[::-1], axis=1)])
-    influence = _differences(both.sum(axis=0) + worst, score)
-    extremes = [int(np.argmin(influence)), int(np.argmax(influence))]
+        possible += [np.concatenate(unseen, axis=1), np.concatenate(unseen[::-1], axis=1)]
+    worst = _extremes(possible, both.sum(axis=0), score)
     totals: tuple[list[StatisticsArray], list[StatisticsArray]] = ([], [])
     for rows in _chunks(resamples, len(both)):
-        weights = generator.exponential(size=(rows, len(both) + 1))
-        weights *= (len(both) + 1) / weights.sum(axis=1, keepdims=True)
-        shared = weights[:, :-1] @ both
-        for end, extreme in zip(totals, extremes, strict=True):
-            end.append(shared + weights[:, -1:] * worst[extreme])
+        shared, last = _weighted(generator, rows, both)
+        for end, sentence in zip(totals, worst, strict=True):
+            end.append(shared + last * sentence)
     low, high = (_percentiles(_differences(np.concatenate(end), score), confidence) for end in totals)
     return Interval(_delta(both, score), low[0], high[1], confidence)
 
@@ -151,9 +151,7 @@ def paired_randomization(
     generator = np.random.default_rng(seed)
     width = both.shape[1] // 2
     gain = both[:, width:] - both[:, :width]
-    moved = [
-        generator.integers(2, size=(rows, len(both))).astype(np.float64) @ gain for rows in _chunks(trials, len(both))
-    ]
+    moved = [_exchanged(generator, rows, len(both)) @ gain for rows in _chunks(trials, len(both))]
     exchange = np.concatenate(moved)
     totals = both.sum(axis=0) + np.concatenate([exchange, -exchange], axis=1)
     as_large = np.abs(_differences(totals, score)) >= abs(_delta(both, score)) - _SAME
@@ -182,10 +180,43 @@ def _chunks(resamples: int, num_sentences: int) -> Iterator[int]:
 
 def _drawn_counts(generator: np.random.Generator, rows: int, num_sentences: int) -> StatisticsArray:
     """[rows, N]: how often each sentence is in each resample."""
-    drawn = generator.integers(num_sentences, size=(rows, num_sentences))
-    drawn += np.arange(rows)[:, None] * num_sentences
-    counts = np.bincount(drawn.ravel(), minlength=rows * num_sentences).reshape(rows, num_sentences)
-    return counts.astype(np.float64)
+    counts = np.empty((rows, num_sentences))
+    for row in counts:  # drawn one by one: the integers of a whole chunk would take twice its memory besides
+        row[:] = np.bincount(generator.integers(num_sentences, size=num_sentences), minlength=num_sentences)
+    return counts
+
+
+def _exchanged(generator: np.random.Generator, rows: int, num_sentences: int) -> StatisticsArray:
+    """[rows, N]: 1 where a trial exchanges the translations of a sentence, else 0."""
+    exchanged = np.empty((rows, num_sentences))
+    for row in exchanged:
+        row[:] = generator.integers(2, size=num_sentences)
+    return exchanged
+
+
+def _weighted(
+    generator: np.random.Generator, rows: int, both: StatisticsArray
+) -> tuple[StatisticsArray, StatisticsArray]:
+    """Random weights of N + 1 sentences: [rows, 2 K] totals of all but the last, and [rows, 1] weights of the last."""
+    weights = generator.exponential(size=(rows, len(both) + 1))
+    weights *= (len(both) + 1) / weights.sum(axis=1, keepdims=True)
+    return weights[:, :-1] @ both, weights[:, -1:].copy()
+
+
+def _extremes(
+    possible: Sequence[StatisticsArray], totals: StatisticsArray, score: ScoreFunction
+) -> tuple[StatisticsArray, StatisticsArray]:
+    """[2 K] each: the sentences that lower and raise the difference most where they are added to `totals` [2 K].
+
+    Args:
+        possible: the sentences in blocks of any size, of 2 K statistics each.
+        totals: of the test set.
+        score: as of `paired_bootstrap`.
+    """
+    influence = [_differences(totals + block, score) for block in possible]
+    lowest = min(range(len(possible)), key=lambda number: influence[number].min())
+    highest = max(range(len(possible)), key=lambda number: influence[number].max())
+    return possible[lowest][influence[lowest].argmin()], possible[highest][influence[highest].argmax()]
 
 
 def _differences(totals: StatisticsArray, score: ScoreFunction) -> StatisticsArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,32 @@ def test_same_seed_gives_the_same_interval_however_it_is_chunked(monkeypatch: py
     assert paired_bootstrap(reference, candidate, mean_of_first, resamples=300, seed=9) == whole
     assert paired_randomization(reference, candidate, mean_of_first, trials=300, seed=9) == p_value
     assert paired_bootstrap(reference, candidate, mean_of_first, resamples=300, seed=10) != whole
+
+
+@pytest.mark.parametrize(
+    ("method", "number", "copies"),
+    [
+        (paired_bootstrap, "resamples", 1.1),
+        (guarded_interval, "resamples", 1.1),
+        (paired_randomization, "trials", 1.6),  # which holds gains besides
+    ],
+    ids=["bootstrap", "guarded", "randomization"],
+)
+def test_resampling_holds_statistics_and_weights_once(
+    monkeypatch: pytest.MonkeyPatch, method: Any, number: str, copies: float
+) -> None:
+    """Drawn integers beside their counts, or scores of every sentence at once, would take several times as much."""
+    chrf = Chrf(options=ChrfOptions())
+    reference, candidate = np.random.default_rng(3).integers(1, 200, size=(2, 40_000, 18)).astype(np.float64)
+    weights = 20 * len(reference)
+    monkeypatch.setattr(statistics, "_CHUNK_CELLS", weights)
+    tracemalloc.start()
+    try:
+        method(reference, candidate, chrf.from_statistics, **{number: 40}, seed=1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < copies * 2 * reference.nbytes + 1.5 * 8 * weights
 
 
 def test_system_against_itself_has_an_interval_of_zero() -> None:
