@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -52,12 +52,6 @@ class ComparedSystem(msgspec.Struct, frozen=True):
         if name not in self.translations:
             raise LingoLiteError(f"no `evaluate` step `{name}`", hint=f"there are: {', '.join(self.translations)}")
         return self.translations[name]
-
-    def target_of(self, name: str) -> str | None:
-        """The target language of one step of a run; None for what does not tell."""
-        steps = self.manifest.steps if self.manifest is not None else []
-        results = [step.result for step in steps if step.id == name]
-        return next((result.corpus.languages[1] for result in results if isinstance(result, EvaluateResult)), None)
 
     def only_name(self) -> str:
         """The name of the one text that was translated.
@@ -125,12 +119,9 @@ def compare_systems(context: JobContext, request: ComparisonRequest, console: Co
         LingoLiteError: one of the two cannot be read, or they did not translate the same text.
     """
     metrics = _metrics(context, request.metrics)
-    first, second = _systems(context, request, console)
-    for path, system in zip(request.paths, (first, second), strict=True):
-        if system.manifest is not None and system.manifest.stop is not None:
-            console.warn(f"{path} stopped {system.manifest.stop.where}: only what it finished is compared")
+    pairs, (first, second) = _read_pairs(context, request, console)
     comparisons = []
-    for name, a, b in _pairs(first, second, request.step):
+    for name, a, b in pairs:
         target = _target(request, (first, second), name, a)
         chosen = {key: own.plugin.options(own.options(target)) for key, own in metrics.items()}
         for said in cautions(chosen, target):
@@ -152,8 +143,8 @@ def compare_systems(context: JobContext, request: ComparisonRequest, console: Co
                 )
             )
     changes = None
-    if first.manifest is not None and second.manifest is not None:
-        changes = compare_runs(first.manifest, second.manifest)
+    if first is not None and second is not None:
+        changes = compare_runs(first, second)
     return CompareOutcome(comparisons, changes, regressions(comparisons, changes), _unmeasured(comparisons))
 
 
@@ -189,15 +180,33 @@ def _metrics(context: JobContext, metrics: Sequence[str] | None) -> dict[str, _M
 
 
 def _target(
-    request: ComparisonRequest, systems: Sequence[ComparedSystem], name: str, translations: Translations
+    request: ComparisonRequest, manifests: Sequence[RunManifest | None], name: str, translations: Translations
 ) -> str:
     """The target language: as asked, as a run recorded it, or as the script of the references tells; or nothing."""
-    recorded = [language for system in systems if (language := system.target_of(name)) is not None]
+    steps = [step for manifest in manifests if manifest is not None for step in manifest.steps if step.id == name]
+    recorded = [step.result.corpus.languages[1] for step in steps if isinstance(step.result, EvaluateResult)]
     if request.languages is not None:
         return primary_language(request.languages[1])
     if recorded:
         return primary_language(recorded[0])
     return language_by_script(known[0] for known in translations.references) or ""
+
+
+_Pair: TypeAlias = tuple[str, Translations, Translations]
+
+
+def _read_pairs(
+    context: JobContext, request: ComparisonRequest, console: Console
+) -> tuple[list[_Pair], tuple[RunManifest | None, RunManifest | None]]:
+    """What both translated, and the manifests of runs.
+
+    Only this is kept of the systems: pairs share sources and references, and so the second's are freed here.
+    """
+    first, second = _systems(context, request, console)
+    for path, system in zip(request.paths, (first, second), strict=True):
+        if system.manifest is not None and system.manifest.stop is not None:
+            console.warn(f"{path} stopped {system.manifest.stop.where}: only what it finished is compared")
+    return _pairs(first, second, request.step), (first.manifest, second.manifest)
 
 
 def _systems(
@@ -247,9 +256,7 @@ def _evaluate(
     return [ComparedSystem({"translations": translations_of(file)}) for file in files]
 
 
-def _pairs(
-    first: ComparedSystem, second: ComparedSystem, step: str | None
-) -> list[tuple[str, Translations, Translations]]:
+def _pairs(first: ComparedSystem, second: ComparedSystem, step: str | None) -> list[_Pair]:
     """(name, first, second) of what both translated."""
     if step is not None:
         names = [(step, step)]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sacrebleu
 from command_line import Outcome, runs
+
+from lingolite_cli.evaluation.scorer import Translations
+from lingolite_cli.jobs import system_comparison
 
 Command = Callable[..., Outcome]
 RECIPE = "recipes/small.toml"
@@ -286,3 +291,24 @@ def test_runs_tell_of_other_plugins_instructions_and_artifacts(with_echo: Comman
         ("CPU feature", None, "of-tomorrow"),
         ("artifact of step `half`", f"{digest[:12]}…", f"{'0' * 12}…"),
     ]
+
+
+def test_sources_and_references_are_held_once_for_both_systems(
+    lingolite: Command,
+    project: Path,
+    texts: tuple[list[str], list[str], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    references, good, bad = texts
+    first, second = write(project / "a.jsonl", good, references), write(project / "b.jsonl", bad, references)
+    compare = system_comparison.compare_translations
+    held: set[int] = set()
+
+    def observed(*systems: Translations, **options: Any) -> object:
+        gc.collect()
+        held.update(id(found.references) for found in gc.get_objects() if type(found) is Translations)
+        return compare(*systems, **options)
+
+    monkeypatch.setattr(system_comparison, "compare_translations", observed)
+    assert lingolite("compare", first, second, "--metrics", "bleu", "--json").code == 0
+    assert len(held) == 1
