@@ -20,6 +20,12 @@ class Translations(msgspec.Struct, frozen=True):
     references: list[list[str]]
     hypotheses: list[str]
 
+    def append(self, source: str, references: list[str], hypothesis: str) -> None:
+        """Add a sentence."""
+        self.sources.append(source)
+        self.references.append(references)
+        self.hypotheses.append(hypothesis)
+
     def pick(self, indices: Sequence[int]) -> Translations:
         """Some of the sentences."""
         return Translations(

@@ -55,9 +55,7 @@ def read_texts(path: Path) -> Translations:
     """
     texts = Translations([], [], [])
     for record in _records(path):
-        texts.sources.append(record.source)
-        texts.references.append(record.references)
-        texts.hypotheses.append(record.hypothesis)
+        texts.append(record.source, record.references, record.hypothesis)
     return texts
 
 

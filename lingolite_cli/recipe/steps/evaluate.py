@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from lingolite_cli.corpora.corpus import Corpus
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.evaluation.failures import metric_range
-from lingolite_cli.evaluation.scorer import Scorer, cautions
+from lingolite_cli.evaluation.scorer import Scorer, Translations, cautions
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.recipe.decoding import resolve_decoding
 from lingolite_cli.recipe.scope import PluginChoice, Scope
@@ -24,7 +24,7 @@ from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.work.evaluation import EvaluateStep, PlannedEvaluation
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact, summarize_corpus
 from lingolite_cli.runs.results import EvaluateResult
-from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord, as_translations, write_translations
+from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord, write_translations
 from lingolite_cli.text.languages import language_by_script, primary_language
 
 if TYPE_CHECKING:
@@ -107,11 +107,12 @@ def _run(planned: PlannedEvaluation, workspace: Workspace, directory: Path) -> E
         blocked=workspace.plan.blocked,
     )
     with closing(backend):
-        records = list(_translate(OpenedBackend(backend, capabilities), planned, workspace, corpus, num_samples))
+        records = _translate(OpenedBackend(backend, capabilities), planned, workspace, corpus, num_samples)
+        written = _Written()
+        write_translations(directory / TRANSLATIONS_NAME, written.noting(records))
         warnings = list(getattr(backend, "warnings", ()))
-    write_translations(directory / TRANSLATIONS_NAME, records)
-    metrics, unmeasured = _score(planned.metrics, workspace, records)
-    written_in = language_by_script(record.references[0] for record in records)
+    metrics, unmeasured = _score(planned.metrics, workspace, written.translations)
+    written_in = language_by_script(known[0] for known in written.translations.references)
     warnings += unmeasured
     warnings += cautions(
         {choice.loaded.spec.name: choice.loaded.options(choice.options) for choice in planned.metrics},
@@ -125,12 +126,31 @@ def _run(planned: PlannedEvaluation, workspace: Workspace, directory: Path) -> E
         decoding=planned.decoding,
         metrics=metrics,
         num_samples=num_samples,
-        num_truncated=sum(record.is_truncated for record in records),
-        num_unfinished=sum(not record.is_finished for record in records),
-        num_tokens=sum(len(record.tokens) for record in records),
+        num_truncated=written.num_truncated,
+        num_unfinished=written.num_unfinished,
+        num_tokens=written.num_tokens,
         translations=TRANSLATIONS_NAME,
         warnings=warnings,
     )
+
+
+class _Written:
+    """What is kept of translations that are written: texts and counts. Ids of tokens take most of their memory."""
+
+    def __init__(self) -> None:
+        self.translations = Translations([], [], [])
+        self.num_truncated = 0
+        self.num_unfinished = 0
+        self.num_tokens = 0
+
+    def noting(self, records: Iterable[TranslationRecord]) -> Iterator[TranslationRecord]:
+        """The same records, as they come."""
+        for record in records:
+            self.translations.append(record.source, record.references, record.hypothesis)
+            self.num_truncated += record.is_truncated
+            self.num_unfinished += not record.is_finished
+            self.num_tokens += len(record.tokens)
+            yield record
 
 
 def _translate(
@@ -173,10 +193,9 @@ def _translate(
 
 
 def _score(
-    choices: Sequence[PluginChoice], workspace: Workspace, records: Sequence[TranslationRecord]
+    choices: Sequence[PluginChoice], workspace: Workspace, translations: Translations
 ) -> tuple[dict[str, Score], list[str]]:
     """Scores by metric, and a line for each metric that the text cannot measure."""
-    translations = as_translations(records)
     scores, unmeasured = {}, []
     for choice in choices:
         name = choice.loaded.spec.name

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 import sacrebleu
 from command_line import Outcome, contents
 
+from lingolite_cli.evaluation.scorer import Scorer, Translations
 from lingolite_cli.runs.translations import TranslationRecord
 
 Command = Callable[..., Outcome]
@@ -200,3 +203,23 @@ def test_a_wrong_option_is_refused(with_echo: Command, text: Path, arguments: tu
     assert outcome.code == 2
     assert outcome.out == ""
     assert message in outcome.err
+
+
+def test_ids_of_tokens_are_written_and_not_held_until_the_end(
+    with_echo: Command, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take most of the memory of an evaluation, and metrics read texts."""
+    score = Scorer.score
+    held: list[int] = []
+
+    def observed(scorer: Scorer, translations: Translations) -> Any:
+        gc.collect()
+        held.append(sum(type(found) is TranslationRecord for found in gc.get_objects()))
+        return score(scorer, translations)
+
+    monkeypatch.setattr(Scorer, "score", observed)
+    flags = ("--source", "source.txt", "--target", "first.txt", "--metrics", "bleu")
+    outcome = with_echo("eval", *flags)
+    assert outcome.code == 0, outcome.err
+    assert held
+    assert set(held) == {0}
