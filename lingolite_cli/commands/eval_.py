@@ -25,7 +25,7 @@ from lingolite_cli.commands.options import (
     parse_languages,
     parse_metrics,
 )
-from lingolite_cli.files.atomic import write_atomic
+from lingolite_cli.files.atomic import copy_atomic, write_atomic
 from lingolite_cli.files.output import check_output
 from lingolite_cli.files.special import is_special
 from lingolite_cli.jobs.evaluation import EvaluationRequest, evaluate, flat_report
@@ -114,6 +114,6 @@ def score_model(
     if output:
         write_atomic(output, msgspec.json.format(canonical_json(report), indent=2) + b"\n")
     if save_translations:
-        write_atomic(save_translations, evaluation.translations.read_bytes())
+        copy_atomic(evaluation.translations, save_translations)
     console.print_json(report)
     show_evaluations([evaluation.record], console)

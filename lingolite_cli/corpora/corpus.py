@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -195,7 +196,7 @@ def _read_streams(source: Path, references: Sequence[Path]) -> tuple[list[str], 
 
 
 def _read_sentences(path: Path, *, what: str) -> list[str]:
-    lines = _read_lines(path)
+    lines = list(_read_lines(path))
     for number, line in enumerate(lines, start=1):
         _refuse_blank(line, path, number=number, what=what)
     return lines
@@ -208,25 +209,21 @@ def _refuse_blank(text: str, path: Path, *, number: int, what: str) -> None:
         )
 
 
-def _read_lines(path: Path) -> list[str]:
+def _read_lines(path: Path) -> Iterator[str]:
     """The lines of a file, without their ends and without a byte order mark."""
     data = read_text_bytes(path)
-    offset = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
-    raw = data[offset:].split(b"\n")
-    if not raw[-1]:
-        raw.pop()
-    lines = []
-    for number, line in enumerate(raw, start=1):
+    stream = io.BytesIO(data)
+    offset = stream.seek(len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0)
+    for number, line in enumerate(stream, start=1):
         try:
-            lines.append(line.removesuffix(b"\r").decode("utf-8"))
+            yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
         except UnicodeDecodeError as error:
             position = offset + error.start
             raise LingoLiteError(
                 f"{path}, line {number}: byte {position} (0x{line[error.start]:02x}) is not UTF-8",
                 hint=not_utf8_hint(data),
             ) from None
-        offset += len(line) + 1
-    return lines
+        offset += len(line)
 
 
 def _digest(sources: list[str], references: list[list[str]], languages: tuple[str, str] | None) -> str:

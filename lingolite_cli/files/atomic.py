@@ -9,8 +9,9 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from lingolite_cli.errors import LingoLiteError
@@ -18,6 +19,8 @@ from lingolite_cli.files.disk import explained, full_disk
 from lingolite_cli.files.exchange import exchange
 from lingolite_cli.files.lease import leased, sweep_dead
 from lingolite_cli.files.special import is_special, write_through
+
+_COPY_BYTES = 1 << 20
 
 
 @contextmanager
@@ -154,11 +157,25 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         LingoLiteError: the disk is full, permission is denied, or `path` is a directory.
     """
+    _write_blocks(path, [data])
+
+
+def copy_atomic(source: Path, path: Path) -> None:
+    """Copy a file as `write_atomic` writes one, without holding it in memory.
+
+    Raises:
+        LingoLiteError: as of `write_atomic`.
+    """
+    with source.open("rb") as stream:
+        _write_blocks(path, iter(partial(stream.read, _COPY_BYTES), b""))
+
+
+def _write_blocks(path: Path, blocks: Iterable[bytes]) -> None:
     try:
         if is_special(path):
-            write_through(path, data)
+            write_through(path, blocks)
         else:
-            _write_atomic(resolve_output(path), data)
+            _write_atomic(resolve_output(path), blocks)
     except OSError as error:
         raise full_disk(error, [path]) or LingoLiteError(f"cannot write {path}: {error.strerror}") from None
 
@@ -175,13 +192,13 @@ def resolve_output(path: Path) -> Path:
     return real
 
 
-def _write_atomic(path: Path, data: bytes) -> None:
+def _write_atomic(path: Path, blocks: Iterable[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep_dead(path.parent, stem=_stem(path))
     with leased(path.parent, _stem(path)) as lease:
         temporary = lease.path(".partial")
         with temporary.open("xb") as stream:
-            stream.write(data)
+            stream.writelines(blocks)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.chmod(0o644)

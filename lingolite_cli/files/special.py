@@ -9,6 +9,7 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def is_stream(path: Path) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def write_through(path: Path, data: bytes) -> None:
+def write_through(path: Path, blocks: Iterable[bytes]) -> None:
     """Write to what `path` leads to, without replacing it.
 
     Raises:
@@ -42,12 +43,12 @@ def write_through(path: Path, data: bytes) -> None:
     if stream is not None and hasattr(stream, "buffer"):  # behind what is printed already
         stream.flush()
         with suppress(BrokenPipeError):  # which the stream meets again and remembers
-            stream.buffer.write(data)
+            stream.buffer.writelines(blocks)
         stream.flush()
         return
     descriptor = os.dup(number) if number is not None else os.open(path, os.O_WRONLY)
     with os.fdopen(descriptor, "wb") as opened:
-        opened.write(data)
+        opened.writelines(blocks)
 
 
 def _descriptor_of(path: Path) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import msgspec
@@ -192,3 +193,16 @@ def test_reading_imports_neither_numpy_nor_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_reading_holds_the_rows_of_a_file_and_not_its_lines_besides(tmp_path: Path) -> None:
+    row = f"{'the cat sat on a mat in fog ' * 7}\t{'katten sad paa en maatte i taage ' * 7}\n"
+    (tmp_path / "x.tsv").write_text(row * 4000)
+    tracemalloc.start()
+    try:
+        corpus = read(tmp_path, tsv="x.tsv")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(corpus.sources) == 4000
+    assert peak < 2.9 * len(row) * 4000

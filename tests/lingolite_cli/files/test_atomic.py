@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from command_line import environment
 
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.files.atomic import atomic_directory, write_atomic
+from lingolite_cli.files.atomic import atomic_directory, copy_atomic, write_atomic
 from lingolite_cli.files.exchange import exchange
 
 KILLED = """
@@ -133,3 +134,16 @@ def test_names_as_long_as_the_disk_takes_them_can_be_written(tmp_path: Path) -> 
     with atomic_directory(target) as directory:
         (directory / "file").write_text("new")
     assert (target / "file").read_text() == "new"
+
+
+def test_a_large_file_is_copied_in_blocks(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "new" / "target"
+    source.write_bytes(os.urandom(1000) * 20_000)
+    tracemalloc.start()
+    try:
+        copy_atomic(source, target)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert target.read_bytes() == source.read_bytes()
+    assert peak < 5_000_000
