@@ -423,7 +423,10 @@ def test_timings_are_never_served_from_the_cache(with_echo: Command, project: Pa
 def test_the_manifest_holds_the_resolved_recipe(with_echo: Command, project: Path) -> None:
     _, manifest = run(with_echo, project, "--set", "seed=5")
     assert manifest.seed == manifest.recipe["seed"] == 5
-    assert manifest.recipe["steps"][0]["backend"] == "echo"
+    assert manifest.recipe["steps"][0]["batch_size"] == 32
+    result = manifest.steps[0].result
+    assert isinstance(result, EvaluateResult)
+    assert result.backend == "echo"  # the project's, where it runs the artifact
     assert manifest.recipe_path == "recipes/small.toml"
     plain = json.loads((runs(project)[0] / "manifest.json").read_text())
     assert plain["environment"]["packages"]["numpy"]
