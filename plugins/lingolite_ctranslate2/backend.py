@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
 
 _DEVICE = "cpu"
-_FILES = ("model.bin", "config.json", "shared_vocabulary.json")
+_FILES = ("model.bin", "config.json")
+_SHARED_VOCABULARY = ("shared_vocabulary.json",)
+_TWO_VOCABULARIES = ("source_vocabulary.json", "target_vocabulary.json")
 _SCORE_DIFFERENCE = 1e-4
 """Nats a token: in float32, files that hold the bundle's numbers were off by 0.000001."""
 _POOL_ONLY = 1e-30
@@ -57,7 +59,8 @@ class CTranslate2Backend:
         self._source_pieces = tokenizer.source_pieces
         self._ids = {piece: id for id, piece in enumerate(self._pieces)}
         self._num_parts = options.inter_threads
-        for name in _FILES:
+        vocabularies = _SHARED_VOCABULARY if self._source_pieces == self._pieces else _TWO_VOCABULARIES
+        for name in (*_FILES, *vocabularies):
             artifact.file(name)
         directory = artifact.closed_directory()
         try:

@@ -13,7 +13,7 @@ from sentencepiece import SentencePieceProcessor
 
 from tests.lingolite_cli.tokenization.foreign_texts import train_model
 
-D_MODEL, D_FF, HEADS, ENCODER_LAYERS, DECODER_LAYERS = 16, 24, 4, 2, 1
+D_MODEL, D_FF, HEADS, ENCODER_LAYERS, DECODER_LAYERS = 32, 64, 4, 2, 1
 
 
 def write_opus_mt(

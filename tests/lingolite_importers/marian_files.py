@@ -13,7 +13,7 @@ import yaml
 from tests.lingolite_cli.tokenization.foreign_texts import train_model
 
 FLOAT32, INTGEMM8, CHARS = 0x404, 0x4101, 0x101
-D_MODEL, D_FF, HEADS, ENCODER_LAYERS, DECODER_LAYERS = 8, 12, 2, 2, 1
+D_MODEL, D_FF, HEADS, ENCODER_LAYERS, DECODER_LAYERS = 32, 64, 4, 2, 1
 
 
 def configuration(num_pieces: int, **changes: Any) -> dict[str, Any]:

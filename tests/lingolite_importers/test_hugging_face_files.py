@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.testing import ImporterContract
+from lingolite_cli.tokenization.opening import open_tokenizer
 from tests.lingolite_importers.hugging_face_files import write_opus_mt
 
 Command = Callable[..., Outcome]
@@ -187,3 +188,22 @@ def test_lengths_are_those_of_the_text(lingolite: Command, tmp_path: Path) -> No
         decoding = Artifact.open(tmp_path / f"{name}-bundle").manifest.decoding
         found.append((decoding.beam_size, decoding.min_length, decoding.max_length))
     assert found == [(3, 2, 38), (1, 0, 29)]
+
+
+def test_languages_choose_the_target_token_and_unknown_ones_are_refused(lingolite: Command, tmp_path: Path) -> None:
+    write_opus_mt(tmp_path / "opus", tags=["por", "glg"])
+    assert lingolite("import", tmp_path / "opus", "--out", tmp_path / "bundle").code == 0
+    bundle = Artifact.open(tmp_path / "bundle")
+    assert bundle.manifest.languages == ("en", "por", "glg")
+    tokenizer = open_tokenizer(bundle)
+    sources = [tokenizer.encode_source("A fox.", ("en", to), max_length=64).ids for to in ("por", "glg")]
+    assert [tokenizer.source_pieces[ids[0]] for ids in sources] == [">>por<<", ">>glg<<"]
+    for languages, message in (("en-deu", "does not translate to `deu`"), ("por-glg", "does not translate from `por`")):
+        refused = lingolite("translate", "A fox.", "--model", bundle.path, "--languages", languages, cwd=tmp_path)
+        assert refused.code == 2
+        assert message in refused.err
+    options = ["--max-length", "8", "--backend", "cached"]
+    for to in ("por", "glg"):
+        chosen = ["--model", bundle.path, "--languages", f"en-{to}"]
+        outcome = lingolite("translate", "A fox.", *chosen, *options, cwd=tmp_path)
+        assert outcome.code == 0, outcome.err

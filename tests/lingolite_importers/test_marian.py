@@ -181,7 +181,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "gru": (lambda d: _with_parameters(d, lambda p: None, **{"dec-cell": "gru"}), "has dec-cell 'gru'"),
     "wrong shape": (
         lambda d: _with_parameters(d, lambda p: p.update(decoder_l1_rnn_W=p["decoder_l1_rnn_W"][:, :5])),
-        "decoder.layers.0.ssru.candidate_proj.weight [5, 8] instead of [8, 8]",
+        "decoder.layers.0.ssru.candidate_proj.weight [5, 32] instead of [32, 32]",
     ),
     "missing tensor": (
         lambda d: _with_parameters(d, lambda p: p.pop("decoder_l1_rnn_bf")),
