@@ -25,6 +25,7 @@ _STEPS, _NUM_SENTENCES, _NUM_PADDED, _NUM_COLUMNS = 10, 4, 7, 8
 _CHUNK, _BLOCK, _MAX_SHIFT, _LISTED = 256, 64, 2, 10
 _FAR = 8.0  # times the median entry
 _LEAST = 1e-2  # a mean distance of logits below which no entry is far from the others
+_EXCLUDED = -1e4  # logits of tokens that are never generated or not on a shortlist are far below
 _CLEARLY = 0.5  # a shift explains the logits if it leaves less than this share of the difference
 
 
@@ -259,5 +260,7 @@ def _shifts(expected: FloatArray, seen: FloatArray) -> tuple[int, int]:
 
 
 def _scale(expected: FloatArray, seen: FloatArray) -> float:
-    """The factor k of least squares in seen = k · expected."""
-    return float(np.vdot(seen, expected) / max(float(np.vdot(expected, expected)), 1e-30))
+    """The factor k of least squares in seen = k · expected, over the logits of tokens that both may choose."""
+    both = (expected > _EXCLUDED) & (seen > _EXCLUDED)
+    reference, candidate = (logits[both].astype(np.float64) for logits in (expected, seen))
+    return float(np.vdot(candidate, reference) / max(float(np.vdot(reference, reference)), 1e-30))
