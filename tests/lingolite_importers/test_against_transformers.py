@@ -38,12 +38,6 @@ BART = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _transformers() -> None:
-    """The extra is not installed everywhere."""
-    pytest.importorskip("transformers")
-
-
 def pieces_of(model: bytes) -> list[str]:
     known = sentencepiece.SentencePieceProcessor(model_proto=model)
     return [known.IdToPiece(id) for id in range(known.GetPieceSize())]
