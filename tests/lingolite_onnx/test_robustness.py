@@ -96,7 +96,7 @@ def test_ctrl_c_during_a_batch_exits_130_after_whole_lines(
     (tmp_path / "in.txt").write_text("".join(f"{text}\n" for text in TEXTS * 1000))
     arguments = ["--model", artifacts["ort"][1].path, "--file", "in.txt", "--batch-size", "3"]
     process = subprocess.Popen(
-        command("translate", *arguments, "--max-length", "20", "--languages", "en-da", "--json"),
+        command("translate", *arguments, "--max-length", "20", "--no-split-sentences", "--json"),
         cwd=tmp_path,
         env=environment(),
         stdout=subprocess.PIPE,

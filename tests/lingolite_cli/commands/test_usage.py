@@ -102,7 +102,7 @@ def test_options_of_lingolite_stand_before_a_command_or_behind_it(
         (["run", "--set", "a", "mobile"], "--set a"),
         (
             ["import", "a.pt", "--tokenizer", "t", "--out", "o", "--trained-on", "words"],
-            "invalid value for `--trained-on`",
+            "options of importer `lingolite`: `trained_on`: invalid value",
         ),
         (["docs", "recipe"], "there is no guide called `recipe`"),
     ],
