@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -213,3 +214,11 @@ def read_history(project: Path) -> list[RunEntry]:
 
 def _refuse(warning: str) -> None:
     raise AssertionError(warning)
+
+
+def hear_interruptions() -> None:
+    """As in a shell's foreground: a job in the background ignores Ctrl-C, one under `nohup` the end of its terminal,
+    and both hand that down to their children.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)

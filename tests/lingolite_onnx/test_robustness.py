@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import command, environment
+from command_line import command, environment, hear_interruptions
 
 from lingolite_cli.artifact import BUNDLE, Artifact
 from lingolite_cli.decoding.options import DecodingOptions
@@ -84,11 +84,6 @@ def test_engines_in_threads_of_one_process_do_not_disturb_one_another(translator
     assert found[0] == tokens(list(translators["portable 1"].translate(TEXTS)))
 
 
-def _hear_interruptions() -> None:
-    """As in a shell's foreground: a job in the background ignores Ctrl-C, and hands that down to its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_ctrl_c_during_a_batch_exits_130_after_whole_lines(
     artifacts: dict[str, tuple[str, Artifact]], translators: dict[str, Translator], tmp_path: Path
 ) -> None:
@@ -102,7 +97,7 @@ def test_ctrl_c_during_a_batch_exits_130_after_whole_lines(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=_hear_interruptions,
+        preexec_fn=hear_interruptions,
     )
     assert process.stdout is not None
     assert process.stderr is not None

@@ -21,6 +21,7 @@ from command_line import (
     environment,
     figures,
     half_written,
+    hear_interruptions,
     read_history,
     read_run,
     run_command,
@@ -37,14 +38,6 @@ def gated(project: Path) -> Path:
     return project
 
 
-def _hear_interruptions() -> None:
-    """As in a shell's foreground: a job in the background ignores Ctrl-C, one under `nohup` the end of its terminal,
-    and both hand that down to their children.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-
-
 @contextmanager
 def started(project: Path, *arguments: str, plugins: list[Path]) -> Iterator[subprocess.Popen[str]]:
     """The command in a process group of its own, as a shell would start it."""
@@ -56,7 +49,7 @@ def started(project: Path, *arguments: str, plugins: list[Path]) -> Iterator[sub
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=_hear_interruptions,
+        preexec_fn=hear_interruptions,
     )
     assert process.stderr is not None
     with process.stderr:

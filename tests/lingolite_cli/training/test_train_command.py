@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import Outcome, command, environment, read_run, runs
+from command_line import Outcome, command, environment, hear_interruptions, read_run, runs
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.runs.results import EvaluateResult, TrainResult
@@ -188,7 +188,13 @@ def test_interrupted_training_names_its_checkpoint_and_the_command_that_goes_on(
 ) -> None:
     asked = ("train", "learn.toml", "--set", "train.options.max_steps=4000", "--fresh")
     with subprocess.Popen(
-        command(*asked), cwd=project, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        command(*asked),
+        cwd=project,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=hear_interruptions,
     ) as process:
         assert process.stderr is not None
         assert any("step 4 of 4,000: " in line for line in process.stderr)
@@ -209,7 +215,13 @@ def test_interrupted_training_names_its_checkpoint_and_the_command_that_goes_on(
 def test_interrupted_run_names_its_checkpoint_too(lingolite: Callable[..., Outcome], project: Path) -> None:
     asked = ("run", "learn.toml", "--set", "train.options.max_steps=4000")
     with subprocess.Popen(
-        command(*asked), cwd=project, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        command(*asked),
+        cwd=project,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=hear_interruptions,
     ) as process:
         assert process.stderr is not None
         assert any("step 4 of 4,000: " in line for line in process.stderr)
@@ -228,6 +240,7 @@ def test_training_that_is_interrupted_before_a_checkpoint_says_so(project: Path)
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
+        preexec_fn=hear_interruptions,
     ) as process:
         assert process.stderr is not None
         assert any("rows to train on" in line for line in process.stderr)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import Outcome, command, environment
+from command_line import Outcome, command, environment, hear_interruptions
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.decoding.options import DecodingOptions
@@ -179,11 +179,6 @@ def test_a_pool_ends_with_its_workers_whatever_is_queued(tiny: Artifact, pool: W
     assert not any(map(is_running, pids))
 
 
-def _hear_interruptions() -> None:
-    """As in a shell's foreground: a job in the background ignores Ctrl-C, and hands that down to its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize("is_opening", [True, False], ids=["opening", "translating"])
 def test_ctrl_c_ends_the_workers_in_silence(project: Path, echo: Path, is_opening: bool) -> None:
     """Workers wait at the gate, or there is far more text than is translated while two lines are read."""
@@ -198,7 +193,7 @@ def test_ctrl_c_ends_the_workers_in_silence(project: Path, echo: Path, is_openin
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=_hear_interruptions,
+        preexec_fn=hear_interruptions,
     )
     assert process.stderr is not None
     assert process.stdout is not None
