@@ -40,7 +40,7 @@ def portable_arithmetic(details: OnnxExportDetails, weights: Weights, options: O
         return Arithmetic(name=name, rounding=1e-4, kl_max=1e-6, parity_min=0.9999)
     if details.exact:
         return Arithmetic(name=name, is_exact=True, rounding=1e-4, kl_max=1e-6, parity_min=0.9999)
-    return Arithmetic(name=name, rounding=1e-4, kl_max=1e-3, parity_min=0.98)
+    return Arithmetic(name=name, rounding=1e-4, kl_max=1e-3, parity_min=0.99)
 
 
 def trace_portable(
