@@ -111,9 +111,13 @@ class Translator:
         self._max_batch_tokens = max_batch_tokens
         self._capabilities = capabilities
 
+    def source_ids(self, text: str) -> list[int]:
+        """Ids of a text as it is translated: framed, and cut to the model's positions."""
+        return self._encode(text).ids
+
     def num_tokens(self, text: str) -> int:
         """Source tokens of a text as it is translated, frame included."""
-        return len(self._encode(text).ids)
+        return len(self.source_ids(text))
 
     def translate(self, texts: Iterable[str], *, observe: Observer | None = None) -> Iterator[Translation]:
         """Translate `texts` one after another.
