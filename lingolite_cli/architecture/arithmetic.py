@@ -6,6 +6,7 @@ whether a file is what was exported follow from it. Imports nothing heavy.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -41,7 +42,8 @@ class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
             their root mean square. Each operation is compared on the engine's own inputs, so nothing adds up.
         kl_max: mean KL of a target token, in nats, that it explains end to end: roundings move activations by a level,
             and later layers amplify that.
-        parity_min: share of target tokens that rank first in both which it leaves, end to end.
+        parity_min: share of target tokens that rank first in both which it leaves, end to end. Near-ties are not
+            counted as lost, see `near_tie`.
         options: options of the backend under which this arithmetic is compared; None for those that it was given.
         scores: how log-probabilities are asked for, where the engine gives no logits; None where it gives none either.
         excluded: parts of the artifact that are not compared, a line each.
@@ -56,3 +58,14 @@ class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any] | None = None
     scores: ForcedScores | None = None
     excluded: tuple[str, ...] = ()
+
+    @property
+    def near_tie(self) -> float:
+        """Lead of the reference's best token over another, in nats, below which the engine may rank that one first.
+
+        If another token is best at KL(p ‖ q) = k, then the two differ in p by at most sqrt(2 k): Pinsker's inequality
+        (Cover and Thomas 2006, lemma 11.6.1), where q gains on one token and loses on the other. A lead of m nats is a
+        difference of less than m in p, so that this bound is the stricter one. It follows from what is declared, never
+        from what is measured: a fault does not excuse itself.
+        """
+        return math.sqrt(2 * self.kl_max)

@@ -131,7 +131,8 @@ _ENTRIES: tuple[Budget, ...] = (
         name="exported_parity_min",
         group="export",
         label="Same best token as the bundle",
-        summary="share of the file's own target tokens that the bundle, computed with the same arithmetic, ranks first",
+        summary="share of the file's own target tokens that the bundle, computed with the same arithmetic, ranks "
+        "first, or so close behind that rounding explains it",
         direction="min",
         needs="bundle",
         rule=_exported(lambda one: one.agreement),

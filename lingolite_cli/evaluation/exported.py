@@ -83,7 +83,8 @@ class ExportedComparison(_Struct, frozen=True, kw_only=True):
         tokenizer: how the tokenizers differ; None where they are the same.
         manifest: what the file's manifest says of the model otherwise than the bundle's, a line each.
         shortlist: how the file's vocabulary shortlist differs from the one that it was exported with; empty where not.
-        agreement: share of the file's own target tokens that the reference ranks first too.
+        agreement: share of the file's own target tokens that the reference ranks first too, or so close behind that
+            the engine's rounding explains it.
         num_tokens: tokens of that share.
         logits: differences of logits, along the file's own translations; None where the engine gives none.
         score_difference: mean absolute difference of the log-probability of these tokens, in nats; None where an engine

@@ -18,7 +18,7 @@ from lingolite_cli.console import Progress
 from lingolite_cli.decoding.batching import batches, pad
 from lingolite_cli.decoding.forced import forced_steps
 from lingolite_cli.evaluation.exported import ExportedComparison, OperationDifference
-from lingolite_cli.evaluation.logit_comparison import LogitComparison
+from lingolite_cli.evaluation.logit_comparison import LogitComparison, ranks_first
 from lingolite_cli.evaluation.operation_comparison import (
     INCOMPARABLE,
     OperationReading,
@@ -73,6 +73,9 @@ def compare_end_to_end(
 ) -> ExportedComparison:
     """Logits of the file along its own translations, and those of the reference.
 
+    Where rounding explains that two tokens change places (`Arithmetic.near_tie`), ranks agree: both tokens are the
+    reference's choice as far as the engine can tell.
+
     Args:
         candidate: the file; None where its engine gives no logits. Its translations are then judged by what the
             reference ranks first at each place, which needs a greedy search.
@@ -83,7 +86,7 @@ def compare_end_to_end(
     """
     progress.begin("tokens of the bundle", total=sum(len(_cut(target, text)) for target in text.tokens))
     reference = Reference(weights, blocks=arithmetic.blocks, is_exact=arithmetic.is_exact)
-    comparison = LogitComparison()
+    comparison = LogitComparison(near_tie=arithmetic.near_tie)
     num_agreed = num_tokens = 0
     for batch in batches([len(source) for source in text.sources], batch_size=_BATCH_SIZE, max_batch_tokens=4096):
         source = pad([text.sources[index] for index in batch], text.ids.pad)
@@ -94,7 +97,7 @@ def compare_end_to_end(
         if candidate is None:
             expected[..., list(text.never_generated)] = -np.inf
             num_agreed += sum(
-                int((row[: len(target)].argmax(axis=-1) == np.array(target)).sum())
+                int(ranks_first(row[: len(target)], np.array(target), near_tie=arithmetic.near_tie).sum())
                 for row, target in zip(expected, targets, strict=True)
             )
             continue

@@ -32,7 +32,7 @@ class LogitDifferences(msgspec.Struct, frozen=True):
         largest: float64, largest absolute difference.
         mean: float64, mean absolute difference over the vocabulary.
         kl: float64, KL(reference ‖ candidate) in nats.
-        is_agreed: bool, both rank the same token first, ties towards the smaller id.
+        is_agreed: bool, both rank the same token first, as `ranks_first`.
     """
 
     largest: DoubleArray
@@ -41,12 +41,13 @@ class LogitDifferences(msgspec.Struct, frozen=True):
     is_agreed: BoolArray
 
 
-def compare_logits(reference: FloatArray, candidate: FloatArray) -> LogitDifferences:
+def compare_logits(reference: FloatArray, candidate: FloatArray, *, near_tie: float = 0.0) -> LogitDifferences:
     """Compare rows of logits.
 
     Args:
         reference: [R, V] float32.
         candidate: [R, V] float32.
+        near_tie: as `ranks_first`.
 
     Raises:
         LingoLiteError: the candidate's are not finite.
@@ -57,8 +58,24 @@ def compare_logits(reference: FloatArray, candidate: FloatArray) -> LogitDiffere
         distance.max(axis=1).astype(np.float64),
         distance.mean(axis=1, dtype=np.float64),
         kl_divergence(reference, candidate),
-        reference.argmax(axis=1) == candidate.argmax(axis=1),
+        ranks_first(reference, candidate.argmax(axis=1), near_tie=near_tie),
     )
+
+
+def ranks_first(reference: FloatArray, tokens: IntArray, *, near_tie: float = 0.0) -> BoolArray:
+    """Whether the reference ranks a token first, ties towards the smaller id.
+
+    Args:
+        reference: [R, V] logits.
+        tokens: [R] a token a row.
+        near_tie: a token counts as first, too, where the first one leads it by less than so many nats.
+
+    Returns:
+        [R] bool.
+    """
+    leads = reference.max(axis=1) - reference[np.arange(len(tokens)), tokens]
+    found: BoolArray = (reference.argmax(axis=1) == tokens) | (leads < near_tie)
+    return found
 
 
 def require_finite(candidate: FloatArray) -> None:
@@ -89,9 +106,14 @@ def _log_softmax(logits: FloatArray) -> FloatArray:
 
 
 class LogitComparison:
-    """Gathers differences token by token, and sums them up."""
+    """Gathers differences token by token, and sums them up.
 
-    def __init__(self) -> None:
+    Args:
+        near_tie: as `ranks_first`.
+    """
+
+    def __init__(self, *, near_tie: float = 0.0) -> None:
+        self._near_tie = near_tie
         self._sentences: list[IntArray] = []
         self._positions: list[IntArray] = []
         self._differences: list[LogitDifferences] = []
@@ -108,7 +130,7 @@ class LogitComparison:
         """
         self._sentences.append(sentences)
         self._positions.append(np.full(len(sentences), position))
-        self._differences.append(compare_logits(reference, candidate))
+        self._differences.append(compare_logits(reference, candidate, near_tie=self._near_tie))
         self._max_logit = max(self._max_logit, float(np.abs(reference).max()))
 
     def summarize(
