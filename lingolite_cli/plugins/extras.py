@@ -54,6 +54,11 @@ TORCH = Extra(
 PLOTS = Extra(name="plots", modules=("matplotlib",), gives="figures in reports, `history --plot` and `bench --plot`")
 TRAIN = Extra(name="train", modules=("torch", "tensorboard"), gives="training with curves for TensorBoard")
 CTRANSLATE2 = Extra(name="ctranslate2", modules=("ctranslate2",), gives="the exporter and backend `ctranslate2`")
+LITERT = Extra(
+    name="litert",
+    modules=("ai_edge_litert", "flatbuffers"),
+    gives="the exporter and backend `litert`, for Android and iOS",
+)
 
 DOCUMENTS = Extra(
     name="documents",
@@ -61,7 +66,7 @@ DOCUMENTS = Extra(
     gives="`translate --file` on subtitles, TMX, XLIFF, HTML and Markdown",
 )
 
-EXTRAS = (TORCH, PLOTS, TRAIN, CTRANSLATE2, DOCUMENTS)
+EXTRAS = (TORCH, PLOTS, TRAIN, CTRANSLATE2, LITERT, DOCUMENTS)
 
 CPU_BUILD = "for a PyTorch without CUDA, see README, section Install"
 

@@ -1,0 +1,247 @@
+"""Runs `model.tflite`: encode sentence by sentence, step a batch by one token, keep or reorder rows.
+
+Owns the interpreter, and what lies in its tensors. The host keeps the cache: the arrays of a state grow by `GROWTH`
+positions, and each step adds one row to them. R rows, S source, P past, V vocabulary, k best tokens.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from lingolite_cli.architecture.network import decoder_state, source_state
+from lingolite_cli.decoding.continuations import top_k
+from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_litert.interface import (
+    DECODE,
+    DISTANCES,
+    ENCODE,
+    GROWTH,
+    LOGITS,
+    MASKED,
+    POSITION,
+    SOURCE_IDS,
+    SOURCE_MASK,
+    TARGET_MASK,
+    TOKENS,
+)
+from lingolite_litert.opening import open_interpreter, require_signatures
+
+if TYPE_CHECKING:
+    from lingolite_cli.architecture.architecture import Architecture
+    from lingolite_cli.arrays import Array, BoolArray, FloatArray, IntArray
+
+
+class LitertState(msgspec.Struct):
+    """Where a batch of R rows stands.
+
+    Attributes:
+        sources: [R] int64, which source each row has; rows with equal numbers have equal cross-attention.
+        source: arrays by input name that stay as they are: the mask and the cross-attention.
+        past: arrays by input name: keys and values [R, K, P, D] of which `position` are filled, or cells [R, width].
+        position: target tokens read so far.
+    """
+
+    sources: IntArray
+    source: dict[str, Array]
+    past: dict[str, Array]
+    position: int
+
+
+class LitertRunner:
+    """Both graphs in one interpreter.
+
+    Several threads may use one runner: one at a time is in the interpreter.
+
+    Args:
+        path: the file.
+        config: the architecture of the model.
+        max_seq_len: positions of the tables in the graphs.
+        delegate: see `LitertOptions`.
+        threads: inside an operator.
+
+    Raises:
+        LingoLiteError: the runtime cannot open the file, or it is of another model.
+    """
+
+    def __init__(self, path: Path, config: Architecture, *, max_seq_len: int, delegate: str, threads: int) -> None:
+        self._config, self.max_seq_len = config, max_seq_len
+        self._interpreter = open_interpreter(path, delegate=delegate, threads=threads)
+        require_signatures(self._interpreter, config, where=path)
+        decode = self._interpreter.get_signature_runner(DECODE)
+        self._inputs = {name: int(one["index"]) for name, one in decode.get_input_details().items()}
+        outputs = {name: int(one["index"]) for name, one in decode.get_output_details().items()}
+        self._views: dict[str, Callable[[], Array]] = {
+            name: self._interpreter.tensor(index) for name, index in {**self._inputs, **outputs}.items()
+        }
+        self._kept = decoder_state(config)
+        self._lock = threading.Lock()
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._loaded: tuple[dict[str, Array], dict[str, Array]] | None = None
+
+    def encode(self, source_ids: IntArray, source_mask: BoolArray) -> LitertState:
+        """A state before the first target token; see `lingolite_cli.plugins.interfaces.Backend.encode`.
+
+        Raises:
+            LingoLiteError: the sources are longer than the tables of positions.
+        """
+        rows, length = source_ids.shape
+        if length > self.max_seq_len:
+            raise _position_error(f"a source of {length} tokens", self.max_seq_len)
+        source: dict[str, Array] = {
+            f"cross_{kept.name}": np.zeros((rows, kept.heads, length, kept.width), np.float32)
+            for kept in source_state(self._config)
+        }
+        for row, (ids, mask) in enumerate(zip(source_ids, source_mask, strict=True)):
+            found = self._encoded(ids[mask][None].astype(np.int32))
+            for name, array in found.items():
+                source[name][row, :, : array.shape[2]] = array[0]
+        source[SOURCE_MASK] = np.where(source_mask, np.float32(0), np.float32(MASKED))[:, None, None]
+        return LitertState(np.arange(rows), source, self._empty_past(rows), 0)
+
+    def step(self, state: LitertState, tokens: IntArray) -> FloatArray:
+        """[R, V] float32 logits of the token after `tokens` [R]; advances `state`.
+
+        Raises:
+            LingoLiteError: there are as many target tokens as the tables of positions have rows.
+        """
+        logits: FloatArray = self._advance(state, tokens, lambda logits: logits.copy())
+        return logits
+
+    def step_top_k(self, state: LitertState, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
+        """The same, but ids [R, k] and log-probabilities [R, k] of the best tokens; fewer columns when V < k."""
+        best: tuple[IntArray, FloatArray] = self._advance(state, tokens, lambda logits: top_k(logits, k))
+        return best
+
+    def select(self, state: LitertState, rows: IntArray) -> LitertState:
+        """A state of the given rows. Beams that change places within a sentence leave its cross-attention alone."""
+        sources, source = state.sources[rows], state.source
+        if not np.array_equal(sources, state.sources):
+            source = {name: array[rows] for name, array in source.items()}
+        return LitertState(sources, source, {name: array[rows] for name, array in state.past.items()}, state.position)
+
+    def close(self) -> None:
+        """Free the interpreter."""
+        self._views.clear()
+        del self._interpreter
+
+    def _encoded(self, ids: Array) -> dict[str, Array]:
+        with self._lock:
+            # Made anew each time: as long as one is there, the interpreter refuses to change shapes.
+            found: dict[str, Array] = _run(self._interpreter.get_signature_runner(ENCODE), **{SOURCE_IDS: ids})
+            return found
+
+    def _empty_past(self, rows: int) -> dict[str, Array]:
+        return {
+            f"past_{kept.name}": np.zeros(
+                (rows, kept.width) if kept.kind == "cell" else (rows, kept.heads, GROWTH, kept.width), np.float32
+            )
+            for kept in self._kept
+        }
+
+    def _advance(self, state: LitertState, tokens: IntArray, read: Callable[[FloatArray], Any]) -> Any:
+        """Run one step, and return what `read` makes of the logits, which lie in the interpreter."""
+        position = state.position
+        if position >= self.max_seq_len:
+            raise _position_error(f"target token {position + 1}", self.max_seq_len)
+        if not len(tokens):
+            return read(np.zeros((0, self._config.vocab_size), np.float32))
+        if position and position % GROWTH == 0:
+            state.past = {name: _grown(array) for name, array in state.past.items()}
+        with self._lock:
+            self._load(state)
+            self._set(TOKENS, tokens)
+            if POSITION in self._inputs:
+                self._set(POSITION, position)
+            if DISTANCES in self._inputs:
+                self._views[DISTANCES]()[:position] = np.arange(position, 0, -1)
+            _run(self._interpreter.invoke)
+            for kept in self._kept:
+                self._keep(state, f"past_{kept.name}", f"new_{kept.name}")
+            if TARGET_MASK in self._inputs:
+                self._views[TARGET_MASK]()[..., position] = 0
+            state.position += 1
+            return read(self._views[LOGITS]())
+
+    def _set(self, name: str, value: Any) -> None:
+        self._views[name]()[:] = value
+
+    def _keep(self, state: LitertState, past: str, new: str) -> None:
+        """Put what a step computed into the state, and where the next step reads it."""
+        found, array, view = self._views[new](), state.past[past], self._views[past]()
+        if array.ndim == 2:
+            array[:] = view[:] = found
+        else:
+            array[:, :, state.position] = view[:, :, state.position] = found[:, :, 0]
+
+    def _load(self, state: LitertState) -> None:
+        """Make the interpreter's tensors those of `state`; nothing is copied that lies there already."""
+        source, past = self._loaded or (None, None)
+        if source is state.source and past is state.past:
+            return
+        self._loaded = None  # until all is there
+        if self._resize(state):
+            source = past = None
+        if source is not state.source:
+            for name, array in state.source.items():
+                self._set(name, array)
+        if past is not state.past:
+            for name, array in state.past.items():
+                self._set(name, array)
+            self._load_positions(state.position)
+        self._loaded = state.source, state.past
+
+    def _load_positions(self, position: int) -> None:
+        """Positions before this one, and the last, which is this one's, are seen."""
+        if TARGET_MASK in self._inputs:
+            mask = np.full(self._shapes[TARGET_MASK], MASKED, np.float32)
+            mask[..., :position] = mask[..., -1] = 0
+            self._set(TARGET_MASK, mask)
+        if DISTANCES in self._inputs:
+            self._set(DISTANCES, 0)
+
+    def _resize(self, state: LitertState) -> bool:
+        """Give the interpreter's tensors the shapes of `state`; whether any has another one than before."""
+        shapes = {name: array.shape for name, array in (*state.source.items(), *state.past.items())}
+        shapes[TOKENS] = (len(state.sources),)
+        capacity = max((shape[2] for name, shape in shapes.items() if name.startswith("past_key")), default=0)
+        for name, shape in ((TARGET_MASK, (1, 1, 1, capacity + 1)), (DISTANCES, (capacity + 1,))):
+            if name in self._inputs:
+                shapes[name] = shape
+        if shapes == self._shapes:
+            return False
+        self._shapes = {}
+        for name, shape in shapes.items():
+            self._interpreter.resize_tensor_input(self._inputs[name], shape)
+        _run(self._interpreter.allocate_tensors)
+        self._shapes = shapes
+        return True
+
+
+def _run(call: Callable[..., Any], **inputs: Array) -> Any:
+    try:
+        return call(**inputs)
+    except (RuntimeError, ValueError) as error:
+        raise LingoLiteError(
+            f"LiteRT cannot run the graph: {' '.join(str(error).split())}",
+            hint="export the bundle again, or try another backend: `lingolite plugins list`",
+            exit_code=ExitCode.PLUGIN,
+        ) from None
+
+
+def _grown(array: Array) -> Array:
+    """Keys or values with room for more positions; a cell as it is."""
+    if array.ndim == 2:
+        return array
+    return np.pad(array, ((0, 0), (0, 0), (0, GROWTH), (0, 0)))
+
+
+def _position_error(what: str, max_seq_len: int) -> LingoLiteError:
+    return LingoLiteError(
+        f"{what} lies beyond the {max_seq_len} positions of the model", hint="shorten the source, or lower --max-length"
+    )
