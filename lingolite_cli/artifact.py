@@ -7,10 +7,9 @@ what the files in an artifact mean is the business of the plugins that make and 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -21,8 +20,9 @@ from lingolite_cli.environment import VERSION
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.files.atomic import resolve_output
 from lingolite_cli.files.disk import check_writable
-from lingolite_cli.files.integrity import Identity, check_utf8, digest_regular, irregularity, name_problem, open_regular
+from lingolite_cli.files.integrity import check_utf8, name_problem, open_regular
 from lingolite_cli.files.output import refuse_inputs
+from lingolite_cli.files.verified import FileEntry, VerifiedDirectory, damaged
 from lingolite_cli.tokenization.description import LINGOLITE, TokenizerDescription
 
 MANIFEST_NAME = "lingolite.json"
@@ -37,25 +37,18 @@ SHORTLIST_NAME = "shortlist.safetensors"
 WEIGHTS_NAME = "model.safetensors"
 
 _LARGEST_MANIFEST = 16 << 20
-_MOST_READINGS = 3
 
-T = TypeVar("T")
 Name = Annotated[str, Meta(max_length=100)]
 """Of what plugins and errors name: a file from elsewhere could hold any number of characters."""
 
+CORPUS = "corpus"
+"""Format of directories of text; see `lingolite_cli.corpora.artifact`."""
 BUNDLE = "bundle"
 BUNDLE_FP16 = "bundle-fp16"
 BUNDLE_BF16 = "bundle-bf16"
 BUNDLE_INT8 = "bundle-int8"
 BUNDLE_STATIC_INT8 = "bundle-static-int8"
 BUNDLE_INT4 = "bundle-int4"
-
-
-class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Size in bytes and SHA-256 (hex) of one file of an artifact."""
-
-    size_bytes: int
-    sha256: str
 
 
 class Quantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,16 +144,12 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-class Artifact:
-    """A directory with a manifest, opened for reading. Make one with `Artifact.open` or `create_artifact`.
-
-    Every file is asked for by name, with `file` or `read_bytes`, so that none is read that the manifest does not list.
-    """
+class Artifact(VerifiedDirectory):
+    """A directory with a model and its manifest, opened for reading. Make one with `Artifact.open`."""
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
-        self.path = path
+        super().__init__(path, manifest.files)
         self.manifest = manifest
-        self._identities = self._identify()
 
     @classmethod
     def open(cls, path: str | Path, *, verify: bool = True) -> Artifact:
@@ -179,38 +168,6 @@ class Artifact:
             artifact.verify()
         return artifact
 
-    def verify(self) -> None:
-        """Compare every file with the manifest; see `open`."""
-        identities = self._identify()
-        for name, entry in self.manifest.files.items():
-            path = self.file(name)
-            size_bytes = path.lstat().st_size
-            if size_bytes != entry.size_bytes:
-                raise _damaged(path, f"has {size_bytes:,} bytes, not {entry.size_bytes:,}")
-            try:
-                found = digest_regular(path)
-            except OSError as error:
-                raise _damaged(path, f"cannot be read: {error.strerror or error}") from None
-            if found.sha256 != entry.sha256:
-                raise _damaged(path, "was changed: its SHA-256 is not the one in the manifest")
-        # From before the digests were taken: what changed meanwhile differs from it ever after.
-        self._identities = identities
-
-    def file(self, name: str) -> Path:
-        """Where the file `name` of the manifest is.
-
-        Raises:
-            LingoLiteError: the manifest does not list it, or it is missing, a link, or not a regular file.
-        """
-        path = self.path / name
-        if name not in self.manifest.files:
-            what = "is not listed in its manifest" if os.path.lexists(path) else "is missing, also from its manifest"
-            raise _damaged(path, f"{what}, so nobody knows whether it was changed")
-        problem = irregularity(self.path, name)
-        if problem is not None:
-            raise _damaged(path, problem)
-        return path
-
     def __getitem__(self, stem: str) -> Path:
         """Where the file is that is called `stem` without its ending: `exported["encoder"]`.
 
@@ -221,22 +178,6 @@ class Artifact:
         if stem not in stems:
             raise LingoLiteError(f"{self.path} has no file `{stem}`", hint=did_you_mean(stem, stems))
         return self.file(stems[stem])
-
-    def read_bytes(self, name: str) -> bytes:
-        """The content of a file; what is returned is what the manifest lists, byte by byte.
-
-        Raises:
-            LingoLiteError: as `file`, or its content is another one.
-        """
-        path = self.file(name)
-        try:
-            with open_regular(path) as stream:
-                data = stream.read()
-        except OSError as error:
-            raise _damaged(path, f"cannot be read: {error.strerror or error}") from None
-        if hashlib.sha256(data).hexdigest() != self.manifest.files[name].sha256:
-            raise _damaged(path, "was changed: its SHA-256 is not the one in the manifest")
-        return data
 
     def closed_directory(self) -> Path:
         """The directory, for an engine that reads what it finds in it.
@@ -250,59 +191,13 @@ class Artifact:
             name = path.relative_to(self.path).as_posix()
             is_note = path.suffix == ".md" or path.name in (MANIFEST_NAME, "LICENSE")
             if not path.is_dir() and not is_note and not name.startswith(".") and name not in self.manifest.files:
-                raise _damaged(path, "is not listed in its manifest, and the engine might read it")
+                raise damaged(path, "is not listed in its manifest, and the engine might read it")
         return self.path
-
-    def is_undisturbed(self) -> bool:
-        """Whether all files are still those that they were when this artifact was last verified or opened.
-
-        Compares what the file system says of each, and so costs next to nothing. False may also mean that a file got
-        another name or another time; `verify` tells.
-        """
-        return self._identify() == self._identities
-
-    def reading(self, read: Callable[[], T], *, undo: Callable[[T], object]) -> T:
-        """Read files of this artifact by a library that opens them by their names, and be sure of what it read.
-
-        Files could be exchanged after they were verified, and exchanged back afterwards. So where they were touched
-        while they were read, what was read is thrown away, they are verified again, and read again.
-
-        Args:
-            read: what opens and reads them.
-            undo: frees what `read` returned.
-
-        Raises:
-            LingoLiteError: a file was changed, or they do not come to rest.
-        """
-        for _ in range(_MOST_READINGS):
-            result = read()
-            if self.is_undisturbed():
-                return result
-            undo(result)
-            self.verify()
-        raise LingoLiteError(
-            f"{self.path} is written to by another process while it is read", hint="run the same command again"
-        )
-
-    def _identify(self) -> dict[str, Identity | None]:
-        """What tells each file and the directory from others that might take their places; None where there is none."""
-        found: dict[str, Identity | None] = {}
-        for name in ("", *self.manifest.files):
-            try:
-                found[name] = Identity.of((self.path / name).lstat() if name else self.path.stat())
-            except OSError:
-                found[name] = None
-        return found
 
     @property
     def digest(self) -> str:
         """SHA-256 over the manifest, and through it over every file."""
         return hashlib.sha256(canonical_json(self.manifest)).hexdigest()
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of all files, the tokenizer included and the manifest not."""
-        return sum(entry.size_bytes for entry in self.manifest.files.values())
 
     @property
     def tokenizer_names(self) -> tuple[str, ...]:
@@ -326,10 +221,6 @@ class Artifact:
     def weights_path(self) -> Path:
         """The weights of a bundle. Raises as `file` does."""
         return self.file(WEIGHTS_NAME)
-
-
-def _damaged(path: Path, what: str) -> LingoLiteError:
-    return LingoLiteError(f"{path} {what}", hint="the artifact is damaged or half-copied; make it or copy it again")
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -357,12 +248,16 @@ def read_manifest(path: Path) -> Manifest:
             hint="a checkpoint becomes a bundle with `lingolite import CHECKPOINT --tokenizer DIR --out BUNDLE`",
         ) from None
     except OSError as error:
-        raise _damaged(file, f"cannot be read: {error.strerror or 'it is not a regular file'}") from None
+        raise damaged(file, f"cannot be read: {error.strerror or 'it is not a regular file'}") from None
     except RecursionError:
         raise LingoLiteError(
             f"{file} is not a manifest: it is nested too deeply", hint="make the artifact again"
         ) from None
     except (msgspec.MsgspecError, ValueError, OverflowError) as error:
+        if is_corpus(path):
+            raise LingoLiteError(
+                f"{path} is a corpus, not a model", hint="`lingolite corpus show` shows what is in it"
+            ) from None
         # The error quotes names from the file, however long they are.
         raise LingoLiteError(f"{file} is not a manifest: {str(error)[:300]}", hint="make the artifact again") from None
     if manifest.schema != 1:
@@ -372,6 +267,20 @@ def read_manifest(path: Path) -> Manifest:
     for problem in filter(None, map(name_problem, manifest.files)):
         raise LingoLiteError(f"{file} {problem[:200]}", hint="make the artifact again")
     return manifest
+
+
+def is_corpus(path: Path) -> bool:
+    """Whether a directory has the manifest of a corpus; nothing else of it is read."""
+    try:
+        with open_regular(path / MANIFEST_NAME) as stream:
+            text = stream.read(_LARGEST_MANIFEST)
+        return msgspec.json.decode(text, type=_AnyManifest).format == CORPUS
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+class _AnyManifest(msgspec.Struct, frozen=True):
+    format: Name
 
 
 def check_target(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
