@@ -24,6 +24,13 @@ class Hypothesis(msgspec.Struct, frozen=True, kw_only=True):
     is_finished: bool
 
 
+class Alternative(msgspec.Struct, frozen=True):
+    """One of the n best translations of a text. `score` is that of its hypothesis."""
+
+    text: str
+    score: float
+
+
 def length_penalty(num_tokens: int, alpha: float) -> float:
     """GNMT's ((5+n)/6)^α (Wu et al. 2016, arXiv:1609.08144, eq. 14); n counts the end token."""
     return float(((5 + num_tokens) / 6) ** alpha)

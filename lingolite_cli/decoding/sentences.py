@@ -13,7 +13,8 @@ from itertools import islice
 
 import msgspec
 
-from lingolite_cli.decoding.translator import Alternative, Translation, Translator
+from lingolite_cli.decoding.hypothesis import Alternative
+from lingolite_cli.decoding.translator import Translation, Translator
 from lingolite_cli.text.languages import has_spaces, primary_language
 
 _MAY_SPLIT = re.compile(r"[^\w\s,;:'\"()-][\"'”’»)\]]{0,4}\s+\S|[。！？｡．।॥។།]\s*\S|\n\s*\S|\u2028")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import msgspec
 
 from lingolite_cli.decoding.batching import batches, pad
-from lingolite_cli.decoding.hypothesis import Hypothesis
+from lingolite_cli.decoding.hypothesis import Alternative, Hypothesis
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search, search_in_steps
 from lingolite_cli.errors import LingoLiteError
@@ -39,13 +39,6 @@ BATCHES_AHEAD = 2
 
 _INCOMPLETE = "\ufffd"
 """Stands for bytes that are not a whole character yet."""
-
-
-class Alternative(msgspec.Struct, frozen=True):
-    """One of the n best translations of a text. `score` is that of its hypothesis."""
-
-    text: str
-    score: float
 
 
 class Translation(msgspec.Struct, frozen=True, kw_only=True):

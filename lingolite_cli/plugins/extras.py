@@ -66,7 +66,13 @@ DOCUMENTS = Extra(
     gives="`translate --file` on subtitles, TMX, XLIFF, HTML and Markdown",
 )
 
-EXTRAS = (TORCH, PLOTS, TRAIN, CTRANSLATE2, LITERT, DOCUMENTS)
+CORPORA = Extra(
+    name="corpora",
+    modules=("py3langid", "zstandard"),
+    gives="corpora compressed with zstd, and the filter `language`",
+)
+
+EXTRAS = (TORCH, PLOTS, TRAIN, CTRANSLATE2, LITERT, DOCUMENTS, CORPORA)
 
 CPU_BUILD = "for a PyTorch without CUDA, see README, section Install"
 

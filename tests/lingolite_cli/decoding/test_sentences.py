@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import pytest
 
+from lingolite_cli.decoding.hypothesis import Alternative
 from lingolite_cli.decoding.sentences import SentenceTranslator, split_sentences
-from lingolite_cli.decoding.translator import Alternative, Translation, Translator
+from lingolite_cli.decoding.translator import Translation, Translator
 
 
 class Capitals:
