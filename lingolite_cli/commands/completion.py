@@ -50,6 +50,12 @@ def method_names() -> list[str]:
 
 
 @_silent
+def executor_names() -> list[str]:
+    """Executors that can be used."""
+    return _plugins("executor")
+
+
+@_silent
 def metric_names() -> list[str]:
     """Metrics that can be used."""
     return _plugins("metric")

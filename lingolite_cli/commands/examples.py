@@ -37,6 +37,15 @@ EXAMPLES = {
         ('translate "Good morning."', "translate --file film.srt --output film.da.srt", "translate < notes.txt"),
         "translation",
     ),
+    "corpus": Examples(("corpus import train.tsv --languages en-da --out corpus", "corpus show corpus"), "corpora"),
+    "corpus show": Examples(("corpus show corpus", "corpus show corpus --lines 0 --json"), "corpora"),
+    "corpus import": Examples(
+        (
+            "corpus import train.tsv --languages en-da --out corpus",
+            "corpus import news.en.gz --languages en --licence CC0-1.0 --out news",
+        ),
+        "corpora",
+    ),
     "train": Examples(("train starter", "train recipes/starter.toml --resume"), "training"),
     "import": Examples(("import model_best.pt --tokenizer tokenizer/ --out model",), "training"),
     "init": Examples(("init --starter demo", "init --model model --test test.tsv"), "recipes"),

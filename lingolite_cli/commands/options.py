@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from lingolite_cli.commands.completion import backend_names, metric_names
+from lingolite_cli.corpora.artifact import DEFAULT_SHARD_LINES, MOST_SHARD_LINES
+from lingolite_cli.corpora.lines import Compression
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.plugins.extras import CORPORA, require
 
 Model = Annotated[
     Path | None, typer.Option(metavar="PATH", help="The artifact, or a checkpoint; default: the project's model.")
@@ -40,6 +44,13 @@ Backend = Annotated[
     typer.Option(
         metavar="NAME", help="The backend; another format is made if it needs one.", autocompletion=backend_names
     ),
+]
+ShardLines = Annotated[
+    int | None,
+    typer.Option(min=1, max=MOST_SHARD_LINES, metavar="N", help=f"Lines of a shard; default: {DEFAULT_SHARD_LINES}."),
+]
+CompressionOption = Annotated[
+    str | None, typer.Option("--compression", metavar="NAME", help="Of shards: gzip or zstd; default: gzip.")
 ]
 Languages = Annotated[
     str | None, typer.Option(metavar="SRC-TGT", help="Languages, such as en-da; with regions pt-BR:en.")
@@ -78,6 +89,23 @@ def parse_languages(text: str | None) -> tuple[str, str] | None:
             f"--languages {text}: expected two languages", hint="for example `--languages en-da`, or pt-BR:en"
         )
     return parts[0], parts[1]
+
+
+def parse_compression(text: str | None) -> Compression:
+    """The name of a compression of shards, or the default.
+
+    Raises:
+        LingoLiteError: there is no such compression, or its package is not installed.
+    """
+    if text is None:
+        return "gzip"
+    try:
+        found: Compression = msgspec.convert(text, Compression)
+    except msgspec.ValidationError:
+        raise LingoLiteError(f"--compression {text}: unknown", hint="gzip or zstd") from None
+    if found == "zstd":
+        require(CORPORA, what="--compression zstd")
+    return found
 
 
 def parse_metrics(texts: Sequence[str] | None) -> list[str] | None:

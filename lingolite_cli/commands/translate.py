@@ -1,4 +1,4 @@
-"""`lingolite translate`: text, a file, a document or stdin, translated as it comes."""
+"""`lingolite translate`: text, a file, a document or stdin, translated as it comes; or a whole text into a corpus."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.commands.aliases import takes_aliases
+from lingolite_cli.commands.bulk import bulk_options, check_bulk
+from lingolite_cli.commands.completion import executor_names
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import (
     Backend,
+    CompressionOption,
     JsonFlag,
     Languages,
     Model,
     Options,
+    ShardLines,
     Threads,
     Tokenizer,
     Workers,
@@ -28,14 +33,16 @@ from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.files.output import check_output
+from lingolite_cli.jobs.corpus_translation import translate_to_corpus
 from lingolite_cli.jobs.inputs import model_path
-from lingolite_cli.jobs.plugin_options import plugin_options
+from lingolite_cli.jobs.plugin_options import plugin_options, shared_options
 from lingolite_cli.jobs.runnable import backend_to_translate
 from lingolite_cli.jobs.source_texts import Source, file_texts, remarked, stdin_texts, typed_texts
 from lingolite_cli.jobs.translation import EngineRequest, asked_decoding, open_translator, translation_languages
 from lingolite_cli.process.streams import loss_of
 from lingolite_cli.schema import parse_options
 from lingolite_cli.text.visible import shown
+from lingolite_cli.views.corpus import show_translated_corpus
 from lingolite_cli.views.translations import print_all, print_in_steps, warn_of
 
 if TYPE_CHECKING:
@@ -64,6 +71,25 @@ def translate_lines(
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the translations here, not on stdout.")
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Translate --file, lines or a corpus, into a corpus here, in shards; a job that was killed goes on.",
+        ),
+    ] = None,
+    shard_lines: ShardLines = None,
+    compression: CompressionOption = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Where shards are translated; default: local.", autocompletion=executor_names
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin anew where --out has the translations of another job.")
+    ] = False,
     model: Model = None,
     tokenizer: Tokenizer = None,
     backend: Backend = None,
@@ -99,7 +125,12 @@ def translate_lines(
     if stream:
         given = ["--json"] * json + ["--output"] * (output is not None)
         _check_stream(given, n_best=n_best, batch_size=batch_size, workers=workers)
-    _check_streams(is_stdin_read=not text and file is None, is_stdout_written=output is None)
+    bulk = bulk_options(
+        out, file, shard_lines=shard_lines, compression=compression, executor=executor, overwrite=overwrite
+    )
+    if bulk is not None:
+        check_bulk(bulk, document=document, output=output, is_stream=stream, has_text=bool(text))
+    _check_streams(is_stdin_read=not text and file is None, is_stdout_written=output is None and out is None)
     path = model_path(context, model, tokenizer=tokenizer)
     if output:
         check_output(output, flag="--output", inputs=[path, *([file] if file else [])])
@@ -117,6 +148,11 @@ def translate_lines(
     name = backend_to_translate(
         context, format=artifact.manifest.format, asked=backend, has_options=bool(aliased or pairs)
     )
+    if bulk is not None:
+        pairs, executor_pairs = shared_options(
+            context.registry, pairs, first=("backend", name), second=("executor", bulk.executor)
+        )
+        bulk = msgspec.structs.replace(bulk, executor_options=executor_pairs)
     request = EngineRequest(
         backend=name,
         options=plugin_options(context.registry, kind="backend", name=name, aliased=aliased, pairs=pairs),
@@ -126,6 +162,10 @@ def translate_lines(
         batch_size=batch_size or (1 if text or is_typed else 32),
         is_splitting=split_sentences,
     )
+    if bulk is not None:
+        outcome = translate_to_corpus(context, artifact, bulk, engine=request, decoding=decoding, console=console)
+        show_translated_corpus(outcome, bulk.out, console)
+        return
     pair = translation_languages(context, artifact, request.languages)
     source = _source(text, file, kind=document, languages=pair)
     if source.document is not None:

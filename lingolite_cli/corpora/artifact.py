@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from lingolite_cli.artifact import CORPUS, MANIFEST_NAME, Name, Provenance, canonical_json
+from lingolite_cli.artifact import MANIFEST_NAME, Name, Provenance, canonical_json, is_corpus
 from lingolite_cli.corpora.lines import SUFFIXES, Compression, CorpusLine, unpacked_lines
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.integrity import open_regular
@@ -195,8 +195,12 @@ def read_corpus_manifest(path: Path) -> CorpusManifest:
     except OSError as error:
         raise damaged(file, f"cannot be read: {error.strerror or 'it is not a regular file'}") from None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        reason = str(error)[:300]
-        raise LingoLiteError(f"{path} is not a corpus: {reason}", hint=f"the manifest of one says {CORPUS}") from None
+        if not is_corpus(path):
+            raise LingoLiteError(
+                f"{path} is not a corpus: its manifest does not say that it is one",
+                hint="`lingolite inspect` shows what an artifact is",
+            ) from None
+        raise damaged(file, f"is not the manifest of a corpus: {str(error)[:300]}") from None
     if manifest.schema != 1:
         raise LingoLiteError(
             f"{file} has schema {manifest.schema}; this version reads schema 1", hint="upgrade lingolite"

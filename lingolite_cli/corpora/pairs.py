@@ -17,7 +17,15 @@ import msgspec
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.text import repeatable_lines
 
-BadKind = Literal["empty source", "empty target", "wrong columns", "invalid UTF-8", "over-long"]
+BadKind = Literal[
+    "empty source",
+    "empty target",
+    "wrong columns",
+    "invalid UTF-8",
+    "over-long",
+    "invalid JSON",
+    "missing language",
+]
 
 
 _NEARLY_ALL = 0.9
@@ -58,13 +66,21 @@ class BadRows:
     Args:
         name: of the text, for messages.
         is_refused: raise at the first.
+        hint: of that error.
 
     Attributes:
         counts: by kind.
         first: the line of the first of each kind.
     """
 
-    def __init__(self, name: str, *, is_refused: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        is_refused: bool = False,
+        hint: str = 'mend the line, or count and skip such: on_bad_data = "skip"',
+    ) -> None:
+        self._hint = hint
         self._name = name
         self._is_refused = is_refused
         self.counts: dict[str, int] = {}
@@ -79,7 +95,7 @@ class BadRows:
         if self._is_refused:
             raise LingoLiteError(
                 f"{place_of(self._name, line)}: bad data: {kind}",
-                hint='mend the line, or count and skip such: on_bad_data = "skip"',
+                hint=self._hint,
             )
         self.counts[kind] = self.counts.get(kind, 0) + 1
         self.first.setdefault(kind, line)

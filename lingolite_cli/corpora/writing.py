@@ -19,6 +19,9 @@ from lingolite_cli.corpora.artifact import (
 )
 from lingolite_cli.corpora.lines import Compression, CorpusLine, packed
 
+OTHERS = "others"
+_MOST_NAMES = 1000
+
 
 class CorpusLayout(msgspec.Struct, frozen=True, kw_only=True):
     """How a corpus is laid out on disk.
@@ -35,7 +38,7 @@ class CorpusLayout(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Origins:
-    """Where lines are from and their licences, counted."""
+    """Where lines are from and their licences, counted. What comes after a thousand names is counted as `others`."""
 
     def __init__(self) -> None:
         self.licences: Counter[str] = Counter()
@@ -43,10 +46,10 @@ class Origins:
 
     def add(self, line: CorpusLine) -> None:
         """Count one line."""
-        if line.licence is not None:
-            self.licences[line.licence] += 1
-        if line.provenance is not None:
-            self.provenances[line.provenance] += 1
+        for counts, name in ((self.licences, line.licence), (self.provenances, line.provenance)):
+            if name is not None:
+                # A provenance may be a page, and every line have another: manifest and memory stay small.
+                counts[name if name in counts or len(counts) < _MOST_NAMES else OTHERS] += 1
 
 
 class CorpusWriter:

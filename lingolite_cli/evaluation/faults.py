@@ -18,6 +18,8 @@ import msgspec
 from lingolite_cli.evaluation.language import LanguagePair
 from lingolite_cli.evaluation.numerals import same_numbers
 from lingolite_cli.evaluation.repetition import has_unexcused_loop
+from lingolite_cli.text.languages import has_spaces
+from lingolite_cli.text.scripts import scripts_of
 from lingolite_cli.text.visible import has_visible_text
 
 MAX_RATIO = 3.0
@@ -166,6 +168,30 @@ FAULTS: dict[str, Callable[[TranslatedSentence], bool]] = {
 """The test for each kind of fault that a single translation shows."""
 FAULT_KINDS = (*FAULTS, "languages")
 """Every kind; `languages` needs the whole test set, from which a classifier is trained."""
+
+
+def faults_without_reference(
+    source: str, hypothesis: str, *, is_finished: bool, languages: tuple[str, str]
+) -> tuple[str, ...]:
+    """The kinds of faults that a translation shows where there is nothing but its source to hold it against.
+
+    A foreign script is one that neither the source has nor the target language is written in. Lengths are not compared
+    between a language with spaces and one without: their characters carry more.
+
+    Args:
+        source: what was translated.
+        hypothesis: its translation.
+        is_finished: whether the search ended before its limit.
+        languages: source and target language.
+    """
+    translation = TranslatedSentence(source=source, references=[], hypothesis=hypothesis, is_finished=is_finished)
+    kinds = [kind for kind, has_fault in FAULTS.items() if kind != "scripts" and has_fault(translation)]
+    if "lengths" in kinds and has_spaces(languages[0]) != has_spaces(languages[1]):
+        kinds.remove("lengths")
+    known = scripts_of(languages[1])
+    if known and _scripts(hypothesis) - _scripts(source) - known:
+        kinds.append("scripts")
+    return tuple(kinds)
 
 
 Track: TypeAlias = Callable[[Sequence[TranslatedSentence]], Iterable[TranslatedSentence]]

@@ -1,1 +1,1 @@
-"""Running a plan: the order of its steps, the executors that do their work, and the files of a run."""
+"""Running a plan: the order of its steps, and the files of a run; and the executor of this machine."""

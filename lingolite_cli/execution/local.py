@@ -1,19 +1,18 @@
-"""The executor of this machine: this process does the tasks, one by one.
-
-A step that uses several processes, for its `workers` or to measure each system alone, starts them itself.
-"""
+"""The executor `local`: processes on this machine. Registered as any plugin is; see `processes` for what it does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from lingolite_cli.plugins.hookspecs import hookimpl
+from lingolite_cli.plugins.specs import ExecutorSpec
 
-from lingolite_cli.execution.executor import T, Task
 
-
-class LocalExecutor:
-    """An `Executor`. It begins a task when the outcome of the one before was taken."""
-
-    def run(self, tasks: Iterable[Task[T]]) -> Iterator[T]:
-        """The outcomes, each when it is asked for."""
-        for task in tasks:
-            yield task.work(task.directory)
+@hookimpl
+def lingolite_executors() -> list[ExecutorSpec]:
+    """The one executor that needs nothing but this machine."""
+    return [
+        ExecutorSpec(
+            name="local",
+            summary="Processes on this machine, each with an engine of its own.",
+            factory="lingolite_cli.execution.processes:LocalExecutor",
+        )
+    ]

@@ -3,7 +3,7 @@
 Owns the order of the work, and what observers are told. A run that stops with an error leaves reports of what it
 finished, if its recipe asks for any; one that is interrupted or dies leaves no directory. Finished steps are in the
 cache in any case, and the same command goes on where it stopped. How one step is done is in `step`, what is written of
-the run in `run_files`, and where work is done is up to the executor.
+the run in `run_files`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lingolite_cli.console import Console
-from lingolite_cli.execution.executor import Executor
 from lingolite_cli.execution.forecast import StepForecast, forecast_step
-from lingolite_cli.execution.local import LocalExecutor
 from lingolite_cli.execution.run_files import RunFiles
 from lingolite_cli.execution.step import StepExecution
 from lingolite_cli.execution.step_record import describe_record
@@ -52,7 +50,6 @@ class Runner:
         console: for progress and remarks.
         host: whose observers are told.
         is_fresh: do every step again, and put the result into the cache.
-        executor: does the work; None for this machine.
     """
 
     def __init__(
@@ -63,13 +60,12 @@ class Runner:
         console: Console,
         host: PluginHost,
         is_fresh: bool = False,
-        executor: Executor | None = None,
     ) -> None:
         self._plan = plan
         self._cache = cache
         self._host = host
         self._workspace = Workspace(plan, console, cache=cache, is_fresh=is_fresh)
-        self._steps = StepExecution(self._workspace, cache, executor or LocalExecutor())
+        self._steps = StepExecution(self._workspace, cache)
         self._position = RunPosition()
         self._records: list[StepRecord] = []
 

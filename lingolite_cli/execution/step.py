@@ -1,6 +1,6 @@
 """One step: taken from the cache, or done now and put there.
 
-Owns when work is done again, and that it goes through the executor. What a step's record says is in `step_record`.
+Owns when work is done again. What a step's record says is in `step_record`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.execution.executor import Executor, Task
 from lingolite_cli.execution.step_record import record_step
 from lingolite_cli.files.disk import explained
 from lingolite_cli.files.integrity import FileWatch
@@ -36,13 +35,11 @@ class StepExecution:
     Args:
         workspace: of the run; a step that was executed is finished in it.
         cache: of finished steps.
-        executor: does the work.
     """
 
-    def __init__(self, workspace: Workspace, cache: StepCache, executor: Executor) -> None:
+    def __init__(self, workspace: Workspace, cache: StepCache) -> None:
         self._workspace = workspace
         self._cache = cache
-        self._executor = executor
         self._scratch: Path | None = None
         self._is_upgrade_told = False
 
@@ -103,8 +100,7 @@ class StepExecution:
 
     def _run(self, planned: PlannedStep, description: dict[str, Any], watch: FileWatch, directory: Path) -> StepResult:
         run: Any = KINDS[planned.uses].run
-        task: Task[StepResult] = Task(directory, partial(run, planned, self._workspace))
-        (result,) = self._executor.run([task])
+        result: StepResult = run(planned, self._workspace, directory)
         self._workspace.check_artifacts()
         self._check_unchanged(planned, description)
         watch.check()

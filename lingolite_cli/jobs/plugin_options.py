@@ -38,5 +38,30 @@ def plugin_options(
     return {**aliased, **pairs}
 
 
+def shared_options(
+    registry: Registry, pairs: Mapping[str, Any], *, first: tuple[str, str], second: tuple[str, str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of two plugins that one command chose, told apart by which of them has each.
+
+    Args:
+        registry: the plugins.
+        pairs: what `--option` gave.
+        first: kind and name of the one; it gets what neither has, and refuses it.
+        second: kind and name of the other.
+
+    Raises:
+        LingoLiteError: both have an option of that name.
+    """
+    names = [_option_names(registry.resolve(*plugin).spec) for plugin in (first, second)]
+    both = next((option for option in pairs if option in names[0] and option in names[1]), None)
+    if both is not None:
+        raise LingoLiteError(
+            f"--option {both}: {first[0]} `{first[1]}` and {second[0]} `{second[1]}` both have it",
+            hint="set it in a recipe, where each has a table of its own",
+        )
+    theirs = {option: value for option, value in pairs.items() if option in names[1]}
+    return {option: value for option, value in pairs.items() if option not in theirs}, theirs
+
+
 def _option_names(spec: Spec) -> list[str]:
     return [field.encode_name for field in msgspec.structs.fields(spec.options)]

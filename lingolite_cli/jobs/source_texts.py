@@ -73,6 +73,26 @@ def file_texts(file: Path, *, kind: str | None, languages: tuple[str, str]) -> S
     return Source(_decoded(lines_of(file), name=str(file)))
 
 
+def check_is_lines(file: Path, *, kind: str | None) -> None:
+    """Refuse a document where lines are read.
+
+    Args:
+        file: may be a pipe, of which nothing is read.
+        kind: what the user says that it is; None leaves it to its name and its beginning.
+
+    Raises:
+        LingoLiteError: it is a document, or it cannot be read.
+    """
+    found = _asked(kind)
+    if kind is None:
+        found = kind_by_name(file) or (None if is_stream(file) else _kind_of(file))
+    if found is not None or (kind is None and is_unsupported(file)):
+        raise LingoLiteError(
+            f"{file}: a document has no lines, and a corpus is made of lines",
+            hint=f"pass --document {PLAIN} if each line is a text, or --output FILE for a translated document",
+        )
+
+
 def stdin_texts(*, kind: str | None, languages: tuple[str, str]) -> Source:
     """As `file_texts`, of stdin; lines that are typed at a terminal are lines."""
     name = "stdin"

@@ -15,6 +15,7 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.job import given_of
 from lingolite_cli.jobs.runnable import backend_to_translate, convert_for
+from lingolite_cli.plugins.registry import Loaded
 from lingolite_cli.recipe.decoding import resolve_decoding
 from lingolite_cli.settings import SETTINGS_NAME
 
@@ -51,6 +52,56 @@ class OpenTranslator(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...]
 
 
+class PreparedEngine(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be run, after a conversion, and all that was left to the project or the model.
+
+    Attributes:
+        loaded: the backend.
+        artifact: of a format that the backend runs.
+        languages: source and target language.
+        is_splitting: whether texts are split into sentences.
+        threads: for each engine.
+    """
+
+    loaded: Loaded
+    artifact: Artifact
+    languages: tuple[str, str]
+    is_splitting: bool
+    threads: int
+
+
+def prepare_engine(
+    context: JobContext, artifact: Artifact, request: EngineRequest, *, decoding: DecodingOptions, console: Console
+) -> PreparedEngine:
+    """Resolve a request, and convert the artifact in the cache if the backend reads another format.
+
+    Args:
+        context: project and plugins.
+        artifact: what to run.
+        request: how to run it.
+        decoding: how hypotheses are searched.
+        console: told of a conversion.
+
+    Raises:
+        LingoLiteError: the backend cannot be used, no plugin leads from this format to one that it reads, or the
+            languages are not known.
+    """
+    languages = translation_languages(context, artifact, request.languages)
+    is_splitting = _is_splitting(artifact, request, decoding)
+    threads = context.project.threads if request.threads is None else request.threads
+    if threads < 1:
+        raise LingoLiteError(f"threads must be at least 1, not {threads}")
+    name = backend_to_translate(
+        context, format=artifact.manifest.format, asked=request.backend, has_options=bool(request.options)
+    )
+    loaded = context.registry.resolve("backend", name)
+    loaded.options(request.options)  # what is wrong in them is refused before a conversion
+    artifact = convert_for(context, artifact, console, backend=name, threads=threads)
+    return PreparedEngine(
+        loaded=loaded, artifact=artifact, languages=languages, is_splitting=is_splitting, threads=threads
+    )
+
+
 @contextmanager
 def open_translator(
     context: JobContext, artifact: Artifact, request: EngineRequest, *, decoding: DecodingOptions, console: Console
@@ -68,20 +119,9 @@ def open_translator(
         A translator until the block ends.
 
     Raises:
-        LingoLiteError: the backend cannot be used, no plugin leads from this format to one that it reads, or the
-            languages are not known.
+        LingoLiteError: as of `prepare_engine`, or the engine cannot be opened.
     """
-    languages = translation_languages(context, artifact, request.languages)
-    is_splitting = _is_splitting(artifact, request, decoding)
-    threads = context.project.threads if request.threads is None else request.threads
-    if threads < 1:
-        raise LingoLiteError(f"threads must be at least 1, not {threads}")
-    name = backend_to_translate(
-        context, format=artifact.manifest.format, asked=request.backend, has_options=bool(request.options)
-    )
-    loaded = context.registry.resolve("backend", name)
-    loaded.options(request.options)  # what is wrong in them is refused before a conversion
-    artifact = convert_for(context, artifact, console, backend=name, threads=threads)
+    engine = prepare_engine(context, artifact, request, decoding=decoding, console=console)
     # numpy and the tokenizer's library: what was refused above is refused without waiting for them.
     from lingolite_cli.decoding.sentences import SentenceTranslator
     from lingolite_cli.decoding.translator import Translator
@@ -90,19 +130,24 @@ def open_translator(
 
     blocked = tuple(sorted(context.registry.host.blocked))
     backend, capabilities = open_backend(
-        loaded, artifact, options=request.options, threads=threads, workers=request.workers, blocked=blocked
+        engine.loaded,
+        engine.artifact,
+        options=request.options,
+        threads=engine.threads,
+        workers=request.workers,
+        blocked=blocked,
     )
     with closing(backend):
         translator = Translator(
             backend,
-            open_tokenizer(artifact),
-            artifact.manifest.model,
-            languages,
+            open_tokenizer(engine.artifact),
+            engine.artifact.manifest.model,
+            engine.languages,
             options=decoding,
             batch_size=request.batch_size,
             capabilities=capabilities,
         )
-        texts = SentenceTranslator(translator, languages, is_splitting=is_splitting)
+        texts = SentenceTranslator(translator, engine.languages, is_splitting=engine.is_splitting)
         yield OpenTranslator(texts, tuple(getattr(backend, "warnings", ())))
 
 

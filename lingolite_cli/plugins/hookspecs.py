@@ -18,6 +18,7 @@ import pluggy
 if TYPE_CHECKING:
     from lingolite_cli.plugins.specs import (
         BackendSpec,
+        ExecutorSpec,
         ExporterSpec,
         ImporterSpec,
         MetricSpec,
@@ -61,6 +62,11 @@ def lingolite_metrics() -> Iterable[MetricSpec]:  # type: ignore[empty-body]
 @hookspec
 def lingolite_reporters() -> Iterable[ReporterSpec]:  # type: ignore[empty-body]
     """Reporters. Called once, as `lingolite_backends`."""
+
+
+@hookspec
+def lingolite_executors() -> Iterable[ExecutorSpec]:  # type: ignore[empty-body]
+    """Executors. Called once, as `lingolite_backends`."""
 
 
 @hookspec

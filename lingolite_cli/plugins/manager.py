@@ -18,6 +18,7 @@ from lingolite_cli.plugins import hookspecs
 from lingolite_cli.plugins.guard import describe
 from lingolite_cli.plugins.specs import (
     BackendSpec,
+    ExecutorSpec,
     ExporterSpec,
     ImporterSpec,
     MetricSpec,
@@ -37,6 +38,7 @@ KINDS: dict[str, tuple[str, type]] = {
     "importer": ("lingolite_importers", ImporterSpec),
     "metric": ("lingolite_metrics", MetricSpec),
     "reporter": ("lingolite_reporters", ReporterSpec),
+    "executor": ("lingolite_executors", ExecutorSpec),
 }
 """Kind of plugin: the hook that offers it, and the type of its descriptor."""
 

@@ -177,6 +177,10 @@ class ReporterSpec(_Spec, frozen=True, kw_only=True):
     """A reporter: writes files about a finished run."""
 
 
+class ExecutorSpec(_Spec, frozen=True, kw_only=True):
+    """An executor: decides where shards of work run."""
+
+
 @overload
 def merit(value: float, goal: Goal) -> float: ...
 
@@ -192,4 +196,4 @@ def merit(value: Any, goal: Goal) -> Any:
     return value if goal == "higher" else 0.0 - value
 
 
-Spec: TypeAlias = BackendSpec | QuantizerSpec | ExporterSpec | ImporterSpec | MetricSpec | ReporterSpec
+Spec: TypeAlias = BackendSpec | QuantizerSpec | ExporterSpec | ImporterSpec | MetricSpec | ReporterSpec | ExecutorSpec

@@ -19,6 +19,9 @@ class EchoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         skip_every: leave out every so many-th token; 0 leaves out none.
         suffix: ids that follow the source.
         fatal: end the process at the first sentence, as the system does where memory runs out.
+        fatal_length: end it at a sentence of so many tokens.
+        failing_length: raise an error at a sentence of so many tokens.
+        gate_length: read the gate at a sentence of so many tokens, and not before the first.
         gate: a file that is read before the first sentence. A FIFO there makes the backend wait until its writer goes.
     """
 
@@ -26,6 +29,9 @@ class EchoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     suffix: tuple[int, ...] = ()
     gate: str | None = None
     fatal: bool = False
+    fatal_length: int = 0
+    failing_length: int = 0
+    gate_length: int = 0
 
 
 class ExactOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

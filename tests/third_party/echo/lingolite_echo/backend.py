@@ -33,15 +33,33 @@ class EchoBackend:
         self._skip_every = options.skip_every
         self._suffix = options.suffix
         self._is_fatal = options.fatal
-        if options.gate is not None:
+        self._options = options
+        if not options.gate_length:
+            self._pass_gate()
+
+    def _pass_gate(self) -> None:
+        if self._options.gate is not None:
             sys.stderr.write("waiting at the gate\n")  # in one piece, for several workers may write at once
-            Path(options.gate).read_bytes()
+            sys.stderr.flush()
+            Path(self._options.gate).read_bytes()
 
     def encode(self, source_ids: npt.NDArray[np.int64], source_mask: npt.NDArray[np.bool_]) -> Copying:
         """Remember what is to be repeated."""
         if self._is_fatal:
             os.kill(os.getpid(), signal.SIGKILL)
+        framing = sum(self._framing)
+        for length in (source_mask.sum(axis=1) - framing).tolist():
+            self._meet(length)
         return Copying([self._target(ids[mask].tolist()) for ids, mask in zip(source_ids, source_mask, strict=True)])
+
+    def _meet(self, length: int) -> None:
+        options = self._options
+        if length == options.fatal_length:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if length == options.failing_length:
+            raise ValueError(f"a sentence of {length} tokens")
+        if length == options.gate_length:
+            self._pass_gate()
 
     def step(self, state: Copying, tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """[B, V] logits: 10 for the token that is due, 0 for all others."""
