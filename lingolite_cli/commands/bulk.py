@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lingolite_cli.commands.options import parse_compression
-from lingolite_cli.corpora.artifact import DEFAULT_SHARD_LINES
+from lingolite_cli.commands.options import parse_compression, parse_shard_lines
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs.corpus_translation import LOCAL, CorpusTranslationRequest
 from lingolite_cli.jobs.source_texts import check_is_lines
@@ -41,7 +40,7 @@ def bulk_options(
     return CorpusTranslationRequest(
         source=file,
         out=out,
-        shard_lines=shard_lines or DEFAULT_SHARD_LINES,
+        shard_lines=parse_shard_lines(shard_lines),
         compression=parse_compression(compression),
         executor=executor or LOCAL,
         overwrite=overwrite,

@@ -16,9 +16,10 @@ from lingolite_cli.commands.options import (
     ShardLines,
     parse_compression,
     parse_languages,
+    parse_shard_lines,
 )
 from lingolite_cli.commands.usage import Command, Group
-from lingolite_cli.corpora.artifact import DEFAULT_SHARD_LINES, CorpusArtifact
+from lingolite_cli.corpora.artifact import CorpusArtifact
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.views.corpus import show_corpus
 
@@ -89,7 +90,7 @@ def import_(
         files=recognized(files, form=form, languages=tags, columns=named),
         out=out,
         layout=CorpusLayout(
-            languages=tags, shard_lines=shard_lines or DEFAULT_SHARD_LINES, compression=parse_compression(compression)
+            languages=tags, shard_lines=parse_shard_lines(shard_lines), compression=parse_compression(compression)
         ),
         provenance=provenance,
         licence=licence,

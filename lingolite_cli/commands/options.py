@@ -46,8 +46,7 @@ Backend = Annotated[
     ),
 ]
 ShardLines = Annotated[
-    int | None,
-    typer.Option(min=1, max=MOST_SHARD_LINES, metavar="N", help=f"Lines of a shard; default: {DEFAULT_SHARD_LINES}."),
+    int | None, typer.Option(min=1, metavar="N", help=f"Lines of a shard; default: {DEFAULT_SHARD_LINES}.")
 ]
 CompressionOption = Annotated[
     str | None, typer.Option("--compression", metavar="NAME", help="Of shards: gzip or zstd; default: gzip.")
@@ -89,6 +88,17 @@ def parse_languages(text: str | None) -> tuple[str, str] | None:
             f"--languages {text}: expected two languages", hint="for example `--languages en-da`, or pt-BR:en"
         )
     return parts[0], parts[1]
+
+
+def parse_shard_lines(number: int | None) -> int:
+    """Lines of a shard, or the default.
+
+    Raises:
+        LingoLiteError: a shard, which is in memory as a whole, would be too large.
+    """
+    if number is not None and number > MOST_SHARD_LINES:
+        raise LingoLiteError(f"--shard-lines must be at most {MOST_SHARD_LINES:,}, not {number:,}")
+    return number or DEFAULT_SHARD_LINES
 
 
 def parse_compression(text: str | None) -> Compression:
