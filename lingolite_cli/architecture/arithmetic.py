@@ -31,12 +31,13 @@ class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
     """What makes the reference compute as an engine does, and what rounding is left between the two.
 
     The weights' integers and scales are the bundle's. Int8 matrices meet activations that are rounded by row, or by a
-    calibrated range where the bundle has one.
+    calibrated range where the bundle has one; unless quantization is weight-only.
 
     Attributes:
         name: in words, for reports.
         blocks: by matrix, how many neighbours in a row of activations share a scale, where that is not the whole row;
             a matrix that is stored by groups meets rounded activations only if it is named here.
+        is_weight_only: integers are read as the floats that they stand for, and no activations are rounded to integers.
         is_exact: norms, attention and SwiGLU are computed in float64 and rounded to float32.
         rounding: largest difference of the values of an operation that this engine's rounding explains, as a share of
             their root mean square. Each operation is compared on the engine's own inputs, so nothing adds up.
@@ -51,6 +52,7 @@ class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     blocks: dict[str, int] = {}
+    is_weight_only: bool = False
     is_exact: bool = False
     rounding: float
     kl_max: float

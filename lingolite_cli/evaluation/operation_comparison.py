@@ -64,7 +64,7 @@ def compare_operations(
         weights,
         blocks=arithmetic.blocks,
         is_exact=arithmetic.is_exact,
-        reads_floats=trace.unrounded.__contains__,
+        reads_floats=lambda name: arithmetic.is_weight_only or name in trace.unrounded,
         observer=observer,
     )
     encoded = reference.encode(tokens.source_ids, tokens.source_mask)

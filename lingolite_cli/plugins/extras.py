@@ -54,6 +54,11 @@ TORCH = Extra(
 PLOTS = Extra(name="plots", modules=("matplotlib",), gives="figures in reports, `history --plot` and `bench --plot`")
 TRAIN = Extra(name="train", modules=("torch", "tensorboard"), gives="training with curves for TensorBoard")
 CTRANSLATE2 = Extra(name="ctranslate2", modules=("ctranslate2",), gives="the exporter and backend `ctranslate2`")
+COREML = Extra(
+    name="coreml",
+    modules=("coremltools",),
+    gives="the exporter `coreml` and the backends `coreml-reference` and `coreml`",
+)
 LITERT = Extra(
     name="litert",
     modules=("ai_edge_litert", "flatbuffers"),
@@ -72,7 +77,7 @@ CORPORA = Extra(
     gives="corpora compressed with zstd, and the filter `language`",
 )
 
-EXTRAS = (TORCH, PLOTS, TRAIN, CTRANSLATE2, LITERT, DOCUMENTS, CORPORA)
+EXTRAS = (TORCH, PLOTS, TRAIN, CTRANSLATE2, COREML, LITERT, DOCUMENTS, CORPORA)
 
 CPU_BUILD = "for a PyTorch without CUDA, see README, section Install"
 

@@ -1,0 +1,52 @@
+"""Core ML: the exporter `coreml`, which writes packages for iOS and macOS, and the backends that run them.
+
+Descriptors only; coremltools is imported when a step first uses it.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4, BUNDLE_INT8, BUNDLE_STATIC_INT8
+from lingolite_cli.plugins.extras import COREML
+from lingolite_cli.plugins.hookspecs import hookimpl
+from lingolite_cli.plugins.specs import BackendSpec, ExporterSpec
+from lingolite_coreml.options import FORMAT, CoreMLExportOptions
+
+_REQUIRES = ("coremltools",)
+
+# While it is imported, coremltools warns of everything that Linux lacks for predictions, and of versions of PyTorch.
+logging.getLogger("coremltools").setLevel(logging.ERROR)
+
+
+@hookimpl
+def lingolite_exporters() -> list[ExporterSpec]:
+    """The exporter."""
+    return [
+        ExporterSpec(
+            name="coreml",
+            summary="a Core ML program for iOS and macOS that carries the bundle's own integers",
+            factory="lingolite_coreml.exporter:CoreMLExporter",
+            options=CoreMLExportOptions,
+            accepts=frozenset({BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8, BUNDLE_STATIC_INT8, BUNDLE_INT4}),
+            produces=FORMAT,
+            requires=_REQUIRES,
+            install=COREML.install,
+        )
+    ]
+
+
+@hookimpl
+def lingolite_backends() -> list[BackendSpec]:
+    """The backends."""
+    return [
+        BackendSpec(
+            name="coreml-reference",
+            summary="the saved Core ML program, computed in numpy on any system",
+            factory="lingolite_coreml.backend:CoreMLReferenceBackend",
+            accepts=frozenset({FORMAT}),
+            capabilities=frozenset({"arithmetic", "trace"}),
+            requires=_REQUIRES,
+            install=COREML.install,
+        )
+    ]

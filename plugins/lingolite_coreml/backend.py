@@ -1,0 +1,75 @@
+"""The backends `coreml-reference`, which computes the saved program in numpy, and `coreml`, which asks Core ML.
+
+Owns both, which differ in the engine alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lingolite_cli.architecture.arithmetic import Arithmetic
+from lingolite_cli.artifact import Artifact
+from lingolite_coreml.arithmetic import arithmetic_of
+from lingolite_coreml.details import CoreMLDetails
+from lingolite_coreml.engines import open_reference
+from lingolite_coreml.runner import BatchState, Runner
+from lingolite_coreml.trace import trace_program
+
+if TYPE_CHECKING:
+    from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
+    from lingolite_cli.plugins.interfaces import ForcedTokens, Trace
+    from lingolite_cli.plugins.specs import NoOptions
+
+
+class CoreMLReferenceBackend:
+    """Runs an artifact of format `coreml` anywhere; see `lingolite_cli.plugins.interfaces.Backend`.
+
+    Args:
+        artifact: made by the exporter `coreml`.
+        options: there are none.
+        threads: numpy has its own.
+
+    Raises:
+        LingoLiteError: a package is damaged.
+    """
+
+    def __init__(self, artifact: Artifact, *, options: NoOptions, threads: int) -> None:
+        details = CoreMLDetails.of(artifact)
+        self._architecture = artifact.manifest.model
+        self.max_seq_len = details.max_seq_len
+        self._runner = Runner(artifact.closed_directory(), artifact.manifest.model, details, open_reference())
+
+    @staticmethod
+    def arithmetic(artifact: Artifact, bundle: Artifact, options: NoOptions) -> Arithmetic:
+        """How the program computes; see `lingolite_cli.plugins.interfaces.DeclaredBackend`."""
+        return arithmetic_of(CoreMLDetails.of(artifact))
+
+    def trace(self, tokens: ForcedTokens, *, bundle: Artifact) -> list[Trace]:
+        """Values of named operations; see `lingolite_cli.plugins.interfaces.TracingBackend`."""
+        return trace_program(self._runner, self._architecture, tokens)
+
+    def encode(self, source_ids: IntArray, source_mask: BoolArray) -> BatchState:
+        """A state before the first target token.
+
+        Raises:
+            LingoLiteError: the sources are longer than the program's positions.
+        """
+        return self._runner.encode(source_ids, source_mask)
+
+    def step(self, state: BatchState, tokens: IntArray) -> FloatArray:
+        """[B, V] float32 logits of the next token; advances `state` in place.
+
+        Raises:
+            LingoLiteError: the target is longer than the program's positions.
+        """
+        return self._runner.step(state, tokens)
+
+    def select(self, state: BatchState, rows: IntArray) -> BatchState:
+        """A state of the given rows, in any order, repeats allowed."""
+        return self._runner.select(state, np.asarray(rows, dtype=np.int64))
+
+    def close(self) -> None:
+        """Free the program."""
+        del self._runner

@@ -1,0 +1,61 @@
+"""What an exported artifact says of itself in its manifest's `details`. Cheap to import."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.errors import LingoLiteError
+from lingolite_coreml.interface import FunctionInterface
+from lingolite_coreml.options import Cache, Compute, Target
+
+
+class CoreMLDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The exporter's part of the manifest.
+
+    Attributes:
+        target: the oldest system that runs the program.
+        compute: type of activations.
+        cache: what the decoder keeps between calls, as states or in buffers.
+        max_seq_len: positions that source and target may have.
+        weights: the smallest type that matrices are stored in.
+        activations: how activations meet integers: these stand for floats, and activations are not rounded.
+        packages: by function, the package that it is in.
+        interface: by function, what it takes, gives and keeps.
+        coremltools_version: of the package that wrote the program.
+    """
+
+    target: Target
+    compute: Compute
+    cache: Cache
+    max_seq_len: int
+    weights: Literal["float32", "float16", "bfloat16", "int8", "int4"]
+    activations: Literal["float32", "float16", "weight-only"]
+    packages: dict[str, str]
+    interface: dict[str, FunctionInterface]
+    coremltools_version: str
+
+    def function(self, name: str) -> str:
+        """What a function is called in its package: `main` where it is alone."""
+        return name if self.target == "ios18" else "main"
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> CoreMLDetails:
+        """The details of an artifact.
+
+        Raises:
+            LingoLiteError: another tool or version made it.
+        """
+        try:
+            return msgspec.convert(artifact.manifest.details, cls)
+        except msgspec.ValidationError as error:
+            raise LingoLiteError(
+                f"{artifact.path} was not made by this exporter: {error}", hint="export the bundle again"
+            ) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `Product.details`."""
+        builtins: dict[str, Any] = msgspec.to_builtins(self)
+        return builtins

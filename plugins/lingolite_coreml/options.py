@@ -1,0 +1,46 @@
+"""Options of the Core ML exporter and backends, and the name of their format; cheap to import."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+FORMAT = "coreml"
+
+Target: TypeAlias = Literal["ios16", "ios18"]
+Compute: TypeAlias = Literal["float32", "float16"]
+Cache: TypeAlias = Literal["state", "buffers"]
+
+
+class CoreMLExportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a program is written.
+
+    Attributes:
+        target: the oldest system that runs it. `ios18` (macOS 15): one package with the functions `encode` and
+            `decode` over shared weights. `ios16` (macOS 13): a package for each, and no 4-bit integers.
+        compute: type of activations. `float16` is what the Neural Engine and the GPU compute in; norms are scaled so
+            that they cannot overflow.
+        cache: what the decoder keeps between calls. `state`: Core ML's own state, which is float16 and needs iOS 18;
+            `buffers`: inputs and outputs of a fixed size. Default: `state` where target and compute have it.
+        max_seq_len: positions that source and target may have. Default: the model's own.
+    """
+
+    target: Target = "ios18"
+    compute: Compute = "float16"
+    cache: Cache | None = None
+    max_seq_len: Annotated[int, Meta(ge=1)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.cache == "state" and not _has_state(self):
+            raise ValueError('cache = "state" needs target = "ios18" and compute = "float16": states are float16')
+
+    @property
+    def kept(self) -> Cache:
+        """What the decoder keeps between calls."""
+        return self.cache or ("state" if _has_state(self) else "buffers")
+
+
+def _has_state(options: CoreMLExportOptions) -> bool:
+    return options.target == "ios18" and options.compute == "float16"

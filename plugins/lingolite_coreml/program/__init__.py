@@ -1,0 +1,1 @@
+"""A saved Core ML program, read and computed in numpy: no part of it comes from what wrote the file."""
