@@ -71,13 +71,15 @@ DOCUMENTS = Extra(
     gives="`translate --file` on subtitles, TMX, XLIFF, HTML and Markdown",
 )
 
+RAY = Extra(name="ray", modules=("ray",), gives="the executor `ray`")
+
 CORPORA = Extra(
     name="corpora",
     modules=("py3langid", "zstandard"),
     gives="corpora compressed with zstd, and the filter `language`",
 )
 
-EXTRAS = (TORCH, PLOTS, TRAIN, CTRANSLATE2, COREML, LITERT, DOCUMENTS, CORPORA)
+EXTRAS = (TORCH, PLOTS, TRAIN, CTRANSLATE2, COREML, LITERT, DOCUMENTS, CORPORA, RAY)
 
 CPU_BUILD = "for a PyTorch without CUDA, see README, section Install"
 

@@ -11,6 +11,7 @@ What the plugin declares must pass; what it does not declare is skipped, with th
 """
 
 from lingolite_cli.testing.backend_contract import BackendContract
+from lingolite_cli.testing.executor_contract import ExecutorContract
 from lingolite_cli.testing.exporter_contract import ExporterContract
 from lingolite_cli.testing.importer_contract import ImporterContract
 from lingolite_cli.testing.metric_contract import MetricContract
@@ -23,6 +24,7 @@ __all__ = [
     "LANGUAGES",
     "SENTENCES",
     "BackendContract",
+    "ExecutorContract",
     "ExporterContract",
     "ImporterContract",
     "MetricContract",

@@ -142,12 +142,17 @@ def serve(answer: Callable[[Any], msgspec.Struct], request: Any) -> None:
     while (message := _receive(sys.stdin.buffer)) is not None:
         try:
             response = answer(decoder.decode(message))
-        except LingoLiteError as error:
-            response = Failed(message=error.message, hint=error.hint, exit_code=int(error.exit_code))
         except BaseException as error:  # a library that calls `sys.exit` does not end the worker
-            traceback.print_exc()
-            response = Failed(message=f"{type(error).__name__}: {error}", hint=None, exit_code=int(ExitCode.BUG))
+            response = failure_of(error)
         _send(answers, msgspec.msgpack.encode(response))
+
+
+def failure_of(error: BaseException) -> Failed:
+    """The answer for what was raised; what is no error of a user's is shown on stderr with its traceback."""
+    if isinstance(error, LingoLiteError):
+        return Failed(message=error.message, hint=error.hint, exit_code=int(error.exit_code))
+    traceback.print_exception(error)
+    return Failed(message=f"{type(error).__name__}: {error}", hint=None, exit_code=int(ExitCode.BUG))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-_SWITCHES = {"ORT_DISABLE_TELEMETRY": "1"}
+_SWITCHES = {"ORT_DISABLE_TELEMETRY": "1", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
 def switch_off() -> None:

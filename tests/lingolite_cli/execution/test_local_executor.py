@@ -1,0 +1,7 @@
+"""The executor of this machine."""
+
+from lingolite_cli.testing import ExecutorContract
+
+
+class TestLocal(ExecutorContract):
+    plugin = "local"
