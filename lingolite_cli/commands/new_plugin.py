@@ -16,7 +16,9 @@ def new_plugin(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name used in commands, such as `--metrics NAME`.")],
     kind: Annotated[
         PluginKind,
-        typer.Option(metavar="KIND", help="One of metric, backend, quantizer, exporter, importer and reporter."),
+        typer.Option(
+            metavar="KIND", help="One of metric, backend, quantizer, exporter, importer, reporter and executor."
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="The directory to make; default: lingolite-NAME.")

@@ -24,6 +24,7 @@ class PluginKind(str, Enum):
     EXPORTER = "exporter"
     IMPORTER = "importer"
     REPORTER = "reporter"
+    EXECUTOR = "executor"
 
 
 _DEPENDENCIES = {
@@ -33,6 +34,7 @@ _DEPENDENCIES = {
     PluginKind.EXPORTER: ("lingolite", "msgspec", "safetensors"),
     PluginKind.IMPORTER: ("lingolite", "msgspec", "numpy"),
     PluginKind.REPORTER: ("lingolite", "msgspec"),
+    PluginKind.EXECUTOR: ("lingolite", "msgspec"),
 }
 
 

@@ -7,8 +7,8 @@ command as if it had done its work.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from functools import wraps
 from typing import Any
 
@@ -51,10 +51,23 @@ class Guarded:
         @wraps(found)
         def call(*arguments: Any, **keywords: Any) -> Any:
             with errors_of(who, is_host=is_host):
-                return found(*arguments, **keywords)
+                result = found(*arguments, **keywords)
+            return _guarded_items(result, who, is_host=is_host) if isinstance(result, Generator) else result
 
         self.__dict__[name] = call
         return call
+
+
+def _guarded_items(items: Generator[Any, Any, Any], who: str, *, is_host: bool) -> Generator[Any, Any, None]:
+    """What a method gives one by one, each taken under `errors_of`: its code runs when it is asked for the next."""
+    with closing(items):
+        while True:
+            with errors_of(who, is_host=is_host):
+                try:
+                    item = next(items)
+                except StopIteration:
+                    return
+            yield item
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 ONNX Runtime's Linux wheel looks up its vendor's telemetry host some seconds after it is imported, and keeps events (a
 device id, the processor, paths and names of models) in the user's cache. Only a variable of the environment that is set
-before the import stops it: `onnxruntime.disable_telemetry_events()` comes too late.
+before the import stops it: `onnxruntime.disable_telemetry_events()` comes too late. Ray reports where it was started.
 """
 
 from __future__ import annotations

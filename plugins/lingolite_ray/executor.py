@@ -162,7 +162,11 @@ def _connect(work: Work, options: RayOptions, *, num_workers: int) -> None:
         size_bytes = sum(path.stat().st_size for place in work.artifacts.values() for path in place.rglob("*"))
         check_load(threads=work.threads, workers=num_workers, size_bytes=size_bytes)
         ray.init(
-            num_cpus=num_workers * work.threads, num_gpus=0, object_store_memory=_STORE_BYTES + 2 * size_bytes, **quiet
+            address="local",  # whatever RAY_ADDRESS says
+            num_cpus=num_workers * work.threads,
+            num_gpus=0,
+            object_store_memory=_STORE_BYTES + 2 * size_bytes,
+            **quiet,
         )
         return
     _check_reachable(options)

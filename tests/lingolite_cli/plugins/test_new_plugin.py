@@ -16,7 +16,7 @@ from lingolite_cli.artifact import Artifact
 Command = Callable[..., Outcome]
 
 
-@pytest.mark.parametrize("kind", ["metric", "backend", "quantizer", "exporter", "importer", "reporter"])
+@pytest.mark.parametrize("kind", ["metric", "backend", "quantizer", "exporter", "importer", "reporter", "executor"])
 def test_a_new_plugin_is_a_package_of_code_that_compiles(lingolite: Command, project: Path, kind: str) -> None:
     outcome = lingolite("plugins", "new", "two-words", "--kind", kind)
     assert outcome.code == 0, outcome.err
@@ -41,7 +41,10 @@ def test_a_new_plugin_is_a_package_of_code_that_compiles(lingolite: Command, pro
     [
         "metric",
         "backend",
-        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("quantizer", "exporter", "importer", "reporter")),
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in ("quantizer", "exporter", "importer", "reporter", "executor")
+        ),
     ],
 )
 def test_a_new_plugin_installs_and_passes_its_contract(

@@ -50,6 +50,14 @@ def test_a_backend_that_quits_exits_4(quitting: Command, how: str) -> None:
     assert REASONS[how] in outcome.err
 
 
+@pytest.mark.parametrize("how", REASONS)
+def test_an_executor_that_quits_while_it_gives_answers_exits_4(quitting: Command, project: Path, how: str) -> None:
+    (project / "text.en").write_text("The boat.\n", encoding="utf-8")
+    job = ["translate", "--file", "text.en", "--out", "out", "--backend", "echo", "--executor", "quits"]
+    assert said(quitting(*job, "--option", f"how={how}"), "executor", REASONS[how])
+    assert not (project / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "plugin"),
     [(["quantize", "--method", "quits"], "quantizer"), (["export", "--format", "quits"], "exporter")],

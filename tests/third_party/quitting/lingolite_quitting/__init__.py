@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from lingolite_cli.plugins.hookspecs import hookimpl
-from lingolite_cli.plugins.specs import BackendSpec, ExporterSpec, MetricSpec, QuantizerSpec, ReporterSpec
+from lingolite_cli.plugins.specs import BackendSpec, ExecutorSpec, ExporterSpec, MetricSpec, QuantizerSpec, ReporterSpec
 
 
 class QuittingOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,6 +35,16 @@ def lingolite_backends() -> list[BackendSpec]:
             factory="lingolite_quitting.plugin:Engine",
             options=QuittingOptions,
             accepts=frozenset({"bundle"}),
+        )
+    ]
+
+
+@hookimpl
+def lingolite_executors() -> list[ExecutorSpec]:
+    """The executor `quits`."""
+    return [
+        ExecutorSpec(
+            name="quits", summary="quits", factory="lingolite_quitting.plugin:Scheduler", options=QuittingOptions
         )
     ]
 
