@@ -12,13 +12,17 @@ import numpy as np
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.workers.home_process import HomeProcess
+from lingolite_litert.arithmetic import arithmetic_of
 from lingolite_litert.details import LitertDetails
 from lingolite_litert.interface import MODEL
+from lingolite_litert.opening import open_interpreter, require_signatures
 from lingolite_litert.options import LitertOptions
 from lingolite_litert.runner import LitertRunner, LitertState
 
 if TYPE_CHECKING:
+    from lingolite_cli.architecture.arithmetic import Arithmetic
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
+    from lingolite_cli.plugins.interfaces import ForcedTokens, Trace
 
 
 class LitertBackend:
@@ -40,17 +44,28 @@ class LitertBackend:
         details = LitertDetails.of(artifact)
         self._artifact, self._details, self._options = artifact, details, options
         self.warnings: list[str] = []
-        self._runner = LitertRunner(
-            artifact.file(MODEL),
-            artifact.manifest.model,
-            max_seq_len=details.max_seq_len,
-            delegate=options.delegate,
-            threads=threads,
-        )
+        model, path = artifact.manifest.model, artifact.file(MODEL)
+        interpreter = open_interpreter(path, delegate=options.delegate, threads=threads)
+        require_signatures(interpreter, model, where=path)
+        self._runner = LitertRunner(interpreter, model, max_seq_len=details.max_seq_len)
         # An interpreter of one thread has no pool: a fork can use it, and free it.
         self._home = (
             HomeProcess("a LiteRT interpreter of several threads", engine=self._runner) if threads > 1 else None
         )
+
+    @staticmethod
+    def arithmetic(artifact: Artifact, bundle: Artifact, options: LitertOptions) -> Arithmetic:
+        """How the file computes; see `lingolite_cli.plugins.interfaces.DeclaredBackend`."""
+        return arithmetic_of(LitertDetails.of(artifact), options)
+
+    def trace(self, tokens: ForcedTokens, *, bundle: Artifact) -> list[Trace]:
+        """Values of named operations; see `lingolite_cli.plugins.interfaces.TracingBackend`."""
+        # Imported here: who only runs a file needs neither its schema nor a bundle.
+        from lingolite_cli.weights.bundle import Weights
+        from lingolite_litert.trace import trace_file
+
+        weights = Weights.read(bundle)
+        return trace_file(self._artifact, self._details, weights, tokens, delegate=self._options.delegate)
 
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> LitertState:
         """A state before the first target token.

@@ -52,13 +52,13 @@ class NamedTensor(msgspec.Struct, frozen=True):
     """A tensor that holds values of named operations (`lingolite_cli.architecture.recording`).
 
     Attributes:
-        index: of the tensor in its subgraph.
+        name: of the tensor in its subgraph.
         operations: whose values lie side by side along its last axis.
         widths: of each of them, where there are several.
         layout: `rows` for [N, width] with a row a token; `heads` for [..., heads, positions, D].
     """
 
-    index: int
+    name: str
     operations: tuple[str, ...]
     widths: tuple[int, ...] = ()
     layout: Layout = "rows"
@@ -92,7 +92,7 @@ class FileBuilder:
         digest = hashlib.sha256(data.tobytes()).hexdigest()
         if digest not in self._by_digest:
             self._by_digest[digest] = len(self._buffers)
-            self._buffers.append(_AlignedBuffer(data=data))
+            self._buffers.append(schema.BufferT(data=data))
         return self._by_digest[digest]
 
     def operator(self, name: str, version: int) -> int:
@@ -120,9 +120,16 @@ class FileBuilder:
             metadata=[self._metadata],
             signatureDefs=[graph.signature(index) for index, graph in enumerate(self.graphs)],
         )
-        builder = flatbuffers.Builder(size + (1 << 20))
-        builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
-        return bytes(builder.Output())
+        return packed(model)
+
+
+def packed(model: Any) -> bytes:
+    """The bytes of a file, from its table `ModelT`."""
+    model.buffers = [_AlignedBuffer.of(buffer) for buffer in model.buffers]
+    size = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
+    builder = flatbuffers.Builder(size + (1 << 20))
+    builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
+    return bytes(builder.Output())
 
 
 class GraphBuilder:
@@ -258,7 +265,7 @@ class GraphBuilder:
 
     def expose(self, value: Value, *operations: str, widths: tuple[int, ...] = (), layout: Layout = "rows") -> Value:
         """Note that `value` holds the values of named operations."""
-        self.named.append(NamedTensor(value.index, operations, widths, layout))
+        self.named.append(NamedTensor(self._tensors[value.index].name, operations, widths, layout))
         return value
 
     def subgraph(self) -> Any:
@@ -311,6 +318,11 @@ def _operator_code(name: str, version: int) -> Any:
 
 class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
     """A buffer whose bytes lie where the format wants them: the generated class forgets about alignment."""
+
+    @classmethod
+    def of(cls, buffer: Any) -> Any:
+        """The same buffer; one without bytes as it is."""
+        return buffer if buffer.data is None else cls(data=buffer.data)
 
     def Pack(self, builder: Any) -> int:
         """Write the buffer, and return its place."""

@@ -7,8 +7,7 @@ positions, and each step adds one row to them. R rows, S source, P past, V vocab
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,9 +29,10 @@ from lingolite_litert.interface import (
     TARGET_MASK,
     TOKENS,
 )
-from lingolite_litert.opening import open_interpreter, require_signatures
 
 if TYPE_CHECKING:
+    from ai_edge_litert.interpreter import Interpreter
+
     from lingolite_cli.architecture.architecture import Architecture
     from lingolite_cli.arrays import Array, BoolArray, FloatArray, IntArray
 
@@ -59,20 +59,14 @@ class LitertRunner:
     Several threads may use one runner: one at a time is in the interpreter.
 
     Args:
-        path: the file.
+        interpreter: over the file.
         config: the architecture of the model.
         max_seq_len: positions of the tables in the graphs.
-        delegate: see `LitertOptions`.
-        threads: inside an operator.
-
-    Raises:
-        LingoLiteError: the runtime cannot open the file, or it is of another model.
     """
 
-    def __init__(self, path: Path, config: Architecture, *, max_seq_len: int, delegate: str, threads: int) -> None:
+    def __init__(self, interpreter: Interpreter, config: Architecture, *, max_seq_len: int) -> None:
         self._config, self.max_seq_len = config, max_seq_len
-        self._interpreter = open_interpreter(path, delegate=delegate, threads=threads)
-        require_signatures(self._interpreter, config, where=path)
+        self._interpreter = interpreter
         decode = self._interpreter.get_signature_runner(DECODE)
         self._inputs = {name: int(one["index"]) for name, one in decode.get_input_details().items()}
         outputs = {name: int(one["index"]) for name, one in decode.get_output_details().items()}
@@ -98,9 +92,9 @@ class LitertRunner:
             for kept in source_state(self._config)
         }
         for row, (ids, mask) in enumerate(zip(source_ids, source_mask, strict=True)):
-            found = self._encoded(ids[mask][None].astype(np.int32))
-            for name, array in found.items():
-                source[name][row, :, : array.shape[2]] = array[0]
+            found = self.encoded(ids[mask][None].astype(np.int32))
+            for name, array in source.items():
+                array[row, :, : found[name].shape[2]] = found[name][0]
         source[SOURCE_MASK] = np.where(source_mask, np.float32(0), np.float32(MASKED))[:, None, None]
         return LitertState(np.arange(rows), source, self._empty_past(rows), 0)
 
@@ -110,12 +104,12 @@ class LitertRunner:
         Raises:
             LingoLiteError: there are as many target tokens as the tables of positions have rows.
         """
-        logits: FloatArray = self._advance(state, tokens, lambda logits: logits.copy())
+        logits: FloatArray = self.advance(state, tokens, lambda logits: logits.copy())
         return logits
 
     def step_top_k(self, state: LitertState, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
         """The same, but ids [R, k] and log-probabilities [R, k] of the best tokens; fewer columns when V < k."""
-        best: tuple[IntArray, FloatArray] = self._advance(state, tokens, lambda logits: top_k(logits, k))
+        best: tuple[IntArray, FloatArray] = self.advance(state, tokens, lambda logits: top_k(logits, k))
         return best
 
     def select(self, state: LitertState, rows: IntArray) -> LitertState:
@@ -125,12 +119,17 @@ class LitertRunner:
             source = {name: array[rows] for name, array in source.items()}
         return LitertState(sources, source, {name: array[rows] for name, array in state.past.items()}, state.position)
 
+    def outputs(self, names: Sequence[str]) -> dict[str, Array]:
+        """Copies of outputs of the decoder, for what `advance` is to return."""
+        return {name: self._views[name]().copy() for name in names}
+
     def close(self) -> None:
         """Free the interpreter."""
         self._views.clear()
         del self._interpreter
 
-    def _encoded(self, ids: Array) -> dict[str, Array]:
+    def encoded(self, ids: Array) -> dict[str, Array]:
+        """Outputs of the encoder for one sentence, ids [1, S] int32."""
         with self._lock:
             # Made anew each time: as long as one is there, the interpreter refuses to change shapes.
             found: dict[str, Array] = _run(self._interpreter.get_signature_runner(ENCODE), **{SOURCE_IDS: ids})
@@ -144,7 +143,7 @@ class LitertRunner:
             for kept in self._kept
         }
 
-    def _advance(self, state: LitertState, tokens: IntArray, read: Callable[[FloatArray], Any]) -> Any:
+    def advance(self, state: LitertState, tokens: IntArray, read: Callable[[FloatArray], Any]) -> Any:
         """Run one step, and return what `read` makes of the logits, which lie in the interpreter."""
         position = state.position
         if position >= self.max_seq_len:

@@ -36,6 +36,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """`runner(name, is_int8=…)`: the file of a family in LiteRT, made once."""
     from lingolite_litert.details import LitertDetails
     from lingolite_litert.exporter import build_file
+    from lingolite_litert.opening import open_interpreter
     from lingolite_litert.runner import LitertRunner
 
     @cache
@@ -49,7 +50,8 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
             litert_version="2.3.0",
         )
         path.write_bytes(build_file(weights, details).serialized())
-        return LitertRunner(path, weights.config, max_seq_len=40, delegate="xnnpack", threads=1)
+        interpreter = open_interpreter(path, delegate="xnnpack", threads=1)
+        return LitertRunner(interpreter, weights.config, max_seq_len=40)
 
     return make
 
