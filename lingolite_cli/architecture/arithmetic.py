@@ -38,6 +38,7 @@ class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
         blocks: by matrix, how many neighbours in a row of activations share a scale, where that is not the whole row;
             a matrix that is stored by groups meets rounded activations only if it is named here.
         is_weight_only: integers are read as the floats that they stand for, and no activations are rounded to integers.
+        has_zero_points: each row of activations that meets an int8 matrix has a zero point as well as a scale.
         is_exact: norms, attention and SwiGLU are computed in float64 and rounded to float32.
         rounding: largest difference of the values of an operation that this engine's rounding explains, as a share of
             their root mean square. Each operation is compared on the engine's own inputs, so nothing adds up.
@@ -53,6 +54,7 @@ class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     blocks: dict[str, int] = {}
     is_weight_only: bool = False
+    has_zero_points: bool = False
     is_exact: bool = False
     rounding: float
     kl_max: float

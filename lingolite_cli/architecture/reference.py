@@ -11,13 +11,14 @@ B batch, S source, T target, H heads, K key/value heads, D head_dim, V vocabular
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from lingolite_cli.architecture.architecture import Learned, Relative, Rotary, Sinusoidal
+from lingolite_cli.architecture.arithmetic import Arithmetic
 from lingolite_cli.architecture.positions import decoder_buckets, encoder_buckets, sinusoidal_table
 from lingolite_cli.architecture.rotary import rotary_tables
 from lingolite_cli.architecture.rounding import RoundedProducts, Rounding, round_as_specified
@@ -44,6 +45,7 @@ class Reference:
             activations are not rounded, where the matrix is stored by groups.
         is_exact: compute norms, attention and activations in float64, and round the outcome to float32. Its last bits
             then do not depend on the order of sums, as in an engine that does the same.
+        has_zero_points: each row of activations that meets an int8 matrix has a zero point as well as a scale.
         reads_floats: by name of an operation, whether it reads its matrix as the floats that it stands for, and rounds
             no activations.
         observer: called once an operation, in the order of computation. What it returns is what later operations
@@ -57,14 +59,41 @@ class Reference:
         blocks: Mapping[str, int] = MappingProxyType({}),
         *,
         is_exact: bool = False,
+        has_zero_points: bool = False,
         reads_floats: Callable[[str], bool] = lambda name: False,
         observer: Observer = observe_nothing,
     ) -> None:
         self._between: Any = np.float64 if is_exact else np.float32
         self._weights = weights
         self._observe = observer
-        self._products = RoundedProducts(rounding, blocks, reads_floats)
+        self._products = RoundedProducts(rounding, blocks, reads_floats, has_zero_points=has_zero_points)
         self._config = weights.config
+
+    @classmethod
+    def of(
+        cls,
+        weights: Weights,
+        arithmetic: Arithmetic,
+        *,
+        unrounded: Collection[str] = (),
+        observer: Observer = observe_nothing,
+    ) -> Reference:
+        """A reference that computes as an engine says that it does.
+
+        Args:
+            weights: the bundle's.
+            arithmetic: the engine's.
+            unrounded: operations over activations that are not rounded, where others are.
+            observer: see the class.
+        """
+        return cls(
+            weights,
+            blocks=arithmetic.blocks,
+            is_exact=arithmetic.is_exact,
+            has_zero_points=arithmetic.has_zero_points,
+            reads_floats=lambda name: arithmetic.is_weight_only or name in unrounded,
+            observer=observer,
+        )
 
     def encode(self, source_ids: Array, source_mask: Array) -> Array:
         """[B, S, d_model] float32 from ids [B, S] and a mask [B, S] that is True on real tokens."""

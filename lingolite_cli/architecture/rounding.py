@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from lingolite_cli.arrays import Array
-from lingolite_cli.weights.activations import UINT8_MAX, InputRange, half_to_even, row_scale
+from lingolite_cli.weights.activations import UINT8_MAX, InputRange, half_to_even, quantize_asymmetric, row_scale
 from lingolite_cli.weights.bundle import Matrix
 from lingolite_cli.weights.groups import GroupedMatrix
 
@@ -32,9 +32,18 @@ class RoundedProducts:
         rounding: of activations.
         blocks: by matrix, how many neighbours in a row of activations share a scale; see `Reference`.
         reads_floats: by matrix, whether it is read as the floats that it stands for; see `Reference`.
+        has_zero_points: each row of activations has a zero point; see `Reference`.
     """
 
-    def __init__(self, rounding: Rounding, blocks: Mapping[str, int], reads_floats: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        rounding: Rounding,
+        blocks: Mapping[str, int],
+        reads_floats: Callable[[str], bool],
+        *,
+        has_zero_points: bool,
+    ) -> None:
+        self._has_zero_points = has_zero_points
         self._rounding = rounding
         self._reads_floats = reads_floats
         self._blocks = blocks
@@ -52,7 +61,8 @@ class RoundedProducts:
         if stored.input_range is not None:
             sums = self._static_sums(x, name, stored, stored.input_range)
             return sums * (stored.input_range.scale * stored.scale)
-        product: Array = self._scaled_sums(x, name, stored) * stored.scale
+        sums = self._shifted_sums(x, stored) if self._has_zero_points else self._scaled_sums(x, name, stored)
+        product: Array = sums * stored.scale
         return product
 
     def _rounded(self, x: Array, name: str) -> Array:
@@ -76,6 +86,12 @@ class RoundedProducts:
             [part.astype(np.float32) * scale for part, scale in zip(sums, scales, strict=True)], axis=0
         )
         return scaled
+
+    def _shifted_sums(self, x: Array, matrix: Matrix) -> Array:
+        """[..., out] the same over integers that are counted from the zero point of their row."""
+        integers, scale = quantize_asymmetric(x)
+        sums: Array = (integers.astype(np.float64) @ matrix.values.astype(np.float64).T).astype(np.float32) * scale
+        return sums
 
     def _static_sums(self, x: Array, name: str, matrix: Matrix, input_range: InputRange) -> Array:
         """[..., out] float32 sums over the 256 levels of a calibrated range; what lies outside is clipped."""

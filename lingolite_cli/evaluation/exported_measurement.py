@@ -85,12 +85,7 @@ def compare_end_to_end(
         progress: is told how many target tokens there are, and of each batch.
     """
     progress.begin("tokens of the bundle", total=sum(len(_cut(target, text)) for target in text.tokens))
-    reference = Reference(
-        weights,
-        blocks=arithmetic.blocks,
-        is_exact=arithmetic.is_exact,
-        reads_floats=lambda name: arithmetic.is_weight_only,
-    )
+    reference = Reference.of(weights, arithmetic)
     comparison = LogitComparison(near_tie=arithmetic.near_tie)
     num_agreed = num_tokens = 0
     for batch in batches([len(source) for source in text.sources], batch_size=_BATCH_SIZE, max_batch_tokens=4096):

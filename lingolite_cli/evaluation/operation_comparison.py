@@ -60,13 +60,7 @@ def compare_operations(
         trace: what the file gave.
     """
     observer = _Observer(record(weights.config).operations, arithmetic.rounding, tokens, trace)
-    reference = Reference(
-        weights,
-        blocks=arithmetic.blocks,
-        is_exact=arithmetic.is_exact,
-        reads_floats=lambda name: arithmetic.is_weight_only or name in trace.unrounded,
-        observer=observer,
-    )
+    reference = Reference.of(weights, arithmetic, unrounded=trace.unrounded, observer=observer)
     encoded = reference.encode(tokens.source_ids, tokens.source_mask)
     reference.decode(tokens.target_ids, encoded, tokens.source_mask)
     return observer.readings
@@ -77,7 +71,7 @@ def compare_embeddings(
 ) -> list[OperationReading]:
     """The same for the embeddings alone, which a trace of nothing else may show for the whole vocabulary."""
     observer = _Observer(record(weights.config).operations, arithmetic.rounding, tokens, trace)
-    reference = Reference(weights, blocks=arithmetic.blocks, is_exact=arithmetic.is_exact, observer=observer)
+    reference = Reference.of(weights, arithmetic, observer=observer)
     reference.embed(tokens.source_ids, tokens.target_ids)
     return observer.readings
 

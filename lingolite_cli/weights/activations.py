@@ -4,7 +4,8 @@ Owns the constants, the arithmetic in numpy, and the sentences that describe it 
 arithmetic of its own (PyTorch, ONNX graphs) takes the constants from here. Ranges of static quantization are found in
 `lingolite_cli.weights.ranges`; how weights are rounded is `lingolite_cli.weights.rows`'s and `groups`'s.
 
-Dynamic: each row has a scale of its own, so that no row of a batch depends on another. Static: each tensor has one
+Dynamic: each row has a scale of its own, so that no row of a batch depends on another. An engine may give it a zero
+point as well, which is not the rule, but has to be known to check such an engine. Static: each tensor has one
 scale and one zero point, calibrated beforehand. In both, sums of products with int8 weights are exact in int32.
 """
 
@@ -68,6 +69,26 @@ def quantize_dynamic(x: Array) -> tuple[Array, FloatArray]:
     """Integers [..., in] int8 in -127...127 and scales [..., 1] float32 from x [..., in] float32."""
     scale = row_scale(x)
     return half_to_even(x / scale).astype(np.int8), scale
+
+
+def quantize_asymmetric(x: Array) -> tuple[Array, FloatArray]:
+    """The same as an engine does that gives each row a zero point, so that its smallest and its largest value are -128
+    and 127: XNNPACK (`xnn_f32_qd8_asymmetric_quantization_params`). Values of one sign are seen together with 0.
+
+    Returns:
+        Integers less the zero point [..., in], float32, and scales [..., 1] float32, from x [..., in] float32.
+    """
+    lowest = np.minimum(np.min(x, axis=-1, keepdims=True), np.float32(0))
+    highest = np.maximum(np.max(x, axis=-1, keepdims=True), np.float32(0))
+    span = np.maximum(highest - lowest, np.float32(SMALLEST_MAXIMUM))
+    inverse = np.float32(UINT8_MAX) / span
+    # From the end whose magnitude is smaller, where float32 has the smaller error.
+    is_low = (lowest + highest) * inverse - np.float32(1) > 0
+    zero_point = np.where(is_low, -128 - lowest * inverse, 127 - highest * inverse)
+    zero_point = half_to_even(np.clip(zero_point, -128, 127)).astype(np.float32)
+    integers: Array = np.clip(half_to_even(x * inverse) + zero_point, -128, 127) - zero_point
+    scale: FloatArray = np.float32(1) / inverse
+    return integers, scale
 
 
 def quantize_static(x: Array, input_range: InputRange) -> Array:

@@ -17,6 +17,7 @@ from lingolite_litert.details import LitertDetails
 from lingolite_litert.interface import MODEL
 from lingolite_litert.opening import open_interpreter, require_signatures
 from lingolite_litert.options import LitertOptions
+from lingolite_litert.probe import diagnosis, warnings_of
 from lingolite_litert.runner import LitertRunner, LitertState
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class LitertBackend:
     def __init__(self, artifact: Artifact, *, options: LitertOptions, threads: int) -> None:
         details = LitertDetails.of(artifact)
         self._artifact, self._details, self._options = artifact, details, options
-        self.warnings: list[str] = []
+        self.warnings = warnings_of(details, options.delegate)
         model, path = artifact.manifest.model, artifact.file(MODEL)
         interpreter = open_interpreter(path, delegate=options.delegate, threads=threads)
         require_signatures(interpreter, model, where=path)
@@ -52,6 +53,11 @@ class LitertBackend:
         self._home = (
             HomeProcess("a LiteRT interpreter of several threads", engine=self._runner) if threads > 1 else None
         )
+
+    @staticmethod
+    def diagnose() -> list[str]:
+        """What this machine does to int8 files, found out by computing."""
+        return [diagnosis()]
 
     @staticmethod
     def arithmetic(artifact: Artifact, bundle: Artifact, options: LitertOptions) -> Arithmetic:

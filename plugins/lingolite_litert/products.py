@@ -49,7 +49,8 @@ class Products:
             added,
             shape=(x.shape[0], matrix.rows),
             version=PER_ROW_PRODUCT if is_int8 else 1,
-            asymmetricQuantizeInputs=is_int8,
+            # XNNPACK takes no notice of it; without XNNPACK it would be another arithmetic than that of the bundle.
+            asymmetricQuantizeInputs=False,
         )
 
     def rows(self, ids: Value, matrix: Matrix | GroupedMatrix, *, name: str) -> Value:

@@ -40,17 +40,17 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     from lingolite_litert.runner import LitertRunner
 
     @cache
-    def make(name: str, is_int8: bool = False) -> LitertRunner:
+    def make(name: str, is_int8: bool = False, is_symmetric: bool = True, delegate: str = "xnnpack") -> LitertRunner:
         path, weights = tmp_path_factory.mktemp("files") / "model.tflite", _weights(name, is_int8=is_int8)
         details = LitertDetails(
             max_seq_len=weights.config.max_seq_len,
             weights="int8" if is_int8 else "float32",
-            activations="per-row symmetric" if is_int8 else "float32",
+            activations=("per-row symmetric" if is_symmetric else "per-row asymmetric") if is_int8 else "float32",
             min_runtime_version="2.18.0",
             litert_version="2.3.0",
         )
         path.write_bytes(build_file(weights, details).serialized())
-        interpreter = open_interpreter(path, delegate="xnnpack", threads=1)
+        interpreter = open_interpreter(path, delegate=delegate, threads=1)
         return LitertRunner(interpreter, weights.config, max_seq_len=40)
 
     return make
@@ -90,6 +90,17 @@ def test_int8_logits_are_those_of_the_exact_reference(runner: Any, name: str) ->
     expected = reference.decode(target, reference.encode(source, mask), mask)
     found = _logits(runner(name, is_int8=True), source, mask, target)
     # A last bit of float32 can move an activation to the next integer: most logits are exact, and none is far off.
+    assert np.quantile(np.abs(found - expected), 0.75) < 1e-5 * np.abs(expected).max()
+    _assert_close(found, expected, share=0.05)
+
+
+@pytest.mark.parametrize("delegate", ["xnnpack", "none"])
+@_ALL
+def test_the_runtimes_own_rounding_is_that_of_the_reference(runner: Any, name: str, delegate: str) -> None:
+    source, mask, target = _batch(FAMILIES[name])
+    reference = Reference(_weights(name, is_int8=True), has_zero_points=delegate == "xnnpack")
+    expected = reference.decode(target, reference.encode(source, mask), mask)
+    found = _logits(runner(name, is_int8=True, is_symmetric=False, delegate=delegate), source, mask, target)
     assert np.quantile(np.abs(found - expected), 0.75) < 1e-5 * np.abs(expected).max()
     _assert_close(found, expected, share=0.05)
 

@@ -16,6 +16,7 @@ from lingolite_cli.weights.activations import (
     STATIC_RULE,
     InputRange,
     half_to_even,
+    quantize_asymmetric,
     quantize_dynamic,
     quantize_static,
     row_scale,
@@ -105,3 +106,19 @@ def test_exported_files_say_what_they_said() -> None:
     assert SCALE_RULE == "s_x = max(max|x|, 1e-30) / 127"
     assert ROUNDING_RULE == "q_x = round_half_even(x / s_x)"
     assert STATIC_RULE == "q_x = clip(round_half_even(x / s_x) + z, 0, 255)"
+
+
+def test_a_row_with_a_zero_point_uses_nearly_all_integers_and_keeps_zero() -> None:
+    x = np.array([[-1.0, 0.0, 0.5, 3.0], [0.5, 1.0, 2.0, 0.0], [-4.0, -2.0, 0.0, -1.0], [0.0] * 4], np.float32)
+    integers, scale = quantize_asymmetric(x)
+    assert (np.ptp(integers[:3], axis=1) >= 254).all()
+    np.testing.assert_array_equal(integers[x == 0], 0)
+    assert np.abs(integers * scale - x).max() <= 0.501 * scale.max()
+
+
+def test_two_more_values_in_a_row_move_its_zero_point_to_zero() -> None:
+    x = np.random.default_rng(4).standard_normal((5, 24)).astype(np.float32)
+    largest = np.abs(x).max(axis=1, keepdims=True)
+    extended, scale = quantize_asymmetric(np.concatenate([x, largest, largest * np.float32(-128 / 127)], axis=1))
+    np.testing.assert_array_equal(extended[:, :-2], np.rint(x / row_scale(x)))
+    np.testing.assert_allclose(scale, row_scale(x), rtol=3e-7)
