@@ -58,7 +58,8 @@ def packed(lines: Iterable[CorpusLine], compression: Compression) -> bytes:
         require(CORPORA, what="compression with zstd")
         import zstandard
 
-        return zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_content_size=True).compress(text)
+        compressed: bytes = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_content_size=True).compress(text)
+        return compressed
     return gzip.compress(text, _GZIP_LEVEL, mtime=0)
 
 
