@@ -6,7 +6,6 @@ what the files in an artifact mean is the business of the plugins that make and 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +18,7 @@ from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.environment import VERSION
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.files.atomic import resolve_output
+from lingolite_cli.files.digests import canonical_json, sha256_file, sha256_json
 from lingolite_cli.files.disk import check_writable
 from lingolite_cli.files.integrity import check_utf8, name_problem, open_regular
 from lingolite_cli.files.output import refuse_inputs
@@ -130,20 +130,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.trained_on != "documents"
 
 
-def canonical_json(value: Any) -> bytes:
-    """`value` as JSON with sorted keys: equal values give equal bytes."""
-    return msgspec.json.encode(value, order="sorted")
-
-
-def sha256_file(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 class Artifact(VerifiedDirectory):
     """A directory with a model and its manifest, opened for reading. Make one with `Artifact.open`."""
 
@@ -197,7 +183,7 @@ class Artifact(VerifiedDirectory):
     @property
     def digest(self) -> str:
         """SHA-256 over the manifest, and through it over every file."""
-        return hashlib.sha256(canonical_json(self.manifest)).hexdigest()
+        return sha256_json(self.manifest)
 
     @property
     def tokenizer_names(self) -> tuple[str, ...]:
@@ -208,9 +194,7 @@ class Artifact(VerifiedDirectory):
     def tokenizer_digest(self) -> str:
         """SHA-256 of the tokenizer's file; where there are several, of their names and digests."""
         digests = {name: self.manifest.files[name].sha256 for name in self.tokenizer_names}
-        return (
-            next(iter(digests.values())) if len(digests) == 1 else hashlib.sha256(canonical_json(digests)).hexdigest()
-        )
+        return next(iter(digests.values())) if len(digests) == 1 else sha256_json(digests)
 
     @property
     def tokenizer_path(self) -> Path:

@@ -45,7 +45,7 @@ class Console:
         if self.is_json:
             import msgspec
 
-            from lingolite_cli.artifact import canonical_json
+            from lingolite_cli.files.digests import canonical_json
 
             document = msgspec.json.format(canonical_json(value), indent=2).decode()
             # Escaped, a string is the same to whoever parses it; in pipes and files it stays byte by byte.

@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli.artifact import canonical_json
 from lingolite_cli.decoding.hypothesis import Alternative
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.environment import VERSION
+from lingolite_cli.files.digests import canonical_json
 
 
 class TranslationJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from lingolite_cli.artifact import canonical_json
 from lingolite_cli.commands.aliases import takes_aliases
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import (
@@ -26,6 +25,7 @@ from lingolite_cli.commands.options import (
     parse_metrics,
 )
 from lingolite_cli.files.atomic import copy_atomic, write_atomic
+from lingolite_cli.files.digests import canonical_json
 from lingolite_cli.files.output import check_output
 from lingolite_cli.files.special import is_special
 from lingolite_cli.jobs.evaluation import EvaluationRequest, evaluate, flat_report

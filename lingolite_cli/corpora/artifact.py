@@ -6,7 +6,6 @@ shard are `lingolite_cli.corpora.lines`'s, writing a corpus is `lingolite_cli.co
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,9 +13,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from lingolite_cli.artifact import MANIFEST_NAME, Name, Provenance, canonical_json, is_corpus
+from lingolite_cli.artifact import MANIFEST_NAME, Name, Provenance, is_corpus
 from lingolite_cli.corpora.lines import SUFFIXES, Compression, CorpusLine, unpacked_lines
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.digests import sha256_json
 from lingolite_cli.files.integrity import open_regular
 from lingolite_cli.files.verified import FileEntry, VerifiedDirectory, damaged
 
@@ -143,7 +143,7 @@ class CorpusArtifact(VerifiedDirectory):
     @property
     def digest(self) -> str:
         """SHA-256 over the manifest, and through it over every shard."""
-        return hashlib.sha256(canonical_json(self.manifest)).hexdigest()
+        return sha256_json(self.manifest)
 
     def shard(self, index: int) -> list[CorpusLine]:
         """The lines of a shard.

@@ -8,7 +8,6 @@ and the like stay inside their sentence.
 from __future__ import annotations
 
 import codecs
-import hashlib
 import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,9 +16,9 @@ from pathlib import Path
 
 import msgspec
 
-from lingolite_cli.artifact import canonical_json
 from lingolite_cli.corpora.test_sets import test_set_files
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.digests import sha256_json
 from lingolite_cli.files.encodings import not_utf8_hint
 from lingolite_cli.files.special import is_stream
 from lingolite_cli.files.text import read_text_bytes
@@ -228,4 +227,4 @@ def _read_lines(path: Path) -> Iterator[str]:
 
 def _digest(sources: list[str], references: list[list[str]], languages: tuple[str, str] | None) -> str:
     content = {"sources": sources, "references": references, "languages": languages}
-    return hashlib.sha256(canonical_json(content)).hexdigest()
+    return sha256_json(content)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from lingolite_cli.artifact import MANIFEST_NAME, Provenance, canonical_json
+from lingolite_cli.artifact import MANIFEST_NAME, Provenance
 from lingolite_cli.corpora.artifact import (
     DEFAULT_SHARD_LINES,
     SHARDS,
@@ -18,6 +18,7 @@ from lingolite_cli.corpora.artifact import (
     shard_name,
 )
 from lingolite_cli.corpora.lines import Compression, CorpusLine, packed
+from lingolite_cli.files.digests import canonical_json
 
 OTHERS = "others"
 _MOST_NAMES = 1000

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from lingolite_cli.artifact import canonical_json
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.atomic import write_atomic
+from lingolite_cli.files.digests import canonical_json
 from lingolite_cli.history.entry import RunEntry
 from lingolite_cli.history.rows import checksum_of
 

@@ -5,14 +5,13 @@ Owns rows and checksums. SQLite finds pages that do not fit together; a changed 
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from lingolite_cli.artifact import canonical_json
+from lingolite_cli.files.digests import sha256_json
 from lingolite_cli.history.entry import RunEntry, ScoreFigures, SystemFigures
 from lingolite_cli.history.schema import ADDED_COLUMNS
 
@@ -35,7 +34,7 @@ def checksum_of(entry: RunEntry) -> str:
         for name in ADDED_COLUMNS:
             if system[name] is None:
                 del system[name]
-    return hashlib.sha256(canonical_json(kept)).hexdigest()
+    return sha256_json(kept)
 
 
 def insert(connection: sqlite3.Connection, entry: RunEntry) -> bool:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
-from lingolite_cli.artifact import Artifact, sha256_file
+from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.digests import sha256_file
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.plugins.extras import TORCH, require
 from lingolite_cli.recipe.cache import host_digest

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from lingolite_cli.artifact import Artifact, Provenance, check_target, sha256_file
+from lingolite_cli.artifact import Artifact, Provenance, check_target
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.digests import sha256_file
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.sample_translations import SampleTranslation, doubts_of, translate_samples
 from lingolite_cli.plugins.registry import Loaded, PluginEntry, Registry

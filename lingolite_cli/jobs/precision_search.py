@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli.artifact import canonical_json
 from lingolite_cli.budgets.table import metric_of_drop
 from lingolite_cli.console import Console
 from lingolite_cli.corpora.corpus import CorpusSpec
 from lingolite_cli.environment import Environment
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.files.atomic import write_atomic
+from lingolite_cli.files.digests import canonical_json
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.inputs import model_input
 from lingolite_cli.jobs.job import Job, JobBuilder, publish_artifact, run_and_keep

@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli.artifact import canonical_json
 from lingolite_cli.console import Console
 from lingolite_cli.environment import Environment
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.files.atomic import write_atomic
+from lingolite_cli.files.digests import canonical_json
 from lingolite_cli.files.output import refuse_inputs
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.inputs import MODEL, Input, corpus_input, model_input

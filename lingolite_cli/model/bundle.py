@@ -30,9 +30,9 @@ from lingolite_cli.artifact import (
     Artifact,
     Provenance,
     check_target,
-    sha256_file,
 )
 from lingolite_cli.errors import LingoLiteError, did_you_mean
+from lingolite_cli.files.digests import sha256_file
 from lingolite_cli.importing.imported import Imported, ImportedTokenizer
 from lingolite_cli.importing.writing import write_imported
 from lingolite_cli.model.checkpoint import read_checkpoint, without_padding

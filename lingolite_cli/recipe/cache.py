@@ -19,9 +19,10 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli.artifact import Artifact, canonical_json, sha256_file
+from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.atomic import partial_directory, publish_directory, write_atomic
+from lingolite_cli.files.digests import canonical_json, sha256_file, sha256_json
 from lingolite_cli.files.lease import sweep_dead
 from lingolite_cli.files.lock import exclusive
 from lingolite_cli.runs.results import EvaluateResult, StepResult
@@ -251,7 +252,7 @@ def _describe(directory: Path, result: StepResult, *, key: str, artifact: Artifa
         result=result,
         files=files,
         artifact=artifact.digest if artifact is not None else None,
-        digest=hashlib.sha256(canonical_json(parts)).hexdigest(),
+        digest=sha256_json(parts),
     )
 
 
@@ -265,7 +266,7 @@ def _keeps_promises(entry: CacheEntry) -> bool:
 
 def step_key(description: dict[str, Any]) -> str:
     """SHA-256 of the canonical description of a step's work."""
-    return hashlib.sha256(canonical_json(description)).hexdigest()
+    return sha256_json(description)
 
 
 def changes(before: dict[str, Any] | None, now: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from lingolite_cli.artifact import sha256_file
+from lingolite_cli.files.digests import sha256_file
 from lingolite_cli.files.special import is_stream
 from lingolite_cli.files.text import text_digest
 from lingolite_cli.plugins.specs import files_of

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lingolite_cli.artifact import Artifact, canonical_json, sha256_file
+from lingolite_cli.artifact import Artifact
 from lingolite_cli.console import Console
 from lingolite_cli.corpora.corpus import Corpus, read_corpus
+from lingolite_cli.files.digests import sha256_file, sha256_json
 from lingolite_cli.files.integrity import FileWatch
 from lingolite_cli.files.text import text_digest
 from lingolite_cli.recipe.cache import CachedStep, StepCache, host_digest
@@ -153,7 +153,7 @@ class Workspace:
         """Digest of the whole files: which of their rows are good is only found in training."""
         spec = self.plan.pairs[reference]
         files = [text_digest(path) for path in spec.paths(self.plan.root)]
-        return hashlib.sha256(canonical_json({"files": files, "short_share": spec.short_share})).hexdigest()
+        return sha256_json({"files": files, "short_share": spec.short_share})
 
     def create(self, choice: PluginChoice, *arguments: Any, **keywords: Any) -> Any:
         """Make the object behind a planned plugin."""

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from lingolite_cli.artifact import canonical_json
 from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.files.copying import copy_file
+from lingolite_cli.files.digests import canonical_json
 from lingolite_cli.runs.finished import MANIFEST_NAME
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import StepResult

@@ -12,8 +12,9 @@ import torch
 
 from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.architecture.support import require_trainable
-from lingolite_cli.artifact import Artifact, Provenance, sha256_file, write_manifest
+from lingolite_cli.artifact import Artifact, Provenance, write_manifest
 from lingolite_cli.corpora.pairs import Text, TextReport
+from lingolite_cli.files.digests import sha256_file
 from lingolite_cli.files.integrity import FileWatch
 from lingolite_cli.model import MobileTranslationModel, load_model, save_bundle
 from lingolite_cli.tokenization.opening import open_tokenizer, read_tokenizer

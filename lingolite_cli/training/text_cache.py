@@ -6,15 +6,14 @@ Anything else is a miss. The layout of the ids is `lingolite_cli.training.pair_i
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from lingolite_cli.artifact import canonical_json, sha256_file
 from lingolite_cli.files.atomic import partial_directory, publish_directory
+from lingolite_cli.files.digests import canonical_json, sha256_file, sha256_json
 from lingolite_cli.files.integrity import FileWatch
 from lingolite_cli.files.text import text_digest
 
@@ -91,7 +90,7 @@ class TextCache:
             "texts": [text_digest(path) for path in paths],
             **description,
         }
-        return hashlib.sha256(canonical_json(parts)).hexdigest()
+        return sha256_json(parts)
 
     def _store(
         self, key: str, place: Path, write: Callable[[Path], KeptRows], *, check: Callable[[], None]
@@ -128,4 +127,4 @@ def find_entry(place: Path, *, host: str, verify: bool = True) -> TextEntry | No
 
 
 def _digest(rows: KeptRows, files: dict[str, str]) -> str:
-    return hashlib.sha256(canonical_json({"rows": msgspec.to_builtins(rows), "files": files})).hexdigest()
+    return sha256_json({"rows": msgspec.to_builtins(rows), "files": files})

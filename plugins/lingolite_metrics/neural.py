@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from lingolite_cli.artifact import sha256_file
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.digests import sha256_file
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_metrics.corpus import check_corpus
 from lingolite_metrics.options import CometOptions

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from command_line import Outcome, contents
 
-from lingolite_cli.artifact import MANIFEST_NAME, TOKENIZER_NAME, WEIGHTS_NAME, Artifact, canonical_json, sha256_file
+from lingolite_cli.artifact import MANIFEST_NAME, TOKENIZER_NAME, WEIGHTS_NAME, Artifact
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.atomic import atomic_directory, write_atomic
+from lingolite_cli.files.digests import canonical_json, sha256_file
 
 Damage = Callable[[Path], None]
 

@@ -29,10 +29,10 @@ from lingolite_cli.artifact import (
     Provenance,
     Quantization,
     derive_artifact,
-    sha256_file,
     write_manifest,
 )
 from lingolite_cli.files.atomic import atomic_directory
+from lingolite_cli.files.digests import sha256_file
 from lingolite_cli.shortlist.shortlist import NO_TOKEN, Details, Shortlist
 from lingolite_cli.testing import tiny_tokenizer
 from lingolite_cli.testing.tiny import IDS, random_weights

@@ -6,14 +6,12 @@ Owns what is measured and in which order it is told; which mixes are tried is up
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from lingolite_cli.artifact import canonical_json
 from lingolite_cli.budgets.judging import judge
 from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import drop_budget
@@ -22,6 +20,7 @@ from lingolite_cli.evaluation.comparison import measure_difference
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.intervals import with_interval
 from lingolite_cli.evaluation.scorer import Scorer, Translations
+from lingolite_cli.files.digests import sha256_json
 from lingolite_cli.plugins.specs import BackendSpec, QuantizerSpec
 from lingolite_cli.precision_search.figures import Sensitivity, Trial
 from lingolite_cli.precision_search.strategy import Space, find_smallest
@@ -161,7 +160,7 @@ def _search_state(planned: PlannedSearch, workspace: Workspace) -> Path:
     measured = msgspec.structs.replace(planned, options={"evaluation": planned.options["evaluation"]})
     digests = {reference: workspace.input_digest(reference) for reference in planned.inputs}
     description = describe_work(measured, workspace.plan, digests)
-    return workspace.state_root / "search" / hashlib.sha256(canonical_json(description)).hexdigest()
+    return workspace.state_root / "search" / sha256_json(description)
 
 
 class _Search:

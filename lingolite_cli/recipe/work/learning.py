@@ -6,7 +6,6 @@ cover the code nor what ends the training: with more steps or minutes allowed, i
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -18,11 +17,12 @@ import msgspec
 
 from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.architecture.support import require_trainable
-from lingolite_cli.artifact import Artifact, Manifest, canonical_json
+from lingolite_cli.artifact import Artifact, Manifest
 from lingolite_cli.console import Progress
 from lingolite_cli.corpora.pairs import Text, TextReport
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.evaluation.scorer import Scorer, Translations
+from lingolite_cli.files.digests import sha256_json
 from lingolite_cli.files.lock import exclusive
 from lingolite_cli.recipe.model import Positive, Step
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
@@ -147,7 +147,7 @@ def training_state(planned: PlannedStep, workspace: Workspace) -> Path:
         "inputs": [workspace.input_digest(reference) for reference in planned.inputs],
         "seed": workspace.seed,
     }
-    return workspace.state_root / "train" / hashlib.sha256(canonical_json(description)).hexdigest()
+    return workspace.state_root / "train" / sha256_json(description)
 
 
 class TrainingInterrupted(KeyboardInterrupt):

@@ -6,7 +6,6 @@ with another budget measures nothing twice.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Any
 import msgspec
 from msgspec import field
 
-from lingolite_cli.artifact import Artifact, canonical_json
+from lingolite_cli.artifact import Artifact
 from lingolite_cli.files.atomic import write_atomic
+from lingolite_cli.files.digests import sha256_json
 from lingolite_cli.files.scratch import scratch_directory
 from lingolite_cli.precision_search.units import Assignment, Granularity
 from lingolite_cli.recipe.model import Positive, Resamples, Step
@@ -132,7 +132,7 @@ class Trials:
             sentences: indices into the text.
         """
         description = {"options": self.options(mix), "sample": list(self._sample), "sentences": list(sentences)}
-        path = self._state / f"{hashlib.sha256(canonical_json(description)).hexdigest()}.json"
+        path = self._state / f"{sha256_json(description)}.json"
         if path.is_file():
             return msgspec.json.decode(path.read_bytes(), type=MixMeasurement)
         with scratch_directory() as directory:

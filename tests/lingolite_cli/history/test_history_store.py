@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import shutil
@@ -18,8 +17,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from lingolite_cli.artifact import canonical_json
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.digests import sha256_json
 from lingolite_cli.history.entry import RunEntry
 from lingolite_cli.history.schema import MIGRATIONS
 from lingolite_cli.history.store import HistoryStore
@@ -345,7 +344,7 @@ def test_file_from_before_latencies_had_a_range_is_read_and_upgraded(store: Hist
         connection.execute("ALTER TABLE systems DROP COLUMN latency_p50_high_ms")
         connection.execute("PRAGMA user_version = 2")
     connection.close()
-    assert kept == hashlib.sha256(canonical_json(plain)).hexdigest(), "what the older version wrote"
+    assert kept == sha256_json(plain), "what the older version wrote"
     assert store.entries() == [old]
     timed = msgspec.structs.replace(SYSTEM, latency_p50_low_ms=4.0, latency_p50_high_ms=4.5)
     new = msgspec.structs.replace(entry(2), systems=(entry(2).systems[0], timed))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
@@ -15,7 +14,8 @@ import msgspec
 import pytest
 from command_line import RECIPE, Outcome, contents, read_run, runs
 
-from lingolite_cli.artifact import Artifact, canonical_json, sha256_file
+from lingolite_cli.artifact import Artifact
+from lingolite_cli.files.digests import canonical_json, sha256_file, sha256_json
 from lingolite_cli.recipe.cache import StepCache, read_entry
 from lingolite_cli.runs.record import RunManifest, StepRecord
 from lingolite_cli.runs.results import EvaluateResult, QuantizeResult, VerifyResult
@@ -292,7 +292,7 @@ def test_evaluation_without_its_translations_is_none(with_echo: Command, project
     (entry / "translations.jsonl").unlink()
     stored = read_entry(entry)
     parts = {"result": msgspec.to_builtins(stored.result), "files": {}}
-    digest = hashlib.sha256(canonical_json(parts)).hexdigest()
+    digest = sha256_json(parts)
     (entry / "entry.json").write_bytes(canonical_json(msgspec.structs.replace(stored, files={}, digest=digest)))
     _, second = run(with_echo, project)
     assert done(second) == ["baseline"]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from lingolite_cli.artifact import canonical_json
 from lingolite_cli.corpora.pairs import TextReport
+from lingolite_cli.files.digests import canonical_json
 from lingolite_cli.runs.directory import with_places
 from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.runs.results import (

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from command_line import Outcome
 
-from lingolite_cli.artifact import sha256_file
 from lingolite_cli.corpora.pairs import Text, TextReport
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.digests import sha256_file
 from lingolite_cli.recipe.cache import host_digest
 from lingolite_cli.tokenization.opening import read_tokenizer
 from lingolite_cli.training.examples import Examples, epoch_batches
