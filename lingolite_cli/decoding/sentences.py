@@ -99,7 +99,7 @@ class SentenceTranslator:
         found = self._translator.translate(sentences())
         for first in found:
             layout = waiting.popleft()
-            yield self._joined(layout, [first, *islice(found, len(layout.sentences) - 1)])
+            yield joined(layout, [first, *islice(found, len(layout.sentences) - 1)], self._languages)
 
     def translate_in_steps(self, text: str) -> Iterator[Translation]:
         """Translate one text by greedy search, token by token; see `Translator.translate_in_steps`."""
@@ -107,28 +107,35 @@ class SentenceTranslator:
         done: list[Translation] = []
         for sentence in layout.sentences:
             for found in self._translator.translate_in_steps(sentence):
-                yield self._joined(layout, [*done, found])
+                yield joined(layout, [*done, found], self._languages)
             done.append(found)
 
     def _layout(self, text: str) -> Layout:
         return split_sentences(text, self._languages[0]) if self._is_splitting else Layout((text,))
 
-    def _joined(self, layout: Layout, parts: Sequence[Translation]) -> Translation:
-        """The translation of a text from those of its sentences, of which the last may be missing."""
-        if len(layout.sentences) == 1:
-            return parts[0]
-        joints = [_joint(joint, self._languages) for joint in layout.joints[: len(parts) - 1]]
-        text = "".join(part.text + joint for part, joint in zip(parts, [*joints, ""], strict=True))
-        score = sum(part.score for part in parts)
-        return Translation(
-            text=text,
-            tokens=tuple(token for part in parts for token in part.tokens),
-            score=score,
-            alternatives=(Alternative(text, score),),
-            num_source_tokens=sum(part.num_source_tokens for part in parts),
-            is_truncated=any(part.is_truncated for part in parts),
-            is_finished=all(part.is_finished for part in parts),
-        )
+
+def joined(layout: Layout, parts: Sequence[Translation], languages: tuple[str, str]) -> Translation:
+    """The translation of a text from those of its sentences, of which the last ones may be missing.
+
+    Args:
+        layout: the text.
+        parts: translations of its first sentences, at least one.
+        languages: source and target language.
+    """
+    if len(layout.sentences) == 1:
+        return parts[0]
+    joints = [_joint(joint, languages) for joint in layout.joints[: len(parts) - 1]]
+    text = "".join(part.text + joint for part, joint in zip(parts, [*joints, ""], strict=True))
+    score = sum(part.score for part in parts)
+    return Translation(
+        text=text,
+        tokens=tuple(token for part in parts for token in part.tokens),
+        score=score,
+        alternatives=(Alternative(text, score),),
+        num_source_tokens=sum(part.num_source_tokens for part in parts),
+        is_truncated=any(part.is_truncated for part in parts),
+        is_finished=all(part.is_finished for part in parts),
+    )
 
 
 def _joint(space: str, languages: tuple[str, str]) -> str:

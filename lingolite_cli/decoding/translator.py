@@ -76,6 +76,10 @@ class Translator:
         max_batch_tokens: most source tokens in a batch, padding included.
         capabilities: those that the backend declares.
 
+    Attributes:
+        options: within the model's positions.
+        decoding_ids: what a search between these languages is told of the tokenizer.
+
     Raises:
         LingoLiteError: a language has no tag, `batch_size` is below 1, or `min_length` is beyond the model's positions.
     """
@@ -92,10 +96,10 @@ class Translator:
         max_batch_tokens: int = 4096,
         capabilities: frozenset[str] = frozenset(),
     ) -> None:
-        self._ids = tokenizer.decoding_ids(languages)
+        self.decoding_ids = tokenizer.decoding_ids(languages)
         if batch_size < 1:
             raise LingoLiteError(f"batch_size must be at least 1, not {batch_size}")
-        self.options = within_positions(options, model.max_seq_len - len(self._ids.prefix))
+        self.options = within_positions(options, model.max_seq_len - len(self.decoding_ids.prefix))
         self._backend = backend
         self._tokenizer = tokenizer
         self._max_source_tokens = model.max_seq_len
@@ -106,7 +110,7 @@ class Translator:
 
     def source_ids(self, text: str) -> list[int]:
         """Ids of a text as it is translated: framed, and cut to the model's positions."""
-        return self._encode(text).ids
+        return self.encode(text).ids
 
     def num_tokens(self, text: str) -> int:
         """Source tokens of a text as it is translated, frame included."""
@@ -143,20 +147,20 @@ class Translator:
         Raises:
             LingoLiteError: the search has beams, or the engine gives whole translations only.
         """
-        source = self._encode(text)
+        source = self.encode(text)
         if source.is_empty:
-            yield _nothing(source)
+            yield nothing_to_translate(source)
             return
         found = search_in_steps(
             self._backend,
             *self._padded([source]),
-            ids=self._ids,
+            ids=self.decoding_ids,
             options=self.options,
             capabilities=self._capabilities,
         )
         given: Translation | None = None
         for hypothesis in found:
-            found_so_far = self._translation(source, [hypothesis])
+            found_so_far = self.translation(source, [hypothesis])
             if not found_so_far.text.endswith(_INCOMPLETE):
                 given = found_so_far
                 yield found_so_far
@@ -164,8 +168,8 @@ class Translator:
             yield found_so_far
 
     def _translate_window(self, texts: list[str], pool: PoolBackend | None, observe: Observer) -> Iterator[Translation]:
-        sources = [self._encode(text) for text in texts]
-        done = {index: _nothing(source) for index, source in enumerate(sources) if source.is_empty}
+        sources = [self.encode(text) for text in texts]
+        done = {index: nothing_to_translate(source) for index, source in enumerate(sources) if source.is_empty}
         waiting = [index for index, source in enumerate(sources) if not source.is_empty]
         groups = batches(
             [len(sources[index].ids) for index in waiting],
@@ -183,7 +187,7 @@ class Translator:
             found = search(
                 self._backend,
                 *self._padded(batch),
-                ids=self._ids,
+                ids=self.decoding_ids,
                 options=self.options,
                 capabilities=self._capabilities,
             )
@@ -196,7 +200,7 @@ class Translator:
         """
         groups = sorted(groups, key=lambda group: -len(group) * max(len(sources[index].ids) for index in group))
         futures = {
-            pool.submit(*self._padded([sources[index] for index in group]), self.options, self._ids): group
+            pool.submit(*self._padded([sources[index] for index in group]), self.options, self.decoding_ids): group
             for group in groups
         }
 
@@ -208,9 +212,10 @@ class Translator:
         return given()
 
     def _translations(self, sources: list[SourceIds], found: list[list[Hypothesis]]) -> list[Translation]:
-        return [self._translation(source, best) for source, best in zip(sources, found, strict=True)]
+        return [self.translation(source, best) for source, best in zip(sources, found, strict=True)]
 
-    def _translation(self, source: SourceIds, hypotheses: list[Hypothesis]) -> Translation:
+    def translation(self, source: SourceIds, hypotheses: list[Hypothesis]) -> Translation:
+        """The translation that a search found for a source of `encode`: its hypotheses, best first, as text."""
         best = hypotheses[0]
         alternatives = tuple(
             Alternative(self._tokenizer.decode(hypothesis.tokens), hypothesis.score) for hypothesis in hypotheses
@@ -225,12 +230,13 @@ class Translator:
             is_finished=best.is_finished,
         )
 
-    def _encode(self, text: str) -> SourceIds:
+    def encode(self, text: str) -> SourceIds:
+        """The ids of a sentence as they are searched with; `is_empty` where there is nothing to translate."""
         spoken = text if text.strip() else ""  # some tokenizers have pieces for white space
         return self._tokenizer.encode_source(spoken, self._languages, max_length=self._max_source_tokens)
 
     def _padded(self, sources: list[SourceIds]) -> tuple[IntArray, BoolArray]:
-        return pad([source.ids for source in sources], self._ids.pad)
+        return pad([source.ids for source in sources], self.decoding_ids.pad)
 
 
 def _ignore(num_sentences: int, num_tokens: int) -> None:
@@ -267,7 +273,8 @@ def _in_order(count: int, done: dict[int, Translation], batches: Iterable[_Batch
         yield done.pop(place)
 
 
-def _nothing(source: SourceIds) -> Translation:
+def nothing_to_translate(source: SourceIds) -> Translation:
+    """The translation of a source that is empty."""
     return Translation(
         text="",
         tokens=(),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lingolite_cli.artifact import Artifact
@@ -97,18 +96,15 @@ class WorkerPool:
         self.num_workers = num_workers
         self._home = HomeProcess("a pool of workers")
         self._threads = ThreadPoolExecutor(2 * num_workers)
-        self._idle: SimpleQueue[_Place] = SimpleQueue()
+        self._choosing = threading.Lock()
         self._places: list[_Place] = []
         try:
             for number in range(1, num_workers + 1):
-                self._places.append(_Place(engine, what=f"worker {number}"))
+                self._places.append(_Place(engine, number=number))
             opened: list[Opened] = list(self._threads.map(_Place.open, self._places))
         except BaseException:
             self.close()
             raise
-        # The longest batches come first, so who began last is done first and has the next one.
-        for place in [*self._places, *reversed(self._places)]:
-            self._idle.put(place)
         self.warnings = tuple(opened[0].warnings)
 
     def submit(
@@ -140,11 +136,14 @@ class WorkerPool:
             place.close()
 
     def _search(self, request: Search) -> list[list[Hypothesis]]:
-        place = self._idle.get()
+        with self._choosing:  # there are two threads a place, so that one has room
+            place = min(self._places, key=_Place.burden)
+            place.num_batches += 1
         try:
             return place.search(request)
         finally:
-            self._idle.put(place)
+            with self._choosing:
+                place.num_batches -= 1
 
 
 class _Place:
@@ -152,22 +151,32 @@ class _Place:
 
     Args:
         engine: what is opened.
-        what: how messages call it.
+        number: from 1; messages call it by that.
 
     Attributes:
+        num_batches: those that are with it now, at most two.
         has_worked: whether any batch was searched here.
         peak_memory_mb: peak resident memory of its process in MB; None where the system does not tell.
     """
 
-    def __init__(self, engine: Open, *, what: str) -> None:
+    def __init__(self, engine: Open, *, number: int) -> None:
         self._engine = engine
-        self._what = what
+        self._number = number
+        self._what = f"worker {number}"
+        self.num_batches = 0
         self._replacing = threading.Lock()
         self._is_closed = False
         self._dead: list[Child] = []
         self.child = self._start()
         self.has_worked = False
         self.peak_memory_mb: float | None = None
+
+    def burden(self) -> tuple[int, int]:
+        """The place with the least has the next batch.
+
+        Who is idle comes first. The longest batches come first too, so who began last is done first.
+        """
+        return self.num_batches, -self._number * self.num_batches
 
     def open(self) -> Opened:
         """Open the engine."""
