@@ -46,6 +46,7 @@ EXAMPLES = {
         ),
         "corpora",
     ),
+    "serve": Examples(("serve onnx --workers 2", "serve onnx --sample-log served.jsonl"), "serving"),
     "train": Examples(("train starter", "train recipes/starter.toml --resume"), "training"),
     "import": Examples(("import model_best.pt --tokenizer tokenizer/ --out model",), "training"),
     "init": Examples(("init --starter demo", "init --model model --test test.tsv"), "recipes"),

@@ -53,6 +53,7 @@ COMMANDS = (
     CommandEntry("bench", "bench:bench", "Measure backends side by side, each alone in a fresh process."),
     CommandEntry("translate", "translate:translate_lines", "Translate text, lines of a file, or a document."),
     CommandEntry("corpus", "corpus:app", "Make, show, filter and sample corpora of text."),
+    CommandEntry("serve", "serve:serve_model", "Serve translations over HTTP."),
     CommandEntry("train", "train:train_recipe", "Run the steps of a recipe that train, `qat-int8` included."),
     CommandEntry("import", "import_:import_bundle", "Make a bundle from a LingoLite checkpoint."),
     CommandEntry("init", "init:init", "Write lingolite.toml and recipes/mobile.toml for a model."),

@@ -79,7 +79,13 @@ CORPORA = Extra(
     gives="corpora compressed with zstd, and the filter `language`",
 )
 
-EXTRAS = (TORCH, PLOTS, TRAIN, CTRANSLATE2, COREML, LITERT, DOCUMENTS, CORPORA, RAY)
+SERVE = Extra(
+    name="serve",
+    modules=("starlette", "uvicorn", "prometheus_client", "python_multipart"),
+    gives="`lingolite serve` over HTTP",
+)
+
+EXTRAS = (TORCH, PLOTS, TRAIN, CTRANSLATE2, COREML, LITERT, DOCUMENTS, CORPORA, RAY, SERVE)
 
 CPU_BUILD = "for a PyTorch without CUDA, see README, section Install"
 

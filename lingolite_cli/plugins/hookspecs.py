@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         MetricSpec,
         QuantizerSpec,
         ReporterSpec,
+        ServerSpec,
     )
     from lingolite_cli.recipe.scope import Plan
     from lingolite_cli.runs.record import RunManifest, StepRecord
@@ -67,6 +68,11 @@ def lingolite_reporters() -> Iterable[ReporterSpec]:  # type: ignore[empty-body]
 @hookspec
 def lingolite_executors() -> Iterable[ExecutorSpec]:  # type: ignore[empty-body]
     """Executors. Called once, as `lingolite_backends`."""
+
+
+@hookspec
+def lingolite_servers() -> Iterable[ServerSpec]:  # type: ignore[empty-body]
+    """Servers. Called once, as `lingolite_backends`."""
 
 
 @hookspec

@@ -24,6 +24,7 @@ from lingolite_cli.plugins.specs import (
     MetricSpec,
     QuantizerSpec,
     ReporterSpec,
+    ServerSpec,
     Spec,
 )
 from lingolite_cli.process.interruption import is_requested
@@ -39,6 +40,7 @@ KINDS: dict[str, tuple[str, type]] = {
     "metric": ("lingolite_metrics", MetricSpec),
     "reporter": ("lingolite_reporters", ReporterSpec),
     "executor": ("lingolite_executors", ExecutorSpec),
+    "server": ("lingolite_servers", ServerSpec),
 }
 """Kind of plugin: the hook that offers it, and the type of its descriptor."""
 

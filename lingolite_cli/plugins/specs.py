@@ -181,6 +181,10 @@ class ExecutorSpec(_Spec, frozen=True, kw_only=True):
     """An executor: decides where shards of work run."""
 
 
+class ServerSpec(_Spec, frozen=True, kw_only=True):
+    """A server: answers clients with the translations of a service, by a protocol."""
+
+
 @overload
 def merit(value: float, goal: Goal) -> float: ...
 
@@ -196,4 +200,13 @@ def merit(value: Any, goal: Goal) -> Any:
     return value if goal == "higher" else 0.0 - value
 
 
-Spec: TypeAlias = BackendSpec | QuantizerSpec | ExporterSpec | ImporterSpec | MetricSpec | ReporterSpec | ExecutorSpec
+Spec: TypeAlias = (
+    BackendSpec
+    | QuantizerSpec
+    | ExporterSpec
+    | ImporterSpec
+    | MetricSpec
+    | ReporterSpec
+    | ExecutorSpec
+    | ServerSpec
+)

@@ -61,6 +61,21 @@ def open_backend(
     check_load(threads=threads, workers=workers, size_bytes=artifact.size_bytes)
     if workers == 1:
         return OpenedBackend(loaded.open(artifact, options=options, threads=threads), loaded.spec.capabilities)
+    pool = open_pool(loaded, artifact, options=options, threads=threads, workers=workers, blocked=blocked)
+    return OpenedBackend(pool, CAPABILITIES)
+
+
+def open_pool(
+    loaded: Loaded,
+    artifact: Artifact,
+    *,
+    options: Mapping[str, Any],
+    threads: int,
+    workers: int,
+    blocked: tuple[str, ...] = (),
+) -> WorkerPool:
+    """As `open_backend`, in other processes even where one worker is enough: an engine that crashes ends no more."""
+    check_load(threads=threads, workers=workers, size_bytes=artifact.size_bytes)
     loaded.options(options)  # refused here, before processes are made
     engine = Open(
         artifact=str(artifact.path.resolve()),
@@ -70,8 +85,7 @@ def open_backend(
         blocked=list(blocked),
     )
     # Workers digest nothing, so that they start fast: this process knows what the files were that they have opened.
-    pool = artifact.reading(lambda: WorkerPool(engine, num_workers=workers), undo=WorkerPool.close)
-    return OpenedBackend(pool, CAPABILITIES)
+    return artifact.reading(lambda: WorkerPool(engine, num_workers=workers), undo=WorkerPool.close)
 
 
 class WorkerPool:

@@ -1,0 +1,1 @@
+"""Translating for others: requests as they come, batched, bounded and recorded. Servers speak a protocol over it."""
