@@ -201,12 +201,5 @@ def merit(value: Any, goal: Goal) -> Any:
 
 
 Spec: TypeAlias = (
-    BackendSpec
-    | QuantizerSpec
-    | ExporterSpec
-    | ImporterSpec
-    | MetricSpec
-    | ReporterSpec
-    | ExecutorSpec
-    | ServerSpec
+    BackendSpec | QuantizerSpec | ExporterSpec | ImporterSpec | MetricSpec | ReporterSpec | ExecutorSpec | ServerSpec
 )
