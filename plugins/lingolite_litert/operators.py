@@ -16,6 +16,9 @@ PER_ROW_PRODUCT = 12
 PER_ROW_LOOKUP = 4
 """Version of EMBEDDING_LOOKUP in such a table."""
 
+DEQUANTIZED_FLOAT16 = 3
+"""Version of DEQUANTIZE from float16."""
+
 _OPTIONS = {
     "ABS": "AbsOptions",
     "ADD": "AddOptions",

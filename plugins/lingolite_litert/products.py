@@ -14,7 +14,7 @@ from lingolite_cli.weights.bundle import Matrix
 from lingolite_cli.weights.groups import GroupedMatrix
 from lingolite_cli.weights.rows import INT8_MAX
 from lingolite_litert.graph import GraphBuilder, Value
-from lingolite_litert.operators import PER_ROW_LOOKUP, PER_ROW_PRODUCT
+from lingolite_litert.operators import DEQUANTIZED_FLOAT16, PER_ROW_LOOKUP, PER_ROW_PRODUCT
 
 ADDED_COLUMNS = 2
 """Of symmetric activations, and of zeros in the matrices that they meet."""
@@ -36,6 +36,7 @@ class Products:
         self._graph = graph
         self._is_symmetric = is_symmetric
         self._extended: dict[int, Value] = {}
+        self._floats: dict[int, Value] = {}
 
     def product(self, x: Value, matrix: Matrix | GroupedMatrix, *, name: str, bias: Array | None) -> Value:
         """[N, out] float32 from x [N, in]; `bias` [out] is added."""
@@ -69,10 +70,20 @@ class Products:
             raise _unsupported(
                 f"{name} has a calibrated range of activations", hint="quantize with the method `dynamic-int8`"
             )
+        if matrix.values.dtype == np.float16:
+            return self._dequantized(self._graph.constant(matrix.values, name))
         if matrix.scale is None:
             return self._graph.constant(matrix.values.astype(np.float32), name)
         columns = ADDED_COLUMNS if self._is_symmetric else 0
         return self._graph.constant(np.pad(matrix.values, ((0, 0), (0, columns))), name, scale=matrix.scale)
+
+    def _dequantized(self, stored: Value) -> Value:
+        """`stored` as float32. Runtimes compute it once, as it is constant; XNNPACK reads float16 by itself."""
+        if stored.index not in self._floats:
+            self._floats[stored.index] = self._graph.op(
+                "DEQUANTIZE", stored, shape=stored.shape, version=DEQUANTIZED_FLOAT16
+            )
+        return self._floats[stored.index]
 
     def _with_columns(self, x: Value) -> Value:
         """x [N, in] and two further columns, [N, in + 2]; products with the same x share it."""
