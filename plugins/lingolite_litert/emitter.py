@@ -96,7 +96,9 @@ class Emitter:
         matrices = tuple(self.weights.matrix(layer.name) for layer in layers)
         if can_join(matrices):
             bias = _joint_bias(self.weights, layers)
-            return self._products.product(x, concatenate(matrices), name=_joint_name(layers), bias=bias)
+            return self._products.product(
+                x, concatenate(matrices), name="+".join(layer.name for layer in layers), bias=bias
+            )
         products = [self._product(x, (layer,)) for layer in layers]
         shape = (x.shape[0], sum(layer.rows for layer in layers))
         return self.graph.op("CONCATENATION", *products, shape=shape, axis=1)
@@ -115,7 +117,7 @@ class Emitter:
         """[N, V] float32 from x [N, d_model]."""
         bias = self.weights.bias(projection.name) if projection.has_bias else None
         matrix = self.weights.matrix(projection.name)
-        logits = self._products.product(x, matrix, name=projection.weight, bias=bias)
+        logits = self._products.product(x, matrix, name=projection.name, bias=bias)
         return self.graph.expose(logits, OUTPUT_PROJECTION)
 
     def scale(self, x: Value, factor: float, name: str) -> Value:
@@ -127,7 +129,7 @@ class Emitter:
 
     def embed(self, table: Layer, ids: Value, scale: float) -> Value:
         """[N, d_model] float32 from ids [N]."""
-        rows = self._products.rows(ids, self.weights.matrix(table.name), name=table.weight)
+        rows = self._products.rows(ids, self.weights.matrix(table.name), name=table.name)
         return self.graph.expose(self._scaled(rows, scale), table.name)
 
     def rotation_at(self, positions: Value, *shape: int) -> Value:
@@ -232,11 +234,6 @@ class Emitter:
         if kind == "silu":
             return graph.binary("MUL", x, graph.op("LOGISTIC", x, shape=x.shape))
         return graph.op("GELU", x, shape=x.shape, approximate=kind == "gelu_tanh")
-
-
-def _joint_name(layers: tuple[Layer, ...]) -> str:
-    first, *others = (layer.name for layer in layers)
-    return "+".join([first, *(name.rpartition(".")[2] for name in others)])
 
 
 def _joint_bias(weights: Weights, layers: tuple[Layer, ...]) -> Array | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lingolite_cli.architecture.parts import BIAS_SUFFIX, WEIGHT_SUFFIX
 from lingolite_cli.arrays import Array
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.weights.bundle import Matrix
@@ -40,9 +41,9 @@ class Products:
 
     def product(self, x: Value, matrix: Matrix | GroupedMatrix, *, name: str, bias: Array | None) -> Value:
         """[N, out] float32 from x [N, in]; `bias` [out] is added."""
-        graph, stored = self._graph, self._stored(matrix, name)
+        graph, stored = self._graph, self._stored(matrix, f"{name}{WEIGHT_SUFFIX}")
         is_int8 = isinstance(matrix, Matrix) and matrix.is_int8
-        added = None if bias is None else graph.constant(bias, f"{name}.bias")
+        added = None if bias is None else graph.constant(bias, f"{name}{BIAS_SUFFIX}")
         return graph.op(
             "FULLY_CONNECTED",
             self._with_columns(x) if is_int8 and self._is_symmetric else x,
@@ -56,7 +57,7 @@ class Products:
 
     def rows(self, ids: Value, matrix: Matrix | GroupedMatrix, *, name: str) -> Value:
         """[N, width] float32, rows of `matrix` for ids [N]."""
-        graph, stored = self._graph, self._stored(matrix, name)
+        graph, stored = self._graph, self._stored(matrix, f"{name}{WEIGHT_SUFFIX}")
         assert isinstance(matrix, Matrix)
         width, count = stored.shape[1], ids.shape[0]
         version = PER_ROW_LOOKUP if matrix.is_int8 else 1
