@@ -7,36 +7,10 @@ from a framed source. How text becomes ids is a `Side`'s business, one for sourc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
 
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.tokenization.description import SOURCE_TAG, TARGET_TAG, DecodingIds, TokenizerDescription
-from lingolite_cli.tokenization.tokenizer import SourceIds
-
-
-class Side(Protocol):
-    """Text and ids of sources or of targets; a model with one vocabulary has the same side twice."""
-
-    @property
-    def pieces(self) -> tuple[str, ...]:
-        """All pieces in the order of their ids; no two are the same."""
-
-    @property
-    def control_ids(self) -> frozenset[int]:
-        """Ids of control tokens, which no text has."""
-
-    @property
-    def spelling_ids(self) -> frozenset[int]:
-        """Ids of single characters and bytes."""
-
-    def id(self, piece: str) -> int | None:
-        """The id of a piece; None where the vocabulary does not have it."""
-
-    def encode(self, text: str) -> list[int]:
-        """Ids of plain text."""
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """Text of ids; control tokens are dropped."""
+from lingolite_cli.tokenization.tokenizer import Side, SourceIds
 
 
 class FramedTokenizer:
@@ -69,6 +43,11 @@ class FramedTokenizer:
     def description(self) -> TokenizerDescription:
         """See `Tokenizer`."""
         return self._description
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """What sources and what targets are read with."""
+        return self._source, self._target
 
     @property
     def source_pieces(self) -> tuple[str, ...]:

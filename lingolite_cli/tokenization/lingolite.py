@@ -46,7 +46,7 @@ class LingoLiteTokenizer(FramedTokenizer):
 
 
 class _LingoLiteSide:
-    """See `lingolite_cli.tokenization.framing.Side`; sources and targets have the same."""
+    """See `lingolite_cli.tokenization.tokenizer.Side`; sources and targets have the same."""
 
     def __init__(
         self,
@@ -64,13 +64,23 @@ class _LingoLiteSide:
         self.control_ids = frozenset(controls)
         # Not the unknown id: no text spells it, and what it stands for is unknown in other spellings too.
         spelled = {id: piece for id, piece in controls.items() if id != description.ids.unknown}
-        self._spelled_out = {id: self._spell(piece) for id, piece in spelled.items()}
+        self.spellings = {id: self._spell(piece) for id, piece in spelled.items()}
         self.language_tags = self._language_tags(controls)
 
     @property
     def spelling_ids(self) -> frozenset[int]:
         """See `Side`."""
         return spelling_ids(self._processor, self.pieces)
+
+    @property
+    def unknown(self) -> int:
+        """See `Side`."""
+        return self._description.ids.unknown
+
+    @property
+    def moved(self) -> int:
+        """See `Side`."""
+        return 0
 
     def id(self, piece: str) -> int | None:
         """See `Side`."""
@@ -80,7 +90,7 @@ class _LingoLiteSide:
         """See `Side`."""
         ids: list[int] = []
         for id in self._processor.EncodeAsIds(text):
-            ids.extend(self._spelled_out.get(id, (id,)))
+            ids.extend(self.spellings.get(id, (id,)))
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:

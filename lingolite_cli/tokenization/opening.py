@@ -61,17 +61,21 @@ class TokenizerFiles(msgspec.Struct, frozen=True, kw_only=True):
         return source, target if target in self.contents else source
 
 
+def tokenizer_files(artifact: Artifact) -> TokenizerFiles:
+    """The files of an artifact's tokenizer. Raises as `Artifact.read_bytes` does."""
+    return TokenizerFiles(
+        path=artifact.path / TOKENIZER_NAME,
+        contents={name: artifact.read_bytes(name) for name in {TOKENIZER_NAME, *artifact.tokenizer_names}},
+    )
+
+
 def open_tokenizer(artifact: Artifact) -> Tokenizer:
     """The tokenizer of an artifact; kind, frame and ids are those of its manifest.
 
     Raises:
         LingoLiteError: this version has no such kind, or the files are not what the manifest says.
     """
-    manifest = artifact.manifest
-    files = TokenizerFiles(
-        path=artifact.path / TOKENIZER_NAME,
-        contents={name: artifact.read_bytes(name) for name in {TOKENIZER_NAME, *artifact.tokenizer_names}},
-    )
+    manifest, files = artifact.manifest, tokenizer_files(artifact)
     tokenizer = build_tokenizer(files, manifest.tokenizer_description, manifest.languages)
     model = manifest.model
     for pieces, rows in (

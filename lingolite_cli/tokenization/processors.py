@@ -31,6 +31,18 @@ def load_processor(model: bytes, *, where: Path) -> sentencepiece.SentencePieceP
     return processor
 
 
+def model_type(model: bytes) -> str:
+    """How a SentencePiece model segments text: `unigram`, `bpe`, `word` or `char`.
+
+    Args:
+        model: the content of a file that `load_processor` reads.
+    """
+    from sentencepiece.sentencepiece_model_pb2 import ModelProto, TrainerSpec
+
+    described = ModelProto.FromString(model).trainer_spec
+    return str(TrainerSpec.ModelType.Name(described.model_type)).lower()
+
+
 def pieces_of(processor: sentencepiece.SentencePieceProcessor, *, where: Path) -> tuple[str, ...]:
     """All pieces in the order of their ids.
 

@@ -21,7 +21,7 @@ WORD_START = "\u2581"
 
 
 class PieceSide(ABC):
-    """See `lingolite_cli.tokenization.framing.Side`.
+    """See `lingolite_cli.tokenization.tokenizer.Side`.
 
     Args:
         processor: the SentencePiece model.
@@ -61,6 +61,21 @@ class PieceSide(ABC):
     def control_ids(self) -> frozenset[int]:
         """See `Side`."""
         return self._controls
+
+    @property
+    def unknown(self) -> int:
+        """See `Side`."""
+        return self._unknown
+
+    @property
+    def moved(self) -> int:
+        """See `Side`."""
+        return 0
+
+    @property
+    def spellings(self) -> dict[int, tuple[int, ...]]:
+        """See `Side`."""
+        return {id: tuple(self.spelled([id])) for id in sorted(self._controls) if id != self._unknown}
 
     @property
     @abstractmethod
@@ -119,6 +134,11 @@ class ModelSide(PieceSide):
         pieces = (*rules.first, *own[rules.num_replaced :], *rules.after)
         outside = (id for id in range(len(pieces)) if id not in self._own_ids)
         super().__init__(processor, pieces, unknown=unknown, controls=[*controls, *outside], where=where)
+
+    @property
+    def moved(self) -> int:
+        """See `Side`."""
+        return self._moved
 
     @property
     def spelling_ids(self) -> frozenset[int]:

@@ -5,7 +5,7 @@ Owns the protocol. Kinds are chosen by `lingolite_cli.tokenization.opening`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -37,6 +37,43 @@ class SourceIds(msgspec.Struct, frozen=True):
         return not self.num_text_tokens
 
 
+class Side(Protocol):
+    """Text and ids of sources or of targets; a model with one vocabulary has the same side twice."""
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """All pieces in the order of their ids; no two are the same."""
+
+    @property
+    def control_ids(self) -> frozenset[int]:
+        """Ids of control tokens, which no text has."""
+
+    @property
+    def spelling_ids(self) -> frozenset[int]:
+        """Ids of single characters and bytes."""
+
+    @property
+    def unknown(self) -> int:
+        """The id for text that no piece spells."""
+
+    @property
+    def moved(self) -> int:
+        """What an id is more than SentencePiece's own id of the piece; 0 where a list gives the ids."""
+
+    @property
+    def spellings(self) -> Mapping[int, tuple[int, ...]]:
+        """The ids that stand for a control token that is typed in a text, by its id."""
+
+    def id(self, piece: str) -> int | None:
+        """The id of a piece; None where the vocabulary does not have it."""
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of plain text."""
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of ids; control tokens are dropped."""
+
+
 class Tokenizer(Protocol):
     """Text to ids and back. Open that of an artifact with `lingolite_cli.tokenization.opening.open_tokenizer`.
 
@@ -47,6 +84,10 @@ class Tokenizer(Protocol):
     @property
     def description(self) -> TokenizerDescription:
         """Its kind, special ids and frame."""
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """What sources and what targets are read with; the same where the model has one vocabulary for both."""
 
     @property
     def source_pieces(self) -> tuple[str, ...]:
