@@ -1,0 +1,27 @@
+"""The browser: the exporter `web`, which makes a page that translates offline of portable ONNX files.
+
+Descriptors only. The page itself lies in `page/`, and the lock file of the runtime that it needs in `runtime_lock/`.
+"""
+
+from __future__ import annotations
+
+from lingolite_cli.plugins.hookspecs import hookimpl
+from lingolite_cli.plugins.specs import ExporterSpec
+from lingolite_web.options import FORMAT, ONNX, WebExportOptions
+
+
+@hookimpl
+def lingolite_exporters() -> list[ExporterSpec]:
+    """The exporter."""
+    return [
+        ExporterSpec(
+            name="web",
+            summary="a page that translates offline in the browser, from portable ONNX files",
+            factory="lingolite_web.exporter:WebExporter",
+            options=WebExportOptions,
+            accepts=frozenset({ONNX}),
+            produces=FORMAT,
+            requires=("onnxruntime", "sentencepiece"),
+            install="pip install onnxruntime sentencepiece",
+        )
+    ]
