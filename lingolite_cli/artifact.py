@@ -51,6 +51,11 @@ BUNDLE_STATIC_INT8 = "bundle-static-int8"
 BUNDLE_INT4 = "bundle-int4"
 
 
+SOURCE_INPUT, BUNDLE_INPUT = "source", "bundle"
+"""What `made_by.inputs` of a manifest calls the artifact that a converter read, and, where that was no bundle, the
+bundle behind it."""
+
+
 class Quantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the weights were made smaller: the scheme, and the matrices that stayed in float.
 
@@ -128,6 +133,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def is_sentence_level(self) -> bool:
         """Whether the model knows single sentences only, so that longer texts are split for it."""
         return self.trained_on != "documents"
+
+
+def bundle_digest(manifest: Manifest) -> str | None:
+    """Digest of the bundle that an artifact was exported from; None where its manifest does not say."""
+    inputs = manifest.made_by.inputs
+    return inputs.get(BUNDLE_INPUT, inputs.get(SOURCE_INPUT))
 
 
 class Artifact(VerifiedDirectory):

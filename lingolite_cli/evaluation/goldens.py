@@ -19,7 +19,7 @@ from lingolite_cli.corpora.sample_sentences import sample_sentences
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translator, within_positions
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.plugins.registry import Loaded, load_registry
+from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_cli.tokenization.tokenizer import Tokenizer
 
@@ -128,21 +128,26 @@ def read_sources(path: Path) -> tuple[str, ...]:
     return sources
 
 
+def translated_pairs(artifact: Artifact) -> list[tuple[str, str]]:
+    """Pairs of the model's languages between which it translates, in their order."""
+    tokenizer = open_tokenizer(artifact)
+    return [pair for pair in permutations(artifact.manifest.languages, 2) if _translates(tokenizer, pair)]
+
+
 def default_languages(artifact: Artifact) -> tuple[str, str]:
     """The first of the model's languages into the second; where it does not translate so, the first pair that it does.
 
     Raises:
         LingoLiteError: the model names no two languages.
     """
-    tokenizer = open_tokenizer(artifact)
-    known = artifact.manifest.languages
-    for pair in permutations(known, 2):
-        if _translates(tokenizer, pair):
-            return pair
-    raise LingoLiteError(
-        f"{artifact.path} names no two languages to translate between: {', '.join(known) or 'none'}",
-        hint="name them: source_language and target_language",
-    )
+    pairs = translated_pairs(artifact)
+    if not pairs:
+        known = ", ".join(artifact.manifest.languages) or "none"
+        raise LingoLiteError(
+            f"{artifact.path} names no two languages to translate between: {known}",
+            hint="name them when the model is imported",
+        )
+    return pairs[0]
 
 
 def make_goldens(
@@ -159,7 +164,7 @@ def make_goldens(
     Raises:
         LingoLiteError: no backend runs it, or it cannot translate between the languages.
     """
-    loaded = _backend(artifact, backend)
+    loaded = load_registry().backend_running(artifact.manifest.format, backend)
     tokenizer = open_tokenizer(artifact)
     model, ids = artifact.manifest.model, tokenizer.decoding_ids(languages)
     greedy = msgspec.structs.replace(artifact.manifest.decoding, beam_size=1, n_best=1)
@@ -239,16 +244,3 @@ def _translates(tokenizer: Tokenizer, languages: tuple[str, str]) -> bool:
     except LingoLiteError:
         return False
     return True
-
-
-def _backend(artifact: Artifact, name: str | None) -> Loaded:
-    registry, format = load_registry(), artifact.manifest.format
-    chosen = name or next(iter(registry.backends_for(format)), None)
-    if chosen is None:
-        raise registry.no_backend(format)
-    loaded = registry.resolve("backend", chosen)
-    if format not in loaded.spec.accepts:
-        raise LingoLiteError(
-            f"backend `{chosen}` does not run format {format}", hint="`lingolite plugins list` shows what runs what"
-        )
-    return loaded

@@ -259,6 +259,23 @@ class Registry:
                 raise LingoLiteError(error.message, hint=hint, exit_code=error.exit_code) from None
         return next(iter(self.backends_for(format)), None)
 
+    def backend_running(self, format: str, name: str | None) -> Loaded:
+        """The backend called `name`; where that is None, the first that runs `format` as it is.
+
+        Raises:
+            LingoLiteError: none does, or the one that was named does not, or is not usable.
+        """
+        chosen = name or next(iter(self.backends_for(format)), None)
+        if chosen is None:
+            raise self.no_backend(format)
+        loaded = self.resolve("backend", chosen)
+        if format not in loaded.spec.accepts:
+            raise LingoLiteError(
+                f"backend `{chosen}` does not run format {format}",
+                hint="`lingolite plugins list` shows what runs what",
+            )
+        return loaded
+
     def would_run(self, name: str, format: str) -> bool:
         """Whether a backend of that name runs `format`, installed or not.
 

@@ -7,7 +7,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lingolite_cli.artifact import SHORTLIST_NAME, Artifact, Product, Provenance, derive_artifact
+from lingolite_cli.artifact import (
+    BUNDLE,
+    BUNDLE_INPUT,
+    SHORTLIST_NAME,
+    SOURCE_INPUT,
+    Artifact,
+    Product,
+    Provenance,
+    bundle_digest,
+    derive_artifact,
+)
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.files.integrity import check_utf8
 from lingolite_cli.recipe.cache import ARTIFACT_NAME
@@ -78,5 +88,13 @@ def _provenance(choice: PluginChoice, source: Artifact, texts: Mapping[str, str]
     return Provenance(
         operation=f"{verb} {choice.loaded.spec.name}",
         options=choice.options,
-        inputs={"source": source.digest, **texts},
+        inputs={SOURCE_INPUT: source.digest, **_bundle(source), **texts},
     )
+
+
+def _bundle(source: Artifact) -> dict[str, str]:
+    """The bundle behind an artifact that was exported already, for what is made of it once more."""
+    if source.manifest.format.startswith(BUNDLE):
+        return {}
+    digest = bundle_digest(source.manifest)
+    return {} if digest is None else {BUNDLE_INPUT: digest}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from lingolite_cli.artifact import BUNDLE, SHORTLIST_NAME, Artifact, Manifest
+from lingolite_cli.artifact import BUNDLE, SHORTLIST_NAME, Artifact, Manifest, bundle_digest
 from lingolite_cli.console import Progress
 from lingolite_cli.evaluation.exported import ExportedComparison
 from lingolite_cli.recipe.model import Step
@@ -25,9 +25,6 @@ from lingolite_cli.runs.translations import TranslationRecord
 if TYPE_CHECKING:
     from lingolite_cli.architecture.arithmetic import Arithmetic
     from lingolite_cli.evaluation.exported_measurement import ExportedText
-
-_SOURCE = "source"
-"""What a manifest's `made_by.inputs` calls the artifact that a converter read."""
 
 _SENTENCES = 64
 """Sentences whose logits are compared. Each operation is compared besides, so many of them would tell nothing new."""
@@ -72,10 +69,11 @@ def find_origin(step: Step, scope: Scope, candidate: PlannedEvaluation, given: s
         scope.artifact_format(step, "exported_from", given)
         _require_same(step, scope, model, given)
         return BundleSource(reference=given, found="given")
-    made = scope.steps.get(model)
-    if made is not None:
-        return BundleSource(reference=made.inputs[0], found="run")
-    digest = scope.models[model].manifest.made_by.inputs.get(_SOURCE)
+    while model in scope.steps:  # an exported artifact may have been exported once more
+        model = scope.steps[model].inputs[0]
+        if scope.artifact_format(step, "candidate", model).startswith(BUNDLE):
+            return BundleSource(reference=model, found="run")
+    digest = bundle_digest(scope.models[model].manifest)
     if digest is None:
         return BundleSource(missing="its manifest does not say what it was made from")
     for reference, artifact in scope.models.items():
@@ -92,7 +90,7 @@ def find_origin(step: Step, scope: Scope, candidate: PlannedEvaluation, given: s
 def _require_same(step: Step, scope: Scope, model: str, given: str) -> None:
     if model not in scope.models or given not in scope.models:
         return
-    digest, bundle = scope.models[model].manifest.made_by.inputs.get(_SOURCE), scope.models[given]
+    digest, bundle = bundle_digest(scope.models[model].manifest), scope.models[given]
     if digest is not None and digest != bundle.digest:
         raise scope.error(
             step,
@@ -121,7 +119,7 @@ def compare_with_origin(
     """
     progress.begin("opening the file and its bundle", total=None)
     artifact = workspace.artifact(candidate.step.model)
-    named = artifact.manifest.made_by.inputs.get(_SOURCE)
+    named = bundle_digest(artifact.manifest)
     if origin.found is None:
         return ExportedComparison(
             bundle=named, not_measured=[f"whether the file is what was exported: {origin.missing}"]
