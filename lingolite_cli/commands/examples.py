@@ -46,6 +46,12 @@ EXAMPLES = {
         ),
         "corpora",
     ),
+    "corpus export": Examples(("corpus export corpus train.tsv.gz", "corpus export corpus text.en text.da"), "corpora"),
+    "corpus filter": Examples(
+        ("corpus filter corpus --out clean", "corpus filter corpus --filter numbers,duplicates --out clean"), "corpora"
+    ),
+    "corpus sample": Examples(("corpus sample corpus --lines 1000 --out sample",), "corpora"),
+    "corpus split": Examples(("corpus split corpus --part dev=1000 --part test=1000 --out parts",), "corpora"),
     "serve": Examples(("serve onnx --workers 2", "serve onnx --sample-log served.jsonl"), "serving"),
     "train": Examples(("train starter", "train recipes/starter.toml --resume"), "training"),
     "import": Examples(("import model_best.pt --tokenizer tokenizer/ --out model",), "training"),

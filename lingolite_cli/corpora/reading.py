@@ -47,21 +47,19 @@ class TextFiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recognized(
-    paths: Sequence[Path], *, form: str | None, languages: tuple[str, ...], columns: tuple[str, ...] | None = None
+    paths: Sequence[Path], *, form: TextForm | None, languages: tuple[str, ...], columns: tuple[str, ...] | None = None
 ) -> TextFiles:
     """What files are: as their user says, or by their names.
 
     Args:
         paths: one file, two files of lines, or the common beginning of `NAME.SRC` and `NAME.TGT`, plain or gzip.
-        form: what the user says; None leaves it to names.
+        form: what the user says, as `named_form` has it; None leaves it to names.
         languages: of source and target, or one.
         columns: of TSV files.
 
     Raises:
         LingoLiteError: a file is not there, or the number of files, languages or columns does not fit.
     """
-    if form is not None and form not in get_args(TextForm):
-        raise LingoLiteError(f"--from {form}: no such form", hint=did_you_mean(form, get_args(TextForm)))
     found = _aligned(paths[0], languages) if len(paths) == 1 and not paths[0].exists() else tuple(paths)
     for path in found:
         if not path.exists():
@@ -73,7 +71,7 @@ def recognized(
             f"{len(found)} files: a corpus is made of one, or of two whose lines translate each other",
             hint="import them one by one, or join them first",
         )
-    chosen = form or ("text" if len(found) == 2 else _form_by_name(found[0]))
+    chosen = form or ("text" if len(found) == 2 else form_by_name(found[0]))
     if chosen != "text" and len(found) != 1:
         raise LingoLiteError(f"{chosen} is one file, not {len(found)}", hint="files of lines alone come in twos")
     if chosen == "text" and len(found) != len(languages):
@@ -83,9 +81,20 @@ def recognized(
         )
     if columns is not None and chosen != "tsv":
         raise LingoLiteError(f"--columns: {chosen} has none", hint="they are those of a .tsv file")
-    files = TextFiles(form=_form(chosen), paths=found, languages=languages, columns=columns)
+    files = TextFiles(form=chosen, paths=found, languages=languages, columns=columns)
     _check_columns(files)
     return files
+
+
+def named_form(name: str | None, *, flag: str) -> TextForm | None:
+    """A form by its name.
+
+    Raises:
+        LingoLiteError: there is no such form.
+    """
+    if name is not None and name not in get_args(TextForm):
+        raise LingoLiteError(f"{flag} {name}: no such form", hint=did_you_mean(name, get_args(TextForm)))
+    return None if name is None else _form(name)
 
 
 def _form(name: str) -> TextForm:
@@ -93,10 +102,11 @@ def _form(name: str) -> TextForm:
     return form
 
 
-def _form_by_name(path: Path) -> str:
+def form_by_name(path: Path) -> TextForm:
+    """The form of a file, as its name tells; lines where it tells nothing."""
     name = path.name.removesuffix(".gz").lower()
     endings = {".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".tmx": "tmx"}
-    return next((form for ending, form in endings.items() if name.endswith(ending)), "text")
+    return _form(next((form for ending, form in endings.items() if name.endswith(ending)), "text"))
 
 
 def _aligned(stem: Path, languages: tuple[str, ...]) -> tuple[Path, ...]:

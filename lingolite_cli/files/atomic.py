@@ -157,7 +157,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         LingoLiteError: the disk is full, permission is denied, or `path` is a directory.
     """
-    _write_blocks(path, [data])
+    write_blocks(path, [data])
 
 
 def copy_atomic(source: Path, path: Path) -> None:
@@ -167,10 +167,15 @@ def copy_atomic(source: Path, path: Path) -> None:
         LingoLiteError: as of `write_atomic`.
     """
     with source.open("rb") as stream:
-        _write_blocks(path, iter(partial(stream.read, _COPY_BYTES), b""))
+        write_blocks(path, iter(partial(stream.read, _COPY_BYTES), b""))
 
 
-def _write_blocks(path: Path, blocks: Iterable[bytes]) -> None:
+def write_blocks(path: Path, blocks: Iterable[bytes]) -> None:
+    """As `write_atomic`, of a stream of bytes.
+
+    Raises:
+        LingoLiteError: as of `write_atomic`.
+    """
     try:
         if is_special(path):
             write_through(path, blocks)

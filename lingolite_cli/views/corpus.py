@@ -13,10 +13,12 @@ from lingolite_cli.console import Console
 from lingolite_cli.corpora.artifact import CorpusArtifact, CorpusManifest
 
 if TYPE_CHECKING:
+    from lingolite_cli.bulk.filtering import Filtered
     from lingolite_cli.bulk.translation import BulkOutcome
 
 
 _MOST_NAMED = 12
+_MOST_CHARACTERS = 80
 
 
 def show_translated_corpus(outcome: BulkOutcome, out: Path, console: Console) -> None:
@@ -108,3 +110,35 @@ def show_corpus(corpus: CorpusArtifact, console: Console, *, num_lines: int) -> 
 def _made_by(manifest: CorpusManifest) -> str:
     inputs = ", ".join(f"{name} {digest[:12]}" for name, digest in manifest.made_by.inputs.items())
     return f"{manifest.made_by.operation}, {manifest.made_by.tool}" + (f", of {inputs}" if inputs else "")
+
+
+def show_filtered_corpus(filtered: Filtered, out: Path, console: Console) -> None:
+    """What stays, and what was left out for which reason, with the first line of each."""
+    manifest = filtered.manifest
+    num_removed = sum(manifest.removed.values())
+    console.print(f"{out}: {manifest.num_lines:,} of {manifest.num_lines + num_removed:,} lines stay")
+    if manifest.removed:
+        console.table(
+            ["left out", "lines", "first"],
+            [
+                [
+                    reason,
+                    f"{count:,}",
+                    f"{filtered.first[reason].number:,}: {_shortened(filtered.first[reason].source)}",
+                ]
+                for reason, count in manifest.removed.items()
+            ],
+            right="lines",
+        )
+    console.print_json(manifest_report(manifest))
+
+
+def show_split_corpus(parts: Mapping[str, CorpusManifest], out: Path, console: Console) -> None:
+    """The parts of a split."""
+    for name, manifest in parts.items():
+        console.print(f"{out / name}: {manifest.num_lines:,} lines in {shards(manifest)}")
+    console.print_json({name: manifest_report(manifest) for name, manifest in parts.items()})
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
