@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -290,7 +291,7 @@ class Registry:
         """The error where no healthy backend runs `format`: what to install, if one that is not installed does."""
         known = sorted(self._backends_of(format), key=lambda entry: preference(entry.name))
         for entry in known:
-            if entry.health is Health.UNAVAILABLE:
+            if entry.health is Health.UNAVAILABLE and entry.spec is not None and _runs_here(entry.spec):
                 return LingoLiteError(
                     f"no backend runs format {format}: `{entry.name}`, which does, {entry.reason}",
                     hint=_remedy(entry),
@@ -340,12 +341,23 @@ def _whole(origin: Origin, health: Health, reason: str, error: BaseException | N
 
 def _entry(kind: str, spec: Spec, origin: Origin) -> PluginEntry:
     health, reason = Health.OK, ""
+    systems = ", ".join(_SYSTEMS.get(platform, platform) for platform in spec.platforms)
     missing = [name for name in spec.requires if find_spec(name.partition(".")[0]) is None]
     if spec.api != API_VERSION:
         health, reason = Health.INCOMPATIBLE, f"made for plugin API {spec.api}; this host has {API_VERSION}"
+    elif not _runs_here(spec):
+        health, reason = Health.UNAVAILABLE, f"works on {systems} only"
     elif missing:
         health, reason = Health.UNAVAILABLE, f"needs {', '.join(missing)}"
     return PluginEntry(kind=kind, name=spec.name, origin=origin, health=health, reason=reason, spec=spec)
+
+
+_SYSTEMS = {"darwin": "macOS", "linux": "Linux", "win32": "Windows"}
+"""What people call the values of `sys.platform`."""
+
+
+def _runs_here(spec: Spec) -> bool:
+    return not spec.platforms or sys.platform in spec.platforms
 
 
 def _mark_duplicates(entries: list[PluginEntry]) -> list[PluginEntry]:
@@ -364,6 +376,8 @@ def _marked(entry: PluginEntry, claimants: list[PluginEntry]) -> PluginEntry:
 
 
 def _remedy(entry: PluginEntry) -> str:
+    if entry.spec is not None and not _runs_here(entry.spec):
+        return "`lingolite plugins list` shows what works on this system"
     if entry.health is Health.UNAVAILABLE and entry.spec is not None and entry.spec.install:
         return install_hint(entry.spec.install, entry.spec.requires)
     if entry.health is Health.DUPLICATE:

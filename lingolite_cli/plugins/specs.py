@@ -38,6 +38,7 @@ class _Spec(msgspec.Struct, frozen=True, kw_only=True):
             decide results, it has a method `files()` that gives their paths: cache keys and locks hold what is in them.
         requires: import names without which the plugin cannot work.
         install: the pip command that mends a missing requirement.
+        platforms: values of `sys.platform` where it works; none for everywhere.
         capabilities: extra methods that the class gives; the contracts hold it to them.
         api: the version of this API that the plugin was written for.
     """
@@ -48,6 +49,7 @@ class _Spec(msgspec.Struct, frozen=True, kw_only=True):
     options: type[msgspec.Struct] = NoOptions
     requires: tuple[str, ...] = ()
     install: str = ""
+    platforms: tuple[str, ...] = ()
     capabilities: frozenset[str] = frozenset()
     api: int = API_VERSION
 

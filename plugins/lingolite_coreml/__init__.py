@@ -11,7 +11,7 @@ from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4
 from lingolite_cli.plugins.extras import COREML
 from lingolite_cli.plugins.hookspecs import hookimpl
 from lingolite_cli.plugins.specs import BackendSpec, ExporterSpec
-from lingolite_coreml.options import FORMAT, CoreMLExportOptions
+from lingolite_coreml.options import FORMAT, CoreMLBackendOptions, CoreMLExportOptions
 
 _REQUIRES = ("coremltools",)
 
@@ -39,14 +39,24 @@ def lingolite_exporters() -> list[ExporterSpec]:
 @hookimpl
 def lingolite_backends() -> list[BackendSpec]:
     """The backends."""
-    return [
-        BackendSpec(
-            name="coreml-reference",
-            summary="the saved Core ML program, computed in numpy on any system",
-            factory="lingolite_coreml.backend:CoreMLReferenceBackend",
-            accepts=frozenset({FORMAT}),
-            capabilities=frozenset({"arithmetic", "trace"}),
-            requires=_REQUIRES,
-            install=COREML.install,
-        )
-    ]
+    core_ml = BackendSpec(
+        name="coreml",
+        summary="Core ML itself, on the CPU, the GPU and the Neural Engine of a Mac",
+        factory="lingolite_coreml.backend:CoreMLBackend",
+        options=CoreMLBackendOptions,
+        accepts=frozenset({FORMAT}),
+        capabilities=frozenset({"arithmetic"}),
+        requires=_REQUIRES,
+        install=COREML.install,
+        platforms=("darwin",),
+    )
+    reference = BackendSpec(
+        name="coreml-reference",
+        summary="the saved Core ML program, computed in numpy on any system",
+        factory="lingolite_coreml.backend:CoreMLReferenceBackend",
+        accepts=frozenset({FORMAT}),
+        capabilities=frozenset({"arithmetic", "trace"}),
+        requires=_REQUIRES,
+        install=COREML.install,
+    )
+    return [core_ml, reference]

@@ -1,6 +1,6 @@
 """The backends `coreml-reference`, which computes the saved program in numpy, and `coreml`, which asks Core ML.
 
-Owns both, which differ in the engine alone.
+Owns both, which differ in the engine alone. B batch, V vocabulary.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import numpy as np
 
 from lingolite_cli.architecture.arithmetic import Arithmetic
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.workers.home_process import HomeProcess
 from lingolite_coreml.arithmetic import arithmetic_of
 from lingolite_coreml.details import CoreMLDetails
-from lingolite_coreml.engines import open_reference
+from lingolite_coreml.engines import open_core_ml, open_reference
+from lingolite_coreml.options import CoreMLBackendOptions
 from lingolite_coreml.runner import BatchState, Runner
 from lingolite_coreml.trace import trace_program
 
@@ -23,32 +25,20 @@ if TYPE_CHECKING:
     from lingolite_cli.plugins.specs import NoOptions
 
 
-class CoreMLReferenceBackend:
-    """Runs an artifact of format `coreml` anywhere; see `lingolite_cli.plugins.interfaces.Backend`.
+class _ProgramBackend:
+    """What both do; see `lingolite_cli.plugins.interfaces.Backend`.
 
-    Args:
-        artifact: made by the exporter `coreml`.
-        options: there are none.
-        threads: numpy has its own.
-
-    Raises:
-        LingoLiteError: a package is damaged.
+    Attributes:
+        max_seq_len: positions that source and target may have, perhaps fewer than the model's.
     """
 
-    def __init__(self, artifact: Artifact, *, options: NoOptions, threads: int) -> None:
-        details = CoreMLDetails.of(artifact)
-        self._architecture = artifact.manifest.model
-        self.max_seq_len = details.max_seq_len
-        self._runner = Runner(artifact.closed_directory(), artifact.manifest.model, details, open_reference())
+    _runner: Runner
+    max_seq_len: int
 
     @staticmethod
-    def arithmetic(artifact: Artifact, bundle: Artifact, options: NoOptions) -> Arithmetic:
+    def arithmetic(artifact: Artifact, bundle: Artifact, options: object) -> Arithmetic:
         """How the program computes; see `lingolite_cli.plugins.interfaces.DeclaredBackend`."""
         return arithmetic_of(CoreMLDetails.of(artifact))
-
-    def trace(self, tokens: ForcedTokens, *, bundle: Artifact) -> list[Trace]:
-        """Values of named operations; see `lingolite_cli.plugins.interfaces.TracingBackend`."""
-        return trace_program(self._runner, self._architecture, tokens)
 
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> BatchState:
         """A state before the first target token.
@@ -72,4 +62,54 @@ class CoreMLReferenceBackend:
 
     def close(self) -> None:
         """Free the program."""
-        del self._runner
+        self._runner.close()
+
+
+class CoreMLReferenceBackend(_ProgramBackend):
+    """Runs an artifact of format `coreml` anywhere.
+
+    Args:
+        artifact: made by the exporter `coreml`.
+        options: there are none.
+        threads: numpy has its own.
+
+    Raises:
+        LingoLiteError: a package is damaged.
+    """
+
+    def __init__(self, artifact: Artifact, *, options: NoOptions, threads: int) -> None:
+        details = CoreMLDetails.of(artifact)
+        self._architecture = artifact.manifest.model
+        self.max_seq_len = details.max_seq_len
+        self._runner = Runner(artifact.closed_directory(), self._architecture, details, open_reference(details))
+
+    def trace(self, tokens: ForcedTokens, *, bundle: Artifact) -> list[Trace]:
+        """Values of named operations; see `lingolite_cli.plugins.interfaces.TracingBackend`."""
+        return trace_program(self._runner, self._architecture, tokens)
+
+
+class CoreMLBackend(_ProgramBackend):
+    """Runs an artifact of format `coreml` in Core ML, on macOS.
+
+    Args:
+        artifact: made by the exporter `coreml`.
+        options: which processors may be used.
+        threads: Core ML has its own.
+    """
+
+    def __init__(self, artifact: Artifact, *, options: CoreMLBackendOptions, threads: int) -> None:
+        details = CoreMLDetails.of(artifact)
+        self.max_seq_len = details.max_seq_len
+        open_engine = open_core_ml(options, details)
+        self._runner = Runner(artifact.closed_directory(), artifact.manifest.model, details, open_engine)
+        self._home = HomeProcess("a Core ML model", engine=self._runner)
+
+    def encode(self, source_ids: IntArray, source_mask: BoolArray) -> BatchState:
+        """As of every backend; not in a fork."""
+        self._home.require()
+        return super().encode(source_ids, source_mask)
+
+    def step(self, state: BatchState, tokens: IntArray) -> FloatArray:
+        """As of every backend; not in a fork."""
+        self._home.require()
+        return super().step(state, tokens)

@@ -15,8 +15,10 @@ from coremltools.converters.mil.mil import types
 
 from lingolite_cli.architecture.parts import tied_layers
 from lingolite_cli.arrays import Array
+from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.weights.bundle import Matrix, Weights
 from lingolite_cli.weights.groups import GroupedMatrix
+from lingolite_cli.weights.rows import INT8_MAX
 from lingolite_coreml.interface import identifier
 from lingolite_coreml.options import Compute, Target
 
@@ -45,7 +47,7 @@ class Constants:
     def floats(self, name: str, values: Array) -> Any:
         """An array that is never quantized, in the type of activations."""
         if name not in self._made:
-            self._made[name] = self._const(name, values.astype(self._dtype))
+            self._made[name] = self._const(name, self._in_range(name, values))
         return self._made[name]
 
     def integers(self, name: str, values: Array) -> Any:
@@ -72,10 +74,26 @@ class Constants:
             return mb.constexpr_cast(
                 source_val=self._const(f"{name}.values", values), output_dtype="fp32", name=_variable(name)
             )
-        return self._const(name, values.astype(self._dtype))
+        return self._const(name, self._in_range(name, values))
+
+    def _in_range(self, name: str, values: Array) -> Array:
+        """An array in the type of activations.
+
+        Raises:
+            LingoLiteError: numbers of it are beyond that type.
+        """
+        with np.errstate(over="ignore"):
+            found = values.astype(self._dtype)
+        if np.isinf(found).any() and np.isfinite(values.astype(np.float32)).all():
+            raise LingoLiteError(
+                f"{name} has numbers beyond {np.finfo(np.float16).max:,.0f}, where float16 ends",
+                hint="pass --option compute=float32, whose numbers have no such end",
+            )
+        return found
 
     def _by_rows(self, name: str, values: Array, scale: Array) -> Any:
         """Int8 with a scale a row."""
+        self._in_range(name, scale * INT8_MAX)
         scale = scale.astype(self._dtype)
         if self._target == "ios16":
             return mb.constexpr_affine_dequantize(
@@ -92,6 +110,7 @@ class Constants:
 
         Without zero points the integers are signed, which needs none in Core ML either.
         """
+        self._in_range(name, matrix.scale * (1 << matrix.bits))
         bits, scale = matrix.bits, matrix.scale.astype(self._dtype)
         unsigned, signed = (types.np_uint4_dtype, types.np_int4_dtype) if bits == 4 else (np.uint8, np.int8)
         if matrix.zero_point is None:

@@ -8,7 +8,7 @@ import msgspec
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError
-from lingolite_coreml.interface import FunctionInterface
+from lingolite_coreml.interface import MAIN, FunctionInterface
 from lingolite_coreml.options import Cache, Compute, Target
 
 
@@ -38,8 +38,8 @@ class CoreMLDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     coremltools_version: str
 
     def function(self, name: str) -> str:
-        """What a function is called in its package: `main` where it is alone."""
-        return name if self.target == "ios18" else "main"
+        """What a function is called in its package."""
+        return name if self.target == "ios18" else MAIN
 
     @classmethod
     def of(cls, artifact: Artifact) -> CoreMLDetails:

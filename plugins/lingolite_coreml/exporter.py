@@ -7,18 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import coremltools
-
 from lingolite_cli.artifact import Artifact, Product
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.weights.bundle import Weights
-from lingolite_coreml.details import CoreMLDetails
-from lingolite_coreml.functions import build_decode, build_encode
-from lingolite_coreml.interface import DECODE, ENCODE, decode_interface, encode_interface
+from lingolite_coreml.engines import open_reference
 from lingolite_coreml.options import FORMAT, CoreMLExportOptions
-from lingolite_coreml.package import write_package
-
-_PACKAGE = "model.mlpackage"
+from lingolite_coreml.overflow import require_in_range
+from lingolite_coreml.runner import Runner
+from lingolite_coreml.writing import write_program
 
 
 class CoreMLExporter:
@@ -35,47 +31,23 @@ class CoreMLExporter:
         """Export a bundle into `directory`.
 
         Raises:
-            LingoLiteError: the target cannot carry the bundle.
+            LingoLiteError: the target cannot carry the bundle, or values of the program overflow.
         """
-        options, positions = self._options, self._positions(source)
+        positions = self._positions(source)
         weights = Weights.read(source)
         self._require_carried(weights)
-        details = self._details(weights, positions)
-        functions = {
-            ENCODE: build_encode(weights, compute=options.compute, target=options.target, num_positions=positions),
-            DECODE: build_decode(
-                weights, compute=options.compute, target=options.target, cache=options.kept, num_positions=positions
-            ),
-        }
-        licence = source.manifest.licence or ""
-        summary = f"translation between {', '.join(source.manifest.languages)}"
-        for package in dict.fromkeys(details.packages.values()):
-            chosen = {
-                details.function(name): function
-                for name, function in functions.items()
-                if details.packages[name] == package
-            }
-            write_package(directory / package, chosen, target=options.target, summary=summary, licence=licence)
-        return Product(format=FORMAT, max_seq_len=positions, details=details.to_dict())
-
-    def _details(self, weights: Weights, positions: int) -> CoreMLDetails:
-        options, config = self._options, weights.config
-        is_one = options.target == "ios18"
-        has_integers = weights.has_int8 or weights.has_groups
-        return CoreMLDetails(
-            target=options.target,
-            compute=options.compute,
-            cache=options.kept,
-            max_seq_len=positions,
-            weights=weights.kind if has_integers or weights.kind == "float16" else options.compute,
-            activations="weight-only" if has_integers else options.compute,
-            packages={name: _PACKAGE if is_one else f"{name}.mlpackage" for name in (ENCODE, DECODE)},
-            interface={
-                ENCODE: encode_interface(config, compute=options.compute),
-                DECODE: decode_interface(config, compute=options.compute, cache=options.kept, positions=positions),
-            },
-            coremltools_version=coremltools.__version__,
+        details = write_program(
+            weights,
+            directory,
+            self._options,
+            positions=positions,
+            summary=f"translation between {', '.join(source.manifest.languages)}",
+            licence=source.manifest.licence or "",
         )
+        if self._options.compute == "float16" and self._options.test:
+            runner = Runner(directory, weights.config, details, open_reference(details))
+            require_in_range(runner, source, next(iter(self._options.files()), None))
+        return Product(format=FORMAT, max_seq_len=positions, details=details.to_dict())
 
     def _require_carried(self, weights: Weights) -> None:
         if self._options.target == "ios16" and weights.has_groups:
@@ -91,6 +63,6 @@ class CoreMLExporter:
             raise LingoLiteError(
                 f"cannot export max_seq_len {wanted}: the model has {limit} positions, and the frame around a source "
                 f"takes {num_framing}",
-                hint=f"pass --option max_seq_len=N with {num_framing + 1} to {limit}, or leave it out",
+                hint=f"pass --max-seq-len with {num_framing + 1} to {limit}, or leave it out",
             )
         return wanted or limit

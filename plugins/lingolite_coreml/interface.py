@@ -17,6 +17,8 @@ from lingolite_cli.architecture.recording import CELL, KEY_CACHE, OUTPUT_PROJECT
 from lingolite_coreml.options import Cache, Compute
 
 ENCODE, DECODE = "encode", "decode"
+MAIN = "main"
+"""What a function is called that is alone in its package."""
 SOURCE_IDS, TOKEN, POSITION, LOGITS = "source_ids", "token", "position", "logits"
 
 Dtype: TypeAlias = Literal["int32", "float32", "float16"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
@@ -25,16 +26,27 @@ class CoreMLExportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
         cache: what the decoder keeps between calls. `state`: Core ML's own state, which is float16 and needs iOS 18;
             `buffers`: inputs and outputs of a fixed size. Default: `state` where target and compute have it.
         max_seq_len: positions that source and target may have. Default: the model's own.
+        test: translate text with the written float16 program, and refuse a model whose values overflow.
+        calibration: that text: a file of sentences, one a line, or a TSV corpus. Default: a few sentences.
     """
 
     target: Target = "ios18"
     compute: Compute = "float16"
     cache: Cache | None = None
     max_seq_len: Annotated[int, Meta(ge=1)] | None = None
+    test: bool = True
+    calibration: str | None = None
 
     def __post_init__(self) -> None:
         if self.cache == "state" and not _has_state(self):
             raise ValueError('cache = "state" needs target = "ios18" and compute = "float16": states are float16')
+
+        if self.calibration is not None and not (self.test and self.compute == "float16"):
+            raise ValueError('calibration is read with compute = "float16" and test = true only')
+
+    def files(self) -> list[Path]:
+        """The text that is read."""
+        return [] if self.calibration is None else [Path(self.calibration)]
 
     @property
     def kept(self) -> Cache:
@@ -44,3 +56,13 @@ class CoreMLExportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
 def _has_state(options: CoreMLExportOptions) -> bool:
     return options.target == "ios18" and options.compute == "float16"
+
+
+class CoreMLBackendOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How Core ML runs a program.
+
+    Attributes:
+        compute_units: which processors it may use.
+    """
+
+    compute_units: Literal["all", "cpu", "cpu-and-gpu", "cpu-and-neural-engine"] = "all"

@@ -46,7 +46,7 @@ class Engine(Protocol):
 
 
 OpenEngine = Callable[[Path, str], Engine]
-"""Opens a function of a package, by its name in the package."""
+"""Opens a function of a package: `encode` or `decode`."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -87,8 +87,8 @@ class Runner:
         self.max_seq_len = details.max_seq_len
         self._dtype = np.dtype(details.compute)
         encode, decode = (directory / details.packages[name] for name in (ENCODE, DECODE))
-        self.encoder: Any = open_engine(encode, details.function(ENCODE))
-        self.decoder: Any = open_engine(decode, details.function(DECODE))
+        self.encoder: Any = open_engine(encode, ENCODE)
+        self.decoder: Any = open_engine(decode, DECODE)
         self._source = [source_name(kept) for kept in source_state(architecture)]
         kept = [] if details.cache == "state" else decoder_state(architecture)
         self._past = {past_name(one): present_name(one) for one in kept}
@@ -151,6 +151,10 @@ class Runner:
             taken.add(index)
             chosen.append(row)
         return BatchState(chosen)
+
+    def close(self) -> None:
+        """Free the engines."""
+        del self.encoder, self.decoder
 
 
 def _position_error(what: str, positions: int) -> LingoLiteError:

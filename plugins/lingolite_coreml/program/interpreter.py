@@ -140,7 +140,13 @@ def _compute(step: _Step, values: dict[str, Array], states: dict[str, Array]) ->
     for parameter, names in step.names.items():
         found = tuple(values[name] if name in values else step.fixed[name] for name in names)
         given[parameter] = found if parameter == _LIST else found[0]
-    result = step.compute(given)
+    try:
+        result = step.compute(given)
+    except (ValueError, IndexError, KeyError, TypeError) as error:
+        raise LingoLiteError(
+            f"the program cannot compute {', '.join(step.outputs)}: {error}",
+            hint="it is damaged, or not of this model; export the bundle again",
+        ) from None
     parts = result if isinstance(result, tuple) else (result,)
     if step.dtypes:
         parts = tuple(_rounded(part, dtype) for part, dtype in zip(parts, step.dtypes, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
+import lingolite_coreml
 import lingolite_ctranslate2
 import pytest
 
@@ -27,3 +28,28 @@ def test_a_missing_engine_is_unavailable_with_the_command_that_mends_it(monkeypa
         plugins.resolve("backend", "ctranslate2")
     assert error.value.hint == 'run `pip install "lingolite[ctranslate2]"`'
     assert error.value.exit_code == ExitCode.PLUGIN
+
+
+def test_an_engine_of_another_system_is_unavailable_by_the_systems_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "find_spec", lambda name: object())
+    monkeypatch.setattr("sys.platform", "linux")
+    specs: list[tuple[str, Any]] = [("backend", spec) for spec in lingolite_coreml.lingolite_backends()]
+    module = LoadedModule(Origin("coreml", "lingolite", "1", "lingolite_coreml"), tuple(specs))
+    plugins = Registry(cast("PluginHost", SimpleNamespace(modules=[module])))
+    with pytest.raises(LingoLiteError, match="`coreml` cannot be used: unavailable: works on macOS only") as error:
+        plugins.resolve("backend", "coreml")
+    assert "pip install" not in (error.value.hint or "")
+    assert plugins.backends_for("coreml") == ["coreml-reference"]
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert Registry(plugins.host).backends_for("coreml") == ["coreml", "coreml-reference"]
+
+
+def test_the_engine_to_install_is_named_and_not_one_of_another_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "find_spec", lambda name: None)
+    monkeypatch.setattr("sys.platform", "linux")
+    specs: list[tuple[str, Any]] = [("backend", spec) for spec in lingolite_coreml.lingolite_backends()]
+    module = LoadedModule(Origin("coreml", "lingolite", "1", "lingolite_coreml"), tuple(specs))
+    plugins = Registry(cast("PluginHost", SimpleNamespace(modules=[module])))
+    error = plugins.no_backend("coreml")
+    assert "`coreml-reference`, which does, needs coremltools" in error.message
+    assert error.hint == 'run `pip install "lingolite[coreml]"`'
