@@ -1,7 +1,7 @@
 """The backend `litert`: `model.tflite` in LiteRT's interpreter.
 
 Owns what is known when a file is opened: which arithmetic runs here. The graphs are run by
-`lingolite_litert.runner`.
+`lingolite_litert.runner` or `lingolite_litert.buckets`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.decoding.continuations import top_k
 from lingolite_cli.workers.home_process import HomeProcess
 from lingolite_litert.arithmetic import arithmetic_of
 from lingolite_litert.details import LitertDetails
@@ -18,7 +19,8 @@ from lingolite_litert.interface import MODEL
 from lingolite_litert.opening import open_interpreter, require_signatures
 from lingolite_litert.options import LitertOptions
 from lingolite_litert.probe import diagnosis, warnings_of
-from lingolite_litert.runner import LitertRunner, LitertState
+from lingolite_litert.running import runner_of
+from lingolite_litert.state import LitertState, selected
 
 if TYPE_CHECKING:
     from lingolite_cli.architecture.arithmetic import Arithmetic
@@ -47,8 +49,8 @@ class LitertBackend:
         self.warnings = warnings_of(details, options.delegate)
         model, path = artifact.manifest.model, artifact.file(MODEL)
         interpreter = open_interpreter(path, delegate=options.delegate, threads=threads)
-        require_signatures(interpreter, model, where=path)
-        self._runner = LitertRunner(interpreter, model, max_seq_len=details.max_seq_len)
+        require_signatures(interpreter, model, details.buckets, where=path)
+        self._runner = runner_of(interpreter, model, details)
         # An interpreter of one thread has no pool: a fork can use it, and free it.
         self._home = (
             HomeProcess("a LiteRT interpreter of several threads", engine=self._runner) if threads > 1 else None
@@ -89,7 +91,8 @@ class LitertBackend:
             LingoLiteError: the target is longer than the model's positions.
         """
         self._require_home()
-        return self._runner.step(state, np.asarray(tokens))
+        logits: FloatArray = self._runner.advance(state, np.asarray(tokens), lambda logits: logits.copy())
+        return logits
 
     def step_top_k(self, state: LitertState, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
         """As `step`, but ids [B, k] int64 and log-probabilities [B, k] float32 of the best next tokens.
@@ -98,12 +101,15 @@ class LitertBackend:
             LingoLiteError: the target is longer than the model's positions.
         """
         self._require_home()
-        return self._runner.step_top_k(state, np.asarray(tokens), k)
+        best: tuple[IntArray, FloatArray] = self._runner.advance(
+            state, np.asarray(tokens), lambda logits: top_k(logits, k)
+        )
+        return best
 
     def select(self, state: LitertState, rows: IntArray) -> LitertState:
         """A state of the given rows, in any order, repeats allowed."""
         self._require_home()
-        return self._runner.select(state, np.asarray(rows, dtype=np.int64))
+        return selected(state, np.asarray(rows, dtype=np.int64))
 
     def close(self) -> None:
         """Free the interpreter. A fork leaves one that has a pool of threads alone."""

@@ -20,6 +20,7 @@ class LitertDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         max_seq_len: positions that source and target may have.
         weights: the smallest dtype that matrices are stored in.
         activations: how activations meet int8 matrices where XNNPACK runs them.
+        buckets: lengths of fixed shapes, each with its pair of signatures; none where shapes are dynamic.
         min_runtime_version: the oldest TensorFlow Lite that has all operators, as the file's metadata says.
         litert_version: of the package whose schema the file was written by.
     """
@@ -27,6 +28,7 @@ class LitertDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     max_seq_len: int
     weights: StoredKind
     activations: Rounding
+    buckets: tuple[int, ...] = ()
     min_runtime_version: str
     litert_version: str
 

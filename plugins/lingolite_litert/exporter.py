@@ -22,6 +22,10 @@ _FLOAT_RUNTIME, _INT8_RUNTIME = "2.14.0", "2.18.0"
 """The oldest TensorFlow Lite that runs the graphs. Lookups in int8 tables with a scale a row came last."""
 
 
+_BUCKETS = (32, 128)
+"""Lengths of fixed shapes; the model's own is the last."""
+
+
 class LitertExporter:
     """Writes `model.tflite`; equal bundles and options give equal bytes.
 
@@ -44,11 +48,17 @@ class LitertExporter:
             max_seq_len=source.manifest.model.max_seq_len,
             weights=_stored_kind(weights),
             activations=self._rounding(weights),
+            buckets=self._buckets(source.manifest.model.max_seq_len),
             min_runtime_version=_INT8_RUNTIME if weights.has_int8 else _FLOAT_RUNTIME,
             litert_version=ai_edge_litert.__version__,
         )
         (directory / MODEL).write_bytes(build_file(weights, details).serialized())
         return Product(format=FORMAT, details=details.to_dict())
+
+    def _buckets(self, max_seq_len: int) -> tuple[int, ...]:
+        if self._options.shapes == "dynamic":
+            return ()
+        return (*(size for size in _BUCKETS if size < max_seq_len), max_seq_len)
 
     def _rounding(self, weights: Weights) -> Rounding:
         if not weights.has_int8:
@@ -66,8 +76,9 @@ def build_file(weights: Weights, details: LitertDetails) -> FileBuilder:
     file = FileBuilder(min_runtime_version=details.min_runtime_version)
     is_symmetric = details.activations == "per-row symmetric"
     # The decoder first: it runs once a token, and the first graph is the one whose tensors are reached without a copy.
-    for build in (build_decoder, build_encoder):
-        build(file, weights, num_positions=details.max_seq_len, is_symmetric=is_symmetric)
+    for bucket in details.buckets or (None,):
+        for build in (build_decoder, build_encoder):
+            build(file, weights, num_positions=details.max_seq_len, is_symmetric=is_symmetric, bucket=bucket)
     return file
 
 

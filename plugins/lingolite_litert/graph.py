@@ -7,6 +7,7 @@ calls give the same bytes.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -228,6 +229,9 @@ class GraphBuilder:
     def reshape(self, x: Value, *shape: int, dtype: str = "float32") -> Value:
         """x in another shape, of which one size may be `DYNAMIC`."""
         assert shape.count(DYNAMIC) <= 1, shape
+        if DYNAMIC in shape and DYNAMIC not in x.shape:
+            rest = -math.prod(shape)
+            shape = tuple(math.prod(x.shape) // rest if size == DYNAMIC else size for size in shape)
         new = np.array(shape, np.int32)
         return self.op("RESHAPE", x, self.integers(*shape), shape=shape, dtype=dtype, newShape=new)
 
@@ -303,6 +307,11 @@ class GraphBuilder:
             )
         )
         return Value(len(self._tensors) - 1, shape)
+
+
+def times(size: int, factor: int) -> int:
+    """A size that may be `DYNAMIC`, times a number."""
+    return size if size == DYNAMIC else size * factor
 
 
 def _broadcast(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:

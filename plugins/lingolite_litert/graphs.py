@@ -15,7 +15,7 @@ from lingolite_cli.architecture.positions import decoder_buckets, encoder_bucket
 from lingolite_cli.architecture.recording import CELL, KEY_CACHE, VALUE_CACHE
 from lingolite_cli.weights.bundle import Weights
 from lingolite_litert.emitter import Emitter
-from lingolite_litert.graph import DYNAMIC, FileBuilder, GraphBuilder, Value
+from lingolite_litert.graph import DYNAMIC, FileBuilder, GraphBuilder, Value, times
 from lingolite_litert.interface import (
     DECODE,
     DISTANCES,
@@ -29,14 +29,16 @@ from lingolite_litert.interface import (
     Signature,
     decode_signature,
     encode_signature,
+    signature_name,
 )
 
 
-def build_decoder(file: FileBuilder, weights: Weights, *, num_positions: int, is_symmetric: bool) -> GraphBuilder:
+def build_decoder(
+    file: FileBuilder, weights: Weights, *, num_positions: int, is_symmetric: bool, bucket: int | None = None
+) -> GraphBuilder:
     """The graph of `decode_signature`, for at most `num_positions` target tokens."""
-    graph = file.graph(DECODE)
-    signature = decode_signature(weights.config)
-    inputs = _inputs(graph, signature)
+    graph = file.graph(signature_name(DECODE, bucket))
+    inputs = _inputs(graph, decode_signature(weights.config, bucket))
     emitter = _Decoder(graph, weights, inputs, num_positions=num_positions, is_symmetric=is_symmetric)
     logits = decode(emitter, emitter.parts, inputs[TOKENS], inputs[SOURCE_MASK])
     graph.output(LOGITS, logits)
@@ -45,13 +47,15 @@ def build_decoder(file: FileBuilder, weights: Weights, *, num_positions: int, is
     return graph
 
 
-def build_encoder(file: FileBuilder, weights: Weights, *, num_positions: int, is_symmetric: bool) -> GraphBuilder:
+def build_encoder(
+    file: FileBuilder, weights: Weights, *, num_positions: int, is_symmetric: bool, bucket: int | None = None
+) -> GraphBuilder:
     """The graph of `encode_signature`, for at most `num_positions` source tokens."""
-    graph = file.graph(ENCODE)
-    inputs = _inputs(graph, encode_signature(weights.config))
+    graph = file.graph(signature_name(ENCODE, bucket))
+    inputs = _inputs(graph, encode_signature(weights.config, bucket))
     emitter = _Encoder(graph, weights, inputs, num_positions=num_positions, is_symmetric=is_symmetric)
     ids = graph.reshape(inputs[SOURCE_IDS], DYNAMIC, dtype="int32")
-    read_source(emitter, emitter.parts, encode(emitter, emitter.parts, ids, None))
+    read_source(emitter, emitter.parts, encode(emitter, emitter.parts, ids, inputs.get(SOURCE_MASK)))
     return graph
 
 
@@ -79,13 +83,13 @@ class _Graph(Emitter):
         super().__init__(graph, weights, num_positions=num_positions, is_symmetric=is_symmetric)
         self.inputs = inputs
 
-    def mask(self, mask: Value) -> Value:
-        """As the host gives it, to add to scores."""
-        return mask
-
 
 class _Encoder(_Graph):
     """Operations of the encoder, whose heads are [heads, S, D]."""
+
+    def mask(self, mask: Value) -> Value:
+        """[1, 1, S] to add to scores, from [1, 1, 1, S]."""
+        return self.graph.reshape(mask, 1, 1, DYNAMIC)
 
     def _places(self) -> Value:
         """[1, S] int32, 0 to S - 1."""
@@ -122,7 +126,9 @@ class _Encoder(_Graph):
             parts.append(graph.transpose(found, 2, 0, 1))
         if group == 1:
             return parts[0]
-        return graph.op("CONCATENATION", *parts, shape=(architecture.n_kv_heads, DYNAMIC, DYNAMIC), axis=1)
+        return graph.op(
+            "CONCATENATION", *parts, shape=(architecture.n_kv_heads, times(shape[0], group), shape[1]), axis=1
+        )
 
     def linear(self, x: Value, *layers: Layer) -> tuple[Value, ...]:
         """As of any graph; keys and values of the source for all decoder layers come by head, from one product."""
@@ -177,6 +183,10 @@ class _Decoder(_Graph):
         super().__init__(graph, weights, inputs, num_positions=num_positions, is_symmetric=is_symmetric)
         self.new: dict[str, Value] = {}
 
+    def mask(self, mask: Value) -> Value:
+        """As the host gives it, to add to scores."""
+        return mask
+
     def causal(self) -> Value | None:
         """What hides positions of the past that are not filled yet."""
         return self.inputs.get(TARGET_MASK)
@@ -219,8 +229,10 @@ class _Decoder(_Graph):
         heads, width = attention.n_kv_heads, attention.head_dim
         self.new[f"new_{name}"] = row = graph.reshape(new, DYNAMIC, heads, 1, width)
         # Written into a buffer inside the graph (DYNAMIC_UPDATE_SLICE), each would end a partition of XNNPACK.
-        shape = (DYNAMIC, heads, DYNAMIC, width)
-        whole = graph.op("CONCATENATION", self.inputs[f"past_{name}"], row, shape=shape, axis=2)
+        past = self.inputs[f"past_{name}"]
+        length = past.shape[2]
+        shape = (row.shape[0], heads, length if length == DYNAMIC else length + 1, width)
+        whole = graph.op("CONCATENATION", past, row, shape=shape, axis=2)
         return graph.expose(whole, attention.name + suffix, layout="heads")
 
     def recall(self, attention: Attention) -> tuple[Value, Value]:

@@ -14,7 +14,7 @@ from lingolite_cli.architecture.network import Kept, decoder_state, source_state
 
 MODEL = "model.tflite"
 ENCODE, DECODE = "encode", "decode"
-"""Signatures."""
+"""Signatures; those of fixed shapes have a number behind these."""
 
 SOURCE_IDS, SOURCE_MASK = "source_ids", "source_mask"
 TOKENS, POSITION, TARGET_MASK, DISTANCES, LOGITS = "tokens", "position", "target_mask", "distances", "logits"
@@ -42,21 +42,40 @@ class Signature(msgspec.Struct, frozen=True):
     outputs: tuple[Port, ...]
 
 
-def encode_signature(config: Architecture) -> Signature:
-    """Of `encode`, which reads one sentence."""
-    return Signature(
-        (Port(SOURCE_IDS, "int32", (1, "source"), "framed source, without padding"),),
-        _kept("cross", source_state(config), 1, "source", "cross-attention over the source; computed once a sentence"),
+def signature_name(kind: str, bucket: int | None) -> str:
+    """`encode` or `decode`; with fixed shapes, with the bucket behind it."""
+    return kind if bucket is None else f"{kind}_{bucket}"
+
+
+def encode_signature(config: Architecture, bucket: int | None = None) -> Signature:
+    """Of the graph that reads one sentence.
+
+    Args:
+        config: the architecture of the model.
+        bucket: source tokens, padding included, where shapes are fixed; None: as many as there are.
+    """
+    padding = "without padding" if bucket is None else "padded on the right"
+    inputs = [Port(SOURCE_IDS, "int32", (1, "source"), f"framed source, {padding}")]
+    if bucket is not None:
+        inputs.append(_source_mask(1))
+    cross = _kept(
+        "cross", source_state(config), 1, "source", "cross-attention over the source; computed once a sentence"
     )
+    return _fixed(Signature(tuple(inputs), cross), bucket)
 
 
-def decode_signature(config: Architecture) -> Signature:
-    """Of `decode`, which reads one target token a row."""
+def decode_signature(config: Architecture, bucket: int | None = None) -> Signature:
+    """Of the graph that reads one target token a row.
+
+    Args:
+        config: the architecture of the model.
+        bucket: source tokens and past positions, padding included, where shapes are fixed; there is then one row.
+    """
     state = decoder_state(config)
     has_past = any(one.kind == "key" for one in state)
     inputs = [
         Port(TOKENS, "int32", ("batch",), "last token of each row; at first the start token"),
-        Port(SOURCE_MASK, "float32", ("batch", 1, 1, "source"), f"0 on real tokens, {MASKED:g} on padding"),
+        _source_mask("batch"),
         *_kept("cross", source_state(config), "batch", "source", "the outputs of `encode`"),
     ]
     if has_past:
@@ -72,7 +91,26 @@ def decode_signature(config: Architecture) -> Signature:
         Port(LOGITS, "float32", ("batch", config.vocab_size), "of the next token"),
         *_kept("new", state, "batch", 1, "to be put in this position" if has_past else "the next call's state"),
     )
-    return Signature(tuple(inputs), outputs)
+    return _fixed(Signature(tuple(inputs), outputs), bucket)
+
+
+def _source_mask(batch: int | str) -> Port:
+    return Port(SOURCE_MASK, "float32", (batch, 1, 1, "source"), f"0 on real tokens, {MASKED:g} on padding")
+
+
+def _fixed(signature: Signature, bucket: int | None) -> Signature:
+    """The signature with numbers in the place of dynamic dimensions."""
+    if bucket is None:
+        return signature
+    sizes: dict[int | str, int] = {"batch": 1, "source": bucket, "past": bucket, "past + 1": bucket + 1}
+
+    def fixed(ports: Sequence[Port]) -> tuple[Port, ...]:
+        shapes = [tuple(size if isinstance(size, int) else sizes[size] for size in port.shape) for port in ports]
+        return tuple(
+            Port(port.name, port.dtype, shape, port.meaning) for port, shape in zip(ports, shapes, strict=True)
+        )
+
+    return Signature(fixed(signature.inputs), fixed(signature.outputs))
 
 
 def _kept(prefix: str, kept: Sequence[Kept], batch: int | str, length: int | str, meaning: str) -> tuple[Port, ...]:

@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from lingolite_cli.errors import ExitCode, LingoLiteError
-from lingolite_litert.interface import DECODE, ENCODE, Port, decode_signature, encode_signature
+from lingolite_litert.interface import DECODE, ENCODE, Port, decode_signature, encode_signature, signature_name
 
 if TYPE_CHECKING:
     from lingolite_cli.architecture.architecture import Architecture
@@ -49,31 +49,39 @@ def open_interpreter(model: Path | bytes, *, delegate: str, threads: int) -> Int
     return interpreter
 
 
-def require_signatures(interpreter: Interpreter, config: Architecture, *, where: Path) -> None:
+def require_signatures(interpreter: Interpreter, config: Architecture, buckets: Sequence[int], *, where: Path) -> None:
     """Refuse a file whose signatures are not those of the model that the manifest describes.
+
+    Args:
+        interpreter: over the file.
+        config: the architecture of the model.
+        buckets: as in `LitertDetails`.
+        where: the file is, for messages.
 
     Raises:
         LingoLiteError: naming the first input or output that differs.
     """
     known = interpreter.get_signature_list()
-    for name, wanted in ((DECODE, decode_signature(config)), (ENCODE, encode_signature(config))):
+    kinds = ((DECODE, decode_signature), (ENCODE, encode_signature))
+    for kind, signature, bucket in ((*kind, bucket) for bucket in buckets or (None,) for kind in kinds):
+        name, wanted = signature_name(kind, bucket), signature(config, bucket)
         if name not in known:
             raise _foreign(where, f"it has no signature `{name}`")
         runner = interpreter.get_signature_runner(name)
         inputs, outputs = runner.get_input_details(), runner.get_output_details()
         for port in wanted.inputs:
-            _require_port(port, inputs, "shape_signature", where=where)
+            _require_port(port, inputs, where=where)
         for port in wanted.outputs:
-            _require_port(port, outputs, "shape", where=where)
+            _require_port(port, outputs, where=where)
         unknown = sorted({*inputs, *outputs} - {port.name for port in (*wanted.inputs, *wanted.outputs)})
         if unknown:
             raise _foreign(where, f"the signature `{name}` has `{unknown[0]}`, which the model has no use for")
 
 
-def _require_port(port: Port, found: dict[str, dict[str, object]], key: str, *, where: Path) -> None:
+def _require_port(port: Port, found: dict[str, dict[str, Any]], *, where: Path) -> None:
     if port.name not in found:
         raise _foreign(where, f"it has no `{port.name}`")
-    shape = [int(size) for size in found[port.name][key]]  # type: ignore[attr-defined]
+    shape = found[port.name]["shape_signature"].tolist()
     fits = len(shape) == len(port.shape) and all(
         isinstance(wanted, str) or wanted == size for wanted, size in zip(port.shape, shape, strict=True)
     )

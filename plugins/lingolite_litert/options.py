@@ -17,9 +17,13 @@ class LitertExportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
             quantized for; each row gets two further values that make XNNPACK do so. `runtime`: as the runtime does by
             itself; by row with a zero point of its own in XNNPACK. About 5 % faster, and further from the bundle. No
             effect on float bundles.
+        shapes: `dynamic`: sources, pasts and batches of any size. `buckets`: a pair of signatures for each of a few
+            lengths, with fixed shapes and one row, for the delegates of GPUs and NPUs, which take no others. The
+            weights are stored once all the same, but XNNPACK holds a copy for each.
     """
 
     activations: Literal["symmetric", "runtime"] = "symmetric"
+    shapes: Literal["dynamic", "buckets"] = "dynamic"
 
 
 class LitertOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

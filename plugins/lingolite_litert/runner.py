@@ -10,12 +10,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
-from lingolite_cli.architecture.network import decoder_state, source_state
-from lingolite_cli.decoding.continuations import top_k
-from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_cli.architecture.network import decoder_state
 from lingolite_litert.interface import (
     DECODE,
     DISTANCES,
@@ -25,32 +22,16 @@ from lingolite_litert.interface import (
     MASKED,
     POSITION,
     SOURCE_IDS,
-    SOURCE_MASK,
     TARGET_MASK,
     TOKENS,
 )
+from lingolite_litert.state import LitertState, empty_past, encoded_rows, grown, position_error, run
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
 
     from lingolite_cli.architecture.architecture import Architecture
     from lingolite_cli.arrays import Array, BoolArray, FloatArray, IntArray
-
-
-class LitertState(msgspec.Struct):
-    """Where a batch of R rows stands.
-
-    Attributes:
-        sources: [R] int64, which source each row has; rows with equal numbers have equal cross-attention.
-        source: arrays by input name that stay as they are: the mask and the cross-attention.
-        past: arrays by input name: keys and values [R, K, P, D] of which `position` are filled, or cells [R, width].
-        position: target tokens read so far.
-    """
-
-    sources: IntArray
-    source: dict[str, Array]
-    past: dict[str, Array]
-    position: int
 
 
 class LitertRunner:
@@ -86,38 +67,9 @@ class LitertRunner:
         """
         rows, length = source_ids.shape
         if length > self.max_seq_len:
-            raise _position_error(f"a source of {length} tokens", self.max_seq_len)
-        source: dict[str, Array] = {
-            f"cross_{kept.name}": np.zeros((rows, kept.heads, length, kept.width), np.float32)
-            for kept in source_state(self._config)
-        }
-        for row, (ids, mask) in enumerate(zip(source_ids, source_mask, strict=True)):
-            found = self.encoded(ids[mask][None].astype(np.int32))
-            for name, array in source.items():
-                array[row, :, : found[name].shape[2]] = found[name][0]
-        source[SOURCE_MASK] = np.where(source_mask, np.float32(0), np.float32(MASKED))[:, None, None]
-        return LitertState(np.arange(rows), source, self._empty_past(rows), 0)
-
-    def step(self, state: LitertState, tokens: IntArray) -> FloatArray:
-        """[R, V] float32 logits of the token after `tokens` [R]; advances `state`.
-
-        Raises:
-            LingoLiteError: there are as many target tokens as the tables of positions have rows.
-        """
-        logits: FloatArray = self.advance(state, tokens, lambda logits: logits.copy())
-        return logits
-
-    def step_top_k(self, state: LitertState, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
-        """The same, but ids [R, k] and log-probabilities [R, k] of the best tokens; fewer columns when V < k."""
-        best: tuple[IntArray, FloatArray] = self.advance(state, tokens, lambda logits: top_k(logits, k))
-        return best
-
-    def select(self, state: LitertState, rows: IntArray) -> LitertState:
-        """A state of the given rows. Beams that change places within a sentence leave its cross-attention alone."""
-        sources, source = state.sources[rows], state.source
-        if not np.array_equal(sources, state.sources):
-            source = {name: array[rows] for name, array in source.items()}
-        return LitertState(sources, source, {name: array[rows] for name, array in state.past.items()}, state.position)
+            raise position_error(f"a source of {length} tokens", self.max_seq_len)
+        source = encoded_rows(self._config, source_ids, source_mask, self.encoded, length=length)
+        return LitertState(np.arange(rows), source, empty_past(self._config, rows, GROWTH), 0)
 
     def outputs(self, names: Sequence[str]) -> dict[str, Array]:
         """Copies of outputs of the decoder, for what `advance` is to return."""
@@ -129,29 +81,28 @@ class LitertRunner:
         del self._interpreter
 
     def encoded(self, ids: Array) -> dict[str, Array]:
-        """Outputs of the encoder for one sentence, ids [1, S] int32."""
+        """Outputs of the encoder for one sentence, from ids [S]."""
         with self._lock:
-            # Made anew each time: as long as one is there, the interpreter refuses to change shapes.
-            found: dict[str, Array] = _run(self._interpreter.get_signature_runner(ENCODE), **{SOURCE_IDS: ids})
-            return found
+            return self._encoded(ids[None].astype(np.int32))
 
-    def _empty_past(self, rows: int) -> dict[str, Array]:
-        return {
-            f"past_{kept.name}": np.zeros(
-                (rows, kept.width) if kept.kind == "cell" else (rows, kept.heads, GROWTH, kept.width), np.float32
-            )
-            for kept in self._kept
-        }
+    def _encoded(self, ids: Array) -> dict[str, Array]:
+        # A signature's runner is gone when the lock is: as long as there is one, the interpreter changes no shapes.
+        found: dict[str, Array] = run(self._interpreter.get_signature_runner(ENCODE), **{SOURCE_IDS: ids})
+        return found
 
     def advance(self, state: LitertState, tokens: IntArray, read: Callable[[FloatArray], Any]) -> Any:
-        """Run one step, and return what `read` makes of the logits, which lie in the interpreter."""
+        """Run one step, and return what `read` makes of the logits [R, V], which lie in the interpreter.
+
+        Raises:
+            LingoLiteError: there are as many target tokens as the tables of positions have rows.
+        """
         position = state.position
         if position >= self.max_seq_len:
-            raise _position_error(f"target token {position + 1}", self.max_seq_len)
+            raise position_error(f"target token {position + 1}", self.max_seq_len)
         if not len(tokens):
             return read(np.zeros((0, self._config.vocab_size), np.float32))
         if position and position % GROWTH == 0:
-            state.past = {name: _grown(array) for name, array in state.past.items()}
+            state.past = {name: grown(array, GROWTH) for name, array in state.past.items()}
         with self._lock:
             self._load(state)
             self._set(TOKENS, tokens)
@@ -159,7 +110,7 @@ class LitertRunner:
                 self._set(POSITION, position)
             if DISTANCES in self._inputs:
                 self._views[DISTANCES]()[:position] = np.arange(position, 0, -1)
-            _run(self._interpreter.invoke)
+            run(self._interpreter.invoke)
             for kept in self._kept:
                 self._keep(state, f"past_{kept.name}", f"new_{kept.name}")
             if TARGET_MASK in self._inputs:
@@ -217,30 +168,6 @@ class LitertRunner:
         self._shapes = {}
         for name, shape in shapes.items():
             self._interpreter.resize_tensor_input(self._inputs[name], shape)
-        _run(self._interpreter.allocate_tensors)
+        run(self._interpreter.allocate_tensors)
         self._shapes = shapes
         return True
-
-
-def _run(call: Callable[..., Any], **inputs: Array) -> Any:
-    try:
-        return call(**inputs)
-    except (RuntimeError, ValueError) as error:
-        raise LingoLiteError(
-            f"LiteRT cannot run the graph: {' '.join(str(error).split())}",
-            hint="export the bundle again, or try another backend: `lingolite plugins list`",
-            exit_code=ExitCode.PLUGIN,
-        ) from None
-
-
-def _grown(array: Array) -> Array:
-    """Keys or values with room for more positions; a cell as it is."""
-    if array.ndim == 2:
-        return array
-    return np.pad(array, ((0, 0), (0, 0), (0, GROWTH), (0, 0)))
-
-
-def _position_error(what: str, max_seq_len: int) -> LingoLiteError:
-    return LingoLiteError(
-        f"{what} lies beyond the {max_seq_len} positions of the model", hint="shorten the source, or lower --max-length"
-    )

@@ -6,7 +6,7 @@ say: they build the same graphs again, without writing them. B batch, S source, 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +16,12 @@ from lingolite_cli.arrays import Array
 from lingolite_cli.plugins.interfaces import ForcedTokens, Trace
 from lingolite_litert.exporter import build_file
 from lingolite_litert.graph import NamedTensor, packed
-from lingolite_litert.interface import DECODE, ENCODE, MODEL, SOURCE_IDS, TOKENS
+from lingolite_litert.interface import DECODE, ENCODE, MODEL, SOURCE_IDS, TOKENS, signature_name
 from lingolite_litert.opening import open_interpreter
-from lingolite_litert.runner import LitertRunner
+from lingolite_litert.running import runner_of
 
 if TYPE_CHECKING:
+    from lingolite_cli.architecture.architecture import Architecture
     from lingolite_cli.artifact import Artifact
     from lingolite_cli.weights.bundle import Weights
     from lingolite_litert.details import LitertDetails
@@ -40,12 +41,12 @@ def trace_file(
         tokens: what is read.
         delegate: as in `LitertOptions`.
     """
-    named = {graph.name: graph.named for graph in build_file(weights, details).graphs}
-    content = artifact.read_bytes(MODEL)
+    named: _Named = {graph.name: graph.named for graph in build_file(weights, details).graphs}
+    content, config = artifact.read_bytes(MODEL), artifact.manifest.model
     if tokens.operations is not None:
-        values = _single_values(content, named, tokens, tokens.operations, delegate=delegate)
+        values = _single_values(content, named, tokens, config, details, delegate=delegate)
     else:
-        values = _all_values(content, named, tokens, artifact, details, delegate=delegate)
+        values = _all_values(content, named, tokens, config, details, delegate=delegate)
     return [Trace(part=MODEL, values=values)]
 
 
@@ -53,47 +54,65 @@ def _all_values(
     content: bytes,
     named: _Named,
     tokens: ForcedTokens,
-    artifact: Artifact,
+    config: Architecture,
     details: LitertDetails,
     *,
     delegate: str,
 ) -> dict[str, Array]:
     copy, named = _with_outputs(content, named)
-    interpreter = open_interpreter(copy, delegate=delegate, threads=1)
-    runner = LitertRunner(interpreter, artifact.manifest.model, max_seq_len=details.max_seq_len)
+    runner = runner_of(open_interpreter(copy, delegate=delegate, threads=1), config, details)
+    # In every bucket the tensors have the same names.
+    encoder, decoder = (named[signature_name(kind, next(iter(details.buckets), None))] for kind in (ENCODE, DECODE))
     rows, length = tokens.source_ids.shape
     encoded = [
-        _encoder_values(named[ENCODE], runner.encoded(ids[mask][None].astype(np.int32)), length)
+        _encoder_values(encoder, runner.encoded(ids[mask]), count=int(mask.sum()), length=length)
         for ids, mask in zip(tokens.source_ids, tokens.source_mask, strict=True)
     ]
     state = runner.encode(tokens.source_ids, tokens.source_mask)
     steps = []
     for position, column in enumerate(tokens.target_ids.T):
-        found = runner.advance(state, column, lambda _: runner.outputs([one.name for one in named[DECODE]]))
-        steps.append(_decoder_values(named[DECODE], found, rows, position))
+        found = runner.advance(state, column, lambda _: runner.outputs([one.name for one in decoder]))
+        steps.append(_decoder_values(decoder, found, rows, position))
     runner.close()
     return {**_side_by_side(encoded), **_joined(steps)}
 
 
 def _single_values(
-    content: bytes, named: _Named, tokens: ForcedTokens, operations: Collection[str], *, delegate: str
+    content: bytes,
+    named: _Named,
+    tokens: ForcedTokens,
+    config: Architecture,
+    details: LitertDetails,
+    *,
+    delegate: str,
 ) -> dict[str, Array]:
     """The wanted operations alone, of graphs that compute nothing else: those that read nothing but ids."""
+    operations = tokens.operations or frozenset()
     wanted: _Named = {
-        name: [one for one in tensors if set(operations).intersection(one.operations)]
-        for name, tensors in named.items()
+        name: [one for one in tensors if operations.intersection(one.operations)] for name, tensors in named.items()
     }
     copy, wanted = _with_outputs(content, wanted, is_alone=True)
     interpreter = open_interpreter(copy, delegate=delegate, threads=1)
+    length = tokens.source_ids.shape[1]
+    bucket = next((bucket for bucket in details.buckets if bucket >= length), None)
+    encode, decode = (signature_name(kind, bucket) for kind in (ENCODE, DECODE))
     values: dict[str, Array] = {}
-    if wanted[ENCODE]:
-        encode = interpreter.get_signature_runner(ENCODE)
-        rows = [encode(**{SOURCE_IDS: ids[None].astype(np.int32)}) for ids in tokens.source_ids]
-        values.update(_side_by_side([_encoder_values(wanted[ENCODE], row, tokens.source_ids.shape[1]) for row in rows]))
-    if wanted[DECODE]:
-        decode = interpreter.get_signature_runner(DECODE)
-        steps = [decode(**{TOKENS: column.astype(np.int32)}) for column in tokens.target_ids.T]
-        values.update(_joined([_decoder_values(wanted[DECODE], step, len(tokens.target_ids), 0) for step in steps]))
+    if wanted[encode]:
+        run = interpreter.get_signature_runner(encode)
+        padding = ((0, 0), (0, 0 if bucket is None else bucket - length))
+        padded = np.pad(tokens.source_ids, padding, constant_values=config.pad_token_id).astype(np.int32)
+        found = [run(**{SOURCE_IDS: ids[None]}) for ids in padded]
+        values.update(
+            _side_by_side([_encoder_values(wanted[encode], one, count=length, length=length) for one in found])
+        )
+    if wanted[decode]:
+        run = interpreter.get_signature_runner(decode)
+        steps = []
+        for column in tokens.target_ids.T.astype(np.int32):
+            parts = [run(**{TOKENS: part}) for part in ([column] if bucket is None else column[:, None])]
+            joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            steps.append(_decoder_values(wanted[decode], joined, len(column), 0))
+        values.update(_joined(steps))
     return values
 
 
@@ -134,14 +153,15 @@ def _keep_only(graph: Any, signature: Any, outputs: Sequence[int]) -> None:
     graph.outputs, signature.outputs = np.array([], np.int32), []
 
 
-def _encoder_values(named: Sequence[NamedTensor], found: Mapping[str, Array], length: int) -> dict[str, Array]:
-    """[1, length, width] of a sentence that may be shorter, padded with zeros."""
+def _encoder_values(
+    named: Sequence[NamedTensor], found: Mapping[str, Array], *, count: int, length: int
+) -> dict[str, Array]:
+    """[1, length, width] of a sentence of `count` tokens, padded with zeros."""
     values: dict[str, Array] = {}
     for one in named:
         array = found[one.name]
         rows = _heads_as_rows(array) if one.layout == "heads" else array.reshape(1, -1, array.shape[-1])
-        padding = ((0, 0), (0, length - rows.shape[1]), (0, 0))
-        values.update(_parted(one, np.pad(rows, padding)))
+        values.update(_parted(one, np.pad(rows[:, :count], ((0, 0), (0, length - count), (0, 0)))))
     return values
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import pytest
 
 from lingolite_cli.testing import BackendContract, ExporterContract
@@ -32,3 +34,11 @@ class TestLitertBackendOfInt8(BackendContract):
     routes = (("dynamic-int8", "litert"),)
     reference = "int8"
     rounding = 1.0
+
+
+class TestLitertBackendWithoutDelegate(BackendContract):
+    """The runtime's own operators."""
+
+    plugin = "litert"
+    reference = "cached"
+    options: ClassVar[dict[str, Any]] = {"delegate": "none"}

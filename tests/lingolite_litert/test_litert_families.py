@@ -37,21 +37,28 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     from lingolite_litert.details import LitertDetails
     from lingolite_litert.exporter import build_file
     from lingolite_litert.opening import open_interpreter
-    from lingolite_litert.runner import LitertRunner
+    from lingolite_litert.running import Runner, runner_of
 
     @cache
-    def make(name: str, is_int8: bool = False, is_symmetric: bool = True, delegate: str = "xnnpack") -> LitertRunner:
+    def make(
+        name: str,
+        is_int8: bool = False,
+        is_symmetric: bool = True,
+        delegate: str = "xnnpack",
+        buckets: tuple[int, ...] = (),
+    ) -> Runner:
         path, weights = tmp_path_factory.mktemp("files") / "model.tflite", _weights(name, is_int8=is_int8)
         details = LitertDetails(
             max_seq_len=weights.config.max_seq_len,
             weights="int8" if is_int8 else "float32",
             activations=("per-row symmetric" if is_symmetric else "per-row asymmetric") if is_int8 else "float32",
+            buckets=buckets,
             min_runtime_version="2.18.0",
             litert_version="2.3.0",
         )
         path.write_bytes(build_file(weights, details).serialized())
         interpreter = open_interpreter(path, delegate=delegate, threads=1)
-        return LitertRunner(interpreter, weights.config, max_seq_len=40)
+        return runner_of(interpreter, weights.config, details)
 
     return make
 
@@ -64,10 +71,15 @@ def _batch(architecture: Architecture, length: int = 6) -> tuple[Array, Array, A
     return source, mask, random.integers(4, architecture.vocab_size, (3, length))
 
 
+def _step(runner: Any, state: Any, tokens: Array) -> Array:
+    logits: Array = runner.advance(state, tokens, lambda logits: logits.copy())
+    return logits
+
+
 def _logits(runner: Any, source: Array, mask: Array, target: Array) -> Array:
     """[B, T, V], one token a step."""
     state = runner.encode(source, mask)
-    return np.stack([runner.step(state, column).copy() for column in target.T], axis=1)
+    return np.stack([_step(runner, state, column) for column in target.T], axis=1)
 
 
 def _assert_close(found: Array, expected: Array, *, share: float = 1e-4) -> None:
@@ -117,18 +129,20 @@ def test_a_sentence_alone_has_the_logits_that_it_has_in_a_batch(runner: Any, nam
 
 @_ALL
 def test_rows_that_are_reordered_repeated_or_dropped_go_on_as_themselves(runner: Any, name: str) -> None:
+    from lingolite_litert.state import selected
+
     source, mask, target = _batch(FAMILIES[name])
     engine = runner(name)
     whole = _logits(engine, source, mask, target)
     state = engine.encode(source, mask)
     for column in target[:, :2].T:
-        engine.step(state, column)
+        _step(engine, state, column)
     for rows in ([2, 0, 0, 1], [3, 1], [1, 0]):
-        state = engine.select(state, np.array(rows))
+        state = selected(state, np.array(rows))
     # 2, 0, 0, 1 → the fourth and second of these are 1 and 0 → turned around
     kept = [0, 1]
     for position in range(2, 6):
-        _assert_close(engine.step(state, target[kept, position]), whole[kept, position])
+        _assert_close(_step(engine, state, target[kept, position]), whole[kept, position])
 
 
 @_ALL
@@ -137,6 +151,14 @@ def test_targets_may_be_longer_than_the_first_cache(runner: Any, name: str) -> N
     reference = Reference(_weights(name, is_int8=False))
     expected = reference.decode(target, reference.encode(source, mask), mask)
     _assert_close(_logits(runner(name), source, mask, target), expected, share=1e-3)
+
+
+@_ALL
+def test_fixed_shapes_give_the_same_logits_from_bucket_to_bucket(runner: Any, name: str) -> None:
+    source, mask, target = _batch(FAMILIES[name], length=20)
+    expected = _logits(runner(name), source, mask, target)
+    found = _logits(runner(name, buckets=(6, 11, 40)), source, mask, target)
+    _assert_close(found, expected, share=1e-3)
 
 
 @pytest.mark.parametrize("is_int8", [False, True], ids=["float", "int8"])
