@@ -43,7 +43,8 @@ def lingolite(directory: Path, scratch: Path) -> Engine:
     profile = ["--option", "profile=optimized", "--shortlist", bundle / "shortlist.safetensors"]
     subprocess.run([*command, "export", "--model", bundle, "--out", exported, *profile, "--no-test"], check=True)
     artifact = Artifact.open(exported)
-    backend = load_registry().resolve("backend", "onnx").open(artifact, threads=1, options={"shortlist": True})
+    loaded = load_registry().resolve("backend", "onnx")
+    backend = loaded.open(artifact, threads=1, options={"shortlist": True})
     tokenizer = open_tokenizer(artifact)
 
     def translate(batches: Batches) -> float:
@@ -55,6 +56,7 @@ def lingolite(directory: Path, scratch: Path) -> Engine:
             LANGUAGES,
             options=artifact.manifest.decoding,
             batch_size=len(batches[0]),
+            capabilities=loaded.spec.capabilities,
         )
         list(translator.translate([line for batch in batches for line in batch]))
         return time.process_time() - start
