@@ -13,7 +13,7 @@ import numpy as np
 from lingolite_cli.errors import ExitCode, LingoLiteError
 
 if TYPE_CHECKING:
-    from lingolite_cli.arrays import FloatArray, IntArray
+    from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
     from lingolite_cli.plugins.interfaces import Backend, State, TopKBackend
 
     StepTopK: TypeAlias = Callable[[State, IntArray, int], tuple[IntArray, FloatArray]]
@@ -33,28 +33,32 @@ def continuations(backend: Backend, capabilities: frozenset[str], *, never_gener
         generated. It raises LingoLiteError when the engine computed NaN.
     """
     step_top_k = cast("TopKBackend", backend).step_top_k if "top_k" in capabilities else _derived(backend)
-    barred = np.unique(np.array(never_generated, np.int64))
+    num_barred = len(set(never_generated))
+    is_barred = np.zeros(max(never_generated, default=0) + 2, np.bool_)  # the last stands for all larger ids
+    is_barred[list(never_generated)] = True
 
     def checked(state: State, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
-        ids, log_probabilities = step_top_k(state, tokens, k + len(barred))
+        ids, log_probabilities = step_top_k(state, tokens, k + num_barred)
         if np.isnan(log_probabilities).any():
             raise LingoLiteError(
                 "the backend computed NaN instead of logits",
                 hint="check the weights, or try another backend: `lingolite plugins list`",
                 exit_code=ExitCode.PLUGIN,
             )
-        return _without(barred, ids, log_probabilities) if len(barred) else (ids, log_probabilities)
+        return _without(is_barred, num_barred, ids, log_probabilities) if num_barred else (ids, log_probabilities)
 
     return checked
 
 
-def _without(barred: IntArray, ids: IntArray, log_probabilities: FloatArray) -> tuple[IntArray, FloatArray]:
-    """The columns of `ids` [B, k + len(barred)] that are not barred, in their order, [B, k]."""
-    count = ids.shape[1] - len(barred)
-    is_barred = (ids[..., None] == barred).any(axis=-1)
-    if not is_barred.any():  # nearly always, and a step of a small model takes as long as the sort
+def _without(
+    is_barred: BoolArray, num_barred: int, ids: IntArray, log_probabilities: FloatArray
+) -> tuple[IntArray, FloatArray]:
+    """The columns of `ids` [B, k + num_barred] that are not barred, in their order, [B, k]; see `continuations`."""
+    count = ids.shape[1] - num_barred
+    are_barred = is_barred.take(ids, mode="clip")
+    if not are_barred.any():  # nearly always, and a step of a small model takes as long as the sort
         return ids[:, :count], log_probabilities[:, :count]
-    kept = np.argsort(is_barred, axis=1, kind="stable")[:, :count]
+    kept = np.argsort(are_barred, axis=1, kind="stable")[:, :count]
     return np.take_along_axis(ids, kept, axis=1), np.take_along_axis(log_probabilities, kept, axis=1)
 
 

@@ -48,6 +48,10 @@ def greedy_search(
         One hypothesis a sentence.
     """
     num_sentences = len(first)
+    if num_sentences == 1:
+        prefixes = _prefixes(step_top_k, state, first=first, limit=int(limits[0]), end=end, options=options)
+        *_, (found, log_probability) = prefixes
+        return [[_hypothesis(found, log_probability, end=end, options=options)]]
     tokens = np.full((num_sentences, options.max_length), end, np.int64)
     log_probabilities = np.zeros(num_sentences)
     lengths = np.zeros(num_sentences, np.int64)
@@ -68,7 +72,7 @@ def greedy_search(
             state = backend.select(state, kept)
             sentences, last, is_live = sentences[kept], last[kept], is_live[kept]
     return [
-        [_hypothesis(tokens[index, : lengths[index]], log_probabilities[index], end=end, options=options)]
+        [_hypothesis(tokens[index, : lengths[index]].tolist(), log_probabilities[index], end=end, options=options)]
         for index in range(num_sentences)
     ]
 
@@ -77,6 +81,17 @@ def greedy_prefixes(
     step_top_k: StepTopK, state: State, *, first: IntArray, limit: int, end: int, options: DecodingOptions
 ) -> Iterator[Hypothesis]:
     """The hypothesis of `greedy_search` for a single sentence, after each of its tokens."""
+    for tokens, log_probability in _prefixes(step_top_k, state, first=first, limit=limit, end=end, options=options):
+        yield _hypothesis(tokens, log_probability, end=end, options=options)
+
+
+def _prefixes(
+    step_top_k: StepTopK, state: State, *, first: IntArray, limit: int, end: int, options: DecodingOptions
+) -> Iterator[tuple[list[int], float]]:
+    """The tokens of a single sentence so far, always in the same list, and their log-probability, after each token.
+
+    One sentence in Python's numbers: operations on arrays of one element take longer than the rest of the loop.
+    """
     tokens: list[int] = []
     log_probability = 0.0
     last = first
@@ -84,9 +99,8 @@ def greedy_prefixes(
         last, gains = _best(step_top_k, state, last, barred=None if length > options.min_length else end)
         tokens.append(int(last[0]))
         log_probability += float(gains[0])
-        is_finished = tokens[-1] == end
-        yield scored(tuple(tokens), log_probability, alpha=options.length_penalty, is_finished=is_finished)
-        if is_finished:
+        yield tokens, log_probability
+        if tokens[-1] == end:
             return
 
 
@@ -101,10 +115,6 @@ def _best(step_top_k: StepTopK, state: State, last: IntArray, *, barred: int | N
     return ids[rows, rank], gains[rows, rank]
 
 
-def _hypothesis(tokens: IntArray, log_probability: float, *, end: int, options: DecodingOptions) -> Hypothesis:
-    return scored(
-        tuple(tokens.tolist()),
-        float(log_probability),
-        alpha=options.length_penalty,
-        is_finished=bool(tokens[-1] == end),
-    )
+def _hypothesis(tokens: list[int], log_probability: float, *, end: int, options: DecodingOptions) -> Hypothesis:
+    is_finished = tokens[-1] == end
+    return scored(tuple(tokens), float(log_probability), alpha=options.length_penalty, is_finished=is_finished)
