@@ -1,7 +1,7 @@
 """The graphs of the ORT profile: an encoder, and a decoder that reads one token a call, for few rows or many.
 
-Owns what differs between them. The order of layers is that of `lingolite_cli.architecture.network`. B batch, S source,
-H heads, K key/value heads, D head_dim, V vocabulary, N candidate tokens, L positions.
+Owns what differs between them; decoders over candidate tokens are in `lingolite_onnx.ort.candidate_graphs`. The order of layers is that of `lingolite_cli.architecture.network`. B batch, S source,
+H heads, K key/value heads, D head_dim, V vocabulary, L positions.
 """
 
 from __future__ import annotations
@@ -22,15 +22,7 @@ from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.graph import RUNTIME_DOMAIN, BuiltGraph, GraphBuilder, WeightFile
 from lingolite_onnx.interface import LOGITS, MASKED
 from lingolite_onnx.ort.emitter import Lengths, OrtEmitter
-from lingolite_onnx.ort.interface import (
-    CANDIDATE_BIAS,
-    CANDIDATE_LOGITS_BIAS,
-    CANDIDATE_ROWS,
-    candidate_rows_interface,
-    ort_decoder_interface,
-    ort_encoder_interface,
-    shortlist_interface,
-)
+from lingolite_onnx.ort.interface import ort_decoder_interface, ort_encoder_interface
 from lingolite_onnx.ort.many_rows import ManyRows, ManyRowsOfBlocks
 from lingolite_onnx.ort.products import FewRows, Products
 from lingolite_onnx.ort.top_k import add_top_k, add_top_k_by_blocks
@@ -54,7 +46,7 @@ def build_ort_decoder(
 ) -> BuiltGraph:
     """The graph of `ort_decoder_interface`, for at most `num_positions` target tokens and a few rows."""
     products = FewRows(GraphBuilder("decoder", weight_file), weights.config.activation)
-    emitter = _Decoder(weights, products, num_positions=num_positions, choose=add_top_k)
+    emitter = DecoderEmitter(weights, products, num_positions=num_positions, choose=add_top_k)
     return _decoder(emitter, opset_version)
 
 
@@ -64,48 +56,12 @@ def build_batch_decoder(
     """The same for many rows, over the same bytes in `weight_file`."""
     products = ManyRowsOfBlocks(GraphBuilder("decoder", weight_file), weights.config.activation)
     choose = partial(add_top_k_by_blocks, vocab_size=weights.config.vocab_size)
-    return _decoder(_Decoder(weights, products, num_positions=num_positions, choose=choose), opset_version)
+    return _decoder(DecoderEmitter(weights, products, num_positions=num_positions, choose=choose), opset_version)
 
 
-def _decoder(emitter: _Decoder, opset_version: int) -> BuiltGraph:
+def _decoder(emitter: DecoderEmitter, opset_version: int) -> BuiltGraph:
     decode(emitter, emitter.parts, "tokens", "source_bias")
     return emitter.graph.finish(ort_decoder_interface(emitter.architecture), opset_version=opset_version)
-
-
-def build_candidate_rows(
-    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
-) -> BuiltGraph:
-    """The graph of `candidate_rows_interface`, over the same bytes in `weight_file`."""
-    graph = GraphBuilder("words", weight_file)
-    emitter = OrtEmitter(weights, FewRows(graph, weights.config.activation), num_positions=num_positions)
-    emitter.projection_rows("words", output=CANDIDATE_ROWS)
-    projection = emitter.parts.decoder.projection
-    if projection.has_bias:
-        bias = graph.constant(weights.bias(projection.name), f"{OUTPUT_PROJECTION}.bias")
-        graph.op("Gather", bias, "words", axis=0, name=CANDIDATE_LOGITS_BIAS)
-    return graph.finish(candidate_rows_interface(weights.config), opset_version=opset_version)
-
-
-def build_shortlist_decoder(
-    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
-) -> BuiltGraph:
-    """The graph of `shortlist_interface` for a few rows, over the same bytes in `weight_file`."""
-    products = FewRows(GraphBuilder("decoder", weight_file), weights.config.activation)
-    return _shortlist_decoder(weights, products, num_positions, opset_version)
-
-
-def build_shortlist_batch_decoder(
-    weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
-) -> BuiltGraph:
-    """The same for many rows."""
-    products = ManyRowsOfBlocks(GraphBuilder("decoder", weight_file), weights.config.activation)
-    return _shortlist_decoder(weights, products, num_positions, opset_version)
-
-
-def _shortlist_decoder(weights: Weights, products: Products, num_positions: int, opset_version: int) -> BuiltGraph:
-    emitter = _ShortlistDecoder(weights, products, num_positions=num_positions, choose=add_top_k)
-    decode(emitter, emitter.parts, "tokens", "source_bias")
-    return products.graph.finish(shortlist_interface(weights.config), opset_version=opset_version)
 
 
 class _Encoder(OrtEmitter):
@@ -202,7 +158,7 @@ class _Encoder(OrtEmitter):
         graph.op("Unsqueeze", bias, graph.integers(1, 2), name="source_bias")
 
 
-class _Decoder(OrtEmitter):
+class DecoderEmitter(OrtEmitter):
     """Operations of a decoder. Hidden states are [B, 1, d_model].
 
     Args:
@@ -299,23 +255,5 @@ class _Decoder(OrtEmitter):
     def project(self, x: str, projection: Layer) -> str:
         """Logits, and the best tokens."""
         logits = self.graph.expose(self.logits(x, projection, output=LOGITS), OUTPUT_PROJECTION)
-        self._choose(self.graph, logits)
-        return logits
-
-
-class _ShortlistDecoder(_Decoder):
-    """A decoder whose logits are those of the candidate tokens of a batch, in float32: they are too few to be worth
-    rounding for.
-
-    A candidate of another row only has the logit of an impossible token, so that no row depends on its batch-mates.
-    """
-
-    def project(self, x: str, projection: Layer) -> str:
-        """Logits of candidates, and the best of them."""
-        product = self.graph.op("FusedMatMul", x, CANDIDATE_ROWS, domain=RUNTIME_DOMAIN, transB=1)
-        if projection.has_bias:
-            product = self.graph.op("Add", product, CANDIDATE_LOGITS_BIAS)
-        logits = self.graph.op("Add", product, CANDIDATE_BIAS, name=LOGITS)
-        self.graph.expose(logits, OUTPUT_PROJECTION)
         self._choose(self.graph, logits)
         return logits

@@ -13,13 +13,15 @@ from lingolite_cli.architecture.parts import parts_of
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.graph import WEIGHTS_FILE, WeightFile, write_model
-from lingolite_onnx.ort.graphs import (
-    build_batch_decoder,
+from lingolite_onnx.ort.candidate_graphs import (
     build_candidate_rows,
-    build_ort_decoder,
-    build_ort_encoder,
     build_shortlist_batch_decoder,
     build_shortlist_decoder,
+)
+from lingolite_onnx.ort.graphs import (
+    build_batch_decoder,
+    build_ort_decoder,
+    build_ort_encoder,
 )
 from lingolite_onnx.ort.interface import (
     BATCH_DECODER,

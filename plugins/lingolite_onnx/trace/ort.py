@@ -21,12 +21,11 @@ from lingolite_cli.plugins.interfaces import ForcedTokens, Trace
 from lingolite_cli.weights.bundle import Matrix
 from lingolite_onnx.graph import NamedTensor
 from lingolite_onnx.ort.blocks import block_size
+from lingolite_onnx.ort.candidate_graphs import build_shortlist_batch_decoder, build_shortlist_decoder
 from lingolite_onnx.ort.graphs import (
     build_batch_decoder,
     build_ort_decoder,
     build_ort_encoder,
-    build_shortlist_batch_decoder,
-    build_shortlist_decoder,
 )
 from lingolite_onnx.ort.interface import (
     BATCH_DECODER,
