@@ -1,7 +1,7 @@
 """Which target tokens a batch can need, by a shortlist.
 
 Owns the choice and the logit of what was not chosen; the file is `lingolite_cli.shortlist.shortlist`'s. B batch, S
-source, V vocabulary, N chosen target tokens.
+source, V vocabulary, N chosen target tokens of a row.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ IMPOSSIBLE = -1e30
 
 
 class Candidates(msgspec.Struct, frozen=True):
-    """The target tokens of a batch.
+    """The target tokens of a batch, row by row: no row depends on its batch-mates.
 
     Attributes:
-        ids: [N] int64, ascending: the target tokens of all rows together.
-        is_own: [B, N] bool, which of them are on a row's own shortlist.
+        ids: [B, N] int64, ascending in each row. The lowest other ids fill up rows that have fewer than others.
+        is_own: [B, N] bool, which of them are on the row's shortlist.
     """
 
     ids: npt.NDArray[np.int64]
@@ -35,10 +35,13 @@ class CandidateChooser:
 
     Args:
         shortlist: of the model that runs.
+
+    Attributes:
+        vocab_size: V.
     """
 
     def __init__(self, shortlist: Shortlist) -> None:
-        vocab_size = shortlist.target_vocab_size
+        self.vocab_size = vocab_size = shortlist.target_vocab_size
         candidates = np.where(shortlist.candidates == NO_TOKEN, vocab_size, shortlist.candidates)
         nothing = np.full((1, candidates.shape[1]), vocab_size)
         # A row more for padding, and an id more for no token: neither needs a branch.
@@ -56,17 +59,29 @@ class CandidateChooser:
         is_own = np.empty((rows, len(self._is_frequent)), np.bool_)
         is_own[:] = self._is_frequent
         is_own[np.arange(rows)[:, None], self._candidates[tokens].reshape(rows, num_candidates)] = True
-        if self._multiple_of > 1:
-            self._fill(is_own[:, :-1])
-        is_wanted = is_own[0] if rows == 1 else is_own.any(axis=0) | self._is_frequent
-        ids = np.flatnonzero(is_wanted[:-1])
-        return Candidates(ids, np.take(is_own, ids, axis=1))
+        is_own = is_own[:, :-1]
+        own_ids = [self._filled(row) for row in is_own]
+        longest = max(map(len, own_ids), default=0)
+        ids = np.empty((rows, longest), np.int64)
+        for row, (is_known, known) in enumerate(zip(is_own, own_ids, strict=True)):
+            others = _lowest_others(is_known, len(known), longest - len(known))
+            ids[row] = np.sort(np.concatenate([known, others])) if len(others) else known
+        return Candidates(ids, np.take_along_axis(is_own, ids, axis=1))
 
-    def _fill(self, is_own: npt.NDArray[np.bool_]) -> None:
-        """Add the lowest ids to rows [B, V], each by itself, so that a sentence's text is that of any batch."""
-        for row in is_own:
-            missing = -np.count_nonzero(row) % self._multiple_of
-            row[np.flatnonzero(~row)[:missing]] = True
+    def _filled(self, is_own: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """The ids of one row [V], which is filled up with the lowest others to a multiple, so that a sentence's text
+        is that of any batch."""
+        ids = np.flatnonzero(is_own)
+        missing = -len(ids) % self._multiple_of
+        if not missing:
+            return ids
+        is_own[_lowest_others(is_own, len(ids), missing)] = True
+        return np.flatnonzero(is_own)
+
+
+def _lowest_others(is_known: npt.NDArray[np.bool_], num_known: int, count: int) -> npt.NDArray[np.int64]:
+    """The lowest `count` ids, or all that there are, that a row [V] of `num_known` lacks."""
+    return np.flatnonzero(~is_known[: num_known + count])[:count]  # of so many, no more than `num_known` are known
 
 
 class DirectedChooser(CandidateChooser):

@@ -117,7 +117,7 @@ def measure_coverage(shortlist: Shortlist, pairs: Iterable[tuple[str, str]], tok
     num_sentences = num_tokens = num_found = num_whole = num_target_tokens = 0
     for source, target in pairs:
         ids = np.array([tokenizer.encode(source) or [end]], np.int64)
-        candidates = chooser.choose(ids, np.ones(ids.shape, np.bool_)).ids
+        candidates = chooser.choose(ids, np.ones(ids.shape, np.bool_)).ids[0]
         is_found = np.isin([*tokenizer.encode_target(target), end], candidates)
         num_sentences += 1
         num_tokens += len(is_found)

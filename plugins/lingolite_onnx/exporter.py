@@ -73,7 +73,7 @@ class OnnxExporter:
             profile=self._options.profile,
             shortlist=candidates.details.languages if candidates is not None else None,
         )
-        described = profile.describe_graphs(details, weights.config, directory)
+        described = profile.describe_graphs(details, weights, directory)
         write_export_config(source, details, frame, described, directory)
         return Product(format=FORMAT, max_seq_len=max_seq_len, details=details.to_dict())
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from lingolite_cli.architecture.architecture import Architecture
     from lingolite_cli.architecture.arithmetic import Arithmetic
     from lingolite_cli.artifact import Artifact
     from lingolite_cli.plugins.interfaces import ForcedTokens, Trace
@@ -62,7 +61,7 @@ class CheckGraphs(Protocol):
 class DescribeGraphs(Protocol):
     """The part of `export_config.json` that depends on the profile, for graphs that lie in a directory."""
 
-    def __call__(self, details: OnnxExportDetails, model: Architecture, directory: Path) -> ProfileDescription: ...
+    def __call__(self, details: OnnxExportDetails, weights: Weights, directory: Path) -> ProfileDescription: ...
 
 
 class OpenRunner(Protocol):

@@ -164,9 +164,10 @@ class _Chosen(CandidateChooser):
         self._ids = np.arange(0, vocab_size, 2)
 
     def choose(self, source_ids: Array, source_mask: Array) -> Candidates:
-        is_own = np.ones((len(source_ids), len(self._ids)), np.bool_)
+        ids = np.tile(self._ids, (len(source_ids), 1))
+        is_own = np.ones(ids.shape, np.bool_)
         is_own[0, :3] = False
-        return Candidates(self._ids, is_own)
+        return Candidates(ids, is_own)
 
 
 @_ALL
@@ -179,6 +180,27 @@ def test_a_shortlist_leaves_the_logits_of_its_candidates_as_they_are(tmp_path: P
     np.testing.assert_allclose(found[1:, :, ::2], expected[1:, :, ::2], rtol=0, atol=1e-4 * np.abs(expected).max())
     assert (found[:, :, 1::2] < -1e29).all()
     assert (found[0, :, :6:2] < -1e29).all()
+
+
+@pytest.mark.parametrize("rows", [3, 12])
+@pytest.mark.parametrize(("name", "d_model"), [("firefox", None), ("opus-mt", None), ("firefox", 512)])
+@needs_exact_int8
+def test_int8_logits_of_candidates_are_rounded_as_those_of_the_whole_vocabulary(
+    tmp_path: Path, name: str, d_model: int | None, rows: int
+) -> None:
+    """For a few rows and for many, and where a row of activations has one scale or two."""
+    architecture = FAMILIES[name]
+    if d_model is not None:
+        architecture = msgspec.structs.replace(architecture, d_model=d_model, n_heads=8, n_kv_heads=8)
+    tensors: dict[str, Array] = dict(random_weights(architecture, seed=5))
+    weights = Weights(architecture, quantize_tensors(tensors, matrix_keys(architecture)))
+    write_ort_graphs(weights, tmp_path, msgspec.structs.replace(_SETTINGS, has_shortlist=True))
+    source, mask, target = (np.tile(array, (rows // 3, 1)) for array in _batch(architecture))
+    expected, found = (
+        _logits(OrtRunner(tmp_path, architecture, max_seq_len=33, threads=1, chooser=chooser), source, mask, target)
+        for chooser in (None, _Chosen(architecture.vocab_size))
+    )
+    np.testing.assert_allclose(found[1:, :, ::2], expected[1:, :, ::2], rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("format", [BUNDLE, pytest.param(BUNDLE_INT8, marks=needs_exact_int8)])

@@ -6,7 +6,7 @@ Owns what is bound to which input and output. `lingolite_onnx.ort.buffers` decid
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -58,7 +58,6 @@ def bind_step(
     buffers: Buffers,
     *,
     past_names: Sequence[str],
-    shared: Mapping[str, Array],
     logits: Array,
     k: int,
 ) -> BoundStep:
@@ -68,7 +67,6 @@ def bind_step(
         session: of the decoder.
         buffers: keys and values of the batch, and what the encoder gave.
         past_names: inputs that are the arrays of `buffers.past`, in order.
-        shared: further inputs by name, which all rows share.
         logits: [R, 1, …] where logits go.
         k: best tokens wanted.
     """
@@ -79,7 +77,7 @@ def bind_step(
     if not rows:  # ONNX Runtime binds no empty arrays, and an empty batch is never run
         return step
     source = {name: array[:rows] for name, array in buffers.source.items()}
-    for name, array in {**step.inputs, **source, **shared}.items():
+    for name, array in {**step.inputs, **source}.items():
         step.binding.bind_cpu_input(name, array)
     for name, array in step.outputs.items():
         step.binding.bind_ortvalue_output(name, over_memory(array))

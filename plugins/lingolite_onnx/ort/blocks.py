@@ -40,3 +40,9 @@ def block_size(columns: int) -> int:
     if fitting < _SMALLEST_BLOCK:
         fitting = 1 << (columns - 1).bit_length()
     return min(max(fitting, _SMALLEST_BLOCK), _LARGEST_BLOCK)
+
+
+def parts_of_row(columns: int) -> int:
+    """How many parts of a row of activations are rounded by themselves where other operators do as `MatMulNBits`."""
+    size = block_size(columns)
+    return 1 if columns % size else columns // size

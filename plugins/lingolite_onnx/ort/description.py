@@ -9,10 +9,12 @@ from pathlib import Path
 
 from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.weights.activations import ROUNDING_RULE, SCALE_RULE
+from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.arithmetic import ANY_CPU, FLOAT_ARITHMETIC, for_architecture
 from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.export_config import GraphFile, ProfileDescription
 from lingolite_onnx.interface import Interface
+from lingolite_onnx.ort.candidate_graphs import candidate_parts
 from lingolite_onnx.ort.interface import (
     BATCH_DECODER,
     CANDIDATE_LOOKUP,
@@ -27,17 +29,19 @@ from lingolite_onnx.ort.interface import (
 )
 
 
-def describe_ort_graphs(details: OnnxExportDetails, model: Architecture, directory: Path) -> ProfileDescription:
+def describe_ort_graphs(details: OnnxExportDetails, weights: Weights, directory: Path) -> ProfileDescription:
     """See `lingolite_onnx.profiles.DescribeGraphs`."""
+    model = weights.config
     graphs = {
         "encoder": _graph(ENCODER, None, ort_encoder_interface(model), directory),
         "decoder": _graph(DECODER, BATCH_DECODER, ort_decoder_interface(model), directory),
     }
     if details.shortlist:
+        num_parts = candidate_parts(weights)
         graphs = {
-            "words": _graph(CANDIDATE_LOOKUP, None, candidate_rows_interface(model), directory),
+            "words": _graph(CANDIDATE_LOOKUP, None, candidate_rows_interface(model, num_parts), directory),
             "shortlist_decoder": _graph(
-                SHORTLIST_DECODER, SHORTLIST_BATCH_DECODER, shortlist_interface(model), directory
+                SHORTLIST_DECODER, SHORTLIST_BATCH_DECODER, shortlist_interface(model, num_parts), directory
             ),
             **graphs,
         }
@@ -66,7 +70,7 @@ _FILES = {
     DECODER: "graph of ONNX Runtime's own operators, run once a target token, for a few rows",
     BATCH_DECODER: "the same computation for many rows; open it when there are some",
     CANDIDATE_LOOKUP: "looks up what the decoders over words multiply by, run once a batch, with a shortlist only",
-    SHORTLIST_DECODER: "decoder over the words of a batch, for a few rows",
+    SHORTLIST_DECODER: "decoder over the words of each row, for a few rows",
     SHORTLIST_BATCH_DECODER: "the same computation for many rows",
 }
 
@@ -102,7 +106,7 @@ _ARITHMETIC = {**FLOAT_ARITHMETIC, "int8": _INT8_ARITHMETIC, "int4": _GROUPS_ARI
 
 def _dimensions(details: OnnxExportDetails) -> dict[str, str]:
     """The symbolic dimensions of the graphs."""
-    words = {"words": "words of a batch: those on the shortlist of any of its sentences"} if details.shortlist else {}
+    words = {"words": "words of the row that has the most on its shortlist"} if details.shortlist else {}
     return {
         **words,
         "batch": "sentences, or hypotheses in a beam search",
@@ -140,7 +144,8 @@ _GROW = "copy the buffers into larger ones when total_length would exceed their 
 _SHORTLIST_STEPS = (
     "with a shortlist, which is faster and may cost quality: a sentence's words are `frequent` and the rows of "
     "`candidates` for its source ids, without -1 (both in shortlist.safetensors)",
-    "sort the words of all sentences of a batch, and run the graph `words` once; keep word_rows for every call of the "
-    "decoder, and word_bias for each row",
-    "run `shortlist_decoder` in the place of `decoder`; top_ids are places in the words",
+    "sort the words of each row, fill up rows that have fewer than others with other ids, and run the graph `words` "
+    "once a batch; keep its outputs for every call of the decoder",
+    "run `shortlist_decoder` in the place of `decoder`, with words as well; beam search reorders the rows of all of "
+    "them as those of cross_*",
 )

@@ -139,8 +139,7 @@ class OrtEmitter:
         """
         matrix, bias = self.weights.matrix(projection.name), joint_bias(self.weights, (projection,))
         if isinstance(matrix, Matrix) and matrix.scale is None:
-            is_tied = projection.name in tied_layers(self.architecture)
-            name = "embedding" if is_tied else OUTPUT_PROJECTION
+            name = self.projection_name
             product = self.products.by_rows(x, matrix, name=name, output=output if bias is None else None)
             return self.products.plus_bias(product, bias, name=OUTPUT_PROJECTION, output=output)
         return self.products.product(x, matrix, name=OUTPUT_PROJECTION, output=output, bias=bias)
@@ -152,12 +151,15 @@ class OrtEmitter:
             rows = self.graph.op("Mul", rows, self.graph.scalar(scale))
         return self.graph.expose(rows, table.name)
 
-    def projection_rows(self, ids: str, *, output: str) -> str:
-        """[N, d_model] float32: the rows of the output projection for ids [N]."""
-        projection = self.parts.decoder.projection.name
-        is_tied = projection in tied_layers(self.architecture)
-        rows = self._rows(ids, self.weights.matrix(projection), "embedding" if is_tied else OUTPUT_PROJECTION)
-        return self.graph.op("Identity", rows, name=output)
+    def projection_rows(self, ids: str) -> str:
+        """[..., d_model] float32: the rows of the output projection for ids [...]."""
+        return self._rows(ids, self.weights.matrix(self.parts.decoder.projection.name), self.projection_name)
+
+    @property
+    def projection_name(self) -> str:
+        """What the constants of the output projection are called: a tied matrix is the very bytes of the embedding."""
+        is_tied = self.parts.decoder.projection.name in tied_layers(self.architecture)
+        return "embedding" if is_tied else OUTPUT_PROJECTION
 
     def _rows(self, ids: str, matrix: Matrix | GroupedMatrix, name: str) -> str:
         if isinstance(matrix, Matrix) and matrix.scale is None:

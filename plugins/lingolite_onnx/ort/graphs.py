@@ -1,7 +1,8 @@
 """The graphs of the ORT profile: an encoder, and a decoder that reads one token a call, for few rows or many.
 
-Owns what differs between them; decoders over candidate tokens are in `lingolite_onnx.ort.candidate_graphs`. The order of layers is that of `lingolite_cli.architecture.network`. B batch, S source,
-H heads, K key/value heads, D head_dim, V vocabulary, L positions.
+Owns what differs between them; decoders over candidate tokens are in `lingolite_onnx.ort.candidate_graphs`. The order
+of layers is that of `lingolite_cli.architecture.network`. B batch, S source, H heads, K key/value heads, D head_dim,
+V vocabulary, L positions.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ heads, D head_dim, V vocabulary, k best tokens.
 
 from __future__ import annotations
 
+import msgspec
+
 from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.architecture.network import decoder_state, source_state
 from lingolite_cli.shortlist.candidates import IMPOSSIBLE
@@ -19,9 +21,12 @@ CANDIDATE_LOOKUP = "words_optimized.onnx"
 SHORTLIST_DECODER = "decoder_optimized_shortlist.onnx"
 SHORTLIST_BATCH_DECODER = "decoder_optimized_shortlist_batch.onnx"
 
-CANDIDATE_ROWS, CANDIDATE_BIAS, CANDIDATE_LOGITS_BIAS = "word_rows", "word_bias", "word_logits_bias"
-"""Inputs of the decoders over candidate tokens: rows of the output projection, which tokens are a row's own, and the
-bias of their logits, where the projection has one."""
+CANDIDATES, IS_CANDIDATE = "words", "is_word"
+"""Inputs of the lookup: tokens of each row, and which of them are its candidates. The others fill up the array."""
+
+CANDIDATE_ROWS, CANDIDATE_SCALES, CANDIDATE_BIAS = "word_rows", "word_scales", "word_bias"
+"""Outputs of the lookup, and inputs of the decoders over candidate tokens: rows of the output projection, the scales of
+its integers, and what is added to logits."""
 
 
 _GROWING = (
@@ -64,39 +69,64 @@ def ort_decoder_interface(config: Architecture) -> Interface:
     )
 
 
-def candidate_rows_interface(config: Architecture) -> Interface:
-    """Inputs and outputs of the graph that looks up what the decoders over words multiply by."""
+def candidate_rows_interface(config: Architecture, num_parts: int) -> Interface:
+    """Inputs and outputs of the graph that looks up what the decoders over words multiply by.
+
+    Args:
+        config: shape of the model.
+        num_parts: parts of a row of int8 weights that meet activations of one scale; 0 for float rows.
+    """
     return Interface(
-        (Value("words", "int64", ("words",), "ids of the words of all rows, ascending"),),
         (
-            Value(CANDIDATE_ROWS, "float32", ("words", config.d_model), "their rows of the output projection"),
-            *_logits_bias(config, "the bias of their logits"),
+            _candidates("ids of the words of each row, ascending; any others where a row has fewer"),
+            Value(IS_CANDIDATE, "bool", ("batch", "words"), "true on the words of a row, false on what fills it up"),
         ),
+        _looked_up(config, num_parts),
     )
 
 
-def shortlist_interface(config: Architecture) -> Interface:
-    """As `ort_decoder_interface`, for the decoders over the words of a batch."""
+def shortlist_interface(config: Architecture, num_parts: int) -> Interface:
+    """As `ort_decoder_interface`, for the decoders over the words of each row; see `candidate_rows_interface`."""
     whole = ort_decoder_interface(config)
-    logits, ids, log_probabilities, *present = whole.outputs
+    logits, *others = whole.outputs
     return Interface(
         (
             *whole.inputs,
-            Value(CANDIDATE_ROWS, "float32", ("words", config.d_model), "output of the graph of words"),
-            *_logits_bias(config, "output of the graph of words"),
-            Value(
-                CANDIDATE_BIAS,
-                "float32",
-                ("batch", 1, "words"),
-                f"0 for the words of a row's source, {IMPOSSIBLE} elsewhere",
+            _candidates("input of the graph of words"),
+            *(
+                msgspec.structs.replace(value, meaning="output of the graph of words")
+                for value in _looked_up(config, num_parts)
             ),
         ),
-        (
-            Value(logits.name, logits.dtype, ("batch", 1, "words"), logits.meaning),
-            Value(ids.name, ids.dtype, ids.shape, "places in `words` of the k best next tokens, best first"),
-            log_probabilities,
-            *present,
+        (Value(logits.name, logits.dtype, ("batch", 1, "words"), logits.meaning), *others),
+    )
+
+
+def _candidates(meaning: str) -> Value:
+    return Value(CANDIDATES, "int64", ("batch", "words"), meaning)
+
+
+def _looked_up(config: Architecture, num_parts: int) -> tuple[Value, ...]:
+    width = config.d_model
+    bias = Value(
+        CANDIDATE_BIAS,
+        "float32",
+        ("batch", 1, "words"),
+        f"added to the logits of words: their bias, 0 where there is none, and {IMPOSSIBLE} for what fills up a row",
+    )
+    if not num_parts:
+        rows = Value(CANDIDATE_ROWS, "float32", ("batch", "words", width), "their rows of the output projection")
+        return rows, bias
+    parts = (width,) if num_parts == 1 else (num_parts, width // num_parts)
+    return (
+        Value(
+            CANDIDATE_ROWS,
+            "uint8",
+            ("batch", *parts, "words"),
+            "their rows of the output projection, as columns, with zero point 128",
         ),
+        Value(CANDIDATE_SCALES, "float32", ("batch", 1, "words"), "the scales of these rows"),
+        bias,
     )
 
 
@@ -125,7 +155,3 @@ def _buffers(prefix: str, config: Architecture, meaning: str) -> tuple[Value, ..
         )
         for kept in decoder_state(config)
     )
-
-
-def _logits_bias(config: Architecture, meaning: str) -> tuple[Value, ...]:
-    return (Value(CANDIDATE_LOGITS_BIAS, "float32", ("words",), meaning),) if config.logits_bias else ()

@@ -52,6 +52,7 @@ class Products(ABC):
     def __init__(self, graph: GraphBuilder, activation: Activation = "silu") -> None:
         self.graph = graph
         self._activation: Activation = activation
+        self._not_negative: set[str] = set()
 
     def product(
         self,
@@ -118,7 +119,9 @@ class Products(ABC):
         """The activation of x, in one pass."""
         graph = self.graph
         if self._activation == "relu":
-            return graph.op("Relu", x)
+            activated = graph.op("Relu", x)
+            self._not_negative.add(activated)
+            return activated
         if self._activation == "silu":
             # QuickGelu with alpha = 1 is x * sigmoid(x), SiLU.
             return graph.op("QuickGelu", x, domain=RUNTIME_DOMAIN, alpha=1.0)

@@ -4,7 +4,7 @@ Several threads may use one runner: all that a step writes belongs to its state,
 
 Owns the sessions and which of two decoders runs a batch. Parts are modules of their own: the encoder's chunks
 (`encoding`), what is bound (`binding`), which row lies where (`buffers`), and candidate tokens (`candidates`). B batch,
-S source, V vocabulary, k best tokens.
+S source, V vocabulary, N candidate tokens of a row, k best tokens.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ from lingolite_cli.architecture.network import decoder_state
 from lingolite_cli.arrays import Array
 from lingolite_cli.artifact import SHORTLIST_NAME
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.shortlist.candidates import IMPOSSIBLE, DirectedChooser
+from lingolite_cli.shortlist.candidates import DirectedChooser
 from lingolite_cli.shortlist.shortlist import read_shortlist
 from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_onnx.ort.binding import BoundStep, bind_step
 from lingolite_onnx.ort.buffers import FIRST_CAPACITY, Buffers
-from lingolite_onnx.ort.candidates import BatchCandidates
+from lingolite_onnx.ort.candidates import logits_of_vocabulary, with_impossible_tokens
 from lingolite_onnx.ort.encoding import SourceEncoder
 from lingolite_onnx.ort.interface import (
     BATCH_DECODER,
-    CANDIDATE_BIAS,
     CANDIDATE_LOOKUP,
+    CANDIDATES,
     DECODER,
     ENCODER,
+    IS_CANDIDATE,
     SHORTLIST_BATCH_DECODER,
     SHORTLIST_DECODER,
 )
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from lingolite_cli.architecture.architecture import Architecture
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
     from lingolite_cli.artifact import Artifact
-    from lingolite_cli.shortlist.candidates import CandidateChooser
+    from lingolite_cli.shortlist.candidates import CandidateChooser, Candidates
     from lingolite_onnx.backend_options import OnnxBackendOptions
     from lingolite_onnx.details import OnnxExportDetails
 
@@ -64,13 +65,17 @@ class OrtState(msgspec.Struct):
         buffers: its memory.
         logits: where its steps write, V or N floats a row and perhaps more; nobody reads it when k are asked for.
         step: a decoder bound to that; None when buffers have moved since the last step.
-        candidates: the tokens to choose from; None where that is the vocabulary.
     """
 
     buffers: Buffers
     logits: Array
     step: BoundStep | None = None
-    candidates: BatchCandidates | None = None
+
+    @property
+    def candidates(self) -> IntArray | None:
+        """[R, N] the tokens that each row chooses from; None where that is the vocabulary."""
+        source, slots = self.buffers.source, self.buffers.slots
+        return source[CANDIDATES][slots] if CANDIDATES in source else None
 
 
 class OrtRunner:
@@ -128,9 +133,10 @@ class OrtRunner:
         if self._are_many(rows):
             self._session(self._decoders[True])  # before the encoder's activations are there, see the class
         source = self._encoder.encode(source_ids, source_mask)
-        candidates = self._choose(source_ids, source_mask, source)
+        if self._chooser is not None:
+            source.update(self._look_up(self._chooser.choose(source_ids, source_mask)))
         buffers = Buffers(np.arange(rows), np.arange(rows), source, self._empty_past(rows), grows=self._grows)
-        return OrtState(buffers, np.empty(0, np.float32), candidates=candidates)
+        return OrtState(buffers, np.empty(0, np.float32))
 
     def step(self, state: OrtState, tokens: IntArray) -> FloatArray:
         """[B, V] float32 logits of the token after `tokens` [B]; advances `state`.
@@ -139,15 +145,19 @@ class OrtRunner:
             LingoLiteError: there are as many target tokens as the rotary tables have rows.
         """
         logits = self._advance(state, tokens, 1).output("logits")
-        return logits if state.candidates is None else state.candidates.logits(logits)
+        candidates = state.candidates
+        if candidates is None:
+            return logits
+        return logits_of_vocabulary(logits, candidates, vocab_size=self._config.vocab_size)
 
     def step_top_k(self, state: OrtState, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
         """The same, but ids [B, k] and log-probabilities [B, k] of the best tokens; fewer columns when V < k."""
-        candidates = state.candidates
-        step = self._advance(state, tokens, min(k, candidates.count if candidates else self._config.vocab_size))
+        width, count = self._width(state), min(k, self._config.vocab_size)
+        step = self._advance(state, tokens, min(count, width))
         # Copies: the next step writes into the same memory, and a host may keep what it was given.
-        ids, log_probabilities = step.output("top_ids").copy(), step.output("top_log_probabilities").copy()
-        return (ids, log_probabilities) if candidates is None else candidates.top_k(ids, log_probabilities, k)
+        best = step.output("top_ids").copy(), step.output("top_log_probabilities").copy()
+        candidates = state.candidates if count > width else None
+        return best if candidates is None else with_impossible_tokens(best, candidates, count=count)
 
     def select(self, state: OrtState, rows: IntArray) -> OrtState:
         """The state with the given rows. As many as before lie in the memory that is bound already."""
@@ -173,18 +183,17 @@ class OrtRunner:
         capacity = min(FIRST_CAPACITY, self.max_seq_len)
         return np.empty((len(self._state), rows, kept.heads, capacity, kept.width), np.float32)
 
-    def _choose(self, source_ids: IntArray, source_mask: BoolArray, source: dict[str, Array]) -> BatchCandidates | None:
-        """The candidates of a batch; which are a row's own goes into `source`, as an input of the decoder."""
-        if self._chooser is None:
-            return None
-        chosen = self._chooser.choose(source_ids, source_mask)
-        bias = np.where(chosen.is_own, np.float32(0), np.float32(IMPOSSIBLE))[:, None]
-        source[CANDIDATE_BIAS] = np.ascontiguousarray(bias)  # ONNX Runtime binds a copy of what is not contiguous
-        session = self._session(CANDIDATE_LOOKUP)
-        inputs = dict(
-            zip((value.name for value in session.get_outputs()), session.run(None, {"words": chosen.ids}), strict=True)
-        )
-        return BatchCandidates(chosen.ids, inputs, self._config.vocab_size)
+    def _look_up(self, chosen: Candidates) -> dict[str, Array]:
+        """What the decoders over candidate tokens read of them, by input name."""
+        lookup = self._session(CANDIDATE_LOOKUP)
+        names = [value.name for value in lookup.get_outputs()]
+        found = lookup.run(names, {CANDIDATES: chosen.ids, IS_CANDIDATE: chosen.is_own})
+        return {CANDIDATES: chosen.ids, **dict(zip(names, found, strict=True))}
+
+    def _width(self, state: OrtState) -> int:
+        """N, or V without a shortlist."""
+        candidates = state.buffers.source.get(CANDIDATES)
+        return self._config.vocab_size if candidates is None else int(candidates.shape[1])
 
     def _are_many(self, rows: int) -> bool:
         """Whether a batch of so many rows is for the decoder for many."""
@@ -216,20 +225,18 @@ class OrtRunner:
         return step
 
     def _bind(self, state: OrtState, k: int) -> BoundStep:
-        rows, candidates = state.buffers.num_rows, state.candidates
+        rows = state.buffers.num_rows
         return bind_step(
             self._session(self._decoders[self._are_many(rows)]),
             state.buffers,
             past_names=self._past_names,
-            shared={} if candidates is None else candidates.inputs,
             logits=self._room_for_logits(state),
             k=k,
         )
 
     def _room_for_logits(self, state: OrtState) -> Array:
         """[R, 1, V], or [R, 1, N] for candidates, in the memory of the state, which grows with its rows alone."""
-        rows, candidates = state.buffers.num_rows, state.candidates
-        width = self._config.vocab_size if candidates is None else candidates.count
+        rows, width = state.buffers.num_rows, self._width(state)
         if len(state.logits) < rows * width:
             state.logits = np.empty(rows * width, np.float32)
         return state.logits[: rows * width].reshape(rows, 1, width)

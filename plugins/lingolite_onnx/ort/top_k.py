@@ -1,6 +1,6 @@
 """The k best next tokens, chosen in the graph.
 
-Owns the choice for a few rows and for many. R rows, V vocabulary, k best tokens.
+Owns the choice for a few rows, for many, and among candidate tokens. R rows, V vocabulary, N candidates, k best tokens.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ def add_top_k(graph: GraphBuilder, logits: str) -> None:
     """
     # TopK with k = 1 is as fast as ArgMax, so greedy search needs no graph of its own.
     graph.ops("TopK", logits, "k", names=["top_values", "top_ids"], axis=-1)
-    _log_probabilities(graph, logits)
+    _log_probabilities(graph, logits, "top_ids")
+
+
+def add_top_k_of_candidates(graph: GraphBuilder, logits: str, *, ids: str) -> None:
+    """The same from logits [R, 1, N] of the tokens `ids` [R, 1, N], ascending but for impossible ones."""
+    _, places = graph.ops("TopK", logits, "k", names=["top_values", None], axis=-1)
+    graph.op("GatherElements", ids, places, axis=-1, name="top_ids")
+    _log_probabilities(graph, logits, places)
 
 
 def add_top_k_by_blocks(graph: GraphBuilder, logits: str, *, vocab_size: int) -> None:
@@ -55,10 +62,10 @@ def add_top_k_by_blocks(graph: GraphBuilder, logits: str, *, vocab_size: int) ->
     block = graph.op("GatherElements", in_order, rank, axis=-1)
     shift = graph.op("Mul", graph.op("Sub", block, rank), graph.integers(size))
     graph.op("Unsqueeze", graph.op("Add", places, shift), graph.integers(1), name="top_ids")
-    _log_probabilities(graph, logits)
+    _log_probabilities(graph, logits, "top_ids")
 
 
-def _log_probabilities(graph: GraphBuilder, logits: str) -> None:
+def _log_probabilities(graph: GraphBuilder, logits: str, places: str) -> None:
     # ReduceLogSumExp, whose result is one number a row, takes five times as long.
     log_probabilities = graph.op("LogSoftmax", logits, axis=-1)
-    graph.op("GatherElements", log_probabilities, "top_ids", axis=-1, name="top_log_probabilities")
+    graph.op("GatherElements", log_probabilities, places, axis=-1, name="top_log_probabilities")

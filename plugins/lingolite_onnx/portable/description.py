@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.weights.activations import MIDDLE, ROUNDING_RULE, SCALE_RULE, STATIC_RULE
+from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.arithmetic import ANY_CPU, FLOAT_ARITHMETIC, for_architecture
 from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.export_config import GraphFile, ProfileDescription
@@ -21,8 +22,9 @@ from lingolite_onnx.portable.interface import (
 )
 
 
-def describe_portable_graphs(details: OnnxExportDetails, model: Architecture, directory: Path) -> ProfileDescription:
+def describe_portable_graphs(details: OnnxExportDetails, weights: Weights, directory: Path) -> ProfileDescription:
     """See `lingolite_onnx.profiles.DescribeGraphs`."""
+    model = weights.config
     operators = _OPERATORS.get(details.weights, "standard operators")
     return ProfileDescription(
         graph_files={

@@ -21,7 +21,7 @@ from lingolite_cli.plugins.interfaces import ForcedTokens, Trace
 from lingolite_cli.weights.bundle import Matrix
 from lingolite_onnx.graph import NamedTensor
 from lingolite_onnx.ort.blocks import block_size
-from lingolite_onnx.ort.candidate_graphs import build_shortlist_batch_decoder, build_shortlist_decoder
+from lingolite_onnx.ort.candidate_graphs import build_shortlist_batch_decoder, build_shortlist_decoder, candidate_parts
 from lingolite_onnx.ort.graphs import (
     build_batch_decoder,
     build_ort_decoder,
@@ -29,10 +29,11 @@ from lingolite_onnx.ort.graphs import (
 )
 from lingolite_onnx.ort.interface import (
     BATCH_DECODER,
-    CANDIDATE_BIAS,
     CANDIDATE_LOOKUP,
+    CANDIDATES,
     DECODER,
     ENCODER,
+    IS_CANDIDATE,
     SHORTLIST_BATCH_DECODER,
     SHORTLIST_DECODER,
 )
@@ -119,12 +120,13 @@ def trace_ort(
         encoded = encoder.values(tokens.source_ids.shape)
     if not sessions.keys().isdisjoint(_OVER_CANDIDATES) and tokens.operations is None:
         source.update(_all_candidates(artifact, weights, rows=len(tokens.target_ids), entries=entries))
+    num_parts = candidate_parts(weights)
     return [
         Trace(
             part=name.removeprefix("decoder_").removesuffix(".onnx"),
             values={**encoded, **({} if decoder.is_empty else _decode(decoder, source, tokens, weights))},
-            # Candidates are too few for their logits to be worth rounding for.
-            unrounded=frozenset({OUTPUT_PROJECTION}) if name in _OVER_CANDIDATES else frozenset(),
+            # Rows of a matrix that is not int8 are multiplied in float32.
+            unrounded=frozenset({OUTPUT_PROJECTION}) if name in _OVER_CANDIDATES and not num_parts else frozenset(),
         )
         for name, decoder in sessions.items()
     ]
@@ -132,11 +134,11 @@ def trace_ort(
 
 def _all_candidates(artifact: Artifact, weights: Weights, *, rows: int, entries: Mapping[str, str]) -> dict[str, Array]:
     """The inputs of decoders over candidates, with every token of the vocabulary as a candidate of every row."""
-    vocab_size = weights.config.vocab_size
+    ids = np.tile(np.arange(weights.config.vocab_size), (rows, 1))
     lookup = open_session(artifact.path / CANDIDATE_LOOKUP, threads=1, entries=entries)
     names = [value.name for value in lookup.get_outputs()]
-    found = dict(zip(names, lookup.run(names, {"words": np.arange(vocab_size)}), strict=True))
-    return {**found, CANDIDATE_BIAS: np.zeros((rows, 1, vocab_size), np.float32)}
+    found = lookup.run(names, {CANDIDATES: ids, IS_CANDIDATE: np.ones(ids.shape, np.bool_)})
+    return {CANDIDATES: ids, **dict(zip(names, found, strict=True))}
 
 
 def _named(name: str, weights: Weights, details: OnnxExportDetails) -> tuple[NamedTensor, ...]:

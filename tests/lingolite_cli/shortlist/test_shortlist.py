@@ -140,17 +140,17 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         read_shortlist(tmp_path / "missing")
 
 
-def test_candidates_are_those_of_all_rows_and_rows_know_their_own() -> None:
+def test_each_row_has_candidates_of_its_own_and_others_fill_it_up() -> None:
     none = NO_TOKEN
     candidates = np.array([[none, none], [5, none], [2, 4], [6, 5], [none, none], [1, 1], [3, none]], np.int32)
     shortlist = Shortlist(details=DETAILS, frequent=np.array([4], np.int32), candidates=candidates)
     ids, mask = np.array([[1, 0, 3], [2, 3, 6]]), np.array([[True, True, False], [True, False, True]])
     found = CandidateChooser(shortlist).choose(ids, mask)
-    assert found.ids.tolist() == [2, 3, 4, 5]
-    assert found.is_own.tolist() == [[False, False, True, True], [True, True, True, False]]
+    assert found.ids.tolist() == [[0, 4, 5], [2, 3, 4]]
+    assert found.is_own.tolist() == [[False, True, True], [True, True, True]]
     alone = CandidateChooser(shortlist).choose(ids[:1], mask[:1])
-    assert (alone.ids.tolist(), alone.is_own.tolist()) == ([4, 5], [[True, True]])
-    assert CandidateChooser(shortlist).choose(ids[:0], mask[:0]).ids.tolist() == [4]
+    assert (alone.ids.tolist(), alone.is_own.tolist()) == ([[4, 5]], [[True, True]])
+    assert CandidateChooser(shortlist).choose(ids[:0], mask[:0]).ids.shape == (0, 0)
 
 
 def test_candidates_are_filled_up_to_a_multiple_in_each_row_by_itself(tmp_path: Path) -> None:
@@ -163,11 +163,12 @@ def test_candidates_are_filled_up_to_a_multiple_in_each_row_by_itself(tmp_path: 
     rows = [[0, 2], [1, 1], [3, 3]]  # 0 1 5 8 are four; 0 1 2 7 are four; 0 1 are filled with 2 and 3
     together = chooser.choose(np.array(rows, np.int64), np.ones((3, 2), np.bool_))
     expected = [[0, 1, 5, 8], [0, 1, 2, 7], [0, 1, 2, 3]]
-    assert [together.ids[own].tolist() for own in together.is_own] == expected
-    alone = [chooser.choose(np.array([row], np.int64), np.ones((1, 2), np.bool_)).ids.tolist() for row in rows]
+    assert together.ids.tolist() == expected
+    assert together.is_own.all()
+    alone = [chooser.choose(np.array([row], np.int64), np.ones((1, 2), np.bool_)).ids[0].tolist() for row in rows]
     assert alone == expected
     three = chooser.choose(np.array([[0, 1]], np.int64), np.ones((1, 2), np.bool_))  # 0 1 2 5 7, and three more
-    assert three.ids.tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert three.ids.tolist() == [[0, 1, 2, 3, 4, 5, 6, 7]]
 
 
 def test_a_vocabulary_that_is_no_multiple_is_used_up(tmp_path: Path) -> None:
@@ -175,7 +176,7 @@ def test_a_vocabulary_that_is_no_multiple_is_used_up(tmp_path: Path) -> None:
     candidates = np.full((5, 1), NO_TOKEN, np.int32)
     shortlist = Shortlist(details=details, frequent=np.array([0], np.int32), candidates=candidates)
     chosen = CandidateChooser(shortlist).choose(np.array([[1]], np.int64), np.ones((1, 1), np.bool_))
-    assert chosen.ids.tolist() == [0, 1, 2, 3, 4]
+    assert chosen.ids.tolist() == [[0, 1, 2, 3, 4]]
 
 
 def test_a_multiple_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
-from lingolite_onnx.checks.comparison import ROUNDING_TOLERANCE
+from lingolite_onnx.checks.comparison import ROUNDING_TOLERANCE, compare_with_reference
 from lingolite_onnx.checks.ort_graphs import check_ort_graphs
 from lingolite_onnx.checks.portable_graphs import check_portable_graphs
 from lingolite_onnx.checks.portable_recording import record_portable
 from lingolite_onnx.checks.samples import Recording, Replay, Sample
+from lingolite_onnx.details import GraphCheck
 from lingolite_onnx.profiles import GraphSettings
 
 from lingolite_cli.architecture.architecture import PRESETS, Architecture
@@ -23,6 +24,7 @@ from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.testing.tiny import random_weights
 from lingolite_cli.weights.bundle import Weights
+from tests.families import FAMILIES
 from tests.lingolite_onnx.onnx_bundles import export_to, needs_exact_int8, quantized, tensors_of, write_bundle
 
 GRAPHS = ("encoder.onnx", "decoder.onnx")
@@ -48,6 +50,23 @@ def test_a_graph_of_other_weights_fails_the_check(
     assert caught.value.exit_code == ExitCode.PLUGIN
     (check,) = check_portable_graphs(weights, artifact.path, settings(test=False))
     assert check.tolerance is None
+
+
+def test_the_bias_of_a_token_that_is_never_generated_hides_no_wrong_logit() -> None:
+    architecture = FAMILIES["firefox"]
+    tensors = random_weights(architecture, seed=5)
+    (name,) = (name for name in tensors if tensors[name].shape == (architecture.vocab_size,))
+    tensors[name][-1] = -30_000
+    weights, sample = Weights(architecture, dict(tensors)), Sample.random(architecture, max_length=33)
+    reference = Reference(weights)
+    logits = reference.decode(
+        sample.target_ids, reference.encode(sample.source_ids, sample.source_mask), sample.source_mask
+    )
+    check = GraphCheck(graph="portable", checked_by=())
+    compare_with_reference(weights, sample, Recording(logits, {}), check)
+    logits[1, 2, 3] += 0.1 * np.abs(logits[..., :-1]).max()
+    with pytest.raises(LingoLiteError, match="a logit is off by"):
+        compare_with_reference(weights, sample, Recording(logits, {}), check)
 
 
 @needs_exact_int8

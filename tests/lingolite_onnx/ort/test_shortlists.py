@@ -91,7 +91,8 @@ def test_the_artifact_holds_the_file_and_says_so(shortlisted: Shortlisted, wide_
     assert artifact.manifest.details["shortlist"] == ["en", "da"]
     config = json.loads((artifact.path / "export_config.json").read_text())
     assert set(config["files"]) == {*artifact.manifest.files, "lingolite.json"}
-    names = {"int64": "tensor(int64)", "int32": "tensor(int32)", "float32": "tensor(float)"}
+    dtypes = ("int64", "int32", "uint8", "bool")
+    names = {**{dtype: f"tensor({dtype})" for dtype in dtypes}, "float32": "tensor(float)"}
     for graph, file in (("words", "file"), ("shortlist_decoder", "file"), ("shortlist_decoder", "batch_file")):
         session = ort.InferenceSession(artifact.path / config["graphs"][graph][file])
         for said, real in (("inputs", session.get_inputs()), ("outputs", session.get_outputs())):
