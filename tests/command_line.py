@@ -197,6 +197,23 @@ def closed_gate(project: Path) -> Iterator[None]:
         gate.touch()
 
 
+def finished_shards(job: Path) -> dict[Path, int]:
+    """The shards that the journal of a job has as finished, and when each was written."""
+    lines = (job / "job.jsonl").read_bytes().splitlines(keepends=True)[1:]
+    indices = [json.loads(line)["index"] for line in lines if line.endswith(b"\n")]
+    shards = [job / "shards" / f"{index:06d}.jsonl.gz" for index in indices]
+    return {shard: shard.stat().st_mtime_ns for shard in shards}
+
+
+def echo_length(project: Path, text: str) -> int:
+    """Tokens of a text as the backend `echo` counts them: without the frame."""
+    from lingolite_cli.tokenization.opening import open_tokenizer
+
+    tokenizer = open_tokenizer(Artifact.open(project / "model"))
+    whole, dot = (tokenizer.encode_source(each, ("en", "da"), max_length=48).ids for each in (text, "."))
+    return len(whole) - len(dot) + len(tokenizer.encode_target("."))
+
+
 def figures(manifest: RunManifest) -> list[object]:
     """Everything in a manifest that another run of the same work must repeat."""
     return [(step.id, step.key, step.inputs, step.result) for step in manifest.steps]

@@ -5,21 +5,22 @@ Owns how a shard becomes translations, and what is told of a line that cannot be
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.bulk.job import ShardAnswer, ShardRequest, ShardSetup, TranslatedLine
+from lingolite_cli.bulk.job import ShardAnswer, ShardRequest, ShardSetup, TranslatedLine, TranslationJob
 from lingolite_cli.decoding.sentences import SentenceTranslator
 from lingolite_cli.decoding.translator import Translation, Translator
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.evaluation.faults import faults_without_reference
+from lingolite_cli.plugins.interfaces import Work
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.tokenization.opening import open_tokenizer
 
-MODEL = "model"
+_MODEL = "model"
 """What the handler calls its one artifact."""
 _MOST_REASON = 300
 
@@ -29,7 +30,7 @@ class ShardTranslator:
 
     Args:
         setup: a `ShardSetup`, as msgpack.
-        artifacts: the model, under the name `MODEL`.
+        artifacts: the model, under the name `_MODEL`.
 
     Raises:
         LingoLiteError: the backend cannot open the model.
@@ -39,7 +40,7 @@ class ShardTranslator:
         decoded = msgspec.msgpack.decode(setup, type=ShardSetup)
         job = decoded.job
         # Workers digest nothing, so that they start fast: who sent the artifact makes sure of its files.
-        artifact = Artifact.open(artifacts[MODEL], verify=False)
+        artifact = Artifact.open(artifacts[_MODEL], verify=False)
         if artifact.digest != job.model:
             raise LingoLiteError(f"{artifact.path} is not the model that the job began with")
         loaded = load_registry(blocked=decoded.blocked).resolve("backend", job.backend)
@@ -96,3 +97,19 @@ class ShardTranslator:
             alternatives=found.alternatives if self._n_best > 1 else (),
             is_truncated=found.is_truncated,
         )
+
+
+def shard_work(job: TranslationJob, artifact: Artifact, *, blocked: Iterable[str]) -> Work:
+    """The work of an executor's workers: shards of a job.
+
+    Args:
+        job: what is done.
+        artifact: the model of the job.
+        blocked: plugins that workers must not load.
+    """
+    return Work(
+        handler=f"{ShardTranslator.__module__}:{ShardTranslator.__name__}",
+        setup=msgspec.msgpack.encode(ShardSetup(job=job, blocked=tuple(sorted(blocked)))),
+        artifacts={_MODEL: artifact.path},
+        threads=job.threads,
+    )

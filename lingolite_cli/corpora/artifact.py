@@ -112,6 +112,11 @@ def shard_name(index: int, compression: Compression) -> str:
     return f"{SHARDS}/{index:06d}{SUFFIXES[compression]}"
 
 
+def manifest_of(path: Path) -> Path:
+    """The manifest of a corpus, which has the digests of all of it; anything else is what it is."""
+    return path / MANIFEST_NAME if path.is_dir() and is_corpus(path) else path
+
+
 class CorpusArtifact(VerifiedDirectory):
     """A corpus, opened for reading. Make one with `CorpusArtifact.open`."""
 

@@ -14,6 +14,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from lingolite_cli.artifact import MANIFEST_NAME
+from lingolite_cli.corpora.artifact import CorpusArtifact
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.text import repeatable_lines
 
@@ -40,10 +42,23 @@ class Pair(NamedTuple):
 
 
 class Text(NamedTuple):
-    """The TSV file or the two aligned files of a text, and the share of its short pairs that an epoch has."""
+    """A text, and the share of its short pairs that an epoch has.
+
+    Attributes:
+        paths: the TSV file or the two aligned files; of a corpus, its manifest, which has the digests of all shards.
+        short_share: 1 is all of them.
+        label: what reports call it; empty is the name of its file.
+    """
 
     paths: tuple[Path, ...]
     short_share: float = 1.0
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        path = self.paths[0]
+        return self.label or (path.parent.name if path.name == MANIFEST_NAME else path.name)
 
 
 class TextReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,13 +133,24 @@ class Rows(msgspec.Struct, frozen=True):
     num_columns: int | None
 
 
+def _corpus_of(paths: Sequence[Path]) -> CorpusArtifact | None:
+    """The corpus that a text is, where its one file is a manifest."""
+    is_manifest = len(paths) == 1 and paths[0].name == MANIFEST_NAME
+    return CorpusArtifact.open(paths[0].parent) if is_manifest else None
+
+
 def read_rows(paths: Sequence[Path]) -> Rows:
-    """Look through a TSV file or two aligned files, plain or gzip. Nothing of them is kept in memory.
+    """Look through a TSV file or two aligned files, plain or gzip, or the manifest of a corpus. No text is kept.
 
     Raises:
         LingoLiteError: a file cannot be read or is damaged, or aligned files differ in length: then no line can be
             trusted to translate the other.
     """
+    corpus = _corpus_of(paths)
+    if corpus is not None:
+        if not corpus.manifest.is_parallel:
+            raise LingoLiteError(f"{corpus.path} is monolingual text", hint="name a corpus of pairs")
+        return Rows(tuple(paths), corpus.manifest.num_lines, None)
     columns = [Counter(line.count(b"\t") + 1 for line in _lines(path)) for path in paths]
     lengths = [found.total() for found in columns]
     if min(lengths) != max(lengths):
@@ -143,6 +169,10 @@ def good_pairs(rows: Rows, bad: BadRows) -> Iterator[Pair]:
     So do rows that have another number of columns than nearly all: a tab stands in their midst, and a half of the
     source would be its translation.
     """
+    corpus = _corpus_of(rows.paths)
+    if corpus is not None:
+        yield from _pairs_of(corpus, bad)
+        return
     files = [_lines(path) for path in rows.paths]
     # Of equal length, unless somebody writes to them now: then the digests tell.
     lines = zip(*files, strict=False) if len(files) == 2 else zip(files[0], repeat(None))
@@ -158,6 +188,17 @@ def good_pairs(rows: Rows, bad: BadRows) -> Iterator[Pair]:
             bad.add("empty target", number)
         else:
             yield Pair(columns[0].strip(), columns[1].strip(), number)
+
+
+def _pairs_of(corpus: CorpusArtifact, bad: BadRows) -> Iterator[Pair]:
+    for number, line in enumerate(corpus.lines(), start=1):
+        source, target = line.source.strip(), (line.target or "").strip()
+        if not source:
+            bad.add("empty source", number)
+        elif not target:
+            bad.add("empty target", number)
+        else:
+            yield Pair(source, target, number)
 
 
 def _num_columns(counts: Counter[int]) -> int | None:

@@ -79,10 +79,9 @@ def translate_to_corpus(
     executor.options(request.executor_options)
     source = _source(request.source)
     prepared = prepare_engine(context, artifact, engine, decoding=decoding, console=console)
-    from lingolite_cli.bulk.job import ShardSetup, TranslationJob
+    from lingolite_cli.bulk.job import TranslationJob
     from lingolite_cli.bulk.translation import BulkRequest, translate_corpus
-    from lingolite_cli.bulk.worker import MODEL
-    from lingolite_cli.plugins.interfaces import Work
+    from lingolite_cli.bulk.worker import shard_work
 
     job = TranslationJob(
         model=prepared.artifact.digest,
@@ -96,12 +95,7 @@ def translate_to_corpus(
         threads=prepared.threads,
         shard_lines=request.shard_lines,
     )
-    work = Work(
-        handler="lingolite_cli.bulk.worker:ShardTranslator",
-        setup=msgspec.msgpack.encode(ShardSetup(job=job, blocked=tuple(sorted(context.registry.host.blocked)))),
-        artifacts={MODEL: prepared.artifact.path},
-        threads=prepared.threads,
-    )
+    work = shard_work(job, prepared.artifact, blocked=context.registry.host.blocked)
 
     def start() -> Executor:
         made: Executor = executor.create(work, options=request.executor_options, num_workers=engine.workers)

@@ -19,7 +19,8 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli.artifact import Artifact
+from lingolite_cli.artifact import Artifact, is_corpus
+from lingolite_cli.corpora.artifact import CorpusArtifact
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.atomic import partial_directory, publish_directory, write_atomic
 from lingolite_cli.files.digests import canonical_json, sha256_file, sha256_json
@@ -96,7 +97,7 @@ class StepCache:
             entry = read_entry(directory)
             artifact = None
             if entry.artifact is not None:
-                artifact = Artifact.open(self._artifact(entry.artifact))
+                artifact = open_made(self._artifact(entry.artifact))
             # Hashes every file again: a damaged entry must be a miss, never a wrong result.
             is_whole = (
                 _keeps_promises(entry) and _describe(directory, entry.result, key=key, artifact=artifact) == entry
@@ -138,7 +139,7 @@ class StepCache:
             # As it will be read: a whole number in a float field would otherwise give two digests.
             result = msgspec.json.decode(msgspec.json.encode(work(directory)), type=StepResult)
             made = directory / ARTIFACT_NAME
-            artifact = Artifact.open(made) if made.is_dir() else None
+            artifact = open_made(made) if made.is_dir() else None
             entry = _describe(directory, result, key=key, artifact=artifact)
             # Only publishing is locked. Two runs may do the same work at once; both go on with the first one stored.
             with self.locked():
@@ -150,11 +151,11 @@ class StepCache:
                 publish_directory(directory, final)
         return CachedStep(final, entry, place)
 
-    def _keep_artifact(self, made: Artifact) -> Path:
+    def _keep_artifact(self, made: Artifact | CorpusArtifact) -> Path:
         """Take an artifact out of the directory that it was made in, unless the same is kept already."""
         place = self._artifact(made.digest)
         try:
-            is_kept = Artifact.open(place).digest == made.digest
+            is_kept = open_made(place).digest == made.digest
         except LingoLiteError:
             is_kept = False
         if is_kept:
@@ -240,7 +241,18 @@ class FollowerCache(StepCache):
         self._elsewhere.remember(recipe, step, description)
 
 
-def _describe(directory: Path, result: StepResult, *, key: str, artifact: Artifact | None) -> CacheEntry:
+def open_made(path: Path) -> Artifact | CorpusArtifact:
+    """What a step made, every file of it compared with its manifest: an artifact, or a corpus.
+
+    Raises:
+        LingoLiteError: it is damaged.
+    """
+    return CorpusArtifact.open(path, verify=True) if is_corpus(path) else Artifact.open(path)
+
+
+def _describe(
+    directory: Path, result: StepResult, *, key: str, artifact: Artifact | CorpusArtifact | None
+) -> CacheEntry:
     names = sorted(file.name for file in directory.iterdir() if file.is_file() and file.name != ENTRY_NAME)
     files = {name: sha256_file(directory / name) for name in names}
     parts: dict[str, Any] = {"result": msgspec.to_builtins(result), "files": files}

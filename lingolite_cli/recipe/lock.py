@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 import tomli_w
 
+from lingolite_cli.artifact import MANIFEST_NAME
 from lingolite_cli.corpora.corpus import corpus_paths
 from lingolite_cli.environment import cpu_features, package_versions
 from lingolite_cli.errors import LingoLiteError
@@ -163,6 +164,7 @@ def _input_files(plan: Plan) -> Iterator[tuple[str, dict[str, str]]]:
         files = {name: entry.sha256 for name, entry in artifact.manifest.files.items()}
         yield reference.removeprefix("inputs."), files
     texts = {reference: corpus_paths(spec, plan.root) for reference, spec in plan.corpora.items()}
+    texts |= {reference: [corpus.path / MANIFEST_NAME] for reference, corpus in plan.collections.items()}
     texts |= {reference: spec.paths(plan.root) for reference, spec in plan.pairs.items()}
     shortlists = {reference: [path] for reference, path in plan.shortlists.items()}
     for reference, paths in {**texts, **shortlists}.items():

@@ -46,6 +46,12 @@ class ShortlistInput(RecipeTable, frozen=True, kw_only=True):
     shortlist: str
 
 
+class CorpusInput(RecipeTable, frozen=True, kw_only=True):
+    """A corpus that `lingolite corpus import` made, or `lingolite translate --out`."""
+
+    corpus: str
+
+
 class Step(RecipeTable, tag_field="uses", frozen=True, kw_only=True):
     """A step; each kind extends it with its keys. `id` is what later steps refer to."""
 

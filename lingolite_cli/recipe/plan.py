@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.corpora.artifact import CorpusArtifact
 from lingolite_cli.corpora.corpus import CorpusSpec, check_corpus_files, check_files
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.plugins.registry import Registry
 from lingolite_cli.recipe.cache import StepCache
 from lingolite_cli.recipe.defaults import merge_defaults
 from lingolite_cli.recipe.kinds import KINDS, RecipeFile
-from lingolite_cli.recipe.model import ModelInput, Recipe, ShortlistInput
+from lingolite_cli.recipe.model import CorpusInput, ModelInput, Recipe, ShortlistInput
 from lingolite_cli.recipe.scope import Plan, Scope
 from lingolite_cli.schema import convert, parse_value, read_toml
 from lingolite_cli.settings import Project
@@ -80,6 +81,7 @@ def make_plan(recipe: Recipe, *, path: str, project: Project, registry: Registry
         corpora=inputs.corpora,
         pairs=inputs.pairs,
         shortlists=inputs.shortlists,
+        collections=inputs.collections,
         positions=_positions(recipe, path),
         find_artifact=StepCache(project.cache_directory).find_artifact,
         preferred_backend=project.settings.defaults.get("evaluate", {}).get("backend"),
@@ -96,6 +98,7 @@ def make_plan(recipe: Recipe, *, path: str, project: Project, registry: Registry
         corpora=inputs.corpora,
         pairs=inputs.pairs,
         shortlists=inputs.shortlists,
+        collections=inputs.collections,
         steps=tuple(scope.steps.values()),
     )
 
@@ -117,10 +120,11 @@ class _Inputs(NamedTuple):
     corpora: dict[str, CorpusSpec]
     pairs: dict[str, PairsSpec]
     shortlists: dict[str, Path]
+    collections: dict[str, CorpusArtifact]
 
 
 def _open_inputs(recipe: Recipe, path: str, root: Path) -> _Inputs:
-    inputs = _Inputs({}, {}, {}, {})
+    inputs = _Inputs({}, {}, {}, {}, {})
     for name, table in recipe.inputs.items():
         reference = f"inputs.{name}"
         where = f"{path}: {reference}"
@@ -132,6 +136,12 @@ def _open_inputs(recipe: Recipe, path: str, root: Path) -> _Inputs:
             inputs.pairs[reference] = convert(table, PairsSpec, where=where)
             with _located(where):
                 check_files(inputs.pairs[reference].paths(root), root)
+        elif "corpus" in table:
+            with _located(where):
+                # Its shards are compared with the manifest when they are read: they may be many gigabytes.
+                inputs.collections[reference] = CorpusArtifact.open(
+                    root / convert(table, CorpusInput, where=where).corpus
+                )
         elif "shortlist" in table:
             inputs.shortlists[reference] = root / convert(table, ShortlistInput, where=where).shortlist
             with _located(where):

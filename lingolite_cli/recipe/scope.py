@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from lingolite_cli.artifact import Artifact, Manifest
+from lingolite_cli.corpora.artifact import CorpusArtifact
 from lingolite_cli.corpora.corpus import CorpusSpec
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.plugins.registry import Loaded, Registry
@@ -37,6 +38,7 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
         produces: the format of the artifact that it makes, if it makes one.
         origin: the "inputs.NAME" that the artifact comes from in the end, or the step that made it from nothing.
         manifest: of an artifact that was made from nothing: its sizes and languages, as far as they are known.
+        text_languages: of the corpus that it makes, if it makes one: of source and target, or the one.
         summary: one line for `--plan`.
         is_timed: whether budgets on time judge it as well; its cached outcome is then timed again in each run.
     """
@@ -47,6 +49,7 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
     produces: str | None = None
     origin: str | None = None
     manifest: Manifest | None = None
+    text_languages: tuple[str, ...] | None = None
     summary: str
     is_timed: bool = False
 
@@ -90,6 +93,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     corpora: dict[str, CorpusSpec]
     pairs: dict[str, PairsSpec]
     shortlists: dict[str, Path]
+    collections: dict[str, CorpusArtifact]
     steps: tuple[PlannedStep, ...]
 
 
@@ -103,6 +107,7 @@ class Scope:
         corpora: text inputs, by "inputs.NAME".
         pairs: inputs to train on, by "inputs.NAME".
         shortlists: files of vocabulary shortlists, by "inputs.NAME".
+        collections: corpora in shards, by "inputs.NAME".
         positions: where each step of the recipe stands.
         find_artifact: looks among finished steps for an artifact that a manifest names by its digest.
         preferred_backend: what the project has for the backend of `evaluate` steps; None is nothing.
@@ -117,6 +122,7 @@ class Scope:
         corpora: dict[str, CorpusSpec],
         pairs: dict[str, PairsSpec],
         shortlists: dict[str, Path],
+        collections: dict[str, CorpusArtifact],
         positions: Mapping[str, int],
         find_artifact: Callable[[str], Path | None],
         preferred_backend: Any = None,
@@ -127,6 +133,7 @@ class Scope:
         self.corpora = corpora
         self.pairs = pairs
         self.shortlists = shortlists
+        self.collections = collections
         self.steps: dict[str, PlannedStep] = {}
         self._where = where
         self._positions = positions
@@ -188,8 +195,32 @@ class Scope:
                 )
         return corpus.languages
 
-    def training_text(self, step: Step, key: str, reference: str) -> PairsSpec:
-        """The input with `pairs` that `reference` names."""
+    def text_languages(self, step: Step, key: str, reference: str) -> tuple[str, ...]:
+        """Languages of the corpus that `reference` names: an input with `corpus`, or a step that makes one."""
+        if reference in self.collections:
+            return self.collections[reference].manifest.languages
+        earlier = self.steps.get(reference)
+        if earlier is not None and earlier.text_languages is not None:
+            return earlier.text_languages
+        if earlier is not None:
+            raise self.error(step, key, f"step `{reference}` makes no corpus", hint=self._corpora_hint())
+        if reference in self.corpora or reference in self.pairs:
+            raise self.error(
+                step,
+                key,
+                f"`{reference}` is a file, not a corpus",
+                hint="make a corpus of it with `lingolite corpus import`, and name it with { corpus = DIR }",
+            )
+        raise self._unknown(step, key, reference, [*self.collections, *self._collectors()])
+
+    def check_training_text(self, step: Step, key: str, reference: str) -> None:
+        """Refuse what is neither an input with `pairs` nor a corpus with two sides."""
+        if reference in self.collections or reference in self._collectors():
+            if len(self.text_languages(step, key, reference)) != 2:
+                raise self.error(
+                    step, key, f"`{reference}` is monolingual text", hint='translate it first: uses = "translate"'
+                )
+            return
         if reference in self.corpora:
             raise self.error(
                 step,
@@ -198,8 +229,7 @@ class Scope:
                 hint='text to train on is named { pairs = "FILE.tsv" } or { pairs = ["FILE.en", "FILE.da"] }',
             )
         if reference not in self.pairs:
-            raise self._unknown(step, key, reference, list(self.pairs))
-        return self.pairs[reference]
+            raise self._unknown(step, key, reference, [*self.pairs, *self.collections, *self._collectors()])
 
     def shortlist(self, step: Step, key: str, reference: str) -> Path:
         """The file of the input with `shortlist` that `reference` names."""
@@ -280,6 +310,12 @@ class Scope:
 
     def _makers(self) -> list[str]:
         return [name for name, planned in self.steps.items() if planned.produces]
+
+    def _collectors(self) -> list[str]:
+        return [name for name, planned in self.steps.items() if planned.text_languages is not None]
+
+    def _corpora_hint(self) -> str:
+        return f"corpora so far: {', '.join([*self.collections, *self._collectors()]) or 'none'}"
 
     def _artifacts_hint(self) -> str:
         return f"artifacts so far: {', '.join([*self.models, *self._makers()])}"

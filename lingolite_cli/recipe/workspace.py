@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lingolite_cli.artifact import Artifact
+from lingolite_cli.artifact import CORPUS, Artifact
 from lingolite_cli.console import Console
+from lingolite_cli.corpora.artifact import CorpusArtifact
 from lingolite_cli.corpora.corpus import Corpus, read_corpus
 from lingolite_cli.files.digests import sha256_file, sha256_json
 from lingolite_cli.files.integrity import FileWatch
 from lingolite_cli.files.text import text_digest
-from lingolite_cli.recipe.cache import CachedStep, StepCache, host_digest
+from lingolite_cli.recipe.cache import CachedStep, StepCache, host_digest, open_made
 from lingolite_cli.recipe.file_digests import forget_digests
 from lingolite_cli.recipe.scope import Plan, PluginChoice
 from lingolite_cli.runs.results import ArtifactSummary, CorpusSummary
@@ -59,7 +60,7 @@ class Workspace:
         """Compute the digests of all inputs of the recipe."""
         plan = self.plan
         self._watch = FileWatch(path for paths in self._watched().values() for path in paths)
-        for reference in (*plan.models, *plan.corpora, *plan.pairs, *plan.shortlists):
+        for reference in (*plan.models, *plan.corpora, *plan.pairs, *plan.shortlists, *plan.collections):
             self.digests[reference] = self.input_digest(reference)
 
     def finish(self, step: str, outcome: CachedStep) -> None:
@@ -79,6 +80,14 @@ class Workspace:
             self._made[reference] = Artifact.open(path, verify=False)
         return self._made[reference]
 
+    def collection(self, reference: str) -> CorpusArtifact:
+        """The corpus of an input or a finished step."""
+        if reference in self.plan.collections:
+            return self.plan.collections[reference]
+        path = self.finished[reference].artifact_path
+        assert path is not None, f"step {reference} made no corpus"
+        return CorpusArtifact.open(path)
+
     def check_artifacts(self) -> None:
         """Make sure, before a result is kept, that the artifacts of this run are still what its keys say.
 
@@ -88,7 +97,7 @@ class Workspace:
         Raises:
             LingoLiteError: a file was changed while it was used.
         """
-        for artifact in (*self.plan.models.values(), *self._made.values()):
+        for artifact in (*self.plan.models.values(), *self.plan.collections.values(), *self._made.values()):
             if not artifact.is_undisturbed():
                 artifact.verify()
 
@@ -126,9 +135,12 @@ class Workspace:
             return self._pairs_digest(reference)
         if reference in self.plan.shortlists:
             return sha256_file(self.plan.shortlists[reference])
-        if reference in self.plan.models or self.finished[reference].artifact_path is not None:
-            return self.artifact(reference).digest
-        return self.finished[reference].entry.digest
+        if reference in self.plan.collections:
+            return self.plan.collections[reference].digest
+        if reference in self.plan.models:
+            return self.plan.models[reference].digest
+        entry = self.finished[reference].entry
+        return entry.digest if entry.artifact is None else entry.artifact
 
     def digests_now(self, references: Iterable[str]) -> dict[str, str]:
         """The digests of inputs and finished steps as their files are on disk at this moment.
@@ -142,12 +154,12 @@ class Workspace:
         return {reference: self._digest_now(reference) for reference in references}
 
     def _digest_now(self, reference: str) -> str:
-        is_artifact = reference in self.plan.models or (
-            reference in self.finished and self.finished[reference].artifact_path is not None
-        )
-        if is_artifact:
-            return Artifact.open(self.artifact(reference).path).digest
-        return self.input_digest(reference)
+        if reference in self.plan.models:
+            return Artifact.open(self.plan.models[reference].path).digest
+        if reference in self.plan.collections:
+            return CorpusArtifact.open(self.plan.collections[reference].path).digest
+        made = self.finished[reference].artifact_path if reference in self.finished else None
+        return self.input_digest(reference) if made is None else open_made(made).digest
 
     def _pairs_digest(self, reference: str) -> str:
         """Digest of the whole files: which of their rows are good is only found in training."""
@@ -158,6 +170,11 @@ class Workspace:
     def create(self, choice: PluginChoice, *arguments: Any, **keywords: Any) -> Any:
         """Make the object behind a planned plugin."""
         return choice.loaded.create(*arguments, options=choice.options, **keywords)
+
+
+def summarize_collection(corpus: CorpusArtifact) -> ArtifactSummary:
+    """The summary of a corpus in shards for a record, as `summarize_artifact` of a model."""
+    return ArtifactSummary(path="", format=CORPUS, digest=corpus.digest, size_bytes=corpus.size_bytes)
 
 
 def summarize_artifact(artifact: Artifact) -> ArtifactSummary:

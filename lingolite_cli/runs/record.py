@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 
+from lingolite_cli.artifact import CORPUS
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.environment import Environment
 from lingolite_cli.runs.results import ArtifactSummary, ReportResult, StepResult, TrainingRecord, VerifyResult
@@ -129,7 +130,7 @@ class RunManifest(_Struct, frozen=True, kw_only=True):
     def shipped(self) -> ArtifactSummary | None:
         """The artifact that the run is about: the last candidate, or else what was made last."""
         verified = [step.result for step in self.steps if isinstance(step.result, VerifyResult)]
-        made = [step.result.made for step in self.steps if step.result.made is not None]
+        made = [found for step in self.steps if (found := step.result.made) is not None and found.format != CORPUS]
         return verified[-1].candidate_artifact if verified else next(reversed(made), None)
 
     @property

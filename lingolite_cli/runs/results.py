@@ -357,6 +357,51 @@ class SearchResult(_StepResult, frozen=True, kw_only=True, tag="search"):
         return (self.source, self.artifact)
 
 
+class TranslateResult(_StepResult, frozen=True, kw_only=True, tag="translate"):
+    """A corpus that a model made of another. Counts are of lines; `faults` has them by kind."""
+
+    backend: str
+    source: ArtifactSummary
+    model: ArtifactSummary
+    corpus: ArtifactSummary
+    languages: tuple[str, str]
+    decoding: DecodingOptions
+    num_lines: int
+    num_failed: int
+    num_truncated: int
+    faults: dict[str, int]
+    warnings: list[str] = []
+
+    @property
+    def made(self) -> ArtifactSummary:
+        """The corpus."""
+        return self.corpus
+
+    @property
+    def artifacts(self) -> tuple[ArtifactSummary, ...]:
+        """The model, the text and the corpus."""
+        return self.model, self.source, self.corpus
+
+
+class FilterResult(_StepResult, frozen=True, kw_only=True, tag="filter"):
+    """A corpus without the lines that filters left out; `removed` has these by reason."""
+
+    source: ArtifactSummary
+    corpus: ArtifactSummary
+    num_lines: int
+    removed: dict[str, int]
+
+    @property
+    def made(self) -> ArtifactSummary:
+        """The new corpus."""
+        return self.corpus
+
+    @property
+    def artifacts(self) -> tuple[ArtifactSummary, ...]:
+        """The source and the new corpus."""
+        return self.source, self.corpus
+
+
 class ReportResult(_StepResult, frozen=True, kw_only=True, tag="report"):
     """Names of the reporters that write when the run ends."""
 
@@ -371,5 +416,7 @@ StepResult = (
     | BenchmarkResult
     | TrainResult
     | SearchResult
+    | TranslateResult
+    | FilterResult
     | ReportResult
 )

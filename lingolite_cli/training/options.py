@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from lingolite_cli.corpora.artifact import manifest_of
+
 MOST = 2**31 - 1
 """No count of anything is larger: engines hold them in 32 bits."""
 
@@ -23,7 +25,7 @@ class PairsSpec(_Options, frozen=True, kw_only=True):
     """Text to train on.
 
     Attributes:
-        pairs: a TSV file (source, target, then any columns), or two aligned files; plain or gzip.
+        pairs: a TSV file (source, target, then any columns), or two aligned files, plain or gzip; or a corpus.
         short_share: share of its short pairs in an epoch, drawn anew for each; `TextOptions` says what is short.
     """
 
@@ -31,9 +33,9 @@ class PairsSpec(_Options, frozen=True, kw_only=True):
     short_share: Share = 1.0
 
     def paths(self, root: Path) -> list[Path]:
-        """The one or two files, below `root` where they are relative."""
+        """The one or two files, below `root` where they are relative; of a corpus, its manifest."""
         names = (self.pairs,) if isinstance(self.pairs, str) else self.pairs
-        return [root / name for name in names]
+        return [manifest_of(root / name) for name in names]
 
 
 class TextOptions(_Options, frozen=True, kw_only=True):

@@ -98,7 +98,7 @@ class _Tokenizing:
         place, rows = cache.text(text.paths, description, lambda directory: self._keep(text, directory))
         name = str(text.paths[0])
         report = TextReport(
-            name=text.paths[0].name,
+            name=text.name,
             num_rows=rows.num_rows,
             num_pairs=rows.num_pairs,
             num_short=rows.num_short,

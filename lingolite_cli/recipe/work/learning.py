@@ -17,7 +17,7 @@ import msgspec
 
 from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.architecture.support import require_trainable
-from lingolite_cli.artifact import Artifact, Manifest
+from lingolite_cli.artifact import MANIFEST_NAME, Artifact, Manifest
 from lingolite_cli.console import Progress
 from lingolite_cli.corpora.pairs import Text, TextReport
 from lingolite_cli.decoding.options import DecodingOptions
@@ -90,7 +90,7 @@ def check_learning(
             step, "languages", f"{list(languages)} are not two of the model's languages {list(manifest.languages)}"
         )
     for reference in step.data:
-        scope.training_text(step, "data", reference)
+        scope.check_training_text(step, "data", reference)
     if not step.data:
         raise scope.error(
             step, "data", "there is nothing to train on", hint='name inputs with pairs: data = ["inputs.NAME"]'
@@ -284,8 +284,13 @@ class Learning:
         )
 
     def _text(self, reference: str) -> Text:
-        spec = self._workspace.plan.pairs[reference]
-        return Text(tuple(spec.paths(self._workspace.plan.root)), spec.short_share)
+        workspace = self._workspace
+        if reference not in workspace.plan.pairs:
+            return Text(
+                (workspace.collection(reference).path / MANIFEST_NAME,), label=reference.removeprefix("inputs.")
+            )
+        spec = workspace.plan.pairs[reference]
+        return Text(tuple(spec.paths(workspace.plan.root)), spec.short_share)
 
     def _report(self, reports: list[TextReport]) -> None:
         self.texts.extend(reports)

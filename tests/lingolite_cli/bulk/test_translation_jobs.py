@@ -8,12 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import Outcome, closed_gate, command, contents, environment
+from command_line import Outcome, closed_gate, command, contents, echo_length, environment, finished_shards
 
-from lingolite_cli.artifact import Artifact
 from lingolite_cli.corpora.artifact import CorpusArtifact, CorpusManifest
 from lingolite_cli.files.lock import close_lock, try_lock
-from lingolite_cli.tokenization.opening import open_tokenizer
 
 Call = Callable[..., Outcome]
 WORDS = ("boat", "harbour", "house", "road", "gate", "bread", "cheese", "train", "coast", "rain", "snow")
@@ -35,11 +33,8 @@ def text(project: Path) -> Path:
 
 @pytest.fixture
 def length(project: Path) -> int:
-    """Tokens of the special line as the backend counts them, without the frame."""
-    tokenizer = open_tokenizer(Artifact.open(project / "model"))
-    whole, frame = (tokenizer.encode_source(line, ("en", "da"), max_length=48).ids for line in (SPECIAL, "."))
-    dot = len(tokenizer.encode_target("."))
-    return len(whole) - len(frame) + dot
+    """Tokens of the special line."""
+    return echo_length(project, SPECIAL)
 
 
 def _job(*further: str | Path, out: str = "out") -> list[str | Path]:
@@ -79,7 +74,7 @@ def test_a_job_that_was_killed_goes_on_and_gives_the_same_bytes(
         process.wait()
     process.stderr.close()
     assert not (project / "out" / "lingolite.json").exists()
-    before = {path: path.stat().st_mtime_ns for path in (project / "out" / "shards").iterdir()}
+    before = finished_shards(project / "out")
     assert len(before) >= 2  # the third is at most on its way back from the worker
     resumed = with_echo(*_job(*options))
     assert resumed.code == 0, resumed.err
