@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import torch
 import typer
+from lingolite_serve.options import HttpOptions
 from lingolite_torch.options import GptqInt4Options
 
 from lingolite_cli.app import app
@@ -20,7 +21,7 @@ from lingolite_cli.evaluation.faults import FAULT_KINDS
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.recipe.kinds import KINDS
 from lingolite_cli.training.options import PairsSpec, ScratchOptions, TextOptions, TrainingOptions
-from lingolite_cli.views.budgets import budgets_markdown
+from lingolite_cli.views.budgets import budgets_markdown, served_budgets_markdown
 from lingolite_cli.weights.options import StaticInt8Options
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -103,6 +104,20 @@ def test_the_table_of_budgets_is_that_of_the_code() -> None:
     text = guide("recipes")
     assert budgets_markdown() in text, f"put this table into docs/recipes.md:\n{budgets_markdown()}"
     assert [kind for kind in FAULT_KINDS if f"`new_{kind}_max`" not in text] == []
+
+
+def test_the_table_of_budgets_on_what_was_served_is_that_of_the_code() -> None:
+    assert served_budgets_markdown() in guide("serving"), f"put this into docs/serving.md:\n{served_budgets_markdown()}"
+
+
+def test_every_option_of_the_server_is_documented() -> None:
+    fields = msgspec.structs.fields(HttpOptions)
+    documented = guide("serving")
+    assert [
+        field.encode_name
+        for field in fields
+        if f"`{field.encode_name}`" not in documented and f"--{field.encode_name}" not in documented
+    ] == []
 
 
 def test_plugin_of_the_guide_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

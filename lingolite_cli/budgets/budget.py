@@ -7,7 +7,7 @@ Owns the structs. The entries are `lingolite_cli.budgets.table`, the arithmetic 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -15,7 +15,7 @@ from lingolite_cli.benchmark.figures import Round
 from lingolite_cli.budgets.measurements import MeasuredFigures
 
 Direction = Literal["max", "min"]
-Group = Literal["export", "reference", "quality", "parity", "faults", "size", "time", "memory"]
+Group = Literal["export", "reference", "quality", "parity", "faults", "size", "time", "memory", "served"]
 Need = Literal[
     "metric",
     "translations",
@@ -28,6 +28,8 @@ Need = Literal[
     "files",
     "timed rounds",
     "timed rounds of both",
+    "sample log",
+    "sample log, signed-off run",
 ]
 """What must be measured for a figure."""
 
@@ -71,7 +73,21 @@ class TimedRounds(msgspec.Struct, frozen=True):
     is_paired: bool = False
 
 
-Rule: TypeAlias = Limit | PairedDrop | TimedRounds
+class Estimate(NamedTuple):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Estimated(msgspec.Struct, frozen=True):
+    """The figure is estimated from a sample: its whole interval must be within the limit."""
+
+    read: Callable[[MeasuredFigures], Estimate | None]
+
+
+Rule: TypeAlias = Limit | PairedDrop | TimedRounds | Estimated
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from lingolite_cli.benchmark.noise import SeriesInterval, median_interval
-from lingolite_cli.budgets.budget import Budget, Limit, PairedDrop, TimedRounds
+from lingolite_cli.budgets.budget import Budget, Estimated, Limit, PairedDrop, TimedRounds
 from lingolite_cli.budgets.measurability import why_no_loss
 from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.non_inferiority import judge_loss
@@ -65,6 +65,8 @@ def judge(budget: Budget, measured: MeasuredFigures, *, limit: float, allow_inco
             verdict = _judge_drop(budget, metric, measured, limit)
         case TimedRounds() as rule:
             verdict = _judge_rounds(budget, rule, measured, limit)
+        case Estimated() as rule:
+            verdict = _judge_estimate(budget, rule, measured, limit)
         case Limit() as rule:
             verdict = _judge_limit(budget, rule, measured, limit)
     # The status stays `inconclusive`: a recipe may let it pass, and reports still show the doubt.
@@ -99,6 +101,26 @@ def _judge_limit(budget: Budget, rule: Limit, measured: MeasuredFigures, limit: 
         return verdict
     cause = _cause(measured)
     return msgspec.structs.replace(verdict, why=f"{verdict.why}; {cause}") if cause else verdict
+
+
+def _judge_estimate(budget: Budget, rule: Estimated, measured: MeasuredFigures, limit: float) -> Verdict:
+    """Does the whole interval lie within the limit? Between is inconclusive."""
+    seen = rule.read(measured)
+    if seen is None:
+        return _not_measured(budget, limit)
+    inside, outside = (
+        (seen.low >= limit, seen.high < limit) if budget.is_floor else (seen.high <= limit, seen.low > limit)
+    )
+    status: VerdictStatus = "pass" if inside else "fail" if outside else "inconclusive"
+    relation = {"pass": "within", "fail": "outside", "inconclusive": "on both sides of"}[status]
+    figure = _with_unit(f"{seen.value:.4g}", budget)
+    why = (
+        f"{figure} ({spelled(seen.low, seen.high, SIGNIFICANT)} at 95% confidence) is {relation} "
+        f"the limit of {_with_unit(f'{limit:g}', budget)}"
+    )
+    return Verdict(
+        budget=budget.name, limit=limit, seen=seen.value, status=status, why=why, low=seen.low, high=seen.high
+    )
 
 
 def _cause(measured: MeasuredFigures) -> str:

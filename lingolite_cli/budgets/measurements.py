@@ -5,7 +5,7 @@ Owns the typed set that the entries of `lingolite_cli.budgets.table` read. The s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -15,6 +15,7 @@ from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.exported import ExportedComparison
 from lingolite_cli.evaluation.faults import FaultCounts
 from lingolite_cli.evaluation.parity import Parity
+from lingolite_cli.monitoring.figures import ServedFigures
 
 
 class MeasuredFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +33,8 @@ class MeasuredFigures(msgspec.Struct, frozen=True, kw_only=True):
         download_ratio: that size as a share of the reference's.
         rounds: timed rounds of the candidate.
         reference_rounds: rounds of the reference, each taken in turn with the candidate's of the same place.
+        served: what a sample log shows.
+        served_scores: of what was served, by metric.
     """
 
     differences: Sequence[MetricDifference] = ()
@@ -45,6 +48,8 @@ class MeasuredFigures(msgspec.Struct, frozen=True, kw_only=True):
     download_ratio: float | None = None
     rounds: Sequence[Round] = ()
     reference_rounds: Sequence[Round] = ()
+    served: ServedFigures | None = None
+    served_scores: Mapping[str, float] = {}
 
     def difference(self, metric: str) -> MetricDifference | None:
         """The difference by that metric, if it was measured."""
@@ -53,7 +58,9 @@ class MeasuredFigures(msgspec.Struct, frozen=True, kw_only=True):
     def score(self, metric: str) -> float | None:
         """The candidate's score by that metric, if it was measured and the texts can measure it."""
         difference = self.difference(metric)
-        return None if difference is None or self.why_no_score(metric) is not None else difference.candidate
+        if difference is None:
+            return self.served_scores.get(metric)
+        return None if self.why_no_score(metric) is not None else difference.candidate
 
     def why_no_score(self, metric: str) -> str | None:
         """Why these texts cannot measure that metric, if they cannot."""

@@ -14,6 +14,7 @@ import msgspec
 from lingolite_cli.benchmark.figures import Round
 from lingolite_cli.budgets.budget import Budget, Direction, Group, Limit, PairedDrop, TimedRounds
 from lingolite_cli.budgets.measurements import MeasuredFigures
+from lingolite_cli.budgets.served import SERVED_BUDGETS
 from lingolite_cli.evaluation.exported import ExportedComparison
 from lingolite_cli.evaluation.faults import FAULT_KINDS
 from lingolite_cli.evaluation.parity import LogitParity
@@ -361,6 +362,8 @@ def find_budget(name: str) -> Budget:
     """
     if name in BUDGETS:
         return BUDGETS[name]
+    if name in SERVED_BUDGETS:
+        return SERVED_BUDGETS[name]
     # Names of plugins' metrics are free, so the ending decides; `_drop_max` ends in `_max` and is asked for first.
     if name.endswith(_DROP):
         return drop_budget(name.removesuffix(_DROP))

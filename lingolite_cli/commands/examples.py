@@ -53,6 +53,13 @@ EXAMPLES = {
     "corpus sample": Examples(("corpus sample corpus --lines 1000 --out sample",), "corpora"),
     "corpus split": Examples(("corpus split corpus --part dev=1000 --part test=1000 --out parts",), "corpora"),
     "serve": Examples(("serve onnx --workers 2", "serve onnx --sample-log served.jsonl"), "serving"),
+    "monitor": Examples(
+        (
+            "monitor served.jsonl --run runs/mobile/latest",
+            "monitor served.jsonl --budget served_latency_p95_ms_max=500",
+        ),
+        "serving",
+    ),
     "train": Examples(("train starter", "train recipes/starter.toml --resume"), "training"),
     "import": Examples(("import model_best.pt --tokenizer tokenizer/ --out model",), "training"),
     "init": Examples(("init --starter demo", "init --model model --test test.tsv"), "recipes"),

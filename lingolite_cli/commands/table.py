@@ -54,6 +54,12 @@ COMMANDS = (
     CommandEntry("translate", "translate:translate_lines", "Translate text, lines of a file, or a document."),
     CommandEntry("corpus", "corpus:app", "Make, show, filter and sample corpora of text."),
     CommandEntry("serve", "serve:serve_model", "Serve translations over HTTP."),
+    CommandEntry(
+        "monitor",
+        "monitor:monitor_log",
+        "Judge what a server recorded: latency, faults, drift, quality.",
+        "lingolite_cli.views.budgets:served_budgets_help",
+    ),
     CommandEntry("train", "train:train_recipe", "Run the steps of a recipe that train, `qat-int8` included."),
     CommandEntry("import", "import_:import_bundle", "Make a bundle from a LingoLite checkpoint."),
     CommandEntry("init", "init:init", "Write lingolite.toml and recipes/mobile.toml for a model."),

@@ -19,6 +19,7 @@ from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.exported import ExportedComparison
 from lingolite_cli.evaluation.faults import FaultCounts
 from lingolite_cli.evaluation.parity import Parity
+from lingolite_cli.monitoring.figures import ServedFigures
 from lingolite_cli.plugins.interfaces import Score
 from lingolite_cli.precision_search.figures import Sensitivity, Trial
 from lingolite_cli.training.metrics import CurvePoint
@@ -402,6 +403,28 @@ class FilterResult(_StepResult, frozen=True, kw_only=True, tag="filter"):
         return self.source, self.corpus
 
 
+class MonitorResult(_StepResult, frozen=True, kw_only=True, tag="monitor"):
+    """A sample log, measured and judged.
+
+    `run` is the run that was signed off, where one is named, and `num_signed_off` its sentences. `metrics` are of the
+    `num_scored` served sentences that have a reference.
+    """
+
+    log: str
+    served: ServedFigures
+    run: str | None = None
+    num_signed_off: int = 0
+    metrics: dict[str, Score] = {}
+    num_scored: int = 0
+    verdicts: list[Verdict] = []
+    warnings: list[str] = []
+
+    @property
+    def scores(self) -> Mapping[str, Score]:
+        """Scores of what was served, by metric."""
+        return self.metrics
+
+
 class ReportResult(_StepResult, frozen=True, kw_only=True, tag="report"):
     """Names of the reporters that write when the run ends."""
 
@@ -418,5 +441,6 @@ StepResult = (
     | SearchResult
     | TranslateResult
     | FilterResult
+    | MonitorResult
     | ReportResult
 )

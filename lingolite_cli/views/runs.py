@@ -10,11 +10,13 @@ from lingolite_cli.execution.forecast import StepForecast
 from lingolite_cli.execution.runner import FinishedRun
 from lingolite_cli.runs.results import (
     BenchmarkResult,
+    MonitorResult,
     SearchResult,
     VerifyResult,
 )
 from lingolite_cli.views.benchmark import show_benchmark
 from lingolite_cli.views.evaluation import show_evaluations
+from lingolite_cli.views.monitoring import show_monitoring
 from lingolite_cli.views.precision_search import show_search
 from lingolite_cli.views.training import show_training
 from lingolite_cli.views.verification import show_verdicts, show_verification, verdict_line
@@ -41,6 +43,8 @@ def show_run(outcome: FinishedRun, console: Console) -> None:
             show_benchmark(step.result, console)
         elif (training := step.result.training) is not None:
             show_training(training, console)
+        elif isinstance(step.result, MonitorResult):
+            show_monitoring(step.result, console)
         elif isinstance(step.result, SearchResult):
             show_search(step.result, console)
     show_verdicts(manifest.verdicts, console)

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from lingolite_cli.budgets.questions import EXPORT_QUESTION
 from lingolite_cli.evaluation.word_diff import word_diff
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import SentencePair
+from lingolite_cli.runs.results import MonitorResult, SentencePair
 from lingolite_cli.views import formats
+from lingolite_cli.views.monitoring import monitoring_tables
 from lingolite_cli.views.speed_tables import buckets_table, rounds_table, speed_table, start_table
 from lingolite_cli.views.tables import Table
 from lingolite_reports.content import DiffedSentence, Key, Report, ReportSection, SentenceList
@@ -45,7 +46,13 @@ def compose(manifest: RunManifest, found: Sequence[Pairing] = ()) -> Report:
     """
     status, verdict = status_and_verdict(manifest)
     facts = facts_of(manifest)
-    sections = [_budgets(manifest), _training(manifest), _search(manifest), _quality(manifest, found)]
+    sections = [
+        _budgets(manifest),
+        _served(manifest),
+        _training(manifest),
+        _search(manifest),
+        _quality(manifest, found),
+    ]
     sections += [_exported(manifest), _parity(manifest), _size(manifest)]
     sections += [
         _speed(manifest),
@@ -79,6 +86,16 @@ def _section(key: Key, heading: str, tables: list[Table | None], *, notes: list[
 
 def _budgets(manifest: RunManifest) -> ReportSection:
     return _section("budgets", "Budgets", budgets_tables(manifest))
+
+
+def _served(manifest: RunManifest) -> ReportSection:
+    """What servers recorded: what began, drift, scores, days and hours."""
+    note = (
+        "Times are UTC. Latency is from arrival to answer, of translated requests; faults are those that a translation "
+        "shows without a reference."
+    )
+    results = [step.result for step in manifest.steps if isinstance(step.result, MonitorResult)]
+    return _section("served", "Served", [table for one in results for table in monitoring_tables(one)], notes=[note])
 
 
 def _training(manifest: RunManifest) -> ReportSection:
