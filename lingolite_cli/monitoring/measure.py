@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from math import ceil, log
+from math import ceil, exp, log
+
+from msgspec.structs import replace
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.faults import FAULTS
-from lingolite_cli.monitoring.figures import UNKNOWN, ServedFigures, WindowFigures
+from lingolite_cli.monitoring.figures import UNKNOWN, Onset, ServedFigures, WindowFigures
 from lingolite_cli.monitoring.onsets import Marked, find_onsets
 from lingolite_cli.monitoring.significance import Moments
 from lingolite_cli.serving.sample import SampledRequest, SampledSentence
@@ -99,15 +101,24 @@ class MeasuredLog:
             total=_window(next(iter(ordered)), self.total),
             hours=[_window(name, hour) for name, hour in ordered.items()],
             days=[_window(day, _together(own)) for day, own in _by_day(ordered).items()],
-            onsets=find_onsets(
-                {kind: marked[kind] for kind in (*FAULTS, UNKNOWN) if kind in marked},
-                {
-                    LENGTH_RATIO: {name: hour.length for name, hour in ordered.items()},
-                    LOG_PROBABILITY: {name: hour.log_probability for name, hour in ordered.items()},
-                },
-                num_sentences=position,
-            ),
+            onsets=_onsets(ordered, marked, num_sentences=position),
         )
+
+
+def _onsets(hours: Mapping[str, Hour], marked: Mapping[str, Sequence[Marked]], *, num_sentences: int) -> list[Onset]:
+    """What began, with ratios of lengths as ratios: their means were taken of logarithms."""
+    found = find_onsets(
+        {kind: marked[kind] for kind in (*FAULTS, UNKNOWN) if kind in marked},
+        {
+            LENGTH_RATIO: {name: hour.length for name, hour in hours.items()},
+            LOG_PROBABILITY: {name: hour.log_probability for name, hour in hours.items()},
+        },
+        num_sentences=num_sentences,
+    )
+    return [
+        replace(onset, before=exp(onset.before), after=exp(onset.after)) if onset.figure == LENGTH_RATIO else onset
+        for onset in found
+    ]
 
 
 def log_length_ratio(source_characters: int, target_characters: int) -> float:

@@ -10,7 +10,7 @@ from collections import Counter
 from lingolite_cli.budgets.table import find_budget
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.runs.record import RunManifest, Stop
-from lingolite_cli.runs.results import BenchmarkResult, VerifyResult
+from lingolite_cli.runs.results import BenchmarkResult, MonitorResult, VerifyResult
 from lingolite_cli.views import formats
 from lingolite_reports.content import Fact, Status
 from lingolite_reports.exported_tables import comparisons
@@ -175,6 +175,12 @@ def warnings_of(manifest: RunManifest) -> list[str]:
         for cause in parity.causes
     ]
     said += [f"{step}: {warning}" for step, result in evaluations(manifest) for warning in result.warnings]
+    said += [
+        f"{step.id}: {warning}"
+        for step in manifest.steps
+        if isinstance(step.result, MonitorResult)
+        for warning in step.result.warnings
+    ]
     known = {warning for _, result in evaluations(manifest) for warning in result.warnings}
     said += [
         f"{step}: {warning}"

@@ -138,6 +138,8 @@ def test_references_are_no_use_to_a_log_without_texts(lingolite: Command, projec
     outcome = lingolite("monitor", log, "--references", "references.tsv", "--budget", "chrf_min=1")
     assert outcome.code == 3
     assert "the log has no texts, so that nothing has a reference" in outcome.err
+    (directory,) = runs(project, "monitor")
+    assert "monitor: the log has no texts" in (directory / "report.md").read_text()
     assert "nothing was measured to hold against the limit of 1" in outcome.out
 
 

@@ -78,6 +78,8 @@ def test_what_begins_at_noon_is_named_with_its_hour(damage: Damage, figure: str,
     onsets = {onset.figure: onset for onset in found.onsets}
     assert onsets[figure].hour == "2026-11-30T12:00Z"
     assert onsets[figure].p_value < 1e-6
+    if figure == LENGTH_RATIO:
+        assert onsets[figure].after / onsets[figure].before == pytest.approx((2 / 3) ** 0.6, abs=0.03)
 
 
 def test_a_model_that_grows_unsure_is_seen_though_its_texts_show_nothing() -> None:
