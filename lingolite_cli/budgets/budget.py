@@ -26,6 +26,7 @@ Need = Literal[
     "candidate logits",
     "logits of both",
     "files",
+    "goldens",
     "timed rounds",
     "timed rounds of both",
     "sample log",

@@ -31,6 +31,7 @@ class MeasuredFigures(msgspec.Struct, frozen=True, kw_only=True):
         size_ratio: that size as a share of the reference's.
         download_mb: the candidate's size in MB when its files are compressed.
         download_ratio: that size as a share of the reference's.
+        goldens: share of the goldens that were replayed equally, on the platform where that was least.
         rounds: timed rounds of the candidate.
         reference_rounds: rounds of the reference, each taken in turn with the candidate's of the same place.
         served: what a sample log shows.
@@ -46,6 +47,7 @@ class MeasuredFigures(msgspec.Struct, frozen=True, kw_only=True):
     size_ratio: float | None = None
     download_mb: float | None = None
     download_ratio: float | None = None
+    goldens: float | None = None
     rounds: Sequence[Round] = ()
     reference_rounds: Sequence[Round] = ()
     served: ServedFigures | None = None

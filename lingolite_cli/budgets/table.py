@@ -139,6 +139,16 @@ _ENTRIES: tuple[Budget, ...] = (
         rule=_exported(lambda one: one.agreement),
     ),
     Budget(
+        name="goldens_min",
+        group="export",
+        label="Goldens replayed",
+        summary="of a `replay` step: share of the goldens whose ids, tokens and text are equal, on the platform where "
+        "that is least",
+        direction="min",
+        needs="goldens",
+        rule=Limit(lambda seen: seen.goldens),
+    ),
+    Budget(
         name="reference_doubts_max",
         group="reference",
         label="Doubts about the reference",

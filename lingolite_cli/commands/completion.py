@@ -44,6 +44,14 @@ def exporter_names() -> list[str]:
 
 
 @_silent
+def platform_names() -> list[str]:
+    """Processors that goldens are replayed on."""
+    from lingolite_cli.emulation.platforms import PLATFORMS
+
+    return list(PLATFORMS)
+
+
+@_silent
 def method_names() -> list[str]:
     """Quantizers that can be used, and `compare`, which tries them all."""
     return [*_plugins("quantizer"), "compare"]

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lingolite_cli.benchmark.noise import MIN_ROUNDS
+from lingolite_cli.commands.completion import platform_names
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import (
     JsonFlag,
@@ -19,14 +20,21 @@ from lingolite_cli.commands.options import (
     parse_languages,
     parse_metrics,
 )
-from lingolite_cli.errors import ExitCode
+from lingolite_cli.console import Console
+from lingolite_cli.emulation.platforms import PLATFORMS
+from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.jobs.checkpoint import artifact_path
 from lingolite_cli.jobs.inputs import corpus_input, model_path
 from lingolite_cli.jobs.job import given_of
+from lingolite_cli.jobs.replay import ReplayRequest, replay
 from lingolite_cli.jobs.verification import SystemChoice, VerificationRequest, verify
+from lingolite_cli.runs.results import ReplayResult
 from lingolite_cli.schema import parse_options
 from lingolite_cli.views.evaluation import show_evaluations
+from lingolite_cli.views.replay import show_replay
 from lingolite_cli.views.verification import show_verdicts, show_verification, verdict_line
+
+_REPLAY_PARAMETERS = frozenset({"candidate", "on", "prepare", "json"})
 
 
 def verify_candidate(
@@ -91,11 +99,30 @@ def verify_candidate(
         ),
     ] = None,
     threads: Threads = None,
+    on: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--on",
+            metavar="PLATFORM",
+            help=f"Only replay the candidate's goldens there: {', '.join(PLATFORMS)}; repeatable.",
+            autocompletion=platform_names,
+        ),
+    ] = None,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="With --on: first download what emulating these processors needs.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
     """Judge a candidate against the model. Exits 3 when a budget is broken."""
     context = context_of(typer_context)
     console = context.console(json=json)
+    if prepare and not on:
+        raise LingoLiteError("--prepare without --on", hint="name what to prepare: --on arm64")
+    if on:
+        _refuse_others(typer_context)
+        request_replay = ReplayRequest(candidate=artifact_path(context, candidate), platforms=on, prepare=prepare)
+        _show_replayed(replay(context, request_replay, console), console)
+        return
     request = VerificationRequest(
         reference=SystemChoice(model_path(context, model, tokenizer=tokenizer), reference_backend),
         candidate=SystemChoice(artifact_path(context, candidate), candidate_backend),
@@ -116,6 +143,30 @@ def verify_candidate(
     show_evaluations(verification.records, console)
     show_verification(result, console)
     show_verdicts(verdicts, console)
+    console.print(verdict_line(verdicts))
+    if any(verdict.breaks_run for verdict in result.verdicts):
+        raise typer.Exit(ExitCode.BUDGET_BROKEN)
+
+
+def _refuse_others(typer_context: typer.Context) -> None:
+    """Goldens are replayed as they are: nothing else that `verify` takes has a part in it."""
+    given = [
+        parameter.opts[0]
+        for parameter in typer_context.command.params
+        if parameter.name not in _REPLAY_PARAMETERS
+        and str(typer_context.get_parameter_source(str(parameter.name))).endswith("COMMANDLINE")
+    ]
+    if given:
+        raise LingoLiteError(
+            f"{given[0]} has no part in --on, which replays the goldens of the candidate alone",
+            hint="leave it out, or verify in two steps",
+        )
+
+
+def _show_replayed(result: ReplayResult, console: Console) -> None:
+    verdicts = [("", verdict) for verdict in result.verdicts]
+    console.print_json(result)
+    show_replay(result, console)
     console.print(verdict_line(verdicts))
     if any(verdict.breaks_run for verdict in result.verdicts):
         raise typer.Exit(ExitCode.BUDGET_BROKEN)

@@ -127,7 +127,8 @@ class QuantizerSpec(_Spec, frozen=True, kw_only=True):
 class ExporterSpec(_Spec, frozen=True, kw_only=True):
     """An exporter: makes an artifact of format `produces` from one of `accepts`.
 
-    Capability: `shortlist`, for those whose artifacts may carry a vocabulary shortlist.
+    Capabilities: `shortlist`, for those whose artifacts may carry a vocabulary shortlist; and `replay`, for those whose
+    artifacts hold goldens and a script that replays them without LingoLite (`lingolite_cli.emulation.replaying`).
     """
 
     accepts: frozenset[str]

@@ -15,6 +15,7 @@ from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket, Timing
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.corpora.pairs import TextReport
 from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.emulation.replaying import PlatformReplay
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.exported import ExportedComparison
 from lingolite_cli.evaluation.faults import FaultCounts
@@ -425,6 +426,19 @@ class MonitorResult(_StepResult, frozen=True, kw_only=True, tag="monitor"):
         return self.metrics
 
 
+class ReplayResult(_StepResult, frozen=True, kw_only=True, tag="replay"):
+    """The goldens of an artifact on processors; those that were not there say why."""
+
+    artifact: ArtifactSummary
+    platforms: list[PlatformReplay]
+    verdicts: list[Verdict]
+
+    @property
+    def artifacts(self) -> tuple[ArtifactSummary, ...]:
+        """The artifact whose goldens were replayed."""
+        return (self.artifact,)
+
+
 class ReportResult(_StepResult, frozen=True, kw_only=True, tag="report"):
     """Names of the reporters that write when the run ends."""
 
@@ -442,5 +456,6 @@ StepResult = (
     | TranslateResult
     | FilterResult
     | MonitorResult
+    | ReplayResult
     | ReportResult
 )

@@ -11,6 +11,7 @@ from lingolite_cli.execution.runner import FinishedRun
 from lingolite_cli.runs.results import (
     BenchmarkResult,
     MonitorResult,
+    ReplayResult,
     SearchResult,
     VerifyResult,
 )
@@ -18,6 +19,7 @@ from lingolite_cli.views.benchmark import show_benchmark
 from lingolite_cli.views.evaluation import show_evaluations
 from lingolite_cli.views.monitoring import show_monitoring
 from lingolite_cli.views.precision_search import show_search
+from lingolite_cli.views.replay import show_replay
 from lingolite_cli.views.training import show_training
 from lingolite_cli.views.verification import show_verdicts, show_verification, verdict_line
 
@@ -45,6 +47,8 @@ def show_run(outcome: FinishedRun, console: Console) -> None:
             show_training(training, console)
         elif isinstance(step.result, MonitorResult):
             show_monitoring(step.result, console)
+        elif isinstance(step.result, ReplayResult):
+            show_replay(step.result, console)
         elif isinstance(step.result, SearchResult):
             show_search(step.result, console)
     show_verdicts(manifest.verdicts, console)

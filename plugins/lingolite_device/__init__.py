@@ -21,6 +21,7 @@ def lingolite_exporters() -> list[ExporterSpec]:
             options=DeviceExportOptions,
             accepts=frozenset(CARRIED),
             produces=FORMAT,
+            capabilities=frozenset({"replay"}),
         )
     ]
 

@@ -6,6 +6,7 @@ Owns the table, and the versions of packages for Android and iOS.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 
 import msgspec
 
@@ -37,6 +38,10 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     python: str
     gradle: str
     snippets: str
+
+    def requirements(self) -> str:
+        """What `run_offline.py` needs, in the versions that computed the goldens."""
+        return "".join(f"{name}=={version(name)}\n" for name in ("numpy", self.python))
 
 
 ENGINES: dict[str, Engine] = {

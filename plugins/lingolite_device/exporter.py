@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from lingolite_cli.artifact import Artifact, Product
+from lingolite_cli.emulation.replaying import REQUIREMENTS_NAME
 from lingolite_cli.evaluation.goldens import (
     GOLDEN_NAME,
     Goldens,
@@ -72,6 +73,7 @@ class DeviceExporter:
         )
         carried = msgspec.json.format(canonical_json(source.manifest), indent=1)
         (directory / CARRIED_NAME).write_bytes(carried + b"\n")
+        (directory / REQUIREMENTS_NAME).write_text(engine.requirements(), encoding="utf-8")
         write_goldens(goldens, directory / GOLDEN_NAME)
         (directory / LICENCE_NAME).write_text(_licence(source), encoding="utf-8")
         write_guide(source, engine, goldens, directory)

@@ -99,7 +99,8 @@ class PlannedVerification(PlannedStep, frozen=True, kw_only=True):
 def verify_budgets(metrics: Iterable[PluginChoice]) -> dict[str, Budget]:
     """The budgets that a `verify` step with these metrics may have, by name."""
     specs = [choice.loaded.spec for choice in metrics]
-    return {**BUDGETS, **by_name(budget for spec in specs for budget in metric_budgets(spec.name, spec.goal))}
+    compared = {name: budget for name, budget in BUDGETS.items() if budget.needs != "goldens"}
+    return {**compared, **by_name(budget for spec in specs for budget in metric_budgets(spec.name, spec.goal))}
 
 
 def judge_verification(planned: PlannedVerification, workspace: Workspace, measured: VerifyResult) -> VerifyResult:

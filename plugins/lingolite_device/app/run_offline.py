@@ -10,9 +10,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +73,13 @@ class AppTokenizer:
 class AppOnnxRuntime:
     """Graphs in ONNX Runtime."""
 
-    def __init__(self, directory: Path, graphs: list[str], threads: int) -> None:
+    def __init__(self, directory: Path, graphs: list[str], *, settings: dict[str, str], threads: int) -> None:
         import onnxruntime as ort
 
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
+        for name, value in settings.items():
+            options.add_session_config_entry(name, value)
         self.version = f"onnxruntime {ort.__version__}"
         self.sessions = {name: ort.InferenceSession(str(directory / name), options) for name in graphs}
 
@@ -88,10 +92,11 @@ class AppOnnxRuntime:
 class AppLiteRuntime:
     """Signatures of `model.tflite` in LiteRT."""
 
-    def __init__(self, directory: Path, graphs: list[str], threads: int) -> None:
+    def __init__(self, directory: Path, graphs: list[str], *, settings: dict[str, str], threads: int) -> None:
         from ai_edge_litert import interpreter
 
-        self.version = "ai-edge-litert"
+        assert not settings, "LiteRT has no settings"
+        self.version = f"ai-edge-litert {version('ai-edge-litert')}"
         self.model = interpreter.Interpreter(str(directory / "model.tflite"), num_threads=threads)
         self.signatures = {name: self.model.get_signature_runner(name) for name in graphs}
 
@@ -100,7 +105,8 @@ class AppLiteRuntime:
         return dict(self.signatures[graph](**inputs))
 
 
-RUNTIMES: dict[str, Callable[[Path, list[str], int], Any]] = {"onnx": AppOnnxRuntime, "litert": AppLiteRuntime}
+RUNTIMES: dict[str, Callable[..., Any]] = {"onnx": AppOnnxRuntime, "litert": AppLiteRuntime}
+X86 = ("x86_64", "amd64", "i686", "x86")
 TYPES = {"int64": np.int64, "int32": np.int32, "float32": np.float32, "bool": np.bool_}
 
 
@@ -169,12 +175,14 @@ class AppDecoder:
 class AppTranslator:
     """Greedy search over the graphs of a directory."""
 
-    def __init__(self, directory: Path, threads: int) -> None:
+    def __init__(self, directory: Path, *, has_settings: bool, threads: int) -> None:
         self.device = json.loads((directory / "device.json").read_text("utf-8"))
         self.tokenizer = AppTokenizer(directory, self.device["tokenizer"])
         self.graphs = self.device["graphs"]
         names = [self.graphs[part]["run"] for part in ("encoder", "decoder")]
-        self.runtime = RUNTIMES[self.device["engine"]](directory, names, threads)
+        needs_settings = has_settings and platform.machine().lower() in X86
+        settings = self.device["settings"] if needs_settings else {}
+        self.runtime = RUNTIMES[self.device["engine"]](directory, names, settings=settings, threads=threads)
 
     def translate(self, text: str, source: str, target: str) -> dict[str, Any]:
         """Ids of the framed source, generated tokens and their text."""
@@ -226,6 +234,7 @@ def main() -> int:
     parser.add_argument("directory", nargs="?", type=Path, default=Path(__file__).parent)
     parser.add_argument("--json", type=Path, metavar="FILE", help="Write what was found there.")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--plain", action="store_true", help="Without the settings that x86 may need.")
     arguments = parser.parse_args()
     changed = changed_files(arguments.directory)
     for name in changed:
@@ -233,7 +242,7 @@ def main() -> int:
     if changed:
         return 1
     goldens = json.loads((arguments.directory / "golden.json").read_text("utf-8"))
-    translator = AppTranslator(arguments.directory, arguments.threads)
+    translator = AppTranslator(arguments.directory, has_settings=not arguments.plain, threads=arguments.threads)
     languages = goldens["source_language"], goldens["target_language"]
     started = time.process_time()
     found = [translator.translate(golden["source"], *languages) for golden in goldens["sentences"]]
