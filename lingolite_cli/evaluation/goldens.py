@@ -10,18 +10,17 @@ from collections.abc import Sequence
 from contextlib import closing
 from itertools import permutations
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.corpora.sample_sentences import sample_sentences
 from lingolite_cli.decoding.options import DecodingOptions
-from lingolite_cli.decoding.translator import Translator, within_positions
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.plugins.registry import load_registry
-from lingolite_cli.tokenization.opening import open_tokenizer
-from lingolite_cli.tokenization.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from lingolite_cli.tokenization.tokenizer import Tokenizer
 
 GOLDEN_NAME = "golden.json"
 
@@ -130,6 +129,8 @@ def read_sources(path: Path) -> tuple[str, ...]:
 
 def translated_pairs(artifact: Artifact) -> list[tuple[str, str]]:
     """Pairs of the model's languages between which it translates, in their order."""
+    from lingolite_cli.tokenization.opening import open_tokenizer
+
     tokenizer = open_tokenizer(artifact)
     return [pair for pair in permutations(artifact.manifest.languages, 2) if _translates(tokenizer, pair)]
 
@@ -164,6 +165,11 @@ def make_goldens(
     Raises:
         LingoLiteError: no backend runs it, or it cannot translate between the languages.
     """
+    # Whoever reads or compares goldens needs no engine and no tokenizer.
+    from lingolite_cli.decoding.translator import Translator, within_positions
+    from lingolite_cli.plugins.registry import load_registry
+    from lingolite_cli.tokenization.opening import open_tokenizer
+
     loaded = load_registry().backend_running(artifact.manifest.format, backend)
     tokenizer = open_tokenizer(artifact)
     model, ids = artifact.manifest.model, tokenizer.decoding_ids(languages)
