@@ -54,10 +54,16 @@ def show_plugin(entry: PluginEntry, console: Console, *, is_verbose: bool) -> No
             if getattr(spec, key, None) is not None:
                 console.print(f"  {key}: {getattr(spec, key)}")
         for field in msgspec.structs.fields(spec.options):
-            default = "" if field.required else f" = {msgspec.to_builtins(field.default)!r}"
-            console.print(f"  option {field.encode_name}{default}")
+            console.print(f"  option {field.encode_name}{_default(field)}")
     if entry.error is not None and is_verbose:
         console.print("".join(traceback.format_exception(entry.error)).rstrip())
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    """The default of an option; options that manifests leave out unless they are set are `None` to users."""
+    if field.required:
+        return ""
+    return f" = {None if field.default is msgspec.UNSET else msgspec.to_builtins(field.default)!r}"
 
 
 def plain_plugin(entry: PluginEntry) -> dict[str, Any]:

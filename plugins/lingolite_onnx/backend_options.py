@@ -13,9 +13,8 @@ class OnnxBackendOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
     Attributes:
         provider: ONNX Runtime's execution provider: `cpu`, `cuda`, `coreml`, …, or its full name.
-        graph: which graphs of a portable artifact to run: `portable`, or `optimized` for those that offline graph
-            optimization (the export option `optimize`) wrote beside them. Default: `portable`. The ORT profile has no
-            such choice.
+        graph: which graphs of a portable artifact to run: `portable`, or `optimized` or `ort` for those that the export
+            options `optimize` and `ort` wrote beside them. Default: `portable`. The ORT profile has no such choice.
         shortlist: let each sentence choose from the candidate tokens of its vocabulary shortlist only, which is faster
             and may cost quality. The artifact must have been exported with a shortlist.
         cores: processors to pin threads to, counted from 0, one per thread. The first is for the thread that opens the
@@ -26,7 +25,7 @@ class OnnxBackendOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """
 
     provider: str = "cpu"
-    graph: Literal["portable", "optimized"] | None = None
+    graph: Literal["portable", "optimized", "ort"] | None = None
     shortlist: bool = False
     cores: tuple[Annotated[int, Meta(ge=0)], ...] = ()
     huge_pages: bool = True

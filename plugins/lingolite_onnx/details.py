@@ -17,7 +17,8 @@ class GraphCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What was done with a pair of graphs before it was handed over.
 
     Attributes:
-        graph: `portable`, or `optimized` for what offline graph optimization made of these. In the ORT profile
+        graph: `portable`, `optimized` for what offline graph optimization made of these, or `ort` for ONNX Runtime's
+            own format. In the ORT profile
             `optimized` is the decoder for few rows, `batch` the one for many rows, and `shortlist` a decoder over
             candidate tokens.
         checked_by: what passed, in order.
@@ -27,7 +28,9 @@ class GraphCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         tolerance: the difference allowed, as a share of the largest logit.
     """
 
-    graph: Literal["portable", "optimized", "optimized batch", "optimized shortlist", "optimized shortlist batch"]
+    graph: Literal[
+        "portable", "ort", "optimized", "optimized batch", "optimized shortlist", "optimized shortlist batch"
+    ]
     checked_by: tuple[str, ...]
     max_abs_difference: float | None = None
     max_abs_logit: float | None = None

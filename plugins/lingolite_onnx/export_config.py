@@ -35,11 +35,13 @@ _TOKENIZER_FILES = {
 
 
 class GraphFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A graph, others that compute the same with ONNX Runtime's fused operators or for many rows, and what it takes."""
+    """A graph, others that compute the same, and its inputs and outputs."""
 
     file: str
     optimized_file: str | None = None
     batch_file: str | None = None
+    # UNSET is not encoded: files of exports without it keep their bytes.
+    ort_file: str | msgspec.UnsetType = msgspec.UNSET
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
 

@@ -96,6 +96,7 @@ class OnnxExporter:
             max_seq_len=max_seq_len,
             is_exact=options.exact is not False and self._profile.has_exact,
             optimize=options.optimize,
+            ort=options.ort is True,
             has_shortlist=has_shortlist,
             test=options.test,
         )

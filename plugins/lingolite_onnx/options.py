@@ -28,6 +28,8 @@ class OnnxExportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             differently. No effect on float graphs.
         optimize: offline graph optimization: also write the portable graphs as fused for ONNX Runtime. `onnxruntime`
             uses its own optimizer, `onnxruntime-tools` the package of that name, which is no longer maintained.
+        ort: also write the portable graphs in ONNX Runtime's own format, with the list of operators for a custom build
+            of it. Such a build is smaller; the files are larger.
         test: compare the graphs with an independent computation from the same weights, and fail beyond a tolerance.
     """
 
@@ -36,6 +38,8 @@ class OnnxExportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     profile: Literal["portable", "optimized"] = "portable"
     exact: bool | None = None
     optimize: Literal["none", "onnxruntime", "onnxruntime-tools"] = "none"
+    # UNSET is not encoded: manifests of exports without it keep their bytes.
+    ort: bool | msgspec.UnsetType = msgspec.UNSET
     test: bool = True
 
     def __post_init__(self) -> None:
@@ -44,3 +48,7 @@ class OnnxExportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             raise ValueError(f'exact = true needs profile = "portable": the {profile.title} computes in float32')
         if self.optimize != "none" and not profile.has_offline_optimization:
             raise ValueError(f'optimize = "{self.optimize}" needs profile = "portable": it optimizes those graphs')
+        if self.ort is True and not profile.has_ort_format:
+            raise ValueError(
+                f'ort = true needs profile = "portable": older runtimes lack operators of the {profile.title}'
+            )

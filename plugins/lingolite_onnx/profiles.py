@@ -33,6 +33,7 @@ class GraphSettings(msgspec.Struct, frozen=True, kw_only=True):
         max_seq_len: rows of the rotary tables.
         is_exact: compute what lies between integer products in float64.
         optimize: method of offline graph optimization, or `none`.
+        ort: also write the graphs in ONNX Runtime's own format.
         has_shortlist: a vocabulary shortlist lies in the directory.
         test: compare the graphs with the reference.
     """
@@ -41,6 +42,7 @@ class GraphSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_seq_len: int
     is_exact: bool
     optimize: str
+    ort: bool
     has_shortlist: bool
     test: bool
 
@@ -114,6 +116,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         has_shortlist: its graphs can choose from candidate tokens.
         has_exact: its graphs can compute in float64 between integer products.
         has_offline_optimization: the export option `optimize` applies to its graphs.
+        has_ort_format: the export option `ort` applies to its graphs.
         group_activations: how activations meet matrices that are stored by groups.
         writer: a `WriteGraphs`.
         checker: a `CheckGraphs`.
@@ -128,6 +131,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     has_shortlist: bool
     has_exact: bool
     has_offline_optimization: bool
+    has_ort_format: bool
     group_activations: Literal["float32", "by group"]
     writer: str
     checker: str
@@ -179,6 +183,7 @@ PORTABLE = Profile(
     has_shortlist=False,
     has_exact=True,
     has_offline_optimization=True,
+    has_ort_format=True,
     group_activations="float32",
     writer="lingolite_onnx.portable.writing:write_portable_graphs",
     checker="lingolite_onnx.checks.portable_graphs:check_portable_graphs",
@@ -194,6 +199,7 @@ ORT = Profile(
     has_shortlist=True,
     has_exact=False,
     has_offline_optimization=False,
+    has_ort_format=False,
     group_activations="by group",
     writer="lingolite_onnx.ort.writing:write_ort_graphs",
     checker="lingolite_onnx.checks.ort_graphs:check_ort_graphs",

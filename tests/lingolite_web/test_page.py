@@ -51,7 +51,7 @@ def test_every_golden_is_equal_in_ids_tokens_and_text(browser: Any, starter_page
     assert replay(browser, starter_page.path, threads=threads) == threads
 
 
-@pytest.mark.parametrize("quantizer", ["", "fp16", "dynamic-int8", "static-int8"])
+@pytest.mark.parametrize("quantizer", ["", "fp16", "bf16", "dynamic-int8", "static-int8"])
 def test_goldens_of_every_kind_of_weights_are_equal(
     browser: Any, exported: Any, runtime_files: Path, tmp_path: Path, quantizer: str
 ) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.weights.activations import MIDDLE, ROUNDING_RULE, SCALE_RULE, STATIC_RULE
 from lingolite_cli.weights.bundle import Weights
@@ -16,6 +18,7 @@ from lingolite_onnx.export_config import GraphFile, ProfileDescription
 from lingolite_onnx.interface import Interface
 from lingolite_onnx.portable.interface import (
     GRAPHS,
+    OPERATORS_FILE,
     portable_decoder_interface,
     portable_encoder_interface,
     reads_position,
@@ -32,6 +35,9 @@ def describe_portable_graphs(details: OnnxExportDetails, weights: Weights, direc
             "decoder.onnx": f"graph of {operators}, run once a target token",
             "encoder_optimized.onnx": "the encoder with ONNX Runtime's fused operators",
             "decoder_optimized.onnx": "the decoder with ONNX Runtime's fused operators",
+            "encoder.ort": "the encoder with its weights in ONNX Runtime's own format, for custom builds",
+            "decoder.ort": "the decoder with its weights in ONNX Runtime's own format, for custom builds",
+            OPERATORS_FILE: "operators and types that such a build must have (--include_ops_by_config)",
         },
         graphs={
             "encoder": _graph(0, portable_encoder_interface(model), directory),
@@ -49,10 +55,11 @@ def describe_portable_graphs(details: OnnxExportDetails, weights: Weights, direc
 
 
 def _graph(index: int, interface: Interface, directory: Path) -> GraphFile:
-    optimized = GRAPHS["optimized"][index]
+    optimized, converted = GRAPHS["optimized"][index], GRAPHS["ort"][index]
     return GraphFile(
         file=GRAPHS["portable"][index],
         optimized_file=optimized if (directory / optimized).is_file() else None,
+        ort_file=converted if (directory / converted).is_file() else msgspec.UNSET,
         inputs=interface.inputs,
         outputs=interface.outputs,
     )

@@ -15,10 +15,14 @@ from lingolite_onnx.interface import LOGITS, Interface, Value
 GRAPHS = {
     "portable": ("encoder.onnx", "decoder.onnx"),
     "optimized": ("encoder_optimized.onnx", "decoder_optimized.onnx"),
+    "ort": ("encoder.ort", "decoder.ort"),
 }
-"""Encoder and decoder, by the value of the backend's option `graph`: as exported, and as offline graph optimization
-(the export option `optimize`) wrote them beside these."""
+"""Encoder and decoder, by the value of the backend's option `graph`: as exported, and what the export options
+`optimize` and `ort` wrote beside these."""
 
+
+OPERATORS_FILE = "required_operators_and_types.config"
+"""What a custom build of ONNX Runtime must have for the graphs called `ort`."""
 
 POSITION = "position"
 """Input of a decoder that keeps nothing whose length would tell how many target tokens it has read."""

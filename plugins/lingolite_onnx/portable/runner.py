@@ -122,6 +122,13 @@ class PortableRunner:
         del self._encoder, self._decoder
 
 
+_REMEDIES = {
+    "portable": "export again",
+    "optimized": 'export with the option optimize = "onnxruntime"',
+    "ort": "export with the option ort = true",
+}
+
+
 def open_portable_runner(
     artifact: Artifact,
     details: OnnxExportDetails,
@@ -138,9 +145,7 @@ def open_portable_runner(
     if options.shortlist:
         raise shortlist_error(artifact)
     graph = options.graph or "portable"
-    is_offline = graph == "optimized"
-    remedy = 'export with the option optimize = "onnxruntime"' if is_offline else "export again"
-    require_files(artifact, GRAPHS[graph], hint=remedy)
+    require_files(artifact, GRAPHS[graph], hint=_REMEDIES[graph])
     return PortableRunner(
         artifact.closed_directory(),
         graph,

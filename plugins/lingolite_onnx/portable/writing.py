@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def write_portable_graphs(weights: Weights, directory: Path, settings: GraphSettings) -> tuple[str, ...]:
-    """Write `encoder.onnx`, `decoder.onnx` and `weights.bin`, and what offline graph optimization makes of them when
-    `settings` asks for that.
+    """Write `encoder.onnx`, `decoder.onnx` and `weights.bin`, and what `settings` asks for besides: the graphs as
+    offline graph optimization or ONNX Runtime's own format has them.
 
     Returns:
         The names of the graphs.
@@ -38,7 +38,14 @@ def write_portable_graphs(weights: Weights, directory: Path, settings: GraphSett
             is_exact=settings.is_exact,
         )
         write_model(graph.model, directory / name)
-    if settings.optimize == "none":
-        return GRAPHS["portable"]
-    optimize(directory, settings.optimize, config=weights.config)
-    return GRAPHS["portable"] + GRAPHS["optimized"]
+    written: tuple[str, ...] = GRAPHS["portable"]
+    if settings.optimize != "none":
+        optimize(directory, settings.optimize, config=weights.config)
+        written += GRAPHS["optimized"]
+    if settings.ort:
+        # ONNX Runtime's converter imports PyTorch where that is installed, which takes a second.
+        from lingolite_onnx.portable.ort_format import convert_to_ort
+
+        convert_to_ort(directory)
+        written += GRAPHS["ort"]
+    return written

@@ -54,6 +54,8 @@ def trace_portable(
 ) -> list[Trace]:
     """See `lingolite_onnx.profiles.TraceGraphs`."""
     graph = options.graph or "portable"
+    if graph == "ort":
+        return []  # such a file can be run, and not be read and given further outputs
     named = {
         name: build(
             weights,
