@@ -132,13 +132,23 @@ class Timing(_Struct, frozen=True, kw_only=True):
     """What budgets on time and memory were judged on: rounds in which the systems took turns.
 
     `systems` has the one that is judged last, and before it the one that ratios are to, if there were ratios.
-    `tokens_per_second` are those of batches of `batch_size` sentences.
+    `tokens_per_second` are those of batches of `batch_size` sentences. `machine` is where the rounds were taken, if not
+    here.
     """
 
     num_sentences: int
     batch_size: int
     threads: int
     systems: list[TimedSystem]
+    machine: str | None = None
+
+
+class RecordedTiming(_Struct, frozen=True, kw_only=True):
+    """Rounds that were taken on another machine, one sentence at a time: what it was, and sentences of a round."""
+
+    machine: str
+    num_sentences: int
+    rounds: list[Round]
 
 
 def paired_ratio(first: Sequence[float], own: Sequence[float]) -> Ratio:

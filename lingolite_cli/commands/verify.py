@@ -59,6 +59,12 @@ def verify_candidate(
     metrics: Metrics = None,
     reference_backend: Annotated[str | None, typer.Option(metavar="NAME", help="The backend of the model.")] = None,
     candidate_backend: Annotated[str | None, typer.Option(metavar="NAME", help="The backend of the candidate.")] = None,
+    candidate_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--candidate-option", metavar="KEY=VALUE", help="An option of the candidate's backend; repeatable."
+        ),
+    ] = None,
     budget: Annotated[
         list[str] | None,
         typer.Option(
@@ -125,7 +131,11 @@ def verify_candidate(
         return
     request = VerificationRequest(
         reference=SystemChoice(model_path(context, model, tokenizer=tokenizer), reference_backend),
-        candidate=SystemChoice(artifact_path(context, candidate), candidate_backend),
+        candidate=SystemChoice(
+            artifact_path(context, candidate),
+            candidate_backend,
+            parse_options(candidate_option, flag="--candidate-option"),
+        ),
         bundle=None if bundle is None else bundle.resolve(),
         corpus=corpus_input(context, source=source, targets=target or [], languages=parse_languages(languages)),
         max_samples=max_samples,

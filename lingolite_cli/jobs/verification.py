@@ -28,10 +28,11 @@ _REFERENCE, _CANDIDATE, _BUNDLE = "reference", "candidate", "bundle"
 
 
 class SystemChoice(msgspec.Struct, frozen=True):
-    """An artifact, and the backend that was asked for; None is the one that runs it."""
+    """An artifact, the backend that was asked for, and its options; None is the backend that runs it."""
 
     model: Path
     backend: str | None
+    options: dict[str, Any] = {}
 
 
 class VerificationRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +92,7 @@ def verify(context: JobContext, request: VerificationRequest, console: Console) 
             name,
             model=runnable.reference,
             backend=backend,
+            options=system.options,
             max_samples=request.max_samples,
             metrics=metrics,
         )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lingolite_cli.architecture.arithmetic import Arithmetic
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray, StatisticsArray
     from lingolite_cli.artifact import Artifact, Product
+    from lingolite_cli.benchmark.figures import RecordedTiming
     from lingolite_cli.decoding.hypothesis import Hypothesis
     from lingolite_cli.decoding.options import DecodingOptions
     from lingolite_cli.importing.imported import Imported
@@ -141,6 +142,17 @@ class TranslateBackend(Protocol):
 
     def close(self) -> None:
         """Free what the backend holds. It is not used again."""
+
+
+class RecordedBackend(TranslateBackend, Protocol):
+    """A backend with the capability `recorded`: its translations were made on another machine, and so were its rounds.
+
+    Budgets on time and memory are judged by these rounds, and relative ones are refused: the reference is measured
+    here. It is never timed.
+    """
+
+    def recorded_timing(self) -> RecordedTiming:
+        """The rounds."""
 
 
 class PoolBackend(Protocol):

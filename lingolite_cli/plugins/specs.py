@@ -90,7 +90,8 @@ class BackendSpec(_Spec, frozen=True, kw_only=True):
     that also give logits token by token, as all other backends do; `score`, for those that read whole targets at once;
     `diagnose`, for a static method that tells `lingolite doctor` what this machine does to results; `arithmetic`, for a
     static method that says how the engine computes, so that files can be held against the bundle that they were
-    exported from; and `trace`, for those that show the values of named operations in the file.
+    exported from; `trace`, for those that show the values of named operations in the file; and `recorded`, for those
+    whose translations and times were taken on another machine.
     """
 
     accepts: frozenset[str]

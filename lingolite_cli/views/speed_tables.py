@@ -110,7 +110,7 @@ def rounds_table(timing: Timing, *, step: str) -> Table:
         [system.name, str(len(system.rounds)), *(_median(rule, system.rounds) for rule in timed.values())]
         for system in timing.systems
     ]
-    threads = "1 thread" if timing.threads == 1 else f"{timing.threads} threads"
+    threads = timing.machine or ("1 thread" if timing.threads == 1 else f"{timing.threads} threads")
     caption = f"Rounds that budgets were judged on ({step}: medians, {timing.num_sentences} sentences, {threads})"
     return Table(caption, columns, rows)
 

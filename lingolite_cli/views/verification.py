@@ -41,6 +41,8 @@ def show_verification(result: VerifyResult, console: Console) -> None:
         show_parity(result.parity, console)
     _show_faults(result, console)
     console.print(f"size: {result.size_mb:.2f} MB, {result.size_ratio:.3f} of {result.reference}{_download(result)}")
+    if result.timing is not None and result.timing.machine is not None:
+        console.print(f"times: of {result.candidate} on {result.timing.machine}")
 
 
 def _download(result: VerifyResult) -> str:

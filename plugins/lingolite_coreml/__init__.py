@@ -11,7 +11,14 @@ from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_INT4
 from lingolite_cli.plugins.extras import COREML
 from lingolite_cli.plugins.hookspecs import hookimpl
 from lingolite_cli.plugins.specs import BackendSpec, ExporterSpec
-from lingolite_coreml.options import FORMAT, CoreMLBackendOptions, CoreMLExportOptions
+from lingolite_coreml.options import (
+    FORMAT,
+    ON_MAC_FORMAT,
+    CoreMLBackendOptions,
+    CoreMLExportOptions,
+    OnMacOptions,
+    RecordedOptions,
+)
 
 _REQUIRES = ("coremltools",)
 
@@ -21,7 +28,7 @@ logging.getLogger("coremltools").setLevel(logging.ERROR)
 
 @hookimpl
 def lingolite_exporters() -> list[ExporterSpec]:
-    """The exporter."""
+    """The exporters."""
     return [
         ExporterSpec(
             name="coreml",
@@ -32,7 +39,17 @@ def lingolite_exporters() -> list[ExporterSpec]:
             produces=FORMAT,
             requires=_REQUIRES,
             install=COREML.install,
-        )
+        ),
+        ExporterSpec(
+            name="coreml-on-mac",
+            summary="a Core ML program with sentences and a script, to be run on a Mac without LingoLite",
+            factory="lingolite_coreml.on_mac:OnMacExporter",
+            options=OnMacOptions,
+            accepts=frozenset({FORMAT}),
+            produces=ON_MAC_FORMAT,
+            requires=_REQUIRES,
+            install=COREML.install,
+        ),
     ]
 
 
@@ -59,4 +76,12 @@ def lingolite_backends() -> list[BackendSpec]:
         requires=_REQUIRES,
         install=COREML.install,
     )
-    return [core_ml, reference]
+    recorded = BackendSpec(
+        name="coreml-recorded",
+        summary="what a Mac said and how long it took: the result of `run_on_mac.py`",
+        factory="lingolite_coreml.recorded:RecordedBackend",
+        options=RecordedOptions,
+        accepts=frozenset({FORMAT}),
+        capabilities=frozenset({"translate", "arithmetic", "recorded"}),
+    )
+    return [core_ml, reference, recorded]

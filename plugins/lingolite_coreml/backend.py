@@ -81,7 +81,9 @@ class CoreMLReferenceBackend(_ProgramBackend):
         details = CoreMLDetails.of(artifact)
         self._architecture = artifact.manifest.model
         self.max_seq_len = details.max_seq_len
-        self._runner = Runner(artifact.closed_directory(), self._architecture, details, open_reference(details))
+        self._runner = Runner(
+            artifact.closed_directory(), self._architecture, details, open_reference(details, self._architecture)
+        )
 
     def trace(self, tokens: ForcedTokens, *, bundle: Artifact) -> list[Trace]:
         """Values of named operations; see `lingolite_cli.plugins.interfaces.TracingBackend`."""
@@ -100,7 +102,7 @@ class CoreMLBackend(_ProgramBackend):
     def __init__(self, artifact: Artifact, *, options: CoreMLBackendOptions, threads: int) -> None:
         details = CoreMLDetails.of(artifact)
         self.max_seq_len = details.max_seq_len
-        open_engine = open_core_ml(options, details)
+        open_engine = open_core_ml(options, details, artifact.manifest.model)
         self._runner = Runner(artifact.closed_directory(), artifact.manifest.model, details, open_engine)
         self._home = HomeProcess("a Core ML model", engine=self._runner)
 

@@ -19,8 +19,7 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.weights.bundle import Matrix, Weights
 from lingolite_cli.weights.groups import GroupedMatrix
 from lingolite_cli.weights.rows import INT8_MAX
-from lingolite_coreml.interface import identifier
-from lingolite_coreml.options import Compute, Target
+from lingolite_coreml.interface import Layout, identifier
 
 
 class Constants:
@@ -28,15 +27,15 @@ class Constants:
 
     Args:
         weights: the model's.
-        compute: type of activations, and of what matrices stand for.
-        target: the oldest system, which decides what forms there are.
+        layout: type of activations, which is that of what matrices stand for, and the oldest system, which decides
+            what forms there are.
     """
 
-    def __init__(self, weights: Weights, *, compute: Compute, target: Target) -> None:
+    def __init__(self, weights: Weights, layout: Layout) -> None:
         self.weights = weights
-        self.compute = compute
-        self._target = target
-        self._dtype = np.dtype(compute)
+        self.compute = layout.compute
+        self._target = layout.target
+        self._dtype = np.dtype(layout.compute)
         self._tied = tied_layers(weights.config)
         self._made: dict[str, Any] = {}
 

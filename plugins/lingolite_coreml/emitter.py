@@ -20,7 +20,7 @@ from lingolite_cli.architecture.recording import HIDDEN, ROTATED_KEY, ROTATED_QU
 from lingolite_cli.architecture.rotary import rotary_tables
 from lingolite_cli.arrays import Array
 from lingolite_coreml.constants import Constants
-from lingolite_coreml.interface import identifier
+from lingolite_coreml.interface import Layout, identifier
 
 MASKED = -3e4
 """Added to scores of what is hidden. Larger numbers are infinite in float16."""
@@ -31,17 +31,23 @@ class CoreMLEmitter:
 
     Args:
         constants: the model's weights as constants of the function.
-        num_positions: rows of the tables of positions.
+        layout: shapes and types of the function's values.
     """
 
-    def __init__(self, constants: Constants, *, num_positions: int) -> None:
+    def __init__(self, constants: Constants, layout: Layout) -> None:
         self.constants = constants
         self.parts = parts_of(constants.weights.config)
         self.architecture = constants.weights.config
-        self.num_positions = num_positions
+        self.layout = layout
+        self.num_positions = layout.positions
 
     def enter(self, layer: str | None) -> None:
         """Values are named after operations, which say where they lie."""
+
+    def mask(self, mask: Any) -> Any:
+        """[1, P] to add to scores, from 1 for real tokens and 0 for padding."""
+        padding = mb.sub(x=self.constants.scalar(1.0), y=mask)
+        return mb.mul(x=padding, y=self.constants.scalar(MASKED))
 
     def norm(self, x: Any, norm: Layer) -> Any:
         """RMSNorm or LayerNorm of x [1, T, d_model]."""

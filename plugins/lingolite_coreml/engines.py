@@ -9,6 +9,7 @@ from typing import Any
 
 import coremltools
 
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.arrays import Array
 from lingolite_cli.errors import LingoLiteError
 from lingolite_coreml.details import CoreMLDetails
@@ -38,15 +39,15 @@ class ReferenceEngine:
         return dict(states)
 
 
-def open_reference(details: CoreMLDetails) -> OpenEngine:
+def open_reference(details: CoreMLDetails, architecture: Architecture) -> OpenEngine:
     """Opens functions for the interpreter; each package is read once."""
-    read = cache(read_package)
+    read, interfaces = cache(read_package), details.interfaces(architecture)
 
     def open_engine(package: Path, name: str) -> ReferenceEngine:
         functions, function = read(package), details.function(name)
         if function not in functions:
             raise LingoLiteError(f"{package} has no function `{function}`", hint="export the bundle again")
-        _require_interface(functions[function], details.interface[name], package)
+        _require_interface(functions[function], interfaces[name], package)
         return ReferenceEngine(Interpreter(functions[function]))
 
     return open_engine
@@ -101,8 +102,9 @@ _COMPUTE_UNITS = {
 }
 
 
-def open_core_ml(options: CoreMLBackendOptions, details: CoreMLDetails) -> OpenEngine:
+def open_core_ml(options: CoreMLBackendOptions, details: CoreMLDetails, architecture: Architecture) -> OpenEngine:
     """Opens functions in Core ML."""
+    interfaces = details.interfaces(architecture)
 
     def open_engine(package: Path, name: str) -> CoreMLEngine:
         function = details.function(name)
@@ -112,6 +114,6 @@ def open_core_ml(options: CoreMLBackendOptions, details: CoreMLDetails) -> OpenE
             # A package of one function, which is all that iOS 16 has, takes no name.
             function_name=None if function == MAIN else function,
         )
-        return CoreMLEngine(model, tuple(state.name for state in details.interface[name].states))
+        return CoreMLEngine(model, tuple(state.name for state in interfaces[name].states))
 
     return open_engine

@@ -45,7 +45,7 @@ class CoreMLExporter:
             licence=source.manifest.licence or "",
         )
         if self._options.compute == "float16" and self._options.test:
-            runner = Runner(directory, weights.config, details, open_reference(details))
+            runner = Runner(directory, weights.config, details, open_reference(details, weights.config))
             require_in_range(runner, source, next(iter(self._options.files()), None))
         return Product(format=FORMAT, max_seq_len=positions, details=details.to_dict())
 

@@ -26,41 +26,43 @@ from lingolite_coreml.interface import (
     POSITION,
     SOURCE,
     SOURCE_IDS,
+    SOURCE_MASK,
     TOKEN,
     FunctionInterface,
+    Layout,
     Value,
     decode_interface,
     encode_interface,
     identifier,
 )
-from lingolite_coreml.options import Cache, Compute, Target
 
 TARGETS = {"ios16": targets.iOS16, "ios18": targets.iOS18}
 _TYPES = {"int32": types.int32, "float32": types.fp32, "float16": types.fp16}
 
 
-def build_encode(weights: Weights, *, compute: Compute, target: Target, num_positions: int) -> Function:
-    """The function of `encode_interface`, for at most `num_positions` source tokens."""
-    interface = encode_interface(weights.config, compute=compute)
-    with _function(interface, target, num_positions) as function:
-        emitter = _Encoder(function, Constants(weights, compute=compute, target=target), num_positions=num_positions)
-        read_source(emitter, emitter.parts, encode(emitter, emitter.parts, function.inputs[SOURCE_IDS], None))
+def build_encode(weights: Weights, layout: Layout) -> Function:
+    """The function of `encode_interface`."""
+    interface = encode_interface(weights.config, layout)
+    with _function(interface, layout) as function:
+        emitter = _Encoder(function, Constants(weights, layout), layout)
+        mask = function.inputs.get(SOURCE_MASK)
+        read_source(emitter, emitter.parts, encode(emitter, emitter.parts, function.inputs[SOURCE_IDS], mask))
         function.set_outputs([emitter.outputs[value.name] for value in interface.outputs])
     return function
 
 
-def build_decode(weights: Weights, *, compute: Compute, target: Target, cache: Cache, num_positions: int) -> Function:
-    """The function of `decode_interface`, for at most `num_positions` target tokens."""
-    interface = decode_interface(weights.config, compute=compute, cache=cache, positions=num_positions)
-    with _function(interface, target, num_positions) as function:
-        constants = Constants(weights, compute=compute, target=target)
-        emitter = _Decoder(function, constants, num_positions=num_positions, cache=cache)
-        emitter.outputs[LOGITS] = decode(emitter, emitter.parts, function.inputs[TOKEN], None)
+def build_decode(weights: Weights, layout: Layout) -> Function:
+    """The function of `decode_interface`."""
+    interface = decode_interface(weights.config, layout)
+    with _function(interface, layout) as function:
+        emitter = _Decoder(function, Constants(weights, layout), layout)
+        mask = function.inputs.get(SOURCE_MASK)
+        emitter.outputs[LOGITS] = decode(emitter, emitter.parts, function.inputs[TOKEN], mask)
         function.set_outputs([emitter.outputs[value.name] for value in interface.outputs])
     return function
 
 
-def _function(interface: FunctionInterface, target: Target, num_positions: int) -> Function:
+def _function(interface: FunctionInterface, layout: Layout) -> Function:
     mb.name_count.clear()  # which the process counts: the same function would have other names the second time
     length = get_new_symbol()
     function = Function(
@@ -68,7 +70,7 @@ def _function(interface: FunctionInterface, target: Target, num_positions: int) 
             **{value.name: _placeholder(value, length) for value in interface.inputs},
             **{value.name: mb.state_tensor_placeholder(value.shape, dtype=types.fp16) for value in interface.states},
         },
-        opset_version=TARGETS[target],
+        opset_version=TARGETS[layout.target],
     )
     # Without a range a symbol would silently be 1 or 2.
     function.set_input_types(
@@ -76,7 +78,7 @@ def _function(interface: FunctionInterface, target: Target, num_positions: int) 
             input_types.TensorType(
                 name=value.name,
                 shape=tuple(
-                    input_types.RangeDim(1, num_positions, default=1) if size == SOURCE else size
+                    input_types.RangeDim(1, layout.positions, default=1) if size == SOURCE else size
                     for size in value.shape
                 ),
             )
@@ -92,17 +94,13 @@ def _placeholder(value: Value, length: Any) -> Placeholder:
 
 
 class _Encoder(CoreMLEmitter):
-    """Operations of the encoder. It reads one sentence, so nothing is padded and nothing hidden."""
+    """Operations of the encoder, which reads one sentence."""
 
-    def __init__(self, function: Function, constants: Constants, *, num_positions: int) -> None:
-        super().__init__(constants, num_positions=num_positions)
+    def __init__(self, function: Function, constants: Constants, layout: Layout) -> None:
+        super().__init__(constants, layout)
         self._ids = function.inputs[SOURCE_IDS]
         self._places_made: Any = None
         self.outputs: dict[str, Any] = {}
-
-    def mask(self, mask: Any) -> Any:
-        """There is none."""
-        raise AssertionError("a sentence alone has no padding")
 
     def _length(self) -> Any:
         """S, int32."""
@@ -110,6 +108,8 @@ class _Encoder(CoreMLEmitter):
 
     def _places(self) -> Any:
         """[S] int32, 0 to S - 1."""
+        if self.layout.shapes == "fixed":
+            return self.constants.integers("places", np.arange(self.num_positions))
         if self._places_made is None:
             self._places_made = mb.range_1d(start=np.int32(0), end=self._length(), step=np.int32(1))
         return self._places_made
@@ -133,6 +133,8 @@ class _Encoder(CoreMLEmitter):
         by_head = mb.gather(x=table, indices=rows, axis=1)
         if architecture.n_kv_heads == architecture.n_heads:
             return mb.expand_dims(x=by_head, axes=[0])
+        if self.layout.shapes == "fixed":
+            return mb.reshape(x=by_head, shape=[1, architecture.n_kv_heads, -1, self.num_positions])
         leading = np.array([1, architecture.n_kv_heads, -1], np.int32)
         shape = mb.concat(values=[leading, mb.expand_dims(x=self._length(), axes=[0])], axis=0)
         return mb.reshape(x=by_head, shape=shape)
@@ -154,10 +156,9 @@ class _Encoder(CoreMLEmitter):
 class _Decoder(CoreMLEmitter):
     """Operations of the decoder, which reads the token at position p."""
 
-    def __init__(self, function: Function, constants: Constants, *, num_positions: int, cache: Cache) -> None:
-        super().__init__(constants, num_positions=num_positions)
+    def __init__(self, function: Function, constants: Constants, layout: Layout) -> None:
+        super().__init__(constants, layout)
         self._inputs = function.inputs
-        self._cache = cache
         self.outputs: dict[str, Any] = {}
 
     @property
@@ -168,10 +169,6 @@ class _Decoder(CoreMLEmitter):
     def _places(self) -> Any:
         """[P] int32, all positions that there may be."""
         return self.constants.integers("places", np.arange(self.num_positions))
-
-    def mask(self, mask: Any) -> Any:
-        """There is none: the source is one sentence."""
-        raise AssertionError("a sentence alone has no padding")
 
     def causal(self) -> Any:
         """[P], to add to scores: hides what the caches do not have yet."""
@@ -208,7 +205,7 @@ class _Decoder(CoreMLEmitter):
         return self._with(f"key_{attention.index}", key), self._with(f"value_{attention.index}", value)
 
     def _with(self, name: str, row: Any) -> Any:
-        if self._cache == "state":
+        if self.layout.cache == "state":
             return self._in_state(name, row)
         # Buffers begin as zeros, and every position is written once, so that a sum writes it. iOS 16 has no update.
         dtype = {"float32": "fp32", "float16": "fp16"}[self.constants.compute]
@@ -241,7 +238,7 @@ class _Decoder(CoreMLEmitter):
         """[1, 1, d_model]; the new cell is kept."""
         name = f"cell_{block.index}"
         past = self._inputs[f"past_{name}"]
-        is_state = self._cache == "state"
+        is_state = self.layout.cache == "state"
         share = mb.sigmoid(x=forget)
         kept = mb.mul(x=share, y=mb.read_state(input=past) if is_state else past)
         taken = mb.mul(x=mb.sub(x=self.constants.scalar(1.0), y=share), y=candidate)

@@ -14,12 +14,12 @@ from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.architecture.network import Kept, decoder_state, source_state
 from lingolite_cli.architecture.parts import parts_of
 from lingolite_cli.architecture.recording import CELL, KEY_CACHE, OUTPUT_PROJECTION, VALUE_CACHE, record
-from lingolite_coreml.options import Cache, Compute
+from lingolite_coreml.options import Cache, Compute, Shapes, Target
 
 ENCODE, DECODE = "encode", "decode"
 MAIN = "main"
 """What a function is called that is alone in its package."""
-SOURCE_IDS, TOKEN, POSITION, LOGITS = "source_ids", "token", "position", "logits"
+SOURCE_IDS, SOURCE_MASK, TOKEN, POSITION, LOGITS = "source_ids", "source_mask", "token", "position", "logits"
 
 Dtype: TypeAlias = Literal["int32", "float32", "float16"]
 SOURCE: Final = "S"
@@ -32,6 +32,29 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     dtype: Dtype
     shape: tuple[int | Literal["S"], ...]
+
+
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
+    """What the shapes and types of values depend on besides the model.
+
+    Attributes:
+        target: the oldest system that runs the program.
+        compute: type of activations.
+        cache: what the decoder keeps between calls.
+        shapes: of sources.
+        positions: that source and target may have.
+    """
+
+    target: Target
+    compute: Compute
+    cache: Cache
+    shapes: Shapes
+    positions: int
+
+    @property
+    def source(self) -> int | Literal["S"]:
+        """Length of a source."""
+        return self.positions if self.shapes == "fixed" else SOURCE
 
 
 class FunctionInterface(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,30 +85,39 @@ def present_name(kept: Kept) -> str:
     return f"present_{kept.name}"
 
 
-def encode_interface(architecture: Architecture, *, compute: Compute) -> FunctionInterface:
+def encode_interface(architecture: Architecture, layout: Layout) -> FunctionInterface:
     """The function `encode`: ids of a source to its keys and values for each decoder layer."""
-    return FunctionInterface(
-        inputs=(Value(name=SOURCE_IDS, dtype="int32", shape=(1, SOURCE)),),
-        outputs=_of_source(architecture, compute),
-    )
+    ids = Value(name=SOURCE_IDS, dtype="int32", shape=(1, layout.source))
+    return FunctionInterface(inputs=(ids, *_mask(layout)), outputs=_of_source(architecture, layout))
 
 
-def decode_interface(
-    architecture: Architecture, *, compute: Compute, cache: Cache, positions: int
-) -> FunctionInterface:
+def decode_interface(architecture: Architecture, layout: Layout) -> FunctionInterface:
     """The function `decode`: one target token to the logits of the next."""
-    kept = decoder_state(architecture)
-    past = tuple(Value(name=past_name(one), dtype=compute, shape=kept_shape(one, positions)) for one in kept)
+    kept, compute = decoder_state(architecture), layout.compute
+    shapes = [kept_shape(one, layout.positions) for one in kept]
+    past = tuple(
+        Value(name=past_name(one), dtype=compute, shape=shape) for one, shape in zip(kept, shapes, strict=True)
+    )
     inputs = (
         Value(name=TOKEN, dtype="int32", shape=(1, 1)),
         Value(name=POSITION, dtype="int32", shape=(1,)),
-        *_of_source(architecture, compute),
+        *_mask(layout),
+        *_of_source(architecture, layout),
     )
     logits = Value(name=LOGITS, dtype="float32", shape=(1, architecture.vocab_size))
-    if cache == "state":
+    if layout.cache == "state":
         return FunctionInterface(inputs=inputs, outputs=(logits,), states=past)
-    present = tuple(Value(name=present_name(one), dtype=compute, shape=kept_shape(one, positions)) for one in kept)
+    present = tuple(
+        Value(name=present_name(one), dtype=compute, shape=shape) for one, shape in zip(kept, shapes, strict=True)
+    )
     return FunctionInterface(inputs=(*inputs, *past), outputs=(logits, *present))
+
+
+def _mask(layout: Layout) -> tuple[Value, ...]:
+    """Which tokens of a padded source are real: 1, the others 0."""
+    if layout.shapes == "flexible":
+        return ()
+    return (Value(name=SOURCE_MASK, dtype=layout.compute, shape=(1, layout.positions)),)
 
 
 def kept_shape(kept: Kept, positions: int) -> tuple[int, ...]:
@@ -95,9 +127,9 @@ def kept_shape(kept: Kept, positions: int) -> tuple[int, ...]:
     return (1, kept.heads, positions, kept.width)
 
 
-def _of_source(architecture: Architecture, compute: Compute) -> tuple[Value, ...]:
+def _of_source(architecture: Architecture, layout: Layout) -> tuple[Value, ...]:
     return tuple(
-        Value(name=source_name(one), dtype=compute, shape=(1, one.heads, SOURCE, one.width))
+        Value(name=source_name(one), dtype=layout.compute, shape=(1, one.heads, layout.source, one.width))
         for one in source_state(architecture)
     )
 

@@ -9,10 +9,12 @@ import msgspec
 from msgspec import Meta
 
 FORMAT = "coreml"
+ON_MAC_FORMAT = "coreml-on-mac"
 
 Target: TypeAlias = Literal["ios16", "ios18"]
 Compute: TypeAlias = Literal["float32", "float16"]
 Cache: TypeAlias = Literal["state", "buffers"]
+Shapes: TypeAlias = Literal["flexible", "fixed"]
 
 
 class CoreMLExportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,6 +27,8 @@ class CoreMLExportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
             that they cannot overflow.
         cache: what the decoder keeps between calls. `state`: Core ML's own state, which is float16 and needs iOS 18;
             `buffers`: inputs and outputs of a fixed size. Default: `state` where target and compute have it.
+        shapes: of sources. `flexible`: as long as the source is, which Core ML computes on the CPU. `fixed`: padded to
+            `max_seq_len`, as the Neural Engine wants it; choose that small.
         max_seq_len: positions that source and target may have. Default: the model's own.
         test: translate text with the written float16 program, and refuse a model whose values overflow.
         calibration: that text: a file of sentences, one a line, or a TSV corpus. Default: a few sentences.
@@ -33,6 +37,7 @@ class CoreMLExportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     target: Target = "ios18"
     compute: Compute = "float16"
     cache: Cache | None = None
+    shapes: Shapes = "flexible"
     max_seq_len: Annotated[int, Meta(ge=1)] | None = None
     test: bool = True
     calibration: str | None = None
@@ -66,3 +71,31 @@ class CoreMLBackendOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     """
 
     compute_units: Literal["all", "cpu", "cpu-and-gpu", "cpu-and-neural-engine"] = "all"
+
+
+class OnMacOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is translated on the Mac.
+
+    Attributes:
+        sentences: a file of sentences, one a line, or a TSV corpus. Default: a few that test tokenizers.
+    """
+
+    sentences: str | None = None
+
+    def files(self) -> list[Path]:
+        """The text that is read."""
+        return [] if self.sentences is None else [Path(self.sentences)]
+
+
+class RecordedOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the translations are.
+
+    Attributes:
+        result: the file that `run_on_mac.py` wrote.
+    """
+
+    result: str
+
+    def files(self) -> list[Path]:
+        """The result."""
+        return [Path(self.result)]

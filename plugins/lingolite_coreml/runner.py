@@ -24,6 +24,7 @@ from lingolite_coreml.interface import (
     LOGITS,
     POSITION,
     SOURCE_IDS,
+    SOURCE_MASK,
     TOKEN,
     kept_shape,
     past_name,
@@ -85,6 +86,7 @@ class Runner:
         self, directory: Path, architecture: Architecture, details: CoreMLDetails, open_engine: OpenEngine
     ) -> None:
         self.max_seq_len = details.max_seq_len
+        self._is_fixed = details.shapes == "fixed"
         self._dtype = np.dtype(details.compute)
         encode, decode = (directory / details.packages[name] for name in (ENCODE, DECODE))
         self.encoder: Any = open_engine(encode, ENCODE)
@@ -113,9 +115,14 @@ class Runner:
 
     def read(self, source_ids: IntArray) -> Row:
         """One sentence [S], without padding."""
-        found = self.encoder.run({SOURCE_IDS: source_ids[None].astype(np.int32)}, self.encoder.new_states())
+        given, mask = {SOURCE_IDS: source_ids[None].astype(np.int32)}, {}
+        if self._is_fixed:
+            given[SOURCE_IDS] = np.zeros((1, self.max_seq_len), np.int32)
+            given[SOURCE_IDS][0, : len(source_ids)] = source_ids
+            mask = {SOURCE_MASK: (np.arange(self.max_seq_len) < len(source_ids)).astype(self._dtype)[None]}
+        found = self.encoder.run({**given, **mask}, self.encoder.new_states())
         return Row(
-            source={name: found[name].astype(self._dtype) for name in self._source},
+            source={**mask, **{name: found[name].astype(self._dtype) for name in self._source}},
             past={name: np.zeros(shape, self._dtype) for name, shape in self._shapes.items()},
             states=self.decoder.new_states(),
             position=0,

@@ -47,7 +47,7 @@ def trace_program(runner: Runner, architecture: Architecture, tokens: ForcedToke
     for ids, mask, target in zip(tokens.source_ids, tokens.source_mask, tokens.target_ids, strict=True):
         row = traced.read(ids[mask])
         own = _named(encoder.values, names)
-        own = {name: values for name, values in own.items() if name in reads_source}
+        own = {name: values[:, : mask.sum()] for name, values in own.items() if name in reads_source}
         found.append({**own, **_decoded(traced, row, target, names, decoder, reads_source)})
     return [Trace(part="program", values=_padded(found, tokens, reads_source))]
 

@@ -2,18 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import coremltools
+import msgspec
 
 from lingolite_cli.weights.bundle import Weights
 from lingolite_coreml.details import CoreMLDetails
 from lingolite_coreml.functions import build_decode, build_encode
-from lingolite_coreml.interface import DECODE, ENCODE, decode_interface, encode_interface
-from lingolite_coreml.options import CoreMLExportOptions
+from lingolite_coreml.interface import DECODE, ENCODE, FunctionInterface, Value
+from lingolite_coreml.options import Cache, Compute, CoreMLExportOptions, Target
 from lingolite_coreml.package import write_package
 
 _PACKAGE = "model.mlpackage"
+INTERFACE_NAME = "interface.json"
+"""What an app's developer must know to run the program, without LingoLite and without Python."""
+
+
+class DescribedFunction(msgspec.Struct, frozen=True, kw_only=True):
+    """A function, where it is, and its interface. `S` in a shape is the length of the source."""
+
+    package: str
+    function: str
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    states: tuple[Value, ...]
+
+
+class DescribedProgram(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of `interface.json`."""
+
+    schema: int = 1
+    target: Target
+    compute: Compute
+    cache: Cache
+    positions: int
+    functions: dict[str, DescribedFunction]
+    steps: tuple[str, ...]
+
+
+_ENCODE = (
+    "encode: the ids of one framed source, at most `positions` of them. Where there is a source_mask, pad them to "
+    "`positions` with any id; the mask is 1 for real ids and 0 for padding, here and in decode. Keep what it gives"
+)
+_DECODE = (
+    "decode: the start token at position 0, then each token that was chosen at the next position, with what encode "
+    "gave; choose the token of the largest logit; end at the end token or at the last position"
+)
+_STEPS: dict[Cache, tuple[str, ...]] = {
+    "state": (_ENCODE, "make new states of decode for each sentence", _DECODE),
+    "buffers": (
+        _ENCODE,
+        "fill every input past_… of decode with zeros for each sentence",
+        _DECODE,
+        "give each output present_… to the input past_… of the next call",
+    ),
+}
 
 
 def write_program(
@@ -30,11 +75,7 @@ def write_program(
         licence: of the weights; empty where it is not known.
     """
     details = _details(weights, options, positions)
-    compute, target = options.compute, options.target
-    functions = {
-        ENCODE: build_encode(weights, compute=compute, target=target, num_positions=positions),
-        DECODE: build_decode(weights, compute=compute, target=target, cache=options.kept, num_positions=positions),
-    }
+    functions = {ENCODE: build_encode(weights, details.layout), DECODE: build_decode(weights, details.layout)}
     for package in dict.fromkeys(details.packages.values()):
         chosen = {
             details.function(name): function
@@ -42,22 +83,41 @@ def write_program(
             if details.packages[name] == package
         }
         write_package(directory / package, chosen, target=options.target, summary=summary, licence=licence)
+    described = _described(details, details.interfaces(weights.config))
+    (directory / INTERFACE_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n")
     return details
 
 
+def _described(details: CoreMLDetails, interfaces: Mapping[str, FunctionInterface]) -> DescribedProgram:
+    return DescribedProgram(
+        target=details.target,
+        compute=details.compute,
+        cache=details.cache,
+        positions=details.max_seq_len,
+        functions={
+            name: DescribedFunction(
+                package=details.packages[name],
+                function=details.function(name),
+                inputs=interface.inputs,
+                outputs=interface.outputs,
+                states=interface.states,
+            )
+            for name, interface in interfaces.items()
+        },
+        steps=_STEPS[details.cache],
+    )
+
+
 def _details(weights: Weights, options: CoreMLExportOptions, positions: int) -> CoreMLDetails:
-    config, has_integers = weights.config, weights.has_int8 or weights.has_groups
+    has_integers = weights.has_int8 or weights.has_groups
     return CoreMLDetails(
         target=options.target,
         compute=options.compute,
         cache=options.kept,
+        shapes=options.shapes,
         max_seq_len=positions,
         weights=weights.kind if has_integers or weights.kind == "float16" else options.compute,
         activations="weight-only" if has_integers else options.compute,
         packages={name: _PACKAGE if options.target == "ios18" else f"{name}.mlpackage" for name in (ENCODE, DECODE)},
-        interface={
-            ENCODE: encode_interface(config, compute=options.compute),
-            DECODE: decode_interface(config, compute=options.compute, cache=options.kept, positions=positions),
-        },
         coremltools_version=coremltools.__version__,
     )

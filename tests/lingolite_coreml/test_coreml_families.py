@@ -38,6 +38,7 @@ _POSITIONS = 33
 FLOAT32 = CoreMLExportOptions(compute="float32")
 IOS16 = CoreMLExportOptions(target="ios16", compute="float32")
 STATES = CoreMLExportOptions()
+FIXED = CoreMLExportOptions(compute="float32", shapes="fixed")
 _TOLERANCE = {"float32": 1e-4, "float16": 0.1}
 """Of a logit, as a share of the largest."""
 _SHARE = {"float32": 1.0, "float16": 0.9}
@@ -61,7 +62,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Open:
     def make(name: str, options: CoreMLExportOptions, is_int8: bool = False) -> tuple[Runner, CoreMLDetails]:
         directory, weights = tmp_path_factory.mktemp("program"), _weights(name, is_int8=is_int8)
         details = write_program(weights, directory, options, positions=_POSITIONS, summary=name)
-        return Runner(directory, weights.config, details, open_reference(details)), details
+        return Runner(directory, weights.config, details, open_reference(details, weights.config)), details
 
     return make
 
@@ -90,7 +91,7 @@ def _assert_close(found: Array, expected: Array, details: CoreMLDetails) -> None
 
 
 @pytest.mark.parametrize("is_int8", [False, True], ids=["float", "int8"])
-@pytest.mark.parametrize("options", [FLOAT32, IOS16, STATES], ids=["float32", "ios16", "states"])
+@pytest.mark.parametrize("options", [FLOAT32, IOS16, STATES, FIXED], ids=["float32", "ios16", "states", "fixed"])
 @_ALL
 def test_logits_are_those_of_the_reference(
     program: Open, name: str, options: CoreMLExportOptions, is_int8: bool
@@ -136,7 +137,7 @@ def test_a_target_may_be_as_long_as_the_program_has_positions(
     _assert_close(found, expected, details)
 
 
-@pytest.mark.parametrize("options", [FLOAT32, STATES], ids=["float32", "states"])
+@pytest.mark.parametrize("options", [FLOAT32, STATES, FIXED], ids=["float32", "states", "fixed"])
 @_ALL
 def test_a_trace_shows_every_operation_and_no_difference(
     program: Open, name: str, options: CoreMLExportOptions

@@ -121,6 +121,13 @@ def _check(step: BenchmarkStep, scope: Scope) -> PlannedBenchmark:
         format = scope.artifact_format(step, "systems", system.model)
         choice = scope.plugin(step, "systems", kind="backend", name=system.backend, options=system.options)
         scope.accepted(step, choice, format=format, reference=system.model)
+        if "recorded" in choice.loaded.spec.capabilities:
+            raise scope.error(
+                step,
+                "systems",
+                f"backend `{system.backend}` translates nothing here: its times are in its record",
+                hint="judge them with `lingolite verify` and budgets such as latency_p95_ms_max",
+            )
         choices.append(choice)
     manifest = scope.manifest(step, "systems", step.systems[0].model)
     too_long = [length for length in step.lengths if length > manifest.model.max_seq_len]

@@ -24,7 +24,7 @@ from lingolite_cli.recipe.work.evaluation import EvaluateStep, find_evaluation, 
 from lingolite_cli.recipe.work.exported import BundleSource, compare_with_origin, find_origin
 from lingolite_cli.recipe.work.judgement import PlannedVerification, VerifyStep, judge_verification, verify_budgets
 from lingolite_cli.recipe.work.parity import EvaluatedSystem, measure_step_parity
-from lingolite_cli.recipe.work.timing import timed_limits
+from lingolite_cli.recipe.work.timing import needs_reference, timed_limits
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.results import EvaluateResult, SentencePair, VerifyResult
 from lingolite_cli.runs.translations import TranslationRecord, as_judged, as_translations
@@ -53,6 +53,7 @@ def _check(step: VerifyStep, scope: Scope) -> PlannedVerification:
     _check_exported(step, scope, candidate.backend, budgets, is_exported=origin is not None)
     if step.timing.max_rounds < step.timing.rounds:
         raise scope.error(step, "timing.max_rounds", f"{step.timing.max_rounds} is less than the rounds to begin with")
+    _check_recorded(step, scope, (reference.backend, candidate.backend))
     is_timed = bool(timed_limits(step.budget))
     return PlannedVerification(
         step=step,
@@ -101,6 +102,19 @@ def _check_exported(
         if not gives.get(needs, True):
             message = f"backend `{spec.name}` does not show what this limits: {budgets[name].summary}"
             raise scope.error(step, f"budget.{name}", message, hint="see the capabilities in docs/plugins.md")
+
+
+def _check_recorded(step: VerifyStep, scope: Scope, backends: tuple[PluginChoice, PluginChoice]) -> None:
+    """Refuse budgets that compare times of this machine with those of another one."""
+    ratios = [name for name in timed_limits(step.budget) if needs_reference({name: 0.0})]
+    recorded = [backend.loaded.spec.name for backend in backends if "recorded" in backend.loaded.spec.capabilities]
+    if ratios and recorded:
+        raise scope.error(
+            step,
+            f"budget.{ratios[0]}",
+            f"the times of backend `{recorded[0]}` were taken on another machine, so that ratios mean nothing",
+            hint="budgets that are not relative can be judged, such as latency_p95_ms_max",
+        )
 
 
 def _check_logits(

@@ -7,18 +7,20 @@ and knows no budget: another limit is judged anew on the same figures. Timed rou
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, field
 
-from lingolite_cli.benchmark.figures import Timing
+from lingolite_cli.benchmark.figures import RecordedTiming, TimedSystem, Timing
 from lingolite_cli.benchmark.noise import MIN_ROUNDS
 from lingolite_cli.benchmark.rounds import RoundWorkload, SystemWorkload
 from lingolite_cli.budgets.budget import Budget
 from lingolite_cli.budgets.judging import judge_all
 from lingolite_cli.budgets.measurements import MeasuredFigures
 from lingolite_cli.budgets.table import BUDGETS, by_name, metric_budgets
+from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.recipe.model import Positive, RecipeTable, Resamples, Rounds, Step
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
 from lingolite_cli.recipe.work.evaluation import PlannedEvaluation
@@ -145,6 +147,8 @@ def _take_timing(planned: PlannedVerification, workspace: Workspace) -> Timing |
     limits = timed_limits(step.budget)
     if not limits:
         return None
+    if "recorded" in planned.candidate.backend.loaded.spec.capabilities:
+        return _recorded_timing(planned, workspace)
     sides = (planned.reference, planned.candidate) if needs_reference(limits) else (planned.candidate,)
     systems = [_system(evaluated, step, workspace) for evaluated in sides]
     rule = TimingRule(rounds=step.timing.rounds, max_rounds=step.timing.max_rounds)
@@ -153,6 +157,26 @@ def _take_timing(planned: PlannedVerification, workspace: Workspace) -> Timing |
         batch_size=step.timing.batch_size,
         threads=workspace.threads,
         systems=take_rounds(limits, systems, rule, console=workspace.console, label=step.id),
+    )
+
+
+def _recorded_timing(planned: PlannedVerification, workspace: Workspace) -> Timing:
+    """Rounds that were taken on another machine, as its record has them."""
+    candidate = planned.candidate
+    with closing(workspace.open_backend(candidate.backend, workspace.artifact(candidate.step.model))) as backend:
+        recorded: RecordedTiming = backend.recorded_timing()
+    if len(recorded.rounds) < MIN_ROUNDS:
+        raise LingoLiteError(
+            f"{candidate.step.id} was timed in {len(recorded.rounds)} rounds, and a verdict needs {MIN_ROUNDS}: "
+            f"{recorded.machine}",
+            hint="take them there, or leave out budgets on time and memory",
+        )
+    return Timing(
+        num_sentences=recorded.num_sentences,
+        batch_size=1,
+        threads=workspace.threads,
+        systems=[TimedSystem(name=candidate.step.id, rounds=recorded.rounds)],
+        machine=recorded.machine,
     )
 
 
