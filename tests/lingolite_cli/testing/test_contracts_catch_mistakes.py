@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections.abc import Callable
 from inspect import signature
 from pathlib import Path
@@ -114,6 +116,19 @@ class HasOneState(Right):
         return super().step(self.state, tokens)
 
 
+class SharesABuffer(Right):
+    """What a runtime that writes into an array of its owner does."""
+
+    buffer = np.zeros((64, 1024), np.float32)
+
+    def step(self, state, tokens):
+        logits = super().step(state, tokens)
+        found = self.buffer[: len(logits), : logits.shape[1]]
+        found[:] = logits
+        time.sleep(0)  # no pause: it only gives the interpreter to the other thread
+        return found
+
+
 class WritesIntoTheArtifact(Right):
     def close(self):
         (self.artifact.path / "cache.bin").write_bytes(b"warm")
@@ -219,6 +234,18 @@ def test_a_backend_with_a_mistake_fails(artifact: Artifact, made: type, test: st
     fails(getattr(contract, test), backend=contract.open(artifact), artifact=artifact, **arguments)
     right = Candidate(Right)
     getattr(right, test)(backend=right.open(artifact), artifact=artifact, **arguments)
+
+
+def test_a_backend_whose_threads_share_a_buffer_fails(artifact: Artifact) -> None:
+    contract, right = Candidate(SharesABuffer), Candidate(Right)
+    test = "test_two_threads_that_translate_with_one_backend_get_what_one_gets"
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        fails(getattr(contract, test), backend=contract.open(artifact), artifact=artifact, quick_switches=None)
+        getattr(right, test)(backend=right.open(artifact), artifact=artifact, quick_switches=None)
+    finally:
+        sys.setswitchinterval(before)
 
 
 class Engine:
