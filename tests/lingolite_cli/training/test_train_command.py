@@ -100,9 +100,11 @@ def test_recipe_goes_on_with_the_trained_bundle(lingolite: Callable[..., Outcome
 
 
 def test_overfit_is_translated_exactly(lingolite: Callable[..., Outcome], project: Path) -> None:
-    """30 pairs, from nothing to every sentence right: through text, tokenizer, training, bundle, backend and metric."""
+    """12 pairs, from nothing to every sentence right: through text, tokenizer, training, bundle, backend and metric."""
+    text = (project / "train.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (project / "train.tsv").write_text("".join(text[:12]), encoding="utf-8")
     options = {
-        "checkpoint_every": 100, "max_steps": 800, "learning_rate": 5e-3, "warmup_steps": 60, "label_smoothing": 0.0,
+        "checkpoint_every": 100, "max_steps": 300, "learning_rate": 5e-3, "warmup_steps": 60, "label_smoothing": 0.0,
         "dropout": 0.0, "batch_tokens": 600, "patience": 3,
     }  # fmt: skip
     changes = [f"--set=train.options.{key}={value}" for key, value in options.items()]
