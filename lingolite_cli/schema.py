@@ -9,6 +9,7 @@ import re
 import sys
 import types
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -160,7 +161,14 @@ def _choices(path: Path_, data: Any, type_: Any) -> str | None:
                 str(_value_at(data, path)), [str(member.__struct_config__.tag) for member in _structs(parent)]
             )
     words = _words(_type_at(type_, path, data, tagged=False))
-    return did_you_mean(str(_value_at(data, path)), words) if words else None
+    return _one_of(_value_at(data, path), words) if words else None
+
+
+def _one_of(value: Any, words: Sequence[str]) -> str:
+    """All words, which are few, and the nearest one before them."""
+    known = f"known: {', '.join(words)}"
+    near = get_close_matches(value, words, n=1) if isinstance(value, str) else []
+    return f"did you mean `{near[0]}`? {known}" if near else known
 
 
 def _words(type_: Any) -> list[str]:

@@ -38,6 +38,7 @@ class Park(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vehicles: tuple[Bicycle | Boat, ...] = ()
     pair: tuple[str, str] | None = None
     spare: Wheel | None = None
+    lanes: Literal[4, 8, 16] = 4
 
 
 BICYCLE: dict[str, Any] = {"kind": "bicycle", "id": "red"}
@@ -140,10 +141,14 @@ def test_a_misspelt_kind_is_answered_with_the_nearest() -> None:
     assert hint == "did you mean `bicycle`?"
 
 
-def test_a_misspelt_word_is_answered_with_the_nearest() -> None:
+def test_a_misspelt_word_is_answered_with_the_nearest_and_all_others() -> None:
     message, hint = refusal({"name": "n", "spare": {"radius": 1.0, "tyre": "tbe"}})
     assert message == 'park.toml: `spare.tyre`: invalid value, not "tbe"'
-    assert hint == "did you mean `tube`?"
+    assert hint == "did you mean `tube`? known: tube, solid"
+
+
+def test_numbers_of_which_some_are_allowed_are_listed_in_their_order() -> None:
+    assert refusal({"name": "n", "lanes": 3}) == ("park.toml: `lanes`: invalid value, not 3", "known: 4, 8, 16")
 
 
 def test_a_missing_kind_is_named() -> None:

@@ -136,7 +136,7 @@ def test_an_unknown_precision_is_refused_before_any_work() -> None:
     mixed = load_registry().resolve("quantizer", "mixed")
     with pytest.raises(LingoLiteError, match=r'layers\.encoder.*"int5"') as error:
         mixed.options({"layers": {"encoder.*": "int5"}})
-    assert error.value.hint == "did you mean `int8`?"
+    assert error.value.hint == "did you mean `int8`? known: int4, int8, fp16, fp32"
 
 
 @pytest.mark.parametrize(
