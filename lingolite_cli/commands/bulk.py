@@ -6,8 +6,9 @@ from pathlib import Path
 
 from lingolite_cli.commands.options import parse_compression, parse_shard_lines
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.jobs.corpus_translation import LOCAL, CorpusTranslationRequest
+from lingolite_cli.jobs.corpus_translation import CorpusTranslationRequest
 from lingolite_cli.jobs.source_texts import check_is_lines
+from lingolite_cli.jobs.steps_ahead import LOCAL
 
 
 def bulk_options(

@@ -53,7 +53,7 @@ def import_(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE…",
+            metavar="FILE",
             help="A .tsv, .jsonl, .tmx or file of lines; two files of lines; or NAME for NAME.en.gz and NAME.da.gz.",
         ),
     ],
@@ -110,7 +110,7 @@ def export(
     typer_context: typer.Context,
     corpus: CorpusPath,
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE…", help="One file; or two of lines, of sources and of targets.")
+        list[Path], typer.Argument(metavar="FILE", help="One file; or two of lines, of sources and of targets.")
     ],
     form: Annotated[
         str | None,

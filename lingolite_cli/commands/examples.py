@@ -15,7 +15,13 @@ class Examples(NamedTuple):
 EXAMPLES = {
     "": Examples(("init --starter demo", "run mobile", 'translate "Good morning."'), "recipes"),
     "run": Examples(
-        ("run mobile", "run recipes/mobile.toml --plan", "run mobile --set shipped.beam_size=4"), "recipes"
+        (
+            "run mobile",
+            "run recipes/mobile.toml --plan",
+            "run mobile --set shipped.beam_size=4",
+            "run mobile --matrix int8.method=dynamic-int8,fp16 --workers 2",
+        ),
+        "recipes",
     ),
     "eval": Examples(("eval", "eval --source test.en --target test.da --json", "eval --test-set wmt22"), "recipes"),
     "quantize": Examples(

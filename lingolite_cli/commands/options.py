@@ -9,11 +9,13 @@ from typing import Annotated
 import msgspec
 import typer
 
-from lingolite_cli.commands.completion import backend_names, metric_names
+from lingolite_cli.commands.completion import backend_names, executor_names, metric_names
 from lingolite_cli.corpora.artifact import DEFAULT_SHARD_LINES, MOST_SHARD_LINES
 from lingolite_cli.corpora.lines import Compression
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.jobs.steps_ahead import LOCAL, Ahead
 from lingolite_cli.plugins.extras import CORPORA, require
+from lingolite_cli.schema import parse_options
 
 Model = Annotated[
     Path | None, typer.Option(metavar="PATH", help="The artifact, or a checkpoint; default: the project's model.")
@@ -88,6 +90,23 @@ def parse_languages(text: str | None) -> tuple[str, str] | None:
             f"--languages {text}: expected two languages", hint="for example `--languages en-da`, or pt-BR:en"
         )
     return parts[0], parts[1]
+
+
+ExecutorOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Who does steps ahead that time nothing; default: local, with --workers.",
+        autocompletion=executor_names,
+    ),
+]
+
+
+def parse_ahead(executor: str | None, option: Sequence[str] | None, workers: int | None) -> Ahead | None:
+    """Who does steps ahead of a run; None where nobody is named, and the run does all of them."""
+    if executor is None and workers in (None, 1):
+        return None
+    return Ahead(executor=executor or LOCAL, options=parse_options(option), num_workers=workers or 1)
 
 
 def parse_shard_lines(number: int | None) -> int:

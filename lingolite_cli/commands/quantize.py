@@ -12,7 +12,17 @@ import typer
 from lingolite_cli.artifact import check_target
 from lingolite_cli.commands.completion import method_names
 from lingolite_cli.commands.context import context_of, is_given
-from lingolite_cli.commands.options import JsonFlag, Languages, Model, Options, Overwrite, Tokenizer, parse_languages
+from lingolite_cli.commands.options import (
+    ExecutorOption,
+    JsonFlag,
+    Languages,
+    Model,
+    Options,
+    Overwrite,
+    Tokenizer,
+    parse_ahead,
+    parse_languages,
+)
 from lingolite_cli.console import Console
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.jobs.context import JobContext
@@ -124,6 +134,10 @@ def quantize(
         int | None,
         typer.Option(min=1, metavar="N", help="For --search: most configurations to measure on the whole text."),
     ] = None,
+    executor: ExecutorOption = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="For `compare`: processes that do steps at the same time.")
+    ] = None,
     option: Options = None,
     overwrite: Overwrite = False,
     json: JsonFlag = False,
@@ -157,11 +171,20 @@ def quantize(
         _search(context, request, console, out=out, overwrite=overwrite)
         return
     flags.refuse()
+    if method != _COMPARE and (executor is not None or workers is not None):
+        raise LingoLiteError("--executor and --workers are for --method compare", hint="one method is one step")
     if method == _COMPARE:
-        if option:
+        if option and executor is None:
             raise LingoLiteError("--option goes to one quantizer", hint="name it with --method")
         comparison = compare_quantizers(
-            context, path, named, console, out=out, max_samples=max_samples, overwrite=overwrite
+            context,
+            path,
+            named,
+            console,
+            out=out,
+            max_samples=max_samples,
+            overwrite=overwrite,
+            ahead=parse_ahead(executor, option, workers),
         )
         show_quantizer_comparison(comparison, console)
         return

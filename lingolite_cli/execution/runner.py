@@ -50,6 +50,9 @@ class Runner:
         console: for progress and remarks.
         host: whose observers are told.
         is_fresh: do every step again, and put the result into the cache.
+
+    Attributes:
+        plan: what is run.
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class Runner:
         host: PluginHost,
         is_fresh: bool = False,
     ) -> None:
-        self._plan = plan
+        self.plan = plan
         self._cache = cache
         self._host = host
         self._workspace = Workspace(plan, console, cache=cache, is_fresh=is_fresh)
@@ -72,7 +75,7 @@ class Runner:
     def forecast(self) -> list[StepForecast]:
         """What `run` would do. Reads the inputs and the cache; writes nothing."""
         self._workspace.read_inputs()
-        return [forecast_step(planned, self._workspace, self._cache) for planned in self._plan.steps]
+        return [forecast_step(planned, self._workspace, self._cache) for planned in self.plan.steps]
 
     @contextmanager
     def scratch(self) -> Iterator[Runner]:
@@ -86,13 +89,13 @@ class Runner:
         Raises:
             LingoLiteError: a step could not be done; those before it stay in the cache. Or the cache cannot be written.
         """
-        if any(KINDS[planned.uses].not_cached is None for planned in self._plan.steps):
+        if any(KINDS[planned.uses].not_cached is None for planned in self.plan.steps):
             check_writable(self._cache.root)
         self._cache.sweep()
         self._workspace.read_inputs()
         self._records = []
         with self._cache.explaining_losses():
-            for planned in self._plan.steps:
+            for planned in self.plan.steps:
                 self._position.enter(planned.step.id)
                 record = self._steps.execute(planned)
                 self._records.append(record)
@@ -116,7 +119,7 @@ class Runner:
             LingoLiteError: as `execute`, after the reports that the recipe asks for were written of what was finished;
                 or the runs' directory cannot be written, which is refused before any work.
         """
-        for place in (runs_directory / self._plan.recipe.name, self._cache.root):
+        for place in (runs_directory / self.plan.recipe.name, self._cache.root):
             check_writable(place)
         files = RunFiles(self._workspace, runs_directory, history)
         try:
@@ -128,7 +131,7 @@ class Runner:
         return run
 
     def _run(self, files: RunFiles) -> FinishedRun:
-        self._host.notify("lingolite_run_started", plan=self._plan)
+        self._host.notify("lingolite_run_started", plan=self.plan)
         with self.scratch():
             records = self.execute()
             manifest = msgspec.structs.replace(files.draft, steps=records, seconds=files.seconds)
@@ -137,7 +140,7 @@ class Runner:
                 manifest = msgspec.structs.replace(manifest, status="broken budget")
             with self._cache.explaining_losses():
                 written = files.write(manifest, enter=self._position.enter)
-        for planned, record in zip(self._plan.steps, written.manifest.steps, strict=True):
+        for planned, record in zip(self.plan.steps, written.manifest.steps, strict=True):
             if planned.reporters:
                 self._tell(record)
         self._host.notify("lingolite_run_finished", manifest=written.manifest)

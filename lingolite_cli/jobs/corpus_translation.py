@@ -19,14 +19,13 @@ from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.output import refuse_inputs
 from lingolite_cli.jobs.context import JobContext
+from lingolite_cli.jobs.steps_ahead import LOCAL
 from lingolite_cli.jobs.translation import EngineRequest, prepare_engine
 
 if TYPE_CHECKING:
     from lingolite_cli.bulk.source import SourceText
     from lingolite_cli.bulk.translation import BulkOutcome
     from lingolite_cli.plugins.interfaces import Executor
-
-LOCAL = "local"
 
 
 class CorpusTranslationRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.inputs import Input, input_paths, input_table
+from lingolite_cli.jobs.steps_ahead import Ahead, do_ahead
 from lingolite_cli.recipe.model import Recipe, Step
 from lingolite_cli.schema import convert
 from lingolite_cli.training.launch import num_processes
@@ -133,9 +134,20 @@ def run_job(context: JobContext, job: Job, console: Console) -> tuple[list[StepR
         return runner.execute(), runner
 
 
-def run_and_keep(context: JobContext, job: Job, console: Console) -> tuple[FinishedRun, Runner]:
-    """Check a job and run it as `lingolite run` runs a recipe: among the project's runs, in its history."""
+def run_and_keep(
+    context: JobContext, job: Job, console: Console, *, ahead: Ahead | None = None
+) -> tuple[FinishedRun, Runner]:
+    """Check a job and run it as `lingolite run` runs a recipe: among the project's runs, in its history.
+
+    Args:
+        context: project and plugins.
+        job: what is run.
+        console: told of it.
+        ahead: who does steps ahead of the run, if anybody does.
+    """
     runner = make_runner(context, job, console)
+    if ahead is not None:
+        do_ahead(context, [runner.plan], ahead, console)
     return runner.run(context.project.runs_directory, history=context.history(console)), runner
 
 

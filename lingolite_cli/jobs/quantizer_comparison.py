@@ -23,6 +23,7 @@ from lingolite_cli.jobs.inputs import MODEL, Input, corpus_input, model_input
 from lingolite_cli.jobs.job import Job, JobBuilder, run_and_keep
 from lingolite_cli.jobs.quantizer_texts import NamedTexts, QuantizerTexts, find_texts
 from lingolite_cli.jobs.runnable import able_backend, format_of
+from lingolite_cli.jobs.steps_ahead import Ahead
 from lingolite_cli.plugins.registry import Health
 from lingolite_cli.plugins.specs import ExporterSpec, QuantizerSpec
 from lingolite_cli.recipe.model import Step
@@ -99,6 +100,7 @@ def compare_quantizers(
     out: Path | None,
     max_samples: int | None,
     overwrite: bool,
+    ahead: Ahead | None = None,
 ) -> QuantizerComparison:
     """Quantize by every method, and measure what comes out on the project's test set.
 
@@ -110,6 +112,7 @@ def compare_quantizers(
         out: the directory for the results; None is the run's.
         max_samples: only the first so many sentences.
         overwrite: replace earlier results at `out`.
+        ahead: who does steps ahead of the run, if anybody does; timings are taken by the run itself.
 
     Raises:
         LingoLiteError: there is nothing to compare, or `out` cannot be written.
@@ -123,7 +126,7 @@ def compare_quantizers(
     texts.announce(planned.needs, console)
     for method, why in planned.left_out.items():
         console.warn(f"`{method}` is left out: {why}")
-    outcome, _ = run_and_keep(context, planned.job, console)
+    outcome, _ = run_and_keep(context, planned.job, console, ahead=ahead)
     comparison = QuantizerComparison(
         environment=outcome.manifest.environment,
         run=outcome.manifest.id,

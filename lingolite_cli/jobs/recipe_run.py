@@ -19,6 +19,7 @@ from lingolite_cli.execution.runner import FinishedRun, Runner
 from lingolite_cli.files.output import check_output
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.recipe_plan import open_recipe, plan_recipe
+from lingolite_cli.jobs.steps_ahead import Ahead, do_ahead
 from lingolite_cli.recipe.lock import (
     Lock,
     cpu_drift,
@@ -44,12 +45,14 @@ class RecipeRequest(msgspec.Struct, frozen=True, kw_only=True):
         overrides: of `--set`, by dotted key.
         is_fresh: do every step again, cached or not.
         is_locking: a lock will be written of it.
+        ahead: who does steps ahead of the run, if anybody does.
     """
 
     recipe: Path
     overrides: Mapping[str, str] = {}
     is_fresh: bool = False
     is_locking: bool = False
+    ahead: Ahead | None = None
 
 
 class RecipeRun:
@@ -68,6 +71,7 @@ class RecipeRun:
         self._console = console
         self._path = request.recipe
         self._is_locking = request.is_locking
+        self._ahead = request.ahead
         owned = open_recipe(context, request.recipe, overrides=request.overrides)
         self._context = owned.context
         self._plan = plan_recipe(owned, request.recipe)
@@ -88,6 +92,8 @@ class RecipeRun:
         if self._is_locking:
             check_output(lock_path(self._path), flag="--lock")
             _ = self._described
+        if self._ahead is not None:
+            do_ahead(self._context, [self._plan], self._ahead, self._console)
         return self.runner.run(self._context.project.runs_directory, history=self._context.history(self._console))
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -196,6 +197,32 @@ def test_bad_input_is_refused_and_nothing_is_written(
     assert refused.code == 2, refused.err
     assert message in refused.err
     assert contents(project) == before
+
+
+def test_a_disk_that_gets_full_stops_the_job_and_what_was_finished_is_kept(
+    with_echo: Call, echo: Path, project: Path, text: Path
+) -> None:
+    resource = pytest.importorskip("resource")
+    # The journal is the largest file: it gets full after some shards, in the midst of a line.
+    script = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1200, 1200)); "
+    script += "sys.argv[0] = 'lingolite'; runpy.run_module('lingolite_cli', run_name='__main__')"
+    assert resource.RLIMIT_FSIZE is not None
+    stopped = subprocess.run(
+        [sys.executable, "-c", script, *map(str, _job())],
+        cwd=project,
+        env=environment([echo]),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert stopped.returncode == 2, stopped.stderr
+    assert "a file would be larger than this process may write" in stopped.stderr
+    assert "what was finished is kept" in stopped.stderr
+    before = finished_shards(project / "out")
+    assert 0 < len(before) < 6
+    assert f"; {len(before)} of them were there already" in with_echo(*_job()).out
+    assert with_echo(*_job(out="whole")).code == 0
+    assert contents(project / "out") == contents(project / "whole")
 
 
 def test_n_best_translations_are_kept_on_request(with_echo: Call, project: Path, text: Path) -> None:

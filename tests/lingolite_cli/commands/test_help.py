@@ -45,4 +45,4 @@ def test_arguments_stand_in_usage_and_below_with_what_they_are(
         re.fullmatch("  --model PATH +The artifact, or a checkpoint; default: the project's model.", line)
         for line in lines
     )
-    assert lingolite("run", "--help").out.startswith("Usage: lingolite run [OPTIONS] RECIPE\n")
+    assert lingolite("run", "--help").out.startswith("Usage: lingolite run [OPTIONS] RECIPE...\n")
