@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import atexit
 import os
+import uuid
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -67,6 +69,28 @@ class Processes:
     def agree(self, value: T) -> T:
         """The value of process 0."""
         return self.gather(value)[0]
+
+    def require_shared(self, directory: Path) -> None:
+        """Refuse a directory that is not the same one for all processes: they read what process 0 writes.
+
+        Raises:
+            LingoLiteError: in all processes, where one of them does not see a file that process 0 makes.
+        """
+        if self.size == 1:
+            return
+        name = self.agree(f".shared-{uuid.uuid4().hex}")
+        if self.is_first:
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / name).touch()
+        self.agree(None)
+        seen = self.gather((directory / name).exists())
+        if self.is_first:
+            (directory / name).unlink()
+        if not all(seen):
+            raise LingoLiteError(
+                f"process {seen.index(False)} does not see the directory of process 0: {directory}",
+                hint="put the project where all machines see it, or name such a place with --cache DIR",
+            )
 
 
 def join_processes(device: str) -> Processes:

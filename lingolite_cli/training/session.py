@@ -125,6 +125,7 @@ def fit(session: Session) -> Fitted:
 
 
 def _fit(session: Session, processes: Processes) -> Fitted:
+    processes.require_shared(session.directory)
     tokenizer = _tokenizer(session, processes)
     model = session.prepare(_model(session))
     examples, reports = _examples(session, processes, tokenizer)
