@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lingolite_cli.serving.service import Languages, ServingLimits, TranslationService
 
 _DIGITS = 16
+_MOST_NAMED = 8
 
 
 class ServingRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +71,9 @@ def serve(
         open_now.callback(server.close)
         server.check()
         service = open_now.enter_context(open_service(context, artifact, request, decoding=decoding, console=console))
+        pairs = ", ".join(f"{source} to {target}" for source, target in service.pairs[:_MOST_NAMED])
+        more = f" and {len(service.pairs) - _MOST_NAMED} more" if len(service.pairs) > _MOST_NAMED else ""
+        console.note(f"{artifact.path.name} ({artifact.manifest.format}, {service.model}): {pairs}{more}")
         log = None if request.log is None else open_now.enter_context(closing(SampleLog(request.log)))
         server.serve(service, log)
 

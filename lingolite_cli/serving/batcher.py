@@ -119,6 +119,11 @@ class Batcher:
         self._reports.append(report)
 
     @property
+    def max_waiting(self) -> int:
+        """Most sentences that may wait."""
+        return self._policy.max_waiting
+
+    @property
     def num_waiting(self) -> int:
         """Sentences that wait for a batch."""
         return len(self._waiting)

@@ -35,7 +35,7 @@ class SampledSentence(msgspec.Struct, frozen=True, kw_only=True):
         source_tokens: inside of the frame.
         target_tokens: of the hypothesis, the end token included.
         log_probability: natural logarithm of the model's probability of a target token, mean.
-        unknown: source tokens that no piece of the vocabulary spells.
+        unknown: source tokens without a piece of the vocabulary, and characters of the translation that stand for such.
         faults: kinds of `lingolite_cli.evaluation.faults` that a translation shows without a reference.
         source: the text; None where texts are not logged.
         translation: likewise.

@@ -25,6 +25,7 @@ from lingolite_cli.serving.sample import Outcome, SampledRequest, SampledSentenc
 from lingolite_cli.tokenization.tokenizer import SourceIds
 
 Languages = tuple[str, str]
+_STAND_INS = "\ufffd\u2047"
 _MOST_NAMED = 8
 """Pairs that a message names."""
 
@@ -36,11 +37,13 @@ class ServingLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         max_characters: of all texts of a request.
         max_texts: of a request.
         max_seconds: longest time until a request is translated.
+        max_alternatives: of each text; they cost a beam search.
     """
 
     max_characters: Annotated[int, Meta(ge=1)] = 5000
     max_texts: Annotated[int, Meta(ge=1)] = 64
     max_seconds: Annotated[float, Meta(gt=0.0)] = 30.0
+    max_alternatives: Annotated[int, Meta(ge=0, le=32)] = 5
 
 
 class RequestError(Exception):
@@ -62,11 +65,15 @@ class TooLateError(Exception):
 
 
 class ServedText(msgspec.Struct, frozen=True):
-    """A text of a request and its translation."""
+    """A text of a request and its translation.
+
+    `alternatives` are what the next best hypotheses of its sentences make together, best first, as far as they differ.
+    """
 
     text: str
     sentences: tuple[SampledSentence, ...]
     waited_seconds: float
+    alternatives: tuple[str, ...] = ()
 
 
 class _Prepared(msgspec.Struct, frozen=True):
@@ -143,8 +150,15 @@ class TranslationService:
             if any("\ud800" <= character <= "\udfff" for character in text):
                 raise RequestError("the text has half of a character (an unpaired surrogate)")
 
-    async def translate(self, texts: Sequence[str], languages: Languages) -> list[ServedText]:
+    async def translate(
+        self, texts: Sequence[str], languages: Languages, *, num_alternatives: int = 0
+    ) -> list[ServedText]:
         """Translate the texts of a request together.
+
+        Args:
+            texts: of the request.
+            languages: source and target.
+            num_alternatives: translations of each text besides the best. The search has a beam for them.
 
         Raises:
             RequestError: as of `check`.
@@ -153,8 +167,14 @@ class TranslationService:
             LingoLiteError: the engine cannot translate one of them.
         """
         self.check(texts, languages)
+        if not 0 <= num_alternatives <= self.limits.max_alternatives:
+            raise RequestError(
+                f"{num_alternatives} alternatives are not given: 0 to {self.limits.max_alternatives}",
+                is_too_large=num_alternatives > 0,
+            )
         prepared = [self._prepare(text, languages) for text in texts]
-        futures = self._submit([source for one in prepared for source in one.sources], languages)
+        sources = [source for one in prepared for source in one.sources]
+        futures = self._submit(sources, languages, num_alternatives=num_alternatives)
         try:
             found = await asyncio.wait_for(asyncio.gather(*futures), self.limits.max_seconds)
         except asyncio.TimeoutError:
@@ -224,10 +244,19 @@ class TranslationService:
         layout = split_text(text, languages[0], is_splitting=self._is_splitting)
         return _Prepared(layout, list(map(self._translator(languages).encode, layout.sentences)))
 
-    def _submit(self, sources: Sequence[SourceIds], languages: Languages) -> list[asyncio.Future[FoundInBatch]]:
-        translator = self._translator(languages)
-        search = Search(translator.options, translator.decoding_ids)
-        return self.batcher.submit([source.ids for source in sources if not source.is_empty], search)
+    def _submit(
+        self, sources: Sequence[SourceIds], languages: Languages, *, num_alternatives: int = 0
+    ) -> list[asyncio.Future[FoundInBatch]]:
+        translator, found = self._translator(languages), [source.ids for source in sources if not source.is_empty]
+        if len(found) > self.batcher.max_waiting:
+            raise RequestError(
+                f"{len(found)} sentences are more than the {self.batcher.max_waiting} that may wait", is_too_large=True
+            )
+        options = translator.options
+        if num_alternatives:
+            num_best = num_alternatives + 1
+            options = msgspec.structs.replace(options, beam_size=max(options.beam_size, num_best), n_best=num_best)
+        return self.batcher.submit(found, Search(options, translator.decoding_ids))
 
     def _served(self, prepared: _Prepared, found: Sequence[FoundInBatch], languages: Languages) -> ServedText:
         """A text as far as its sentences are found."""
@@ -244,7 +273,11 @@ class TranslationService:
             parts.append(translator.translation(source, one.hypotheses))
             samples.append(self._sampled(sentence, source, parts[-1].text, one.hypotheses[0]))
         waited = max((one.waited_seconds for one in found), default=0.0)
-        return ServedText(prepared.layout.joined(parts, languages), tuple(samples), waited)
+        most = max((len(part.alternatives) for part in parts), default=1)
+        best, *others = dict.fromkeys(
+            prepared.layout.joined([_ranked(part, rank) for part in parts], languages) for rank in range(most)
+        )
+        return ServedText(best, tuple(samples), waited, tuple(others))
 
     def _sampled(self, sentence: str, source: SourceIds, translation: str, best: Hypothesis) -> SampledSentence:
         judged = TranslatedSentence(sentence, [], translation, best.is_finished)
@@ -254,8 +287,18 @@ class TranslationService:
             source_tokens=source.num_text_tokens,
             target_tokens=len(best.tokens),
             log_probability=round(best.log_probability / max(1, len(best.tokens)), 4),
-            unknown=source.ids.count(self._unknown_id),
+            unknown=source.ids.count(self._unknown_id) + _stand_ins(translation, sentence),
             faults=tuple(kind for kind, has_fault in FAULTS.items() if has_fault(judged)),
             source=sentence,
             translation=translation,
         )
+
+
+def _ranked(part: Translation, rank: int) -> Translation:
+    """A sentence with its translation of that rank, or the last that it has."""
+    return msgspec.structs.replace(part, text=part.alternatives[min(rank, len(part.alternatives) - 1)].text)
+
+
+def _stand_ins(translation: str, source: str) -> int:
+    """Characters of a translation that stand for some that the vocabulary does not have, or for broken bytes."""
+    return sum(max(0, translation.count(character) - source.count(character)) for character in _STAND_INS)

@@ -83,12 +83,16 @@ class HttpApplication:
             return await self._streamed(asked)
         try:
             with self._access.counted(asked.client):
-                served = await _unless_gone(request, self._service.translate(asked.texts, asked.languages))
+                work = self._service.translate(asked.texts, asked.languages, num_alternatives=asked.body.alternatives)
+                served = await _unless_gone(request, work)
         except Exception as error:
             return self._failed(error, asked)
         self._record("done", arrived, languages=asked.languages, served=served)
-        found = [one.text for one in served]
-        return self._json(asked.answer(found[0] if isinstance(asked.body.q, str) else found))
+        found, others = [one.text for one in served], [one.alternatives for one in served]
+        answer = asked.answer(found[0] if isinstance(asked.body.q, str) else found)
+        if asked.body.alternatives:
+            answer["alternatives"] = others[0] if isinstance(asked.body.q, str) else others
+        return self._json(answer)
 
     async def _asked(self, request: Request, arrived: float) -> _Asked:
         """What a request asks for.
@@ -98,12 +102,10 @@ class HttpApplication:
             ClientDisconnect: the client went away before it was said.
         """
         content = await receive_body(request, self._options)
-        body = parse_translate(request.headers.get("content-type", ""), content)
+        body = parse_translate(request.headers.get("content-type", ""), content, query=request.url.query)
         client = self._access.check(request, body.api_key)
         if body.format != "text":
             raise AnswerError(400, f"format {body.format} is not translated here: send `text`")
-        if body.alternatives:
-            raise AnswerError(400, "there are no alternatives here: send 0, or leave it out")
         return _Asked(request, arrived, client, body, self._pair(body))
 
     def _pair(self, body: TranslateBody) -> Languages:
@@ -122,6 +124,8 @@ class HttpApplication:
         try:
             if not isinstance(asked.body.q, str):
                 raise RequestError("several texts are not streamed: send one, or leave out `Accept: text/event-stream`")
+            if asked.body.alternatives:
+                raise RequestError("alternatives are not streamed: leave them out, or `Accept: text/event-stream`")
             first = await anext(events)  # so that a refusal has its status
         except Exception as error:
             return self._failed(error, asked)

@@ -95,6 +95,7 @@ def openapi_document(service: TranslationService, options: HttpOptions) -> dict[
                         "source": {"type": "string", "examples": [service.pairs[0][0]]},
                         "target": {"type": "string", "examples": [service.pairs[0][1]]},
                         "format": {"const": "text"},
+                        "alternatives": {"type": "integer", "minimum": 0, "maximum": limits.max_alternatives},
                         "api_key": {"type": "string"},
                     },
                 },
@@ -112,6 +113,7 @@ def _translate(service: TranslationService, options: HttpOptions) -> dict[str, A
         "type": "object",
         "properties": {
             "translatedText": {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+            "alternatives": {"type": "array"},
             "detectedLanguage": {
                 "type": "object",
                 "properties": {"language": {"type": "string"}, "confidence": {"type": "number"}},

@@ -21,6 +21,7 @@ from lingolite_serve.options import HttpOptions
 _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
+_MOST_FIELDS = 1000
 _MOST_DISCARDED = 64 * 10**6
 """Bytes of a body that is too large which are received, so that the client reads why; beyond, the connection ends."""
 
@@ -49,7 +50,7 @@ class TranslateBody(msgspec.Struct, frozen=True, kw_only=True):
         source: language of the texts; `auto` where a server has one source language for the target.
         target: language to translate into.
         format: only `text`.
-        alternatives: only 0.
+        alternatives: translations of each text besides the best.
         api_key: one of the server's, where it has some.
     """
 
@@ -99,12 +100,13 @@ def _claimed_bytes(request: Request) -> int:
     return int(claimed) if claimed.isascii() and claimed.isdigit() else 0
 
 
-def parse_translate(content_type: str, body: bytes) -> TranslateBody:
-    """What a body says.
+def parse_translate(content_type: str, body: bytes, *, query: str = "") -> TranslateBody:
+    """What a body says, and the query where the body is a form or nothing.
 
     Args:
         content_type: of the request.
         body: whole.
+        query: of the request's address.
 
     Raises:
         AnswerError: it is not what LibreTranslate's clients send.
@@ -114,17 +116,21 @@ def parse_translate(content_type: str, body: bytes) -> TranslateBody:
         text = body.decode("utf-8")
         if kind == _JSON or (not kind and body[:1] == b"{"):
             return msgspec.json.decode(text, type=TranslateBody)
-        if kind == _FORM:
-            fields = parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=1000)
+        if kind == _FORM or (query and not body):
+            fields = _form_fields(text)
         elif kind == _MULTIPART:
             fields = _multipart_fields(content_type, body)
         else:
             raise AnswerError(415, f"the body is of type {kind or 'nothing'}: send {_JSON}, {_FORM} or {_MULTIPART}")
-        return msgspec.convert(_plain(fields), TranslateBody, strict=False)
+        return msgspec.convert(_plain({**_form_fields(query), **fields}), TranslateBody, strict=False)
     except UnicodeDecodeError as error:
         raise AnswerError(400, f"the body is not UTF-8: byte {error.start}") from None
     except (msgspec.MsgspecError, ValueError, RecursionError, FormParserError) as error:
         raise AnswerError(400, f"the body is not a request: {error}") from None
+
+
+def _form_fields(text: str) -> dict[str, list[str]]:
+    return parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
 
 
 def _plain(fields: Mapping[str, list[str]]) -> dict[str, Any]:

@@ -31,11 +31,20 @@ def pool(tiny: Artifact, echo: Path) -> Iterator[WorkerPool]:
         made.close()
 
 
+@pytest.fixture(scope="module")
+def network(tiny: Artifact) -> Iterator[WorkerPool]:
+    """A worker with the tiny network itself, whose translations are noise of many kinds."""
+    made = open_pool(load_registry().resolve("backend", "cached"), tiny, options={}, threads=1, workers=1)
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def make_service(tiny: Artifact, pool: WorkerPool) -> ServiceMaker:
     """Makes a service; a batcher belongs to one event loop."""
 
     def make(
+        engine: WorkerPool = pool,
         *,
         limits: ServingLimits | None = None,
         policy: BatchPolicy | None = None,
@@ -43,9 +52,9 @@ def make_service(tiny: Artifact, pool: WorkerPool) -> ServiceMaker:
     ) -> TranslationService:
         tokenizer, options = open_tokenizer(tiny), DecodingOptions(max_length=40)
         return TranslationService(
-            lambda pair: Translator(pool, tokenizer, tiny.manifest.model, pair, options=options),
+            lambda pair: Translator(engine, tokenizer, tiny.manifest.model, pair, options=options),
             pairs or [("en", "da")],
-            Batcher(pool, policy or BatchPolicy(batch_size=4)),
+            Batcher(engine, policy or BatchPolicy(batch_size=4)),
             limits=limits or ServingLimits(),
             is_splitting=True,
             model="0123456789abcdef",

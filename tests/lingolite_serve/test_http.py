@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -127,7 +128,13 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
         ),
         (JSON, b'{"q": "a", "source": "da", "target": "en"}', 400, "da to en is not translated here"),
         (JSON, b'{"q": "a", "source": "en", "target": "da", "format": "html"}', 400, "format html"),
-        (JSON, b'{"q": "a", "source": "en", "target": "da", "alternatives": 3}', 400, "alternatives"),
+        (
+            JSON,
+            b'{"q": "a", "source": "en", "target": "da", "alternatives": 6}',
+            413,
+            "6 alternatives are not given: 0 to 5",
+        ),
+        (JSON, b'{"q": "a", "source": "en", "target": "da", "alternatives": -1}', 400, "-1 alternatives"),
         (JSON, b"[" * 100_000, 400, "the body is not a request"),
         (FORM, b"q=%ff&source=en&target=da", 400, "the body is not UTF-8"),
         (FORM, b"q=\xff", 400, "the body is not UTF-8"),
@@ -162,11 +169,10 @@ def test_limits_of_size_are_told(make_service: ServiceMaker) -> None:
     assert large.json()["error"] == "the body is larger than 0.001 MB"
 
 
-def test_a_queue_without_room_refuses_and_says_when_to_come_again(make_service: ServiceMaker) -> None:
+def test_a_request_of_more_sentences_than_may_wait_is_too_large(make_service: ServiceMaker) -> None:
     with client_of(make_service(policy=BatchPolicy(max_waiting=1))) as client:
         answer = client.post("/translate", json=asked())
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-        assert "too many sentences are waiting" in answer.json()["error"]
+        assert (answer.status_code, answer.json()["error"]) == (413, "2 sentences are more than the 1 that may wait")
         assert client.post("/translate", json=asked("She reads.")).status_code == 200
 
 
@@ -181,12 +187,12 @@ class Silence:
 
 @pytest.fixture
 def silent(tiny: Artifact) -> TranslationService:
-    """A service whose engine never answers."""
+    """A service whose engine never answers, and where three sentences may wait."""
     tokenizer, pool = open_tokenizer(tiny), Silence()
     return TranslationService(
         lambda pair: Translator(pool, tokenizer, tiny.manifest.model, pair, options=DecodingOptions()),  # type: ignore[arg-type]
         [("en", "da")],
-        Batcher(pool, BatchPolicy()),  # type: ignore[arg-type]
+        Batcher(pool, BatchPolicy(batch_size=1, max_waiting=3)),  # type: ignore[arg-type]
         limits=ServingLimits(max_seconds=0.01),
         is_splitting=True,
         model="0",
@@ -200,6 +206,38 @@ def test_what_is_not_translated_in_time_is_given_up(silent: TranslationService, 
         answer = client.post("/translate", json=asked(), headers={"Accept": accept})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json() == {"error": "not translated within 0.01 s"}
+
+
+def test_a_queue_without_room_refuses_and_says_when_to_come_again(silent: TranslationService) -> None:
+    import httpx2
+    from lingolite_serve.application import HttpApplication
+    from lingolite_serve.options import HttpOptions
+
+    async def asked_at_once() -> list[Any]:
+        transport = httpx2.ASGITransport(HttpApplication(silent, HttpOptions(), None).asgi)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://server") as client:
+            return await asyncio.gather(*(client.post("/translate", json=asked("She reads.")) for _ in range(8)))
+
+    answers = asyncio.run(asked_at_once())
+    refused = [answer for answer in answers if "too many sentences are waiting" in answer.json()["error"]]
+    assert len(refused) == 3, "two batches are with the worker, and three sentences wait"
+    assert {(answer.status_code, answer.headers["retry-after"]) for answer in refused} == {(503, "1")}
+
+
+def test_alternatives_are_other_translations(make_service: ServiceMaker, network: Any) -> None:
+    with client_of(make_service(network)) as client:
+        one = client.post("/translate", json=asked(alternatives=2)).json()
+        several = client.post("/translate", json=asked([TEXT, ""], alternatives=1)).json()
+        streamed = client.post("/translate", json=asked(alternatives=1), headers={"Accept": "text/event-stream"})
+    assert len({one["translatedText"], *one["alternatives"]}) == 3
+    assert [len(found) for found in several["alternatives"]] == [1, 0]
+    assert (streamed.status_code, "alternatives are not streamed" in streamed.json()["error"]) == (400, True)
+
+
+def test_fields_may_stand_in_the_address(client: Any) -> None:
+    assert client.post("/translate", params=asked()).json() == {"translatedText": TEXT}
+    fields = {"q": TEXT, "source": "en"}
+    assert client.post("/translate?target=da&source=xx", data=fields).json() == {"translatedText": TEXT}
 
 
 def test_a_client_has_its_share_and_no_more() -> None:

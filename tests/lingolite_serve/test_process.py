@@ -142,8 +142,9 @@ def is_closed(connection: socket.socket) -> bool:
 def test_a_large_body_is_refused_in_words(server: Server) -> None:
     with pytest.raises(HTTPError) as refused:
         server.post("a" * 10_000_000)
-    assert refused.value.code == 413
-    assert json.load(refused.value)["error"] == "the body is larger than 1 MB"
+    with refused.value as answer:
+        assert answer.code == 413
+        assert json.load(answer)["error"] == "the body is larger than 1 MB"
     assert server.post() == {"translatedText": TEXT}
 
 
@@ -176,6 +177,7 @@ def test_a_sentence_over_which_workers_die_is_an_error_of_its_request(project: P
     with serving(project, echo, "--backend", "echo", "--option", "fatal=true") as server:
         with pytest.raises(HTTPError) as failed:
             server.post()
+        failed.value.close()
         assert (failed.value.code, server.metrics()['lingolite_requests_total{outcome="failed"}']) == (500, 1.0)
         assert server.end() == 0
 
