@@ -17,6 +17,7 @@ Status = Literal["pass", "fail", "inconclusive", "done", "stopped"]
 
 Key = Literal[
     "budgets",
+    "formats",
     "served",
     "training",
     "search",

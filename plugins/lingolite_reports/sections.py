@@ -20,6 +20,7 @@ from lingolite_cli.views.tables import Table
 from lingolite_reports.content import DiffedSentence, Key, Report, ReportSection, SentenceList
 from lingolite_reports.exported_tables import comparisons, exported_tables
 from lingolite_reports.faults import faults_table
+from lingolite_reports.format_tables import formats_table
 from lingolite_reports.lengths import lengths_table
 from lingolite_reports.parity_tables import parities, parity_tables
 from lingolite_reports.provenance_tables import (
@@ -48,6 +49,7 @@ def compose(manifest: RunManifest, found: Sequence[Pairing] = ()) -> Report:
     facts = facts_of(manifest)
     sections = [
         _budgets(manifest),
+        _formats(manifest),
         _served(manifest),
         _training(manifest),
         _search(manifest),
@@ -86,6 +88,15 @@ def _section(key: Key, heading: str, tables: list[Table | None], *, notes: list[
 
 def _budgets(manifest: RunManifest) -> ReportSection:
     return _section("budgets", "Budgets", budgets_tables(manifest))
+
+
+def _formats(manifest: RunManifest) -> ReportSection:
+    note = (
+        "Each format was exported in this run. Speed is of one sentence at a time. Sentences with the same tokens as "
+        "the model are counted as a whole; tokens as its bundle gives them, one by one. Goldens are replayed by the "
+        "script that ships with them."
+    )
+    return _section("formats", "Formats", [formats_table(manifest)], notes=[note])
 
 
 def _served(manifest: RunManifest) -> ReportSection:
