@@ -82,6 +82,8 @@ ENGINES = (
         note="stands for plain ONNX decoding as other exporters do it: standard operators, a cache that is "
         "concatenated and handed back at each step, logits returned",
     ),
+    Engine(name="LiteRT int8", backend="litert", method="dynamic-int8", format="litert"),
+    Engine(name="LiteRT float32", backend="litert", format="litert"),
     Engine(name="torch cached int8", backend="int8", method="dynamic-int8"),
     Engine(name="torch cached float32", backend="cached"),
     Engine(name="torch eager float32", backend="eager", note="no cache: reads the whole prefix at each step"),
