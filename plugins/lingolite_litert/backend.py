@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.decoding.continuations import top_k
+from lingolite_cli.decoding.continuations import largest
 from lingolite_cli.workers.home_process import HomeProcess
 from lingolite_litert.arithmetic import arithmetic_of
 from lingolite_litert.details import LitertDetails
@@ -20,7 +20,7 @@ from lingolite_litert.opening import open_interpreter, require_signatures
 from lingolite_litert.options import LitertOptions
 from lingolite_litert.probe import diagnosis, warnings_of
 from lingolite_litert.running import runner_of
-from lingolite_litert.state import LitertState, selected
+from lingolite_litert.state import LitertState
 
 if TYPE_CHECKING:
     from lingolite_cli.architecture.arithmetic import Arithmetic
@@ -91,8 +91,7 @@ class LitertBackend:
             LingoLiteError: the target is longer than the model's positions.
         """
         self._require_home()
-        logits: FloatArray = self._runner.advance(state, np.asarray(tokens), lambda logits: logits.copy())
-        return logits
+        return self._runner.advance(state, np.asarray(tokens), lambda logits, _: logits.copy())
 
     def step_top_k(self, state: LitertState, tokens: IntArray, k: int) -> tuple[IntArray, FloatArray]:
         """As `step`, but ids [B, k] int64 and log-probabilities [B, k] float32 of the best next tokens.
@@ -101,15 +100,17 @@ class LitertBackend:
             LingoLiteError: the target is longer than the model's positions.
         """
         self._require_home()
-        best: tuple[IntArray, FloatArray] = self._runner.advance(
-            state, np.asarray(tokens), lambda logits: top_k(logits, k)
-        )
-        return best
+
+        def best(logits: FloatArray, log_total: FloatArray) -> tuple[IntArray, FloatArray]:
+            ids, values = largest(logits, k)
+            return ids, values - log_total
+
+        return self._runner.advance(state, np.asarray(tokens), best)
 
     def select(self, state: LitertState, rows: IntArray) -> LitertState:
         """A state of the given rows, in any order, repeats allowed."""
         self._require_home()
-        return selected(state, np.asarray(rows, dtype=np.int64))
+        return self._runner.select(state, np.asarray(rows, dtype=np.int64))
 
     def close(self) -> None:
         """Free the interpreter. A fork leaves one that has a pool of threads alone."""

@@ -7,8 +7,8 @@ checked, and speed does not matter. R rows, S source, n the length of a bucket, 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from lingolite_litert.interface import (
     DECODE,
     DISTANCES,
     ENCODE,
+    LOG_TOTAL,
     LOGITS,
     MASKED,
     POSITION,
@@ -27,13 +28,16 @@ from lingolite_litert.interface import (
     decode_signature,
     signature_name,
 )
-from lingolite_litert.state import LitertState, empty_past, encoded_rows, grown, position_error, run
+from lingolite_litert.state import LitertState, Read, empty_past, encoded_rows, grown, position_error, run, selected
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
 
     from lingolite_cli.architecture.architecture import Architecture
-    from lingolite_cli.arrays import Array, BoolArray, FloatArray, IntArray
+    from lingolite_cli.arrays import Array, BoolArray, IntArray
+
+
+T = TypeVar("T")
 
 
 class BucketRunner:
@@ -71,8 +75,9 @@ class BucketRunner:
         """Outputs of the encoder for one sentence, from ids [S], in its bucket."""
         return self._encoded(ids, self._fitting(len(ids)))
 
-    def advance(self, state: LitertState, tokens: IntArray, read: Callable[[FloatArray], Any]) -> Any:
-        """Run one step, row by row, and return what `read` makes of the logits [R, V].
+    def advance(self, state: LitertState, tokens: IntArray, read: Read[T]) -> T:
+        """Run one step, row by row, and return what `read` makes of the logits [R, V] and their
+        totals.
 
         Raises:
             LingoLiteError: there are as many target tokens as the longest bucket has positions.
@@ -85,8 +90,6 @@ class BucketRunner:
         with self._lock:
             decode = self._interpreter.get_signature_runner(signature_name(DECODE, _bucket_of(state)))
             rows = [run(decode, **self._fed(state, row, token)) for row, token in enumerate(tokens)]
-            if not rows:
-                return read(np.zeros((0, self._config.vocab_size), np.float32))
             self._found = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
             for kept in decoder_state(self._config):
                 array, found = state.past[f"past_{kept.name}"], self._found[f"new_{kept.name}"]
@@ -94,8 +97,12 @@ class BucketRunner:
                     array[:] = found
                 else:
                     array[:, :, position] = found[:, :, 0]
-            state.position += 1
-            return read(self._found[LOGITS])
+            state.position = state.num_synced = position + 1
+            return read(self._found[LOGITS], self._found[LOG_TOTAL])
+
+    def select(self, state: LitertState, rows: IntArray) -> LitertState:
+        """A state of the given rows."""
+        return selected(state, rows)
 
     def outputs(self, names: Sequence[str]) -> dict[str, Array]:
         """Outputs of the decoder, for what `advance` is to return."""

@@ -20,6 +20,7 @@ from lingolite_litert.interface import (
     DECODE,
     DISTANCES,
     ENCODE,
+    LOG_TOTAL,
     LOGITS,
     POSITION,
     SOURCE_IDS,
@@ -42,6 +43,7 @@ def build_decoder(
     emitter = _Decoder(graph, weights, inputs, num_positions=num_positions, is_symmetric=is_symmetric)
     logits = decode(emitter, emitter.parts, inputs[TOKENS], inputs[SOURCE_MASK])
     graph.output(LOGITS, logits)
+    graph.output(LOG_TOTAL, emitter.log_total(logits))
     for name, value in emitter.new.items():
         graph.output(name, value)
     return graph
@@ -247,6 +249,14 @@ class _Decoder(_Graph):
         grouped = graph.reshape(query, DYNAMIC, attention.n_kv_heads, attention.group, attention.head_dim)
         attended = self.scores_and_values(attention, grouped, key, value, bias, mask)
         return graph.expose(graph.reshape(attended, DYNAMIC, attention.width), attention.name)
+
+    def log_total(self, logits: Value) -> Value:
+        """[B, 1], the logarithm of the sum of the exponentials of logits [B, V]."""
+        graph, shape = self.graph, (logits.shape[0], 1)
+        largest = graph.op("REDUCE_MAX", logits, graph.integers(1), shape=shape, keepDims=True)
+        shares = graph.op("EXP", graph.binary("SUB", logits, largest), shape=logits.shape)
+        total = graph.op("SUM", shares, graph.integers(1), shape=shape, keepDims=True)
+        return graph.binary("ADD", graph.op("LOG", total, shape=shape), largest)
 
     def ssru(self, block: Ssru, candidate: Value, forget: Value) -> Value:
         """[B, d_model]; the new state is an output."""

@@ -17,7 +17,8 @@ ENCODE, DECODE = "encode", "decode"
 """Signatures; those of fixed shapes have a number behind these."""
 
 SOURCE_IDS, SOURCE_MASK = "source_ids", "source_mask"
-TOKENS, POSITION, TARGET_MASK, DISTANCES, LOGITS = "tokens", "position", "target_mask", "distances", "logits"
+TOKENS, POSITION, TARGET_MASK, DISTANCES = "tokens", "position", "target_mask", "distances"
+LOGITS, LOG_TOTAL = "logits", "log_total"
 
 MASKED = -30000.0
 """Added to the attention score of a key that is not there: its weight becomes 0, in float16 as well."""
@@ -89,6 +90,7 @@ def decode_signature(config: Architecture, bucket: int | None = None) -> Signatu
     inputs += _kept("past", state, "batch", "past", meaning)
     outputs = (
         Port(LOGITS, "float32", ("batch", config.vocab_size), "of the next token"),
+        Port(LOG_TOTAL, "float32", ("batch", 1), "logits less this number are log-probabilities"),
         *_kept("new", state, "batch", 1, "to be put in this position" if has_past else "the next call's state"),
     )
     return _fixed(Signature(tuple(inputs), outputs), bucket)

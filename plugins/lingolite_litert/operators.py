@@ -26,6 +26,7 @@ _OPTIONS = {
     "CONCATENATION": "ConcatenationOptions",
     "CUMSUM": "CumsumOptions",
     "DEQUANTIZE": "DequantizeOptions",
+    "EXP": "ExpOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions",
     "GATHER": "GatherOptions",
     "GELU": "GeluOptions",
@@ -37,9 +38,10 @@ _OPTIONS = {
     "SPLIT": "SplitOptions",
     "STRIDED_SLICE": "StridedSliceOptions",
     "SUB": "SubOptions",
+    "SUM": "ReducerOptions",
     "TRANSPOSE": "TransposeOptions",
 }
-"""Those of the others have no options: EMBEDDING_LOOKUP, LOGISTIC, RELU, RSQRT."""
+"""Those of the others have no options: EMBEDDING_LOOKUP, LOG, LOGISTIC, RELU, RSQRT."""
 
 
 def options_of(operator: str, fields: Mapping[str, Any]) -> tuple[int, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from lingolite_litert.interface import (
     DISTANCES,
     ENCODE,
     GROWTH,
+    LOG_TOTAL,
     LOGITS,
     MASKED,
     POSITION,
@@ -25,13 +26,19 @@ from lingolite_litert.interface import (
     TARGET_MASK,
     TOKENS,
 )
-from lingolite_litert.state import LitertState, empty_past, encoded_rows, grown, position_error, run
+from lingolite_litert.state import LitertState, Read, empty_past, encoded_rows, grown, position_error, run, selected
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
 
     from lingolite_cli.architecture.architecture import Architecture
-    from lingolite_cli.arrays import Array, BoolArray, FloatArray, IntArray
+    from lingolite_cli.arrays import Array, BoolArray, IntArray
+
+
+T = TypeVar("T")
+
+_SOURCE_STEP = 8
+"""Source positions of the decoder are a multiple of it; padding is masked."""
 
 
 class LitertRunner:
@@ -54,10 +61,10 @@ class LitertRunner:
         self._views: dict[str, Callable[[], Array]] = {
             name: self._interpreter.tensor(index) for name, index in {**self._inputs, **outputs}.items()
         }
-        self._kept = decoder_state(config)
+        self._kept = [(f"past_{kept.name}", f"new_{kept.name}") for kept in decoder_state(config)]
         self._lock = threading.Lock()
         self._shapes: dict[str, tuple[int, ...]] = {}
-        self._loaded: tuple[dict[str, Array], dict[str, Array]] | None = None
+        self._loaded: LitertState | None = None
 
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> LitertState:
         """A state before the first target token; see `lingolite_cli.plugins.interfaces.Backend.encode`.
@@ -68,7 +75,9 @@ class LitertRunner:
         rows, length = source_ids.shape
         if length > self.max_seq_len:
             raise position_error(f"a source of {length} tokens", self.max_seq_len)
-        source = encoded_rows(self._config, source_ids, source_mask, self.encoded, length=length)
+        # Rounded up, so that fewer sentences have a length of their own, for which all tensors are allocated anew.
+        rounded = -(-length // _SOURCE_STEP) * _SOURCE_STEP
+        source = encoded_rows(self._config, source_ids, source_mask, self.encoded, length=rounded)
         return LitertState(np.arange(rows), source, empty_past(self._config, rows, GROWTH), 0)
 
     def outputs(self, names: Sequence[str]) -> dict[str, Array]:
@@ -90,8 +99,9 @@ class LitertRunner:
         found: dict[str, Array] = run(self._interpreter.get_signature_runner(ENCODE), **{SOURCE_IDS: ids})
         return found
 
-    def advance(self, state: LitertState, tokens: IntArray, read: Callable[[FloatArray], Any]) -> Any:
-        """Run one step, and return what `read` makes of the logits [R, V], which lie in the interpreter.
+    def advance(self, state: LitertState, tokens: IntArray, read: Read[T]) -> T:
+        """Run one step, and return what `read` makes of the logits [R, V] and their totals, which lie in the
+        interpreter.
 
         Raises:
             LingoLiteError: there are as many target tokens as the tables of positions have rows.
@@ -99,11 +109,11 @@ class LitertRunner:
         position = state.position
         if position >= self.max_seq_len:
             raise position_error(f"target token {position + 1}", self.max_seq_len)
-        if not len(tokens):
-            return read(np.zeros((0, self._config.vocab_size), np.float32))
-        if position and position % GROWTH == 0:
-            state.past = {name: grown(array, GROWTH) for name, array in state.past.items()}
         with self._lock:
+            if position and position % GROWTH == 0:
+                self._sync(state)
+                state.past = {name: grown(array, GROWTH) for name, array in state.past.items()}
+                self._loaded = None if self._loaded is state else self._loaded
             self._load(state)
             self._set(TOKENS, tokens)
             if POSITION in self._inputs:
@@ -111,40 +121,58 @@ class LitertRunner:
             if DISTANCES in self._inputs:
                 self._views[DISTANCES]()[:position] = np.arange(position, 0, -1)
             run(self._interpreter.invoke)
-            for kept in self._kept:
-                self._keep(state, f"past_{kept.name}", f"new_{kept.name}")
+            for past, new in self._kept:
+                self._keep(position, past, new)
             if TARGET_MASK in self._inputs:
                 self._views[TARGET_MASK]()[..., position] = 0
             state.position += 1
-            return read(self._views[LOGITS]())
+            return read(self._views[LOGITS](), self._views[LOG_TOTAL]())
+
+    def select(self, state: LitertState, rows: IntArray) -> LitertState:
+        """A state of the given rows."""
+        with self._lock:
+            self._sync(state)
+        return selected(state, rows)
 
     def _set(self, name: str, value: Any) -> None:
         self._views[name]()[:] = value
 
-    def _keep(self, state: LitertState, past: str, new: str) -> None:
-        """Put what a step computed into the state, and where the next step reads it."""
-        found, array, view = self._views[new](), state.past[past], self._views[past]()
-        if array.ndim == 2:
-            array[:] = view[:] = found
+    def _keep(self, position: int, past: str, new: str) -> None:
+        """Put what a step computed where the next step reads it."""
+        found, view = self._views[new](), self._views[past]()
+        if view.ndim == 2:
+            view[:] = found
         else:
-            array[:, :, state.position] = view[:, :, state.position] = found[:, :, 0]
+            view[:, :, position] = found[:, :, 0]
+
+    def _sync(self, state: LitertState) -> None:
+        """Bring the arrays of `state` up to date, if the interpreter has been computing on it."""
+        if self._loaded is not state:
+            return
+        for name, array in state.past.items():
+            view = self._views[name]()
+            if array.ndim == 2:
+                array[:] = view
+            else:
+                array[:, :, state.num_synced : state.position] = view[:, :, state.num_synced : state.position]
+        state.num_synced = state.position
 
     def _load(self, state: LitertState) -> None:
         """Make the interpreter's tensors those of `state`; nothing is copied that lies there already."""
-        source, past = self._loaded or (None, None)
-        if source is state.source and past is state.past:
+        before = self._loaded
+        if before is state:
             return
+        if before is not None:
+            self._sync(before)
         self._loaded = None  # until all is there
-        if self._resize(state):
-            source = past = None
-        if source is not state.source:
+        has_moved = self._resize(state)
+        if has_moved or before is None or before.source is not state.source:
             for name, array in state.source.items():
                 self._set(name, array)
-        if past is not state.past:
-            for name, array in state.past.items():
-                self._set(name, array)
-            self._load_positions(state.position)
-        self._loaded = state.source, state.past
+        for name, array in state.past.items():
+            self._set(name, array)
+        self._load_positions(state.position)
+        self._loaded = state
 
     def _load_positions(self, position: int) -> None:
         """Positions before this one, and the last, which is this one's, are seen."""

@@ -6,7 +6,7 @@ Owns the arrays that the host keeps between steps. R rows, S source, P past, K k
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -17,7 +17,13 @@ from lingolite_litert.interface import MASKED, SOURCE_MASK
 
 if TYPE_CHECKING:
     from lingolite_cli.architecture.architecture import Architecture
-    from lingolite_cli.arrays import Array, BoolArray, IntArray
+    from lingolite_cli.arrays import Array, BoolArray, FloatArray, IntArray
+
+
+T = TypeVar("T")
+Read: TypeAlias = Callable[["FloatArray", "FloatArray"], T]
+"""What a step is to return, from logits [R, V] and the logarithms [R, 1] of the sums of their exponentials. Both may
+lie in the engine, so that it copies what it keeps."""
 
 
 class LitertState(msgspec.Struct):
@@ -28,12 +34,14 @@ class LitertState(msgspec.Struct):
         source: arrays by input name that stay as they are: the mask and the cross-attention.
         past: arrays by input name: keys and values [R, K, P, D] of which `position` are filled, or cells [R, width].
         position: target tokens read so far.
+        num_synced: positions of `past` that the arrays have; a runner may hold those that follow.
     """
 
     sources: IntArray
     source: dict[str, Array]
     past: dict[str, Array]
     position: int
+    num_synced: int = 0
 
 
 def selected(state: LitertState, rows: IntArray) -> LitertState:
@@ -41,7 +49,8 @@ def selected(state: LitertState, rows: IntArray) -> LitertState:
     sources, source = state.sources[rows], state.source
     if not np.array_equal(sources, state.sources):
         source = {name: array[rows] for name, array in source.items()}
-    return LitertState(sources, source, {name: array[rows] for name, array in state.past.items()}, state.position)
+    past = {name: array[rows] for name, array in state.past.items()}
+    return LitertState(sources, source, past, state.position, state.num_synced)
 
 
 def encoded_rows(

@@ -71,7 +71,7 @@ def _all_values(
     state = runner.encode(tokens.source_ids, tokens.source_mask)
     steps = []
     for position, column in enumerate(tokens.target_ids.T):
-        found = runner.advance(state, column, lambda _: runner.outputs([one.name for one in decoder]))
+        found = runner.advance(state, column, lambda *_: runner.outputs([one.name for one in decoder]))
         steps.append(_decoder_values(decoder, found, rows, position))
     runner.close()
     return {**_side_by_side(encoded), **_joined(steps)}

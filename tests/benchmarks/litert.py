@@ -5,8 +5,8 @@
 
 Each system is measured in fresh processes that take turns. Time is that of the CPU, so that other work on the machine
 changes it little; ratios are to ONNX ORT int8 of the same round. Tokens are compared with those of the float network
-(`cached`) and of the exact int8 arithmetic (`int8`). Memory and start (to open the file and give a first token) are those
-of the runtime alone, by `litert_alone.py`.
+(`cached`) and of the exact int8 arithmetic (`int8`). Memory and start (to open the file and give a first token) are
+those of the runtime alone, by `litert_alone.py`.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def _batch(architecture: Architecture, length: int = 6) -> tuple[Array, Array, A
 
 
 def _step(runner: Any, state: Any, tokens: Array) -> Array:
-    logits: Array = runner.advance(state, tokens, lambda logits: logits.copy())
+    logits: Array = runner.advance(state, tokens, lambda logits, _: logits.copy())
     return logits
 
 
@@ -129,8 +129,6 @@ def test_a_sentence_alone_has_the_logits_that_it_has_in_a_batch(runner: Any, nam
 
 @_ALL
 def test_rows_that_are_reordered_repeated_or_dropped_go_on_as_themselves(runner: Any, name: str) -> None:
-    from lingolite_litert.state import selected
-
     source, mask, target = _batch(FAMILIES[name])
     engine = runner(name)
     whole = _logits(engine, source, mask, target)
@@ -138,7 +136,7 @@ def test_rows_that_are_reordered_repeated_or_dropped_go_on_as_themselves(runner:
     for column in target[:, :2].T:
         _step(engine, state, column)
     for rows in ([2, 0, 0, 1], [3, 1], [1, 0]):
-        state = selected(state, np.array(rows))
+        state = engine.select(state, np.array(rows))
     # 2, 0, 0, 1 → the fourth and second of these are 1 and 0 → turned around
     kept = [0, 1]
     for position in range(2, 6):
