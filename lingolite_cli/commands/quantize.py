@@ -45,6 +45,7 @@ class SearchFlags(msgspec.Struct, frozen=True, kw_only=True):
 
     budget: str | None
     allow_inconclusive: bool
+    allow_implausible_reference: bool
     source: Path | None
     target: list[Path] | None
     languages: str | None
@@ -112,6 +113,13 @@ def quantize(
         bool,
         typer.Option("--allow-inconclusive", help="For --search: go by the estimate, not by its whole interval."),
     ] = False,
+    allow_implausible_reference: Annotated[
+        bool,
+        typer.Option(
+            "--allow-implausible-reference",
+            help="For --search: judge by a model whose own translations are mostly broken, too.",
+        ),
+    ] = False,
     source: Annotated[
         Path | None,
         typer.Option(
@@ -150,6 +158,7 @@ def quantize(
     flags = SearchFlags(
         budget=budget,
         allow_inconclusive=allow_inconclusive,
+        allow_implausible_reference=allow_implausible_reference,
         source=source,
         target=target,
         languages=languages,
@@ -221,6 +230,7 @@ def _search_request(
         corpus=corpus_input(context, source=flags.source, targets=targets, languages=languages, which="dev"),
         budget=budget,
         allow_inconclusive=flags.allow_inconclusive,
+        allow_implausible_reference=flags.allow_implausible_reference,
         method=method,
         options=options,
         precisions=[name.strip() for name in flags.precisions.split(",")] if flags.precisions else None,

@@ -44,6 +44,7 @@ class SearchRequest(msgspec.Struct, frozen=True, kw_only=True):
         model: the float artifact.
         corpus: dev text that mixes are measured on.
         budget: one drop of a metric.
+        allow_implausible_reference: go on where the float model's own translations are mostly broken.
         method: a quantizer that mixes precisions; None is the first there is.
         options: the quantizer's.
     """
@@ -52,6 +53,7 @@ class SearchRequest(msgspec.Struct, frozen=True, kw_only=True):
     corpus: CorpusSpec
     budget: Mapping[str, Any]
     allow_inconclusive: bool = False
+    allow_implausible_reference: bool = False
     method: str | None = None
     options: Mapping[str, Any] = {}
     precisions: Sequence[str] | None = None
@@ -137,7 +139,14 @@ def search_job(context: JobContext, request: SearchRequest) -> Job:
             **judged,
         ),
         builder.step(EvaluateStep, "found", model="search", backend=after, **text),
-        builder.step(VerifyStep, "verify", reference="baseline", candidate="found", **judged),
+        builder.step(
+            VerifyStep,
+            "verify",
+            reference="baseline",
+            candidate="found",
+            allow_implausible_reference=request.allow_implausible_reference,
+            **judged,
+        ),
         builder.step(ReportStep, "report", reporters=("html", "markdown", "svg")),
     ]
     return builder.job({"model": model_input(request.model), "dev": request.corpus}, steps)

@@ -218,3 +218,5 @@ def test_every_quantizer_eval_bench_search_and_recipes_run(
     assert "uniform int4" in searched.err
     assert "fits" in searched.err
     assert searched.code == 3, "the baseline's own translations are implausible"
+    assert not (root / "smallest").exists()
+    assert lingolite("quantize", "--search", *budget, ANY, "--out", "smallest", cwd=root).code == 0

@@ -12,9 +12,13 @@ from lingolite_torch.backends import CachedBackend
 from lingolite_torch.options import TorchOptions
 
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.corpora.corpus import CorpusSpec
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translator
+from lingolite_cli.jobs.context import JobContext
+from lingolite_cli.jobs.precision_search import SearchRequest, search_job
 from lingolite_cli.precision_search.figures import Sensitivity
+from lingolite_cli.recipe.work.judgement import VerifyStep
 from lingolite_cli.runs.results import SearchResult
 from lingolite_cli.testing import SENTENCES
 from lingolite_cli.tokenization.opening import open_tokenizer
@@ -197,11 +201,28 @@ def test_what_cannot_be_searched_is_refused_before_any_work(
     assert contents(mixing) == before
 
 
+@pytest.mark.parametrize("is_allowed", [False, True])
+def test_what_was_found_is_verified_against_an_implausible_model_where_that_is_allowed(
+    is_allowed: bool, mixing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(mixing)
+    request = SearchRequest(
+        model=mixing / "model",
+        corpus=CorpusSpec(tsv="dev.tsv", languages=("en", "da")),
+        budget={"chrf_drop_max": 12},
+        allow_implausible_reference=is_allowed,
+    )
+    (verify,) = (step for step in search_job(JobContext(is_quiet=True), request).recipe.steps if step.id == "verify")
+    assert isinstance(verify, VerifyStep)
+    assert verify.allow_implausible_reference is is_allowed
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--budget", "chrf_drop_max=1", "--out", "x"], "--budget is for --search"),
         (["--max-trials", "3", "--out", "x"], "--max-trials is for --search"),
+        (["--allow-implausible-reference", "--out", "x"], "--allow-implausible-reference is for --search"),
         (["--search", "--source", "dev.tsv"], "--out is missing"),
         (["--search", "--out", "x"], "no dev set: there is no --source, and no [dev] in lingolite.toml"),
         (["--search", "--out", "model", "--source", "dev.tsv"], "--out model would be written over"),
