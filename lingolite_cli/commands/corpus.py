@@ -28,7 +28,9 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.schema import parse_options
 from lingolite_cli.views.corpus import show_corpus, show_filtered_corpus, show_made_corpus, show_split_corpus
 
-app = typer.Typer(cls=Group, no_args_is_help=True, rich_markup_mode=None, help="Make, show and filter corpora.")
+app = typer.Typer(
+    cls=Group, no_args_is_help=True, rich_markup_mode=None, help="Make, show, filter and sample corpora of text."
+)
 
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Of the choice.")]
 CorpusPath = Annotated[Path, typer.Argument(metavar="CORPUS", help="The directory of a corpus.")]

@@ -169,7 +169,7 @@ MISTAKES = {
     "unknown plugin option": (
         ('model = "half"', 'model = "half"\noptions = { skip = 3 }'),
         "step `shipped`, options of backend `echo`: unknown key `skip` = 3",
-        "known: fatal, gate, skip_every, suffix",
+        "known: failing_length, fatal, fatal_length, gate, gate_length, skip_every, suffix",
     ),
     "wrong type of plugin option": (
         ('model = "half"', 'model = "half"\noptions = { skip_every = 0.5 }'),
