@@ -1,4 +1,5 @@
-"""The browser: the exporter `web`, which makes a page that translates offline of portable ONNX files.
+"""The browser: the exporter `web`, which makes a page that translates offline of portable ONNX files, and the
+backend `chromium`, which runs it.
 
 Descriptors only. The page itself lies in `page/`, and the lock file of the runtime that it needs in `runtime_lock/`.
 """
@@ -6,8 +7,8 @@ Descriptors only. The page itself lies in `page/`, and the lock file of the runt
 from __future__ import annotations
 
 from lingolite_cli.plugins.hookspecs import hookimpl
-from lingolite_cli.plugins.specs import ExporterSpec
-from lingolite_web.options import FORMAT, ONNX, WebExportOptions
+from lingolite_cli.plugins.specs import BackendSpec, ExporterSpec
+from lingolite_web.options import FORMAT, ONNX, ChromiumOptions, WebExportOptions
 
 
 @hookimpl
@@ -23,5 +24,22 @@ def lingolite_exporters() -> list[ExporterSpec]:
             produces=FORMAT,
             requires=("onnxruntime", "sentencepiece"),
             install="pip install onnxruntime sentencepiece",
+        )
+    ]
+
+
+@hookimpl
+def lingolite_backends() -> list[BackendSpec]:
+    """The backend."""
+    return [
+        BackendSpec(
+            name="chromium",
+            summary="a page in headless Chromium, by its own scripts and runtime",
+            factory="lingolite_web.backend:ChromiumBackend",
+            options=ChromiumOptions,
+            accepts=frozenset({FORMAT}),
+            capabilities=frozenset({"arithmetic"}),
+            requires=("playwright",),
+            install='pip install "lingolite[browser]"',
         )
     ]

@@ -24,6 +24,7 @@ from lingolite_cli.evaluation.goldens import (
 )
 from lingolite_cli.tokenization.ported import PortedTokenizer, ported_tokenizer
 from lingolite_web import runtime
+from lingolite_web.details import WebDetails
 from lingolite_web.options import FORMAT, WebExportOptions
 from lingolite_web.source import MODEL_NAMES, OnnxFacts, require_browser
 
@@ -79,28 +80,6 @@ class TranslatorConfig(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[tuple[str, str], ...]
 
 
-class WebDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The exporter's part of the manifest.
-
-    Attributes:
-        onnx: digest of the ONNX artifact whose files the page runs.
-        bundle: digest of the bundle that it was exported from.
-        weights: the smallest dtype that matrices are stored in.
-        activations: how activations meet quantized matrices.
-        exact: everything between integer products is computed in float64.
-        runtime: package and version.
-        pairs: source and target languages.
-    """
-
-    onnx: str
-    bundle: str
-    weights: str
-    activations: str
-    exact: bool
-    runtime: str
-    pairs: tuple[tuple[str, str], ...]
-
-
 class WebExporter:
     """Writes a directory that a web server serves as it is.
 
@@ -136,9 +115,7 @@ class WebExporter:
         details = WebDetails(
             onnx=source.digest,
             bundle=source.manifest.made_by.inputs.get("source", ""),
-            weights=facts.weights,
-            activations=facts.activations,
-            exact=facts.exact,
+            carried=source.manifest.details,
             runtime=f"{runtime.PACKAGE} {runtime.VERSION}",
             pairs=pairs,
         )

@@ -47,3 +47,13 @@ class WebExportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     def files(self) -> list[Path]:
         """The sentences. The runtime's files are those of a pinned version, wherever they lie."""
         return [] if self.sentences is None else [Path(self.sentences)]
+
+
+class ChromiumOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a page is run.
+
+    Attributes:
+        executable: Chromium's; None for the one on the path, or else the one that Playwright installed.
+    """
+
+    executable: str | None = None

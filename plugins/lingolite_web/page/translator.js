@@ -40,23 +40,26 @@ export class Translator {
     return new this.ort.Tensor(type, data, dims);
   }
 
-  /* Reads a source; what is returned stands before the first target token. */
-  async encode(ids) {
-    const sourceIds = this.tensor({ type: "int64", dims: [1, ids.length], data: BigInt64Array.from(ids, BigInt) });
-    const mask = this.tensor(filled("bool", [1, ids.length], 1));
-    const cross = await this.encoder.run({ source_ids: sourceIds, source_mask: mask });
+  /* Reads sources of equal length, padded where the mask is false; what is returned stands before the first target
+     token. */
+  async encode(rows, mask) {
+    const dims = [rows.length, rows[0].length];
+    const sourceIds = this.tensor({ type: "int64", dims, data: BigInt64Array.from(rows.flat(), BigInt) });
+    const sourceMask = this.tensor({ type: "bool", dims, data: Uint8Array.from(mask.flat(), Number) });
+    const cross = await this.encoder.run({ source_ids: sourceIds, source_mask: sourceMask });
     const past = {};
     for (const { name, type, shape } of this.past) {
       // Caches are empty at first, and cells of a recurrent decoder are 0.
-      const dims = shape.map((dim, axis) => (axis === 0 ? 1 : typeof dim === "number" ? dim : 0));
-      past[name] = this.tensor(filled(type, dims, 0));
+      const size = shape.map((dim, axis) => (axis === 0 ? rows.length : typeof dim === "number" ? dim : 0));
+      past[name] = this.tensor(filled(type, size, 0));
     }
-    return { fed: { source_mask: mask, ...cross }, past, position: 0 };
+    return { fed: { source_mask: sourceMask, ...cross }, past, position: 0 };
   }
 
-  /* Reads one target token and returns the logits of the next, a Float32Array. */
-  async step(state, token) {
-    const fed = { ...state.fed, ...state.past, tokens: this.tensor(filled("int64", [1], BigInt(token))) };
+  /* Reads one target token a row and returns the logits of the next, row by row in one Float32Array. */
+  async step(state, tokens) {
+    const data = BigInt64Array.from(tokens, BigInt);
+    const fed = { ...state.fed, ...state.past, tokens: this.tensor({ type: "int64", dims: [tokens.length], data }) };
     if (this.readsPosition) fed.position = this.tensor(filled("int64", [1], BigInt(state.position)));
     const given = await this.decoder.run(fed);
     for (const { name } of this.past) state.past[name] = given[name.replace("past_", "present_")];
@@ -80,9 +83,9 @@ export class Translator {
   /* Yields the tokens of a translation so far, after each one. `ids` are of a framed source that is not empty. */
   async *tokens(ids, pair) {
     const { start, end, never_generated } = this.tokenizer.described;
-    const state = await this.encode(ids);
+    const state = await this.encode([ids], [ids.map(() => true)]);
     let logits;
-    for (const token of [start, ...pair.target_prefix]) logits = await this.step(state, token);
+    for (const token of [start, ...pair.target_prefix]) logits = await this.step(state, [token]);
     const found = [];
     for (let limit = this.limit(ids.length); ; ) {
       const isShort = found.length < this.config.decoding.min_length;
@@ -90,7 +93,7 @@ export class Translator {
       found.push(token);
       yield found;
       if (token === end || found.length >= limit) return;
-      logits = await this.step(state, token);
+      logits = await this.step(state, [token]);
     }
   }
 
