@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 from command_line import environment
 
-HEAVY = ("torch", "numpy", "onnx", "onnxruntime", "sentencepiece", "sacrebleu", "safetensors", "matplotlib", "jinja2")
+HEAVY = (
+    "torch",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "sentencepiece",
+    "sacrebleu",
+    "safetensors",
+    "matplotlib",
+    "jinja2",
+    "starlette",
+    "uvicorn",
+)
 
 SCRIPT = """
 import sys
@@ -47,6 +59,8 @@ def imported(*arguments: str, cwd: Path, echo: Path, names: tuple[str, ...]) -> 
         ("plugins", "list"),
         ("plugins", "show", "cached"),
         ("translate", "--help"),
+        ("serve", "--help"),
+        ("monitor", "--help"),
         ("inspect", "model", "--json"),
         ("recipes", "check", "recipes/small.toml"),
         ("recipes", "show", "recipes/small.toml"),

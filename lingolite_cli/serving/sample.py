@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
@@ -166,10 +166,16 @@ def _without_texts(sentence: SampledSentence) -> SampledSentence:
     return msgspec.structs.replace(sentence, source=None, translation=None)
 
 
-def read_sample_logs(paths: Sequence[Path]) -> Iterator[SampledRequest]:
+def read_sample_logs(
+    paths: Sequence[Path], *, told: Callable[[str], None] = lambda remark: None
+) -> Iterator[SampledRequest]:
     """The requests of logs, in the order of the files; see `rotated_logs`.
 
-    The last line of a file may be cut short, where its writer was killed; other lines must be whole.
+    A line may be cut short, where its writer was killed or is still writing: it is left out, and told of.
+
+    Args:
+        paths: the files.
+        told: hears of each line that was left out.
 
     Raises:
         LingoLiteError: a file cannot be read, or a line is no request.
@@ -183,8 +189,9 @@ def read_sample_logs(paths: Sequence[Path]) -> Iterator[SampledRequest]:
                 try:
                     yield decoder.decode(line)
                 except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                    if not line.endswith(b"\n"):
-                        return
+                    if line.startswith(b"{") and not line.rstrip().endswith(b"}"):
+                        told(f"{path}, line {number}, was cut short and is left out")
+                        continue
                     raise LingoLiteError(
                         f"{path} is not a sample log: line {number}: {error}",
                         hint="`lingolite serve --sample-log FILE` writes one",

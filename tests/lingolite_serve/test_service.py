@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from command_line import environment
 
 from lingolite_cli.serving.sample import SampledRequest
 from lingolite_cli.serving.service import RequestError, ServingLimits, TranslationService
@@ -57,3 +61,35 @@ def test_a_sample_says_what_was_served(make_service: ServiceMaker) -> None:
     assert sentence.faults == ("copies",)
     assert sentence.unknown == 0, "the tokenizer spells it in bytes"
     assert sentence.log_probability < 0.0
+
+
+WITHOUT = """\
+import sys
+from importlib.machinery import PathFinder
+
+
+class WithoutServer(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in ("starlette", "uvicorn") else PathFinder.find_spec(name, path, target)
+
+
+sys.meta_path[:] = [WithoutServer if finder is PathFinder else finder for finder in sys.meta_path]
+from lingolite_cli.app import main
+
+main()
+"""
+
+
+def test_a_missing_extra_is_told_before_anything_is_opened(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, "serve", "nowhere"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 4
+    assert "server `http` cannot be used: unavailable: needs starlette, uvicorn" in done.stderr
+    assert 'pip install "lingolite[serve]"' in done.stderr

@@ -86,8 +86,11 @@ def _run(planned: PlannedMonitoring, workspace: Workspace, directory: Path) -> M
     step, root = planned.step, workspace.plan.root
     references = None if step.references is None else workspace.corpus(step.references)
     texts = ServedTexts(references)
-    measured = MeasuredLog(texts.noting(read_sample_logs(rotated_logs(root / step.log))))
-    figures, warnings = measured.figures, list(_doubts(texts))
+    warnings: list[str] = []
+    requests = read_sample_logs(rotated_logs(root / step.log), told=warnings.append)
+    measured = MeasuredLog(texts.noting(requests))
+    figures = measured.figures
+    warnings += _doubts(texts)
     signed_off = None
     if step.run is not None:
         signed_off = read_signed_off(root / step.run)

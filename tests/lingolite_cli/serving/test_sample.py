@@ -76,14 +76,16 @@ def test_a_share_is_taken_evenly(tmp_path: Path) -> None:
     assert [one.latency_ms for one in read_sample_logs([tmp_path / "log"])] == [*map(float, range(3, 100, 4))]
 
 
-def test_a_line_that_was_cut_short_spoils_no_other(tmp_path: Path) -> None:
-    path = tmp_path / "log"
+@pytest.mark.parametrize("kept", [1, 60, -20, -2])
+def test_a_line_that_was_cut_short_spoils_no_other(tmp_path: Path, kept: int) -> None:
+    path, remarks = tmp_path / "log", list[str]()
     written(path, range(2)).close()
-    path.write_bytes(path.read_bytes()[:-20])
-    assert len(list(read_sample_logs([path]))) == 1, "the last one is left out while it is the last"
+    first, second = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + second[:kept])
+    assert [one.latency_ms for one in read_sample_logs([path])] == [0.0], "while its writer still writes"
     written(path, range(2, 3)).close()
-    with pytest.raises(LingoLiteError, match="line 2"):
-        list(read_sample_logs([path]))
+    assert [one.latency_ms for one in read_sample_logs([path, path], told=remarks.append)] == [0.0, 2.0] * 2
+    assert remarks == [f"{path}, line 2, was cut short and is left out"] * 2
 
 
 def test_a_disk_without_room_loses_lines_and_no_request(tmp_path: Path) -> None:
