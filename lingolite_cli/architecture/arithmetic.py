@@ -27,6 +27,11 @@ class ForcedScores(msgspec.Struct, frozen=True, kw_only=True):
     difference_max: float
 
 
+FLOAT32_ERROR = 16 * 2.0**-24
+"""`quotient_error` of engines that compute in float32: 16 units in the last place. A norm adds up to 1,024 terms in 10
+roundings, pairwise; scales, a root, a division and the residual sum are the rest."""
+
+
 class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
     """What makes the reference compute as an engine does, and what rounding is left between the two.
 
@@ -44,6 +49,10 @@ class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
             their root mean square. Each operation is compared on the engine's own inputs, so nothing adds up.
         kl_max: mean KL of a target token, in nats, that it explains end to end: roundings move activations by a level,
             and later layers amplify that.
+        quotient_error: how far, as a share, an activation over its scale may lie from the reference's because sums in
+            float32 were taken in another order; 0 where they are not in float32. Where that moves an activation across
+            the middle between two levels, it is rounded otherwise. What it makes of a network is computed from the
+            bundle, see `lingolite_cli.evaluation.rounding_noise`.
         parity_min: share of target tokens that rank first in both which it leaves, end to end. Near-ties are not
             counted as lost, see `near_tie`.
         options: options of the backend under which this arithmetic is compared; None for those that it was given.
@@ -58,6 +67,7 @@ class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
     is_exact: bool = False
     rounding: float
     kl_max: float
+    quotient_error: float = 0.0
     parity_min: float
     options: dict[str, Any] | None = None
     scores: ForcedScores | None = None

@@ -75,6 +75,7 @@ class Reference:
         weights: Weights,
         arithmetic: Arithmetic,
         *,
+        rounding: Rounding = round_as_specified,
         unrounded: Collection[str] = (),
         observer: Observer = observe_nothing,
     ) -> Reference:
@@ -83,11 +84,13 @@ class Reference:
         Args:
             weights: the bundle's.
             arithmetic: the engine's.
+            rounding: of activations.
             unrounded: operations over activations that are not rounded, where others are.
             observer: see the class.
         """
         return cls(
             weights,
+            rounding,
             blocks=arithmetic.blocks,
             is_exact=arithmetic.is_exact,
             has_zero_points=arithmetic.has_zero_points,

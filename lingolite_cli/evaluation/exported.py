@@ -87,6 +87,8 @@ class ExportedComparison(_Struct, frozen=True, kw_only=True):
             the engine's rounding explains it.
         num_tokens: tokens of that share.
         logits: differences of logits, along the file's own translations; None where the engine gives none.
+        explained_kl: mean KL of a token that last bits of float32 explain in this network, computed from the bundle;
+            None where `logits` stay within what the engine states for any network, or it states no such error.
         score_difference: mean absolute difference of the log-probability of these tokens, in nats; None where an engine
             gives logits, or neither.
         rounding: the largest difference of an operation, in multiples of what rounding explains; None where the engine
@@ -106,6 +108,7 @@ class ExportedComparison(_Struct, frozen=True, kw_only=True):
     agreement: float | None = None
     num_tokens: int = 0
     logits: LogitParity | None = None
+    explained_kl: float | None = None
     score_difference: float | None = None
     rounding: float | None = None
     num_operations: int = 0

@@ -18,13 +18,14 @@ from lingolite_cli.console import Progress
 from lingolite_cli.decoding.batching import batches, pad
 from lingolite_cli.decoding.forced import forced_steps
 from lingolite_cli.evaluation.exported import ExportedComparison, OperationDifference
-from lingolite_cli.evaluation.logit_comparison import LogitComparison, ranks_first
+from lingolite_cli.evaluation.logit_comparison import LogitComparison, kl_divergence, ranks_first
 from lingolite_cli.evaluation.operation_comparison import (
     INCOMPARABLE,
     OperationReading,
     compare_embeddings,
     compare_operations,
 )
+from lingolite_cli.evaluation.rounding_noise import explained_mean, moved_rounding
 from lingolite_cli.plugins.interfaces import ForcedTokens
 
 if TYPE_CHECKING:
@@ -73,6 +74,9 @@ def compare_end_to_end(
 ) -> ExportedComparison:
     """Logits of the file along its own translations, and those of the reference.
 
+    Where these differ by more than the engine states for any network, what its last bits explain in this one is
+    computed as well.
+
     Where rounding explains that two tokens change places (`Arithmetic.near_tie`), ranks agree: both tokens are the
     reference's choice as far as the engine can tell.
 
@@ -108,7 +112,29 @@ def compare_end_to_end(
         return ExportedComparison(agreement=num_agreed / num_tokens, num_tokens=num_tokens)
     lengths = [len(source) for source in text.sources]
     logits = comparison.summarize(lengths, [None] * len(lengths), worst=5)
-    return ExportedComparison(agreement=logits.top1_agreement, num_tokens=logits.num_tokens, logits=logits)
+    return ExportedComparison(
+        agreement=logits.top1_agreement,
+        num_tokens=logits.num_tokens,
+        logits=logits,
+        # Twice the work, so only where the answer matters.
+        explained_kl=_explained_kl(text, weights, arithmetic) if logits.kl_mean > arithmetic.kl_max else None,
+    )
+
+
+def _explained_kl(text: ExportedText, weights: Weights, arithmetic: Arithmetic) -> float | None:
+    """Mean KL of a token that the engine's last bits explain in this network, from its bundle alone; None where it
+    declares none."""
+    if not arithmetic.quotient_error:
+        return None
+    reference = Reference.of(weights, arithmetic)
+    moved = Reference.of(weights, arithmetic, rounding=moved_rounding(arithmetic.quotient_error))
+    sums, counts = [], []
+    for tokens, target in zip(text.sources, text.tokens, strict=True):
+        source, targets = pad([tokens], text.ids.pad), [_cut(target, text)]
+        expected, other = (_expected(one, source, targets, text)[0] for one in (reference, moved))
+        sums.append(float(kl_divergence(expected, other).sum()))
+        counts.append(len(expected))
+    return explained_mean(sums, counts)
 
 
 def compare_scores(

@@ -205,9 +205,21 @@ def _joined(known: ExportedComparison, *found: ExportedComparison | str) -> Expo
             )
         else:
             known = msgspec.structs.replace(
-                known, agreement=part.agreement, num_tokens=part.num_tokens, logits=part.logits
+                known,
+                agreement=part.agreement,
+                num_tokens=part.num_tokens,
+                logits=part.logits,
+                explained_kl=part.explained_kl,
+                limits={**known.limits, **_explained_limits(known.limits, part)},
             )
     return known
+
+
+def _explained_limits(limits: dict[str, float], found: ExportedComparison) -> dict[str, float]:
+    """The limit of KL in this network, where last bits explain more than the engine states for any."""
+    if found.explained_kl is None:
+        return {}
+    return {"exported_kl_max": max(limits["exported_kl_max"], found.explained_kl)}
 
 
 def _arithmetic(backend: PluginChoice, artifact: Artifact, bundle: Artifact) -> Arithmetic:

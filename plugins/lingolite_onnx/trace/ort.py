@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from lingolite_cli.architecture.arithmetic import Arithmetic
+from lingolite_cli.architecture.arithmetic import FLOAT32_ERROR, Arithmetic
 from lingolite_cli.architecture.network import decoder_state
 from lingolite_cli.architecture.parts import parts_of
 from lingolite_cli.architecture.recording import OUTPUT_PROJECTION
@@ -71,6 +71,7 @@ def ort_arithmetic(details: OnnxExportDetails, weights: Weights, options: OnnxBa
         blocks=_blocks(weights),
         rounding=0.01,
         kl_max=1e-3,
+        quotient_error=FLOAT32_ERROR,
         parity_min=0.99,
         options=plain,
     )

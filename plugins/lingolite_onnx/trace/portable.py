@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lingolite_cli.architecture.arithmetic import Arithmetic
+from lingolite_cli.architecture.arithmetic import FLOAT32_ERROR, Arithmetic
 from lingolite_cli.arrays import Array
 from lingolite_cli.plugins.interfaces import ForcedTokens, Trace
 from lingolite_onnx.graph import NamedTensor
@@ -40,7 +40,7 @@ def portable_arithmetic(details: OnnxExportDetails, weights: Weights, options: O
         return Arithmetic(name=name, rounding=1e-4, kl_max=1e-6, parity_min=0.9999)
     if details.exact:
         return Arithmetic(name=name, is_exact=True, rounding=1e-4, kl_max=1e-6, parity_min=0.9999)
-    return Arithmetic(name=name, rounding=1e-4, kl_max=1e-3, parity_min=0.99)
+    return Arithmetic(name=name, rounding=1e-4, kl_max=1e-3, quotient_error=FLOAT32_ERROR, parity_min=0.99)
 
 
 def trace_portable(
