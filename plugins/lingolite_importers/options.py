@@ -64,7 +64,9 @@ class MarianOptions(_Foreign, frozen=True, kw_only=True, forbid_unknown_fields=T
             `static` too, with the calibrated ranges (alphas) of the file; `float` makes float32 of them.
         source_spm: the SentencePiece model of sources, or of both sides.
         target_spm: that of targets, where it is another one.
-        vocabulary: a `vocab.yml` from pieces to ids, where they are not those of the SentencePiece model.
+        vocabulary: a `vocab.yml` from pieces to ids, where they are not those of the SentencePiece model; of sources,
+            or of both sides.
+        target_vocabulary: that of targets, where it is another one.
         shortlist: a `lex.*.s2t.bin`.
     """
 
@@ -72,6 +74,7 @@ class MarianOptions(_Foreign, frozen=True, kw_only=True, forbid_unknown_fields=T
     source_spm: str | None = None
     target_spm: str | None = None
     vocabulary: str | None = None
+    target_vocabulary: str | None = None
     shortlist: str | None = None
 
 

@@ -105,6 +105,26 @@ def test_a_model_of_two_vocabularies_computes_what_marian_computes(
         assert tokenizer.decode(ids) == target.DecodeIds([id for id in ids if id != 1])
 
 
+@pytest.mark.parametrize("names", [("source.vocab.yml", "target.vocab.yml"), ("vocab.src.yml", "vocab.trg.yml")])
+def test_two_vocab_yml_give_pieces_of_each_side_their_ids(tmp_path: Path, names: tuple[str, str]) -> None:
+    spms = _spm(tmp_path / "source.spm"), _spm(tmp_path / "target.spm", vocab_size=220, model_type="bpe")
+    tables = []
+    for name, spm in zip(names, spms, strict=True):
+        pieces = [spm.IdToPiece(id) for id in range(2, spm.GetPieceSize())]
+        tables.append({piece: id for id, piece in enumerate(["</s>", "<unk>", *reversed(pieces)])})
+        (tmp_path / name).write_text(yaml.safe_dump(tables[-1], allow_unicode=True))
+    sizes = [len(table) for table in tables]
+    assert sizes[0] != sizes[1]
+    parameters = with_two_vocabularies(student(sizes[1], is_recurrent=False), sizes[0], is_tied=True)
+    settings = configuration(sizes[1], **attention_settings(**{**_TWO, "tied-embeddings": True}))
+    write_npz(tmp_path / "model.npz", parameters, {**settings, "dim-vocabs": sizes})
+    tokenizer = open_tokenizer(_imported(tmp_path))
+    for text in SENTENCES:
+        expected = [*(tables[0].get(piece, 1) for piece in spms[0].EncodeAsPieces(text)), 0]
+        assert tokenizer.encode_source(text, ("en", "pt"), max_length=512).ids == expected
+        assert tokenizer.encode_target(text) == [tables[1].get(piece, 1) for piece in spms[1].EncodeAsPieces(text)]
+
+
 def test_a_vocab_yml_gives_pieces_their_ids(tmp_path: Path) -> None:
     source, target = _spm(tmp_path / "source.spm"), _spm(tmp_path / "target.spm", vocab_size=220, model_type="bpe")
     pieces = [one.IdToPiece(id) for one in (source, target) for id in range(2, one.GetPieceSize())]

@@ -23,17 +23,19 @@ _SPM = re.compile(r".*\.(spm|model)(\.gz)?$")
 _VOCABULARY = re.compile(r".*vocab.*\.(yml|yaml|json)(\.gz)?$")
 _DECODER = re.compile(r"^(config|decoder).*\.ya?ml$")
 _PAIR = re.compile(r"\.([a-z]{2})([a-z]{2})\.")
-_SOURCE, _TARGET = re.compile(r"^(source|src|srcvocab)\b"), re.compile(r"^(target|trg|tgt|trgvocab)\b")
+_SOURCE = re.compile(r"^(source|src|srcvocab)\b|[._-](source|src)\b")
+_TARGET = re.compile(r"^(target|trg|tgt|trgvocab)\b|[._-](target|trg|tgt)\b")
 _LARGEST_TEXT = 64 << 20
 
 
 class MarianFiles(msgspec.Struct, frozen=True, kw_only=True):
-    """The files of a model; `target_spm`, `vocabulary` and `shortlist` are None where there is none."""
+    """The files of a model; None where there is none. What targets share with sources is named once."""
 
     model: Path
     source_spm: Path
     target_spm: Path | None
     vocabulary: Path | None
+    target_vocabulary: Path | None
     shortlist: Path | None
     settings: Mapping[str, Any]
     languages: tuple[str, str]
@@ -56,13 +58,16 @@ def find_files(path: Path, options: MarianOptions) -> MarianFiles:
         raise LingoLiteError(f"{beside} has no file of weights, .bin or .npz")
     spms = [file for file in names if _SPM.match(file.name)]
     source, target = _spms(spms, options, model)
-    vocabularies = [file for file in names if _VOCABULARY.match(file.name)]
+    vocabulary, target_vocabulary = _vocabularies(
+        [file for file in names if _VOCABULARY.match(file.name)], options, beside
+    )
     shortlist = _named(options.shortlist) or _one(shortlists, "shortlist", beside)
     return MarianFiles(
         model=model,
         source_spm=source,
         target_spm=target,
-        vocabulary=_named(options.vocabulary) or _one(vocabularies, "vocabulary", beside),
+        vocabulary=vocabulary,
+        target_vocabulary=target_vocabulary,
         shortlist=shortlist,
         settings=_settings(file for file in names if _DECODER.match(file.name)),
         languages=options.pair or _languages(model, shortlist),
@@ -72,18 +77,35 @@ def find_files(path: Path, options: MarianOptions) -> MarianFiles:
 def _spms(found: list[Path], options: MarianOptions, model: Path) -> tuple[Path, Path | None]:
     if options.source_spm:
         return Path(options.source_spm), Path(options.target_spm) if options.target_spm else None
-    sources = [file for file in found if _SOURCE.match(file.name)]
-    targets = [file for file in found if _TARGET.match(file.name)]
-    if len(sources) == len(targets) == 1:
-        return sources[0], targets[0]
-    others = [file for file in found if file not in (*sources, *targets)]
-    single = _one(others, "SentencePiece model", model.parent) if not sources and not targets else None
+    sides = _sides(found)
+    if sides is not None:
+        return sides
+    is_marked = any(_SOURCE.search(file.name) or _TARGET.search(file.name) for file in found)
+    single = None if is_marked else _one(found, "SentencePiece model", model.parent)
     if single is None:
         raise LingoLiteError(
             f"{model.parent} has no SentencePiece model for {model.name}",
             hint="put vocab.spm, or source.spm and target.spm, beside it, or name them: --option source_spm=FILE",
         )
     return single, None
+
+
+def _vocabularies(found: list[Path], options: MarianOptions, where: Path) -> tuple[Path | None, Path | None]:
+    if options.vocabulary:
+        return _named(options.vocabulary), _named(options.target_vocabulary)
+    if options.target_vocabulary:
+        raise LingoLiteError(
+            "target_vocabulary is the vocabulary of targets beside one of sources",
+            hint="name that as well: --option vocabulary=FILE",
+        )
+    return _sides(found) or (_one(found, "vocabulary", where), None)
+
+
+def _sides(found: list[Path]) -> tuple[Path, Path] | None:
+    """The files of both sides, where their names tell one source and one target."""
+    sources = [file for file in found if _SOURCE.search(file.name)]
+    targets = [file for file in found if _TARGET.search(file.name)]
+    return (sources[0], targets[0]) if len(sources) == len(targets) == 1 else None
 
 
 def _one(found: list[Path], what: str, where: Path) -> Path | None:

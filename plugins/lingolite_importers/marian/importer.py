@@ -209,6 +209,7 @@ def _inputs(files: MarianFiles) -> dict[str, Path]:
         "source_spm": files.source_spm,
         "target_spm": files.target_spm,
         "vocabulary": files.vocabulary,
+        "target_vocabulary": files.target_vocabulary,
         "shortlist": files.shortlist,
     }
     return {name: file for name, file in named.items() if file is not None}

@@ -52,7 +52,9 @@ def marian_tokenizer(files: MarianFiles, *, sizes: tuple[int, int], rows: int) -
     spms = [files.source_spm] if files.target_spm is None else [files.source_spm, files.target_spm]
     names = dict(zip((TOKENIZER_NAME, TARGET_TOKENIZER_NAME), (read_file(spm) for spm in spms), strict=False))
     if files.vocabulary is not None:
-        return _with_lists(files, names, [_read_vocabulary(files.vocabulary)] * 2, sizes, rows)
+        sources = _read_vocabulary(files.vocabulary)
+        targets = sources if files.target_vocabulary is None else _read_vocabulary(files.target_vocabulary)
+        return _with_lists(files, names, [sources, targets], sizes, rows)
     own = [pieces_of(load_processor(names[name], where=spm), where=spm) for name, spm in zip(names, spms, strict=True)]
     if sizes[0] != sizes[1]:
         return _with_lists(files, names, [own[0], own[-1]], sizes, rows)
@@ -77,8 +79,9 @@ def _with_lists(
     files: MarianFiles, spms: dict[str, bytes], own: Sequence[Sequence[str]], sizes: tuple[int, int], rows: int
 ) -> ImportedTokenizer:
     """A tokenizer whose ids are those of lists."""
-    where = files.vocabulary or files.source_spm
-    lists = [_list(pieces, size, rows, where) for pieces, size in zip(own, sizes, strict=True)]
+    source = files.vocabulary or files.source_spm
+    where = files.target_vocabulary or (source if files.vocabulary else files.target_spm or source)
+    lists = [_list(pieces, size, rows, named) for pieces, size, named in zip(own, sizes, (source, where), strict=True)]
     tags = [piece[2:-2] for piece in own[0] if piece.startswith(">>") and piece.endswith("<<")]
     unused = range(sizes[1], rows)
     description = TokenizerDescription(
