@@ -34,7 +34,8 @@ class _Foreign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What importers of foreign formats have in common.
 
     Attributes:
-        languages: source and target language, `en-pt`, or `pt-BR:en` where a language has a hyphen.
+        languages: source and target language, `en-pt`, or `pt-BR:en` where a language has a hyphen; of a model of many
+            languages, the two that the bundle is for. Default: all languages that the model names.
         licence: of the weights, for the manifest; default: what the model says of itself.
         max_seq_len: positions; default: those of the model, or 512.
     """

@@ -1,4 +1,4 @@
-"""Small models in directories as `save_pretrained` writes them, without transformers: OPUS-MT of random weights."""
+"""Small models in directories as `save_pretrained` writes them, without transformers: OPUS-MT and NLLB."""
 
 from __future__ import annotations
 
@@ -48,6 +48,27 @@ def write_opus_mt(
     tensors = _tensors(rows, is_shared=is_shared)
     save_file(tensors, directory / "model.safetensors")
     return tensors
+
+
+def write_nllb(directory: Path, *, languages: Sequence[str]) -> None:
+    """Write an NLLB model of these languages with `model.safetensors`, language tokens in `added_tokens_decoder`."""
+    directory.mkdir(parents=True)
+    model = train_model(unk_id=0, bos_id=1, eos_id=2, pad_id=-1, model_type="bpe")
+    (directory / "sentencepiece.bpe.model").write_bytes(model)
+    first = SentencePieceProcessor(model_proto=model).GetPieceSize() + 1
+    added = {str(first + index): {"content": language} for index, language in enumerate([*languages, "<mask>"])}
+    _write(directory / "tokenizer_config.json", {"tokenizer_class": "NllbTokenizer", "added_tokens_decoder": added})
+    rows = first + len(added)
+    own = {"model_type": "m2m_100", "activation_function": "relu", "bad_words_ids": None, "num_beams": 1}
+    special = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "decoder_start_token_id": 2}
+    _write(directory / "config.json", {**_configuration(rows, is_shared=True), **own, **special})
+    tensors = _tensors(rows, is_shared=True)
+    del tensors["final_logits_bias"]
+    random = np.random.default_rng(5)
+    for stack in ("encoder", "decoder"):
+        tensors[f"model.{stack}.layer_norm.weight"] = random.uniform(0.5, 1.5, D_MODEL).astype(np.float32)
+        tensors[f"model.{stack}.layer_norm.bias"] = random.normal(0, 0.1, D_MODEL).astype(np.float32)
+    save_file(tensors, directory / "model.safetensors")
 
 
 def _write(path: Path, table: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.testing import ImporterContract
 from lingolite_cli.tokenization.opening import open_tokenizer
-from tests.lingolite_importers.hugging_face_files import write_opus_mt
+from tests.lingolite_importers.hugging_face_files import write_nllb, write_opus_mt
 
 Command = Callable[..., Outcome]
 WEIGHTS, PICKLE, INDEX = "model.safetensors", "pytorch_model.bin", "model.safetensors.index.json"
@@ -207,3 +207,42 @@ def test_languages_choose_the_target_token_and_unknown_ones_are_refused(lingolit
         chosen = ["--model", bundle.path, "--languages", f"en-{to}"]
         outcome = lingolite("translate", "A fox.", *chosen, *options, cwd=tmp_path)
         assert outcome.code == 0, outcome.err
+
+
+def test_an_nllb_goes_through_the_commands_in_any_direction_or_in_the_one_that_it_was_imported_for(
+    lingolite: Command, tmp_path: Path
+) -> None:
+    write_nllb(tmp_path / "nllb", languages=["eng_Latn", "por_Latn", "glg_Latn"])
+    for name, options in (("all", []), ("one", ["--option", "languages=eng_Latn:por_Latn"])):
+        done = lingolite("import", tmp_path / "nllb", "--out", name, *options, cwd=tmp_path)
+        assert done.code == 0, done.err
+    pair = ("eng_Latn", "por_Latn")
+    assert Artifact.open(tmp_path / "all").manifest.languages == (*pair, "glg_Latn")
+    assert Artifact.open(tmp_path / "one").manifest.languages == pair
+    exported = lingolite("export", "--model", "one", "--out", "onnx", cwd=tmp_path)
+    assert exported.code == 0, exported.err
+    asked = ["translate", "A fox.", "--max-length", "8"]
+    texts = [
+        lingolite(*asked, "--model", "onnx", cwd=tmp_path),
+        lingolite(*asked, "--model", "all", "--backend", "cached", "--languages", "eng_Latn:por_Latn", cwd=tmp_path),
+    ]
+    assert [text.code for text in texts] == [0, 0], [text.err for text in texts]
+    assert texts[0].out == texts[1].out != ""
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("languages=eng_Latn:por_Latin", "no token for the language `por_Latin`"),
+        ("languages=en-pt", "no token for the language `en`"),
+        ("text_prefix=translate: ", "puts no text before a source"),
+    ],
+)
+def test_options_that_a_model_does_not_have_are_refused(
+    lingolite: Command, tmp_path: Path, option: str, message: str
+) -> None:
+    write_nllb(tmp_path / "nllb", languages=["eng_Latn", "por_Latn"])
+    refused = lingolite("import", tmp_path / "nllb", "--out", "bundle", "--option", option, cwd=tmp_path)
+    assert refused.code == 2
+    assert message in refused.err
+    assert not (tmp_path / "bundle").exists()

@@ -15,7 +15,7 @@ import msgspec
 
 from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.artifact import TARGET_TOKENIZER_NAME, TARGET_VOCABULARY_NAME, TOKENIZER_NAME, VOCABULARY_NAME
-from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.importing.imported import ImportedTokenizer
 from lingolite_cli.tokenization.description import (
     MOST_ROWS,
@@ -56,7 +56,8 @@ def read_hugging_face_tokenizer(
     """The tokenizer in a directory.
 
     Raises:
-        LingoLiteError: it is of another kind, a file is missing, or it has more pieces than the model has rows.
+        LingoLiteError: it is of another kind, a file is missing, it has more pieces than the model has rows, or the
+            options do not apply to it.
     """
     name = str(directory.tokenizer.get("tokenizer_class", "")).removesuffix("Fast")
     kind = name if name in _KINDS else _DEFAULT[directory.config["model_type"]]
@@ -65,7 +66,28 @@ def read_hugging_face_tokenizer(
             f"{directory.path} has a tokenizer of the class {name}, which no importer reads",
             hint=f"importable are {', '.join(sorted(_KINDS))}",
         )
-    return _KINDS[kind](directory, architecture, options)
+    read = _KINDS[kind]
+    if options.text_prefix is not None and read is not _t5:
+        raise LingoLiteError(
+            f"{directory.path} has a {kind}, which puts no text before a source", hint="leave text_prefix out"
+        )
+    found = read(directory, architecture, options)
+    return found if options.pair is None else _of_pair(found, options.pair, directory)
+
+
+def _of_pair(found: ReadTokenizer, pair: tuple[str, str], directory: Directory) -> ReadTokenizer:
+    """The tokenizer for two of its languages.
+
+    Raises:
+        LingoLiteError: one of them is not one of its languages.
+    """
+    for language in pair:
+        if language not in found.languages:
+            raise LingoLiteError(
+                f"{directory.path} has no token for the language `{language}`",
+                hint=did_you_mean(language, found.languages),
+            )
+    return msgspec.structs.replace(found, languages=pair)
 
 
 def _marian(directory: Directory, architecture: Architecture, options: HuggingFaceOptions) -> ReadTokenizer:
