@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
 import torch
 from lingolite_onnx.backend import OnnxBackend
@@ -27,6 +28,7 @@ from lingolite_cli.arrays import Array
 from lingolite_cli.artifact import BUNDLE, BUNDLE_INT8
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
+from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.operation_comparison import compare_embeddings, compare_operations
 from lingolite_cli.model.parameters import model_from_tensors
 from lingolite_cli.model.stepping import SteppingModel
@@ -180,6 +182,22 @@ def test_a_shortlist_leaves_the_logits_of_its_candidates_as_they_are(tmp_path: P
     np.testing.assert_allclose(found[1:, :, ::2], expected[1:, :, ::2], rtol=0, atol=1e-4 * np.abs(expected).max())
     assert (found[:, :, 1::2] < -1e29).all()
     assert (found[0, :, :6:2] < -1e29).all()
+
+
+def test_graphs_of_shortlists_of_earlier_versions_are_refused(tmp_path: Path) -> None:
+    weights = _weights("firefox")
+    write_ort_graphs(weights, tmp_path, msgspec.structs.replace(_SETTINGS, has_shortlist=True))
+    ids = onnx.helper.make_tensor_value_info("words", onnx.TensorProto.INT64, ["words"])
+    rows = onnx.helper.make_tensor_value_info("word_rows", onnx.TensorProto.INT64, ["words"])
+    same = onnx.helper.make_node("Identity", ["words"], ["word_rows"])
+    opset = [onnx.helper.make_opsetid("", 18)]
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph([same], "words", [ids], [rows]), opset_imports=opset, ir_version=8
+    )
+    onnx.save(model, tmp_path / "words_optimized.onnx")
+    chooser = _Chosen(weights.config.vocab_size)
+    with pytest.raises(LingoLiteError, match="exported by another version"):
+        OrtRunner(tmp_path, weights.config, max_seq_len=33, threads=1, chooser=chooser)
 
 
 @pytest.mark.parametrize("rows", [3, 12])

@@ -93,6 +93,9 @@ class OrtRunner:
         threads: threads inside an operator.
         entries: further settings of the sessions.
         chooser: of each source's candidate tokens; None: any token of the vocabulary may be chosen.
+
+    Raises:
+        LingoLiteError: there is a chooser, and the graphs over candidates are those of an earlier version.
     """
 
     def __init__(
@@ -117,6 +120,8 @@ class OrtRunner:
         self._sessions: dict[str, ort.InferenceSession] = {}
         self._opening = threading.Lock()
         self._encoder = SourceEncoder(self._session(ENCODER))
+        if chooser is not None:
+            self._require_own_candidates()
         self._state = decoder_state(config)
         self._grows = all(kept.kind != "cell" for kept in self._state)
         self._past_names = tuple(f"past_{kept.name}" for kept in self._state)
@@ -182,6 +187,20 @@ class OrtRunner:
         # Not zeroed: attention reads up to the length of a row, and never what lies beyond.
         capacity = min(FIRST_CAPACITY, self.max_seq_len)
         return np.empty((len(self._state), rows, kept.heads, capacity, kept.width), np.float32)
+
+    def _require_own_candidates(self) -> None:
+        """Refuse graphs of earlier versions, where the rows of a batch shared their candidates.
+
+        Raises:
+            LingoLiteError: there are such.
+        """
+        names = {value.name for value in self._session(CANDIDATE_LOOKUP).get_inputs()}
+        if names != {CANDIDATES, IS_CANDIDATE}:
+            raise LingoLiteError(
+                f"{self._directory / CANDIDATE_LOOKUP} was exported by another version, whose shortlists this one does "
+                "not run",
+                hint="export the bundle again",
+            )
 
     def _look_up(self, chosen: Candidates) -> dict[str, Array]:
         """What the decoders over candidate tokens read of them, by input name."""
