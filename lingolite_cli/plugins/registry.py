@@ -234,8 +234,12 @@ class Registry:
         raise self.unknown(kind, name)
 
     def backends_for(self, format: str) -> list[str]:
-        """The healthy backends that run artifacts of `format`, the preferred ones first."""
-        found = [entry.name for entry in self._backends_of(format) if entry.health is Health.OK]
+        """The healthy backends that run artifacts of `format`, the preferred ones first.
+
+        Those that only answer from a record are left out: they are asked by their names.
+        """
+        able = [entry for entry in self._backends_of(format) if entry.health is Health.OK]
+        found = [entry.name for entry in able if entry.spec is not None and "recorded" not in entry.spec.capabilities]
         return sorted(found, key=preference)
 
     def able_backend(self, format: str, *, preferred: Any) -> str | None:

@@ -83,8 +83,6 @@ class ConversionContract(ArtifactContract):
 
 def _backend_for(artifact: Artifact) -> Loaded:
     """The first backend that runs this format; skips the test when there is none."""
-    for name in registry().names("backend"):
-        loaded = registry().resolve("backend", name)
-        if artifact.manifest.format in loaded.spec.accepts:
-            return loaded
+    for name in registry().backends_for(artifact.manifest.format):
+        return registry().resolve("backend", name)
     pytest.skip(f"no installed backend runs the format `{artifact.manifest.format}`")

@@ -47,8 +47,6 @@ def lingolite_exporters() -> list[ExporterSpec]:
             options=OnMacOptions,
             accepts=frozenset({FORMAT}),
             produces=ON_MAC_FORMAT,
-            requires=_REQUIRES,
-            install=COREML.install,
         ),
     ]
 

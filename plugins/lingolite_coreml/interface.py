@@ -17,6 +17,8 @@ from lingolite_cli.architecture.recording import CELL, KEY_CACHE, OUTPUT_PROJECT
 from lingolite_coreml.options import Cache, Compute, Shapes, Target
 
 ENCODE, DECODE = "encode", "decode"
+INTERFACE_NAME = "interface.json"
+"""The file that says to an app's developer what the functions take and give, without LingoLite and without Python."""
 MAIN = "main"
 """What a function is called that is alone in its package."""
 SOURCE_IDS, SOURCE_MASK, TOKEN, POSITION, LOGITS = "source_ids", "source_mask", "token", "position", "logits"

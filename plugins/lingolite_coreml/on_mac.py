@@ -17,10 +17,10 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.goldens import default_languages, default_sources
 from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_coreml.details import CoreMLDetails
+from lingolite_coreml.interface import INTERFACE_NAME
 from lingolite_coreml.options import ON_MAC_FORMAT, OnMacOptions
-from lingolite_coreml.overflow import sentences_of
 from lingolite_coreml.result import SCRIPT_NAME, SENTENCES_NAME, Rules, Sentences, package_digests
-from lingolite_coreml.writing import INTERFACE_NAME
+from lingolite_coreml.sentences import sentences_of
 
 
 class OnMacExporter:

@@ -13,15 +13,15 @@ import numpy as np
 
 from lingolite_cli.arrays import Array
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.corpora.corpus import CorpusSpec, read_corpus
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.evaluation.goldens import default_languages, default_sources, read_sources
+from lingolite_cli.evaluation.goldens import default_languages, default_sources
 from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_coreml.engines import ReferenceEngine
 from lingolite_coreml.interface import operation_names
 from lingolite_coreml.runner import Runner
+from lingolite_coreml.sentences import sentences_of
 
 _MOST_TOKENS = 64
 """Target tokens of a sentence that are looked at."""
@@ -61,17 +61,6 @@ def require_in_range(runner: Runner, source: Artifact, text: Path | None) -> Non
                 f"float16 overflows in {found.where}, on the sentence: {sentence[:200]}",
                 hint="pass --option compute=float32, whose numbers have no such end",
             ) from None
-
-
-def sentences_of(text: Path) -> tuple[str, ...]:
-    """The sources of a TSV corpus, or the lines of any other file.
-
-    Raises:
-        LingoLiteError: it cannot be read, or has no sentence.
-    """
-    if text.suffix != ".tsv":
-        return read_sources(text)
-    return tuple(read_corpus(CorpusSpec(tsv=str(text)), name=text.name, root=Path()).sources)
 
 
 class _Overflow(LingoLiteError):

@@ -11,13 +11,11 @@ import msgspec
 from lingolite_cli.weights.bundle import Weights
 from lingolite_coreml.details import CoreMLDetails
 from lingolite_coreml.functions import build_decode, build_encode
-from lingolite_coreml.interface import DECODE, ENCODE, FunctionInterface, Value
+from lingolite_coreml.interface import DECODE, ENCODE, INTERFACE_NAME, FunctionInterface, Value
 from lingolite_coreml.options import Cache, Compute, CoreMLExportOptions, Target
 from lingolite_coreml.package import write_package
 
 _PACKAGE = "model.mlpackage"
-INTERFACE_NAME = "interface.json"
-"""What an app's developer must know to run the program, without LingoLite and without Python."""
 
 
 class DescribedFunction(msgspec.Struct, frozen=True, kw_only=True):

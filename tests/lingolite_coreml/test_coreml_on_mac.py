@@ -178,9 +178,13 @@ def test_other_sentences_than_were_run_are_refused(
     assert "it was made on other sentences" in seen.err
 
 
-def test_a_result_is_not_benchmarked(lingolite: Callable[..., Outcome], exported: Artifact, text: Path) -> None:
-    seen = lingolite("bench", "--model", exported.path, "--backend", "coreml-recorded", "--source", text)
+def test_a_result_is_not_benchmarked(
+    lingolite: Callable[..., Outcome], exported: Artifact, text: Path, result: Path
+) -> None:
+    system = f"coreml-recorded@{exported.path},result={result}"
+    seen = lingolite("bench", "--model", exported.path, "--system", system, "--source", text)
     assert seen.code == 2
+    assert "its times are in its record" in seen.err
 
 
 @pytest.mark.parametrize(

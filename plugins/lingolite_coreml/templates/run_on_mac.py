@@ -22,7 +22,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+try:
+    import coremltools
+    import numpy as np
+except ImportError as missing:
+    sys.exit(f"{missing}; run: python3 -m pip install coremltools numpy")
 
 HERE = Path(__file__).resolve().parent
 TIMED_SENTENCES = 64
@@ -33,8 +37,6 @@ class Model:
     """Both functions, one sentence at a time."""
 
     def __init__(self, directory: Path, compute_units: str) -> None:
-        import coremltools
-
         self.interface = json.loads((directory / "interface.json").read_text(encoding="utf-8"))
         self.dtype = np.dtype(self.interface["compute"])
         self.functions: dict[str, Any] = {}
@@ -209,8 +211,6 @@ def main() -> None:
         rounds.append(json.loads(part.read_text()))
         part.unlink()
         print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
-    import coremltools
-
     result = {
         "schema": 1,
         "artifact": given["artifact"],

@@ -50,6 +50,7 @@ def test_the_engine_to_install_is_named_and_not_one_of_another_system(monkeypatc
     specs: list[tuple[str, Any]] = [("backend", spec) for spec in lingolite_coreml.lingolite_backends()]
     module = LoadedModule(Origin("coreml", "lingolite", "1", "lingolite_coreml"), tuple(specs))
     plugins = Registry(cast("PluginHost", SimpleNamespace(modules=[module])))
+    assert plugins.backends_for("coreml") == [], "what only reads records is not taken for an engine"
     error = plugins.no_backend("coreml")
     assert "`coreml-reference`, which does, needs coremltools" in error.message
     assert error.hint == 'run `pip install "lingolite[coreml]"`'
