@@ -79,7 +79,7 @@ class CoreMLReferenceBackend(_ProgramBackend):
 
     def __init__(self, artifact: Artifact, *, options: NoOptions, threads: int) -> None:
         details = CoreMLDetails.of(artifact)
-        self._architecture = artifact.manifest.model
+        self._architecture, self._compute = artifact.manifest.model, details.compute
         self.max_seq_len = details.max_seq_len
         self._runner = Runner(
             artifact.closed_directory(), self._architecture, details, open_reference(details, self._architecture)
@@ -87,7 +87,7 @@ class CoreMLReferenceBackend(_ProgramBackend):
 
     def trace(self, tokens: ForcedTokens, *, bundle: Artifact) -> list[Trace]:
         """Values of named operations; see `lingolite_cli.plugins.interfaces.TracingBackend`."""
-        return trace_program(self._runner, self._architecture, tokens)
+        return trace_program(self._runner, self._architecture, tokens, compute=self._compute)
 
 
 class CoreMLBackend(_ProgramBackend):

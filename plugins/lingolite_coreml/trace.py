@@ -11,11 +11,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from lingolite_cli.architecture.architecture import Architecture
-from lingolite_cli.architecture.recording import KEY_CACHE, VALUE_CACHE, record
+from lingolite_cli.architecture.recording import KEY_CACHE, SUM, VALUE_CACHE, record
 from lingolite_cli.arrays import Array
 from lingolite_cli.plugins.interfaces import ForcedTokens, Trace
 from lingolite_coreml.engines import ReferenceEngine
 from lingolite_coreml.interface import SOURCE_IDS, TOKEN, operation_names
+from lingolite_coreml.options import Compute
 from lingolite_coreml.runner import Row, Runner
 
 _CACHES = (KEY_CACHE, VALUE_CACHE)
@@ -34,9 +35,16 @@ class _Tracing(ReferenceEngine):
         return self.values
 
 
-def trace_program(runner: Runner, architecture: Architecture, tokens: ForcedTokens) -> list[Trace]:
-    """The values of all operations, or of those that are wanted, which need no cache."""
+def trace_program(runner: Runner, architecture: Architecture, tokens: ForcedTokens, *, compute: Compute) -> list[Trace]:
+    """The values of all operations, or of those that are wanted, which need no cache.
+
+    Residual sums in float16 are not shown. They are compared by what a block adds to them, and are rounded by their own
+    size, which may be a hundred times that: on the starter model 0.04 of it. The norm after a sum shows whether it is
+    right.
+    """
     names = operation_names(architecture)
+    if compute == "float16":
+        names = {value: name for value, name in names.items() if not name.endswith(SUM)}
     if tokens.operations is not None:
         wanted = {value: name for value, name in names.items() if name in tokens.operations}
         return [Trace(part="program", values=_single(runner, wanted, tokens))]
@@ -61,18 +69,16 @@ def _decoded(
     reads_source: set[str],
 ) -> dict[str, Array]:
     """Values [1, T, width] of the decoder; of caches what attention reads at the last step."""
+    own = {value: name for value, name in names.items() if name not in reads_source}
+    # A cache has as many rows as there are positions, at every step: all of them would be a square.
+    caches = {value: name for value, name in own.items() if name.endswith(_CACHES)}
+    others = {value: name for value, name in own.items() if value not in caches}
     steps: list[dict[str, Array]] = []
     for token in target.tolist():
         row, _ = runner.advance(row, token)
-        named = _named(decoder.values, names)
-        steps.append({name: values for name, values in named.items() if name not in reads_source})
-    last = steps[-1]
-    return {
-        name: last[name][:, : len(target)]
-        if name.endswith(_CACHES)
-        else np.concatenate([step[name] for step in steps], axis=1)
-        for name in last
-    }
+        steps.append(_named(decoder.values, others))
+    found = {name: np.concatenate([step[name] for step in steps], axis=1) for name in steps[-1]}
+    return {**found, **{name: rows[:, : len(target)] for name, rows in _named(decoder.values, caches).items()}}
 
 
 def _single(runner: Runner, wanted: Mapping[str, str], tokens: ForcedTokens) -> dict[str, Array]:

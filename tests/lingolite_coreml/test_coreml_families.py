@@ -146,9 +146,10 @@ def test_a_trace_shows_every_operation_and_no_difference(
     runner, details = program(name, options, True)
     tokens = ForcedTokens(source_ids=source, source_mask=mask, target_ids=target)
     weights = _weights(name, is_int8=True)
-    (trace,) = trace_program(runner, weights.config, tokens)
+    (trace,) = trace_program(runner, weights.config, tokens, compute=details.compute)
     readings = compare_operations(weights, arithmetic_of(details), tokens, trace)
     assert [reading.difference for reading in readings if reading.difference is not None] == []
     hidden: set[Any] = {operation for operation in record(weights.config).operations} - {one.name for one in readings}
-    # Of encoders the keys and values are what attention reads: there is no cache.
-    assert all(one.startswith("encoder.") and one.endswith("_cache") for one in hidden)
+    # Of encoders the keys and values are what attention reads: there is no cache. Of sums in float16 see the trace.
+    shown = {one for one in hidden if not (one.startswith("encoder.") and one.endswith("_cache"))}
+    assert all(one.endswith(".sum") and details.compute == "float16" for one in shown)
