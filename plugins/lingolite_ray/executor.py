@@ -166,6 +166,8 @@ def _connect(work: Work, options: RayOptions, *, num_workers: int) -> None:
             num_cpus=num_workers * work.threads,
             num_gpus=0,
             object_store_memory=_STORE_BYTES + 2 * size_bytes,
+            # Ray lets its workers give way to all else (nice 15), and beside other work they would hardly run.
+            _system_config={"worker_niceness": 0},
             **quiet,
         )
         return
