@@ -158,6 +158,9 @@ class Progress:
     def weigh(self, work: float) -> None:
         """Let bar and remaining time measure work, of which there is so much; what is counted may differ in cost."""
 
+    def skip(self, amount: int) -> None:
+        """Count what was finished before: rate and remaining time go by what is done from now on."""
+
     def advance(self, amount: int = 1, *, work: float | None = None, remark: str | None = None) -> None:
         """Count more finished.
 
@@ -188,6 +191,7 @@ class _RichProgress(Progress):
 
     def _start(self, description: str, total: int | None) -> None:
         self._total, self._done, self._work, self._remark = total, 0, 0.0, ""
+        self._done_before, self._is_skipping = 0, False
         self._started = self._shown = time.monotonic()
         text = shown_on_a_line(description)
         self._display.reset(self._task, description=text, total=total, count=self._count, remark="")
@@ -202,11 +206,22 @@ class _RichProgress(Progress):
         if time.monotonic() - self._shown > _REDRAWN:
             self.show()
 
+    def skip(self, amount: int) -> None:
+        self._done += amount
+        self._work += amount
+        self._done_before, self._is_skipping = self._done, True
+        if time.monotonic() - self._shown > _REDRAWN:
+            self.show()
+
     def show(self) -> None:
         """Draw what was counted."""
         self._shown = time.monotonic()
-        rate = self._done / max(self._shown - self._started, 1e-9)
-        remark = self._remark or (f"{rate:,.1f}/s" if self._done else "")
+        if self._is_skipping:  # the bar forgets how fast it was, for that was not work
+            self._is_skipping, self._started = False, self._shown
+            self._display.reset(self._task, completed=self._work, total=self._total)
+        done_now = self._done - self._done_before
+        rate = done_now / max(self._shown - self._started, 1e-9)
+        remark = self._remark or (f"{rate:,.1f}/s" if done_now else "")
         self._display.update(self._task, completed=self._work, count=self._count, remark=remark)
 
     @property

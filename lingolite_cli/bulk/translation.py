@@ -170,7 +170,7 @@ class _Run:
                 yield _Shard(index, key, chunk)
             else:
                 self._shards[index] = finished
-                self._progress.advance(len(chunk))
+                self._progress.skip(len(chunk))
             index += 1
 
     def _share(self, executor: Executor, first: _Shard, others: Iterator[_Shard]) -> None:

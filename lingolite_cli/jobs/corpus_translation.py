@@ -20,7 +20,7 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.output import refuse_inputs
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.steps_ahead import LOCAL
-from lingolite_cli.jobs.translation import EngineRequest, prepare_engine
+from lingolite_cli.jobs.translation import EngineRequest, prepare_engine, translation_languages
 
 if TYPE_CHECKING:
     from lingolite_cli.bulk.source import SourceText
@@ -76,7 +76,7 @@ def translate_to_corpus(
     refuse_inputs(request.out, flag="--out", inputs=[artifact.path, request.source])
     executor = context.registry.resolve("executor", request.executor)
     executor.options(request.executor_options)
-    source = _source(request.source)
+    source = _source(request.source, translation_languages(context, artifact, engine.languages))
     prepared = prepare_engine(context, artifact, engine, decoding=decoding, console=console)
     from lingolite_cli.bulk.job import TranslationJob
     from lingolite_cli.bulk.translation import BulkRequest, translate_corpus
@@ -112,12 +112,19 @@ def translate_to_corpus(
     return outcome
 
 
-def _source(path: Path) -> SourceText:
+def _source(path: Path, languages: tuple[str, str]) -> SourceText:
     from lingolite_cli.bulk.source import corpus_source, file_source
     from lingolite_cli.corpora.artifact import CorpusArtifact
 
     if not path.exists():
         raise LingoLiteError(f"no such file: {path}")
     if path.is_dir():
-        return corpus_source(CorpusArtifact.open(path, verify=True))
+        corpus = CorpusArtifact.open(path, verify=True)
+        written_in = corpus.manifest.languages[0]
+        if written_in != languages[0]:
+            raise LingoLiteError(
+                f"{path} is in `{written_in}`, and the model translates from `{languages[0]}`",
+                hint=f"pass --languages {written_in}-{languages[1]} if the model knows both",
+            )
+        return corpus_source(corpus)
     return file_source(path)

@@ -188,6 +188,22 @@ def test_bar_measures_work_where_what_is_counted_differs_in_cost(monkeypatch: py
     assert "7/7" in stream.getvalue()
 
 
+def test_what_was_finished_before_counts_and_has_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("COLUMNS", "80")
+    with Console().progress("translate", total=1000) as progress:
+        progress.skip(600)
+        drawn: Any = progress
+        drawn.show()
+        (task,) = drawn._display.tasks
+        assert (task.completed, task.fields["count"], task.fields["remark"]) == (600, "600/1,000", "")
+        assert task.speed is None
+        progress.advance(10)
+        drawn.show()
+        assert task.fields["count"] == "610/1,000"
+        assert task.fields["remark"].endswith("/s")
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [

@@ -225,6 +225,21 @@ def test_a_disk_that_gets_full_stops_the_job_and_what_was_finished_is_kept(
     assert contents(project / "out") == contents(project / "whole")
 
 
+def test_a_corpus_keeps_where_its_lines_are_from_and_must_be_in_the_language_of_the_model(
+    with_echo: Call, project: Path, text: Path
+) -> None:
+    for language in ("en", "da"):
+        made = ["corpus", "import", "text.en", "--languages", language, "--out", language, "--provenance", "news"]
+        assert with_echo(*made).code == 0
+    job = ["translate", "--out", "out", "--backend", "echo", "--file"]
+    assert "da is in `da`, and the model translates from `en`" in with_echo(*job, "da").err
+    assert not (project / "out").exists()
+    assert with_echo(*job, "en").code == 0
+    manifest = _manifest(project / "out")
+    assert manifest.provenances == {"news": 23}
+    assert manifest.made_by.inputs["source"] == CorpusArtifact.open(project / "en").digest
+
+
 def test_n_best_translations_are_kept_on_request(with_echo: Call, project: Path, text: Path) -> None:
     done = with_echo(*_job("--beam-size", "3", "--n-best", "2"))
     assert done.code == 0, done.err
