@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,16 +21,15 @@ from lingolite_cli.history.entry import RunEntry
 from lingolite_cli.history.store import HistoryStore
 from lingolite_cli.runs.record import RunManifest
 
-SETTINGS = """\
-schema = 1
-model = "model"
-languages = ["en", "da"]
-threads = 1
 
-[test]
-tsv = "test.tsv"
-languages = ["en", "da"]
+def settings(source: str = "en", target: str = "da", *, tables: str = "") -> str:
+    """`lingolite.toml` of a project with a model, a test set, and the text of further tables."""
+    languages = f'languages = ["{source}", "{target}"]\n'
+    test = f'[test]\ntsv = "test.tsv"\n{languages}'
+    return f'schema = 1\nmodel = "model"\n{languages}threads = 1\n\n{test}{tables and chr(10)}{tables}'
 
+
+ECHO = """\
 [defaults.evaluate]
 backend = "echo"
 metrics = ["bleu"]
@@ -105,18 +104,30 @@ class Outcome(NamedTuple):
         return json.loads(self.out)
 
 
+def write_project(root: Path, files: Mapping[str, str], *, settings: str, bundle: Artifact | None = None) -> Path:
+    """A project with text files by their paths in it, and perhaps a bundle called `model`."""
+    root.mkdir(parents=True, exist_ok=True)
+    for name, text in {"lingolite.toml": settings, **files}.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8")
+    if bundle is not None:
+        shutil.copytree(bundle.path, root / "model")
+    return root
+
+
+def same_on_both_sides(lines: Iterable[str]) -> str:
+    """A test set as TSV, whose references are its sources."""
+    return "".join(f"{line}\t{line}\n" for line in lines)
+
+
 def make_project(root: Path, bundle: Artifact) -> Path:
     """A project with a bundle, a test set whose references are its sources, and recipes/small.toml."""
     from lingolite_cli.testing import SENTENCES
 
-    shutil.copytree(bundle.path, root / "model")
-    (root / "lingolite.toml").write_text(SETTINGS, encoding="utf-8")
     # Three times, with a number: enough sentences for a verdict, and all of them different.
-    lines = [f"{sentence} {number}" for number in range(3) for sentence in SENTENCES]
-    (root / "test.tsv").write_text("".join(f"{line}\t{line}\n" for line in lines), encoding="utf-8")
-    (root / "recipes").mkdir()
-    (root / "recipes" / "small.toml").write_text(RECIPE, encoding="utf-8")
-    return root
+    test = same_on_both_sides(f"{sentence} {number}" for number in range(3) for sentence in SENTENCES)
+    files = {"test.tsv": test, "recipes/small.toml": RECIPE}
+    return write_project(root, files, settings=settings(tables=ECHO), bundle=bundle)
 
 
 def command(*arguments: str | Path) -> list[str]:

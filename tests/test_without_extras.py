@@ -6,13 +6,12 @@ them.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from command_line import Outcome, environment, read_run, run_command, runs
+from command_line import Outcome, environment, read_run, run_command, runs, same_on_both_sides, settings, write_project
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.testing import SENTENCES
@@ -94,14 +93,19 @@ uses = "report"
 reporters = ["html", "markdown", "junit"]
 """
 
-SETTINGS = """\
+TRAINING = """\
 schema = 1
-model = "model"
-languages = ["en", "da"]
+name = "t"
 
-[test]
-tsv = "test.tsv"
-languages = ["en", "da"]
+[inputs]
+model = { bundle = "model" }
+train = { pairs = "test.tsv" }
+
+[[steps]]
+id = "learn"
+uses = "train"
+model = "inputs.model"
+options = { max_steps = 1 }
 """
 
 
@@ -116,18 +120,13 @@ def blocked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def light(tmp_path_factory: pytest.TempPathFactory, tiny: Artifact) -> Path:
     """A project that names no backend."""
-    root = tmp_path_factory.mktemp("light")
-    shutil.copytree(tiny.path, root / "model")
-    (root / "lingolite.toml").write_text(SETTINGS, encoding="utf-8")
-    (root / "light.toml").write_text(RECIPE, encoding="utf-8")
-    (root / "train.toml").write_text(
-        'schema = 1\nname = "t"\n[inputs]\nmodel = { bundle = "model" }\ntrain = { pairs = "test.tsv" }\n'
-        '[[steps]]\nid = "learn"\nuses = "train"\nmodel = "inputs.model"\noptions = { max_steps = 1 }\n',
-        encoding="utf-8",
-    )
-    (root / "some.pt").write_bytes(b"PK")
-    (root / "test.tsv").write_text("".join(f"{line}\t{line}\n" for line in SENTENCES), encoding="utf-8")
-    return root
+    files = {
+        "light.toml": RECIPE,
+        "train.toml": TRAINING,
+        "test.tsv": same_on_both_sides(SENTENCES),
+        "some.pt": "PK",
+    }
+    return write_project(tmp_path_factory.mktemp("light"), files, settings=settings(), bundle=tiny)
 
 
 @pytest.fixture(scope="module")

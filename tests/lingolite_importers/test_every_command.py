@@ -8,23 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from command_line import Outcome, run_command
+from command_line import Outcome, run_command, same_on_both_sides, settings, write_project
 
 from tests.lingolite_cli.tokenization.foreign_texts import SENTENCES
 from tests.lingolite_importers.hugging_face_files import write_opus_mt
 from tests.lingolite_importers.marian_files import write_student
 
 Command = Callable[..., Outcome]
-SETTINGS = """\
-schema = 1
-model = "model"
-languages = ["en", "pt"]
-threads = 1
-
-[test]
-tsv = "test.tsv"
-languages = ["en", "pt"]
-
+DEV = """\
 [dev]
 tsv = "test.tsv"
 languages = ["en", "pt"]
@@ -90,12 +81,11 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> Projects:
     write_student(root / "firefox")
     found = []
     for name in ("hf", "firefox"):
-        project = root / f"{name}-project"
-        project.mkdir()
-        (project / "lingolite.toml").write_text(SETTINGS)
-        (project / "ship.toml").write_text(RECIPE)
-        rows = [f"{text}\t{text}\n" for text in [*SENTENCES, *(f"{text} {text}" for text in SENTENCES)]]
-        (project / "test.tsv").write_text("".join(rows), encoding="utf-8")
+        files = {
+            "ship.toml": RECIPE,
+            "test.tsv": same_on_both_sides([*SENTENCES, *(f"{text} {text}" for text in SENTENCES)]),
+        }
+        project = write_project(root / f"{name}-project", files, settings=settings("en", "pt", tables=DEV))
         done = run_command("import", root / name, "--out", "model", "--option", "max_seq_len=48", cwd=project)
         assert done.code == 0, done.err
         found.append(project)
