@@ -10,7 +10,10 @@
   const remember = (theme) => {
     try { localStorage.setItem(THEME, theme); } catch { return; }
   };
-  if (["light", "dark"].includes(remembered())) root.dataset.theme = remembered();
+  const take = (theme) => {
+    if (["light", "dark"].includes(theme)) root.dataset.theme = theme;
+  };
+  take(remembered());
 
   const isDark = () => root.dataset.theme
     ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -24,6 +27,12 @@
       show();
     });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+    // Another tab was switched, or this page was loaded again before the browser had kept what it was switched to.
+    window.addEventListener("storage", ({ key, newValue }) => {
+      if (key !== THEME) return;
+      take(newValue);
+      show();
+    });
     button.hidden = false;
     show();
   }
