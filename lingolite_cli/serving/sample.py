@@ -189,7 +189,7 @@ def read_sample_logs(
                 try:
                     yield decoder.decode(line)
                 except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                    if line.startswith(b"{") and not line.rstrip().endswith(b"}"):
+                    if line.startswith(b"{") and ("truncated" in str(error) or not line.rstrip().endswith(b"}")):
                         told(f"{path}, line {number}, was cut short and is left out")
                         continue
                     raise LingoLiteError(

@@ -13,16 +13,17 @@ from lingolite_cli.views.tables import Column, Table
 _MOST_HOURS = 48
 """Hours that a terminal shows; reports have all."""
 
+_SENTENCES = "Sentences"
 _COLUMNS: dict[str, Callable[[WindowFigures], str]] = {
     "Requests": lambda one: f"{one.num_requests:,}",
     "Failed": lambda one: _share(one.share("failed", "late")),
     "Refused": lambda one: _share(one.share("refused")),
-    "Sentences": lambda one: f"{one.num_sentences:,}",
+    _SENTENCES: lambda one: f"{one.num_sentences:,}",
     "p50 ms": lambda one: _number(one.latency_p50_ms),
     "p95 ms": lambda one: _number(one.latency_p95_ms),
     "p99 ms": lambda one: _number(one.latency_p99_ms),
     "Length ratio": lambda one: formats.NOTHING if one.length_ratio is None else f"{one.length_ratio:.3f}",
-    "Log-probability": lambda one: _signed(one.log_probability),
+    "log p": lambda one: _signed(one.log_probability),
     "Faults": lambda one: ", ".join(f"{kind} {count:,}" for kind, count in one.faults.items()) or formats.NOTHING,
 }
 
@@ -98,10 +99,16 @@ def show_monitoring(result: MonitorResult, console: Console) -> None:
         f"{result.log}: {served.total.num_requests:,} requests; {languages or 'no languages'}; model {models}"
     )
     for table in monitoring_tables(result):
-        rows = table.rows[-_MOST_HOURS:]
-        names = [column.label for column in table.columns]
-        right = ",".join(column.label for column in table.columns if column.kind == "number")
-        console.table(names, rows, title=table.caption, right=right)
+        places = [place for place in range(len(table.columns)) if not _is_left_out(table, place)]
+        shown = [table.columns[place] for place in places]
+        rows = [[row[place] for place in places] for row in table.rows[-_MOST_HOURS:]]
+        right = ",".join(column.label for column in shown if column.kind == "number")
+        console.table([column.label for column in shown], rows, title=table.caption, right=right)
+
+
+def _is_left_out(table: Table, place: int) -> bool:
+    """Whether a terminal has no room for a column: one that says that nothing failed, and the number of sentences."""
+    return table.columns[place].label == _SENTENCES or {row[place] for row in table.rows} == {_share(0.0)}
 
 
 def _drift_row(drift: Drift) -> list[str]:

@@ -103,7 +103,7 @@ def _served(manifest: RunManifest) -> ReportSection:
     """What servers recorded: what began, drift, scores, days and hours."""
     note = (
         "Times are UTC. Latency is from arrival to answer, of translated requests; faults are those that a translation "
-        "shows without a reference."
+        "shows without a reference; log p is the mean log-probability of target tokens."
     )
     results = [step.result for step in manifest.steps if isinstance(step.result, MonitorResult)]
     return _section("served", "Served", [table for one in results for table in monitoring_tables(one)], notes=[note])
