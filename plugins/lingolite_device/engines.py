@@ -11,6 +11,7 @@ from importlib.metadata import version
 import msgspec
 
 from lingolite_cli.artifact import Artifact
+from lingolite_device.coreml_files import coreml_graphs
 from lingolite_device.description import Graphs
 from lingolite_device.litert_files import litert_graphs
 from lingolite_device.onnx_files import onnx_graphs, onnx_settings
@@ -27,8 +28,8 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
         title: of its engine.
         graphs: how the graphs of an artifact are called; refuses what an app cannot run.
         settings: of ONNX Runtime's sessions on x86; see `DeviceDescription`.
-        python: what `run_offline.py` needs besides numpy.
-        gradle: the dependency of an Android app.
+        python: what `run_offline.py` needs besides numpy; empty where the engine has no Python on any computer.
+        gradle: the dependency of an Android app; empty where Android has no such engine.
         snippets: name of the template on how the engine is put behind `GraphRuntime`.
     """
 
@@ -45,6 +46,13 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ENGINES: dict[str, Engine] = {
+    "coreml": Engine(
+        title="Core ML",
+        graphs=coreml_graphs,
+        python="",
+        gradle="",
+        snippets="coreml.md.jinja",
+    ),
     "litert": Engine(
         title="LiteRT",
         graphs=litert_graphs,

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
 import msgspec
 
 from lingolite_cli.artifact import Artifact, Product
-from lingolite_cli.emulation.replaying import REQUIREMENTS_NAME
+from lingolite_cli.emulation.replaying import REQUIREMENTS_NAME, SCRIPT_NAME
 from lingolite_cli.evaluation.goldens import (
     GOLDEN_NAME,
     Goldens,
@@ -36,7 +37,8 @@ ZIP_NAME = "app.zip"
 SUMS_NAME = "SHA256SUMS"
 LICENCE_NAME = "WEIGHTS-LICENCE.txt"
 
-_LOOPS = ("LingoLite.kt", "LingoLite.swift", "run_offline.py", "pieces.py")
+_LOOPS = ("LingoLite.kt", "LingoLite.swift")
+_REPLAY = (SCRIPT_NAME, "pieces.py")
 _OLDEST = (1980, 1, 1, 0, 0, 0)
 """The time of every member of a zip, so that equal exports give equal bytes."""
 
@@ -67,13 +69,14 @@ class DeviceExporter:
             decoding=goldens.decoding,
             graphs=graphs,
         )
-        _copy(source, directory)
+        _copy(source, directory, loops=(*_LOOPS, *(_REPLAY if engine.python else ())))
         (directory / DESCRIPTION_NAME).write_bytes(
             msgspec.json.format(msgspec.json.encode(described), indent=1) + b"\n"
         )
         carried = msgspec.json.format(canonical_json(source.manifest), indent=1)
         (directory / CARRIED_NAME).write_bytes(carried + b"\n")
-        (directory / REQUIREMENTS_NAME).write_text(engine.requirements(), encoding="utf-8")
+        if engine.python:
+            (directory / REQUIREMENTS_NAME).write_text(engine.requirements(), encoding="utf-8")
         write_goldens(goldens, directory / GOLDEN_NAME)
         (directory / LICENCE_NAME).write_text(_licence(source), encoding="utf-8")
         write_guide(source, engine, goldens, directory)
@@ -97,13 +100,13 @@ class DeviceExporter:
         return make_goldens(source, sources=sources, languages=languages, backend=options.backend)
 
 
-def _copy(source: Artifact, directory: Path) -> None:
+def _copy(source: Artifact, directory: Path, *, loops: Sequence[str]) -> None:
     """The model files and the loops; tokenizer and manifest are the host's to write."""
     for name in source.manifest.files:
         if name not in source.tokenizer_names:
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source.file(name), directory / name)
-    for name in _LOOPS:
+    for name in loops:
         (directory / name).write_bytes(files("lingolite_device").joinpath("app", name).read_bytes())
 
 

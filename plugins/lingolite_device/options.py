@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 FORMAT = "device"
-CARRIED = ("litert", "onnx")
+CARRIED = ("coreml", "litert", "onnx")
 """Formats whose files a device bundle can carry."""
 
 

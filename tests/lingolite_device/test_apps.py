@@ -58,6 +58,27 @@ def lite_runtime(directory: Path) -> Run:
     return lambda graph, inputs: dict(runners[graph](**inputs))
 
 
+def coreml_runtime(artifact: Artifact) -> Run:
+    """Functions of a Core ML package by the interpreter, which has new states with each source."""
+    from lingolite_coreml.details import CoreMLDetails
+    from lingolite_coreml.engines import open_reference
+
+    details = CoreMLDetails.of(artifact)
+    open_engine = open_reference(details, artifact.manifest.model)
+    interfaces = details.interfaces(artifact.manifest.model)
+    engines = {name: open_engine(artifact.path / details.packages[name], name) for name in ("encode", "decode")}
+    states: dict[str, Any] = {}
+
+    def run(graph: str, inputs: dict[str, Any]) -> dict[str, Any]:
+        if graph == "encode":
+            states["decode"] = engines["decode"].new_states()
+        taken = {value.name: inputs[value.name].astype(value.dtype) for value in interfaces[graph].inputs}
+        found = engines[graph].run(taken, states["decode"] if graph == "decode" else {})
+        return {value.name: found[value.name].astype("float32") for value in interfaces[graph].outputs}
+
+    return run
+
+
 def check(app: list[str], device: Artifact, run: Run) -> None:
     goldens = read_goldens(device.file("golden.json")).sentences
     found = replay(app, device.path, run)
@@ -83,6 +104,14 @@ def test_an_app_replays_litert(app: list[str], name: str, tmp_path: Path) -> Non
     lite = convert_with(converter("litert"), family_bundle(tmp_path / "bundle", name), tmp_path / "lite")
     made = convert_with(converter("device"), lite, tmp_path / "app")
     check(app, made, lite_runtime(made.path))
+
+
+@pytest.mark.parametrize("options", [{}, {"compute": "float32"}], ids=["states", "buffers"])
+def test_an_app_replays_core_ml(app: list[str], options: dict[str, Any], tiny: Artifact, tmp_path: Path) -> None:
+    pytest.importorskip("coremltools")
+    program = convert_with(converter("coreml"), tiny, tmp_path / "coreml", options=options)
+    made = convert_with(converter("device"), program, tmp_path / "app")
+    check(app, made, coreml_runtime(program))
 
 
 @pytest.mark.parametrize(

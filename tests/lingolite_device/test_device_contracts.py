@@ -18,6 +18,12 @@ class TestDeviceBackend(BackendContract):
     reference = "cached"
 
 
+@pytest.mark.coreml
+class TestDeviceExporterOfCoreML(ExporterContract):
+    plugin = "device"
+    routes = (("coreml",),)
+
+
 @pytest.mark.litert
 class TestDeviceExporterOfLiteRt(ExporterContract):
     plugin = "device"

@@ -29,6 +29,8 @@ from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.results import ReplayResult
 
 _BUDGET = "goldens_min"
+_NO_SCRIPT = "has no script that replays its goldens on Linux"
+_NO_SCRIPT_HINT = "export ONNX or LiteRT files in the format `device`"
 
 
 class ReplayStep(Step, tag="replay", frozen=True, kw_only=True):
@@ -61,7 +63,7 @@ def _check(step: ReplayStep, scope: Scope) -> PlannedReplay:
     """Refuse an unknown platform, one that is not prepared, and an artifact without goldens."""
     scope.artifact_format(step, "model", step.model)
     if step.model in scope.models and not is_replayable(scope.models[step.model].manifest):
-        raise scope.error(step, "model", f"`{step.model}` has no goldens to replay", hint='export it as "device" first')
+        raise scope.error(step, "model", f"`{step.model}` {_NO_SCRIPT}", hint=_NO_SCRIPT_HINT)
     if not step.platforms:
         raise scope.error(step, "platforms", "there is nothing to replay on", hint=f"name one, such as {NATIVE}")
     scope.check_budget(step, step.budget, known=[_BUDGET])
@@ -102,7 +104,7 @@ def _run(planned: PlannedReplay, workspace: Workspace, directory: Path) -> Repla
     step = planned.step
     artifact = workspace.artifact(step.model)
     if not is_replayable(artifact.manifest):
-        raise LingoLiteError(f"step `{step.id}`: `{step.model}` has no goldens to replay", hint='export it as "device"')
+        raise LingoLiteError(f"step `{step.id}`: `{step.model}` {_NO_SCRIPT}", hint=_NO_SCRIPT_HINT)
     found = []
     with workspace.console.progress(step.id, total=len(step.platforms)) as progress:
         for name in progress.track(step.platforms):
