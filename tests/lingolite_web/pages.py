@@ -59,12 +59,16 @@ class Opened:
     def __init__(self, browser: Any, address: str, **context: Any) -> None:
         self.context = browser.new_context(**context)
         self.context.set_default_timeout(MOST_MS)
-        self.page = self.context.new_page()
         self.complaints: list[str] = []
         self.requests: list[str] = []
+        self.context.on("request", lambda request: self.requests.append(request.url))
+        self.open(address)
+
+    def open(self, address: str) -> None:
+        """Open a new tab."""
+        self.page = self.context.new_page()
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.context.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(address)
         self.page.wait_for_selector("html[data-state=ready], #error:not([hidden])")
 

@@ -12,7 +12,19 @@ import pytest
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.evaluation.goldens import GOLDEN_NAME, Golden, compare_goldens, read_goldens
 from lingolite_cli.testing.routes import convert_with, registry
+from tests.families import family_bundle
 from tests.lingolite_web.pages import CHROMIUM, FLAGS, REPLAY, Opened, served
+
+UPDATE = """
+async () => {
+  const registration = await navigator.serviceWorker.getRegistration();
+  await registration.update();
+  const worker = registration.installing ?? registration.waiting;
+  if (worker.state === "installed") return;
+  await new Promise((resolve) => worker.addEventListener("statechange", resolve, { once: true }));
+}
+"""
+STORED = "caches.open('lingolite-files').then((store) => store.keys()).then((keys) => keys.length)"
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the extra `browser`")
 pytestmark = [pytest.mark.web, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
@@ -64,6 +76,16 @@ def test_goldens_of_every_kind_of_weights_are_equal(
     replay(browser, page.path, threads=1)
 
 
+@pytest.mark.parametrize("family", ["firefox", "opus-mt", "nllb", "t5", "a recurrence without positions"])
+def test_goldens_of_other_families_are_equal(browser: Any, runtime_files: Path, tmp_path: Path, family: str) -> None:
+    bundle = family_bundle(tmp_path / "bundle", family)
+    int8 = convert_with(registry().resolve("quantizer", "dynamic-int8"), bundle, tmp_path / "int8")
+    onnx = convert_with(registry().resolve("exporter", "onnx"), int8, tmp_path / "onnx")
+    web = registry().resolve("exporter", "web")
+    page = convert_with(web, onnx, tmp_path / "page", options={"runtime": str(runtime_files)})
+    replay(browser, page.path, threads=1)
+
+
 def test_a_text_is_translated_sentence_by_sentence_and_line_by_line(browser: Any, address: str) -> None:
     with Opened(browser, address) as opened:
         found = opened.translate("Open the file. Where is the station?\n\n  Open the file.  ")
@@ -104,6 +126,31 @@ def test_page_works_without_a_network_once_it_was_open(browser: Any, starter_pag
         opened.page.wait_for_selector("html[data-state=ready]")
         assert opened.translate("Open the file.") == "Åbn filen."
         assert opened.page.evaluate("crossOriginIsolated")
+
+
+def test_a_new_version_takes_over_when_the_last_tab_is_closed(
+    browser: Any, exported: Any, runtime_files: Path, tmp_path: Path
+) -> None:
+    web, directory = registry().resolve("exporter", "web"), tmp_path / "served"
+    for name, quantizer in (("old", "fp16"), ("new", "")):
+        options = {"runtime": str(runtime_files), "pairs": "en:da"}
+        convert_with(web, exported(quantizer), tmp_path / name, options=options)
+    shutil.copytree(tmp_path / "old", directory)
+    with served(directory) as address, Opened(browser, address) as opened:
+        opened.page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+        assert "float16 weights" in opened.text("#facts")
+        shutil.rmtree(directory)
+        shutil.copytree(tmp_path / "new", directory)
+        opened.page.evaluate(UPDATE)
+        opened.page.reload()
+        assert "float16 weights" in opened.text("#facts")
+        stored = opened.page.evaluate(STORED)
+        opened.page.close()
+        opened.open(address)
+        assert "float32 weights" in opened.text("#facts")
+        assert opened.complaints == []
+        # Both models were kept while both versions were needed: the runtime and the tokenizer they share.
+        assert (stored, opened.page.evaluate(STORED)) == (8, 5)
 
 
 def test_a_changed_model_file_is_not_run(browser: Any, starter_page: Artifact, tmp_path: Path) -> None:
