@@ -13,7 +13,7 @@ StoredKind: TypeAlias = Literal["float32", "float16", "int8"]
 Rounding: TypeAlias = Literal["float32", "per-row symmetric", "per-row asymmetric"]
 
 
-class LitertDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LitertDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The exporter's part of the manifest; holds no time and no path.
 
     Attributes:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import lingolite_coreml
 import lingolite_ctranslate2
+import lingolite_litert
 import pytest
 
 from lingolite_cli.errors import ExitCode, LingoLiteError
@@ -15,18 +16,23 @@ from lingolite_cli.plugins.manager import LoadedModule, Origin, PluginHost
 from lingolite_cli.plugins.registry import Health, Registry
 
 
-def test_a_missing_engine_is_unavailable_with_the_command_that_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "find_spec", lambda name: None if name == "ctranslate2" else object())
-    specs: list[tuple[str, Any]] = [("backend", spec) for spec in lingolite_ctranslate2.lingolite_backends()]
-    specs += [("exporter", spec) for spec in lingolite_ctranslate2.lingolite_exporters()]
-    module = LoadedModule(Origin("ctranslate2", "lingolite", "1", "lingolite_ctranslate2"), tuple(specs))
+@pytest.mark.parametrize(
+    ("plugin", "name", "missing"),
+    [(lingolite_ctranslate2, "ctranslate2", "ctranslate2"), (lingolite_litert, "litert", "ai_edge_litert")],
+    ids=["ctranslate2", "litert"],
+)
+def test_a_missing_engine_is_unavailable_with_the_command_that_mends_it(
+    monkeypatch: pytest.MonkeyPatch, plugin: Any, name: str, missing: str
+) -> None:
+    monkeypatch.setattr(registry, "find_spec", lambda module: None if module == missing else object())
+    specs: list[tuple[str, Any]] = [("backend", spec) for spec in plugin.lingolite_backends()]
+    specs += [("exporter", spec) for spec in plugin.lingolite_exporters()]
+    module = LoadedModule(Origin(name, "lingolite", "1", plugin.__name__), tuple(specs))
     plugins = Registry(cast("PluginHost", SimpleNamespace(modules=[module])))
-    assert [(entry.health, entry.reason) for entry in plugins.entries] == [
-        (Health.UNAVAILABLE, "needs ctranslate2")
-    ] * 2
-    with pytest.raises(LingoLiteError, match="backend `ctranslate2` cannot be used: unavailable") as error:
-        plugins.resolve("backend", "ctranslate2")
-    assert error.value.hint == 'run `pip install "lingolite[ctranslate2]"`'
+    assert [(entry.health, entry.reason) for entry in plugins.entries] == [(Health.UNAVAILABLE, f"needs {missing}")] * 2
+    with pytest.raises(LingoLiteError, match=f"backend `{name}` cannot be used: unavailable") as error:
+        plugins.resolve("backend", name)
+    assert error.value.hint == f'run `pip install "lingolite[{name}]"`'
     assert error.value.exit_code == ExitCode.PLUGIN
 
 
