@@ -25,7 +25,7 @@ from lingolite_cli.corpora.writing import Origins, describe_shard, manifest_byte
 from lingolite_cli.errors import ExitCode, LingoLiteError
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import Answer, Executor
+    from lingolite_cli.plugins.executors import Answer, Executor
 
 _MOST_DEATHS = 3
 """Shards that may end their workers before any is translated: with more, it is not the text."""

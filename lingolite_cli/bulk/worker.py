@@ -16,7 +16,7 @@ from lingolite_cli.decoding.sentences import SentenceTranslator
 from lingolite_cli.decoding.translator import Translation, Translator
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.evaluation.faults import faults_without_reference
-from lingolite_cli.plugins.interfaces import Work
+from lingolite_cli.plugins.executors import Work
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.tokenization.opening import open_tokenizer
 
@@ -26,7 +26,7 @@ _MOST_REASON = 300
 
 
 class ShardTranslator:
-    """A `lingolite_cli.plugins.interfaces.Handler`: a `ShardRequest` gives a `ShardAnswer`, both as msgpack.
+    """A `lingolite_cli.plugins.executors.Handler`: a `ShardRequest` gives a `ShardAnswer`, both as msgpack.
 
     Args:
         setup: a `ShardSetup`, as msgpack.

@@ -27,7 +27,7 @@ from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.settings import find_project
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import Executor, Work
+    from lingolite_cli.plugins.executors import Executor, Work
 
 _MARK = "executor.mark"
 
@@ -65,7 +65,7 @@ class FillAnswer(msgspec.Struct, frozen=True):
 
 
 class StepFiller:
-    """A `lingolite_cli.plugins.interfaces.Handler`: does a step and leaves it in the cache.
+    """A `lingolite_cli.plugins.executors.Handler`: does a step and leaves it in the cache.
 
     Args:
         setup: a `FillSetup`, as msgpack.
@@ -142,7 +142,7 @@ def fill(
     Returns:
         How many steps were done.
     """
-    from lingolite_cli.plugins.interfaces import Work
+    from lingolite_cli.plugins.executors import Work
 
     workspaces = [Workspace(plan, Console(quiet=True), cache=cache) for plan in plans]
     for workspace in workspaces:

@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from queue import SimpleQueue
 
-from lingolite_cli.plugins.interfaces import Answer, Work
+from lingolite_cli.plugins.executors import Answer, Work
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.workers.channel import Child, ChildDied
 from lingolite_cli.workers.handling import Handle, Handled, HandlerResponse, Make

@@ -25,7 +25,7 @@ from lingolite_cli.jobs.translation import EngineRequest, prepare_engine, transl
 if TYPE_CHECKING:
     from lingolite_cli.bulk.source import SourceText
     from lingolite_cli.bulk.translation import BulkOutcome
-    from lingolite_cli.plugins.interfaces import Executor
+    from lingolite_cli.plugins.executors import Executor
 
 
 class CorpusTranslationRequest(msgspec.Struct, frozen=True, kw_only=True):

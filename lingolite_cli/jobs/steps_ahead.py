@@ -12,7 +12,7 @@ from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.recipe.scope import Plan
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import Executor, Work
+    from lingolite_cli.plugins.executors import Executor, Work
 
 
 LOCAL = "local"

@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 from lingolite_cli.errors import ExitCode, LingoLiteError
-from lingolite_cli.plugins.interfaces import Answer, Executor, Work
+from lingolite_cli.plugins.executors import Answer, Executor, Work
 from lingolite_cli.testing.contract import Contract
 
 _HANDLER = "lingolite_cli.testing.executor_contract:ContractHandler"

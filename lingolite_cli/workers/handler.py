@@ -11,7 +11,7 @@ from lingolite_cli.workers.channel import serve
 from lingolite_cli.workers.handling import Handled, HandlerRequest, Made, Make
 
 if TYPE_CHECKING:
-    from lingolite_cli.plugins.interfaces import Handler
+    from lingolite_cli.plugins.executors import Handler
 
 
 def make_handler(place: str, setup: bytes, artifacts: Mapping[str, Path]) -> Handler:

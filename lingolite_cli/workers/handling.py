@@ -12,7 +12,7 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Make(_Message, tag="make", frozen=True, kw_only=True):
-    """Make the handler; the first message. See `lingolite_cli.plugins.interfaces.Work`."""
+    """Make the handler; the first message. See `lingolite_cli.plugins.executors.Work`."""
 
     handler: str
     setup: bytes

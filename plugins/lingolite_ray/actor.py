@@ -16,7 +16,7 @@ import msgspec
 
 from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.files.lock import exclusive
-from lingolite_cli.plugins.interfaces import Handler, Work
+from lingolite_cli.plugins.executors import Handler, Work
 from lingolite_cli.workers.channel import failure_of
 from lingolite_cli.workers.handler import make_handler
 from lingolite_cli.workers.handling import Handled, Made

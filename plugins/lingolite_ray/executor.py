@@ -19,7 +19,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
 from lingolite_cli.errors import ExitCode, LingoLiteError
-from lingolite_cli.plugins.interfaces import Answer, Work
+from lingolite_cli.plugins.executors import Answer, Work
 from lingolite_cli.workers.channel import Failed
 from lingolite_cli.workers.handling import HandlerResponse
 from lingolite_cli.workers.load import check_load

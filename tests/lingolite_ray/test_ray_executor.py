@@ -12,7 +12,7 @@ from command_line import Outcome, contents
 
 from lingolite_cli.corpora.artifact import CorpusArtifact
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.plugins.interfaces import Answer, Work
+from lingolite_cli.plugins.executors import Answer, Work
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing import SENTENCES, ExecutorContract
 

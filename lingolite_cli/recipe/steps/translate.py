@@ -32,7 +32,7 @@ from lingolite_cli.schema import convert
 
 if TYPE_CHECKING:
     from lingolite_cli.bulk.source import SourceText
-    from lingolite_cli.plugins.interfaces import Executor
+    from lingolite_cli.plugins.executors import Executor
 
 
 class TranslateStep(Step, tag="translate", frozen=True, kw_only=True):
