@@ -92,9 +92,9 @@ def _budgets(manifest: RunManifest) -> ReportSection:
 
 def _formats(manifest: RunManifest) -> ReportSection:
     note = (
-        "Each format was exported in this run. Speed is of one sentence at a time. Sentences with the same tokens as "
-        "the model are counted as a whole; tokens as its bundle gives them, one by one. Goldens are replayed by the "
-        "script that ships with them."
+        "Scores compare where the number of sentences is the same. Speed is of one sentence at a time. Sentences with "
+        "the same tokens as the model are counted as a whole; tokens as its bundle gives them, one by one. Goldens are "
+        "replayed by the script that ships with them."
     )
     return _section("formats", "Formats", [formats_table(manifest)], notes=[note])
 

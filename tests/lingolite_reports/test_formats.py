@@ -72,6 +72,7 @@ def test_results_are_joined_by_artifact(exported: RunManifest) -> None:
     assert list(rows)[:3] == ["graphs", "lite", "app"]
     assert rows["graphs"]["Size, MB"] == "7.90"
     assert rows["graphs"]["bleu"] != "–"
+    assert rows["graphs"]["Sentences"] != "–"
     assert rows["graphs"]["Tokens/s"] == "–"
     assert rows["lite"]["bleu"] == "–"
     assert rows["lite"]["Tokens/s"] != "–"
