@@ -35,7 +35,7 @@ class TestCoreMLReference(BackendContract):
 
 class TestCoreMLReferenceInFloat32(BackendContract):
     plugin = "coreml-reference"
-    routes = ((), ("int4",))
+    routes = (("coreml",), ("int4", "coreml"))
     reference = "cached"
 
     @pytest.fixture
