@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -43,6 +43,8 @@ Name = Annotated[str, Meta(max_length=100)]
 
 CORPUS = "corpus"
 """Format of directories of text; see `lingolite_cli.corpora.artifact`."""
+Details = TypeVar("Details", bound="ArtifactDetails")
+
 BUNDLE = "bundle"
 BUNDLE_FP16 = "bundle-fp16"
 BUNDLE_BF16 = "bundle-bf16"
@@ -216,6 +218,32 @@ class Artifact(VerifiedDirectory):
     def weights_path(self) -> Path:
         """The weights of a bundle. Raises as `file` does."""
         return self.file(WEIGHTS_NAME)
+
+
+class ArtifactDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """What an exporter says of its files in the manifest's `details`, beyond what every artifact says.
+
+    An exporter derives its own from this, and its backend reads them with `of`.
+    """
+
+    @classmethod
+    def of(cls: type[Details], artifact: Artifact) -> Details:
+        """The details of an artifact.
+
+        Raises:
+            LingoLiteError: another tool or version made it.
+        """
+        try:
+            return msgspec.convert(artifact.manifest.details, cls)
+        except msgspec.ValidationError as error:
+            raise LingoLiteError(
+                f"{artifact.path} was not made by this exporter: {error}", hint="export it again"
+            ) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `Product.details`."""
+        builtins: dict[str, Any] = msgspec.to_builtins(self)
+        return builtins
 
 
 def read_manifest(path: Path) -> Manifest:

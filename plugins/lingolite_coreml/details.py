@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
-import msgspec
+from typing import Literal
 
 from lingolite_cli.architecture.architecture import Architecture
-from lingolite_cli.artifact import Artifact
-from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.artifact import ArtifactDetails
 from lingolite_coreml.interface import (
     DECODE,
     ENCODE,
@@ -21,7 +18,7 @@ from lingolite_coreml.interface import (
 from lingolite_coreml.options import Cache, Compute, Shapes, Target
 
 
-class CoreMLDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CoreMLDetails(ArtifactDetails, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The exporter's part of the manifest.
 
     Attributes:
@@ -67,22 +64,3 @@ class CoreMLDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             shapes=self.shapes,
             positions=self.max_seq_len,
         )
-
-    @classmethod
-    def of(cls, artifact: Artifact) -> CoreMLDetails:
-        """The details of an artifact.
-
-        Raises:
-            LingoLiteError: another tool or version made it.
-        """
-        try:
-            return msgspec.convert(artifact.manifest.details, cls)
-        except msgspec.ValidationError as error:
-            raise LingoLiteError(
-                f"{artifact.path} was not made by this exporter: {error}", hint="export the bundle again"
-            ) from None
-
-    def to_dict(self) -> dict[str, Any]:
-        """For `Product.details`."""
-        builtins: dict[str, Any] = msgspec.to_builtins(self)
-        return builtins

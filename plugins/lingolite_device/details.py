@@ -5,18 +5,16 @@ Owns that part of the manifest.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
-from lingolite_cli.artifact import Artifact, Manifest
+from lingolite_cli.artifact import Artifact, ArtifactDetails, Manifest
 from lingolite_cli.errors import LingoLiteError
 
 CARRIED_NAME = "exported.json"
 """The manifest of the artifact whose files the bundle carries."""
 
 
-class DeviceDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DeviceDetails(ArtifactDetails, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The exporter's part of the manifest.
 
     Attributes:
@@ -30,25 +28,6 @@ class DeviceDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     carried_digest: str
     num_goldens: int
     is_zip: bool = False
-
-    @classmethod
-    def of(cls, artifact: Artifact) -> DeviceDetails:
-        """The details of an artifact.
-
-        Raises:
-            LingoLiteError: another tool or version made it.
-        """
-        try:
-            return msgspec.convert(artifact.manifest.details, cls)
-        except msgspec.ValidationError as error:
-            raise LingoLiteError(
-                f"{artifact.path} was not made by this exporter: {error}", hint="export the artifact again"
-            ) from None
-
-    def to_dict(self) -> dict[str, Any]:
-        """For `Product.details`."""
-        builtins: dict[str, Any] = msgspec.to_builtins(self)
-        return builtins
 
 
 def carried_artifact(artifact: Artifact) -> Artifact:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-import msgspec
-
-from lingolite_cli.artifact import Artifact
-from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.artifact import ArtifactDetails
 
 StoredKind: TypeAlias = Literal["float32", "float16", "int8"]
 Rounding: TypeAlias = Literal["float32", "per-row symmetric", "per-row asymmetric"]
 
 
-class LitertDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class LitertDetails(ArtifactDetails, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The exporter's part of the manifest; holds no time and no path.
 
     Attributes:
@@ -31,22 +28,3 @@ class LitertDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     buckets: tuple[int, ...] = ()
     min_runtime_version: str
     litert_version: str
-
-    @classmethod
-    def of(cls, artifact: Artifact) -> LitertDetails:
-        """The details of an artifact.
-
-        Raises:
-            LingoLiteError: another tool or version made it.
-        """
-        try:
-            return msgspec.convert(artifact.manifest.details, cls)
-        except msgspec.ValidationError as error:
-            raise LingoLiteError(
-                f"{artifact.path} was not made by this exporter: {error}", hint="export the bundle again"
-            ) from None
-
-    def to_dict(self) -> dict[str, Any]:
-        """For `Product.details`."""
-        builtins: dict[str, Any] = msgspec.to_builtins(self)
-        return builtins

@@ -5,12 +5,11 @@ Owns that part of the manifest. Values are those that artifacts have had from th
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from lingolite_cli.artifact import Artifact
-from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.artifact import ArtifactDetails
 
 
 class GraphCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,7 +36,7 @@ class GraphCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     tolerance: float | None = None
 
 
-class OnnxExportDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OnnxExportDetails(ArtifactDetails, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The exporter's part of the manifest; holds no time and no path.
 
     Attributes:
@@ -68,22 +67,3 @@ class OnnxExportDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     onnxruntime_version: str
     profile: Literal["portable", "optimized"] = "portable"
     shortlist: tuple[str, str] | None = None
-
-    @classmethod
-    def of(cls, artifact: Artifact) -> OnnxExportDetails:
-        """The details of an artifact.
-
-        Raises:
-            LingoLiteError: another tool or version made it.
-        """
-        try:
-            return msgspec.convert(artifact.manifest.details, cls)
-        except msgspec.ValidationError as error:
-            raise LingoLiteError(
-                f"{artifact.path} was not made by this exporter: {error}", hint="export the bundle again"
-            ) from None
-
-    def to_dict(self) -> dict[str, Any]:
-        """For `Product.details`."""
-        builtins: dict[str, Any] = msgspec.to_builtins(self)
-        return builtins

@@ -9,12 +9,11 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli.artifact import Artifact
-from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.artifact import Artifact, ArtifactDetails
 from lingolite_web.options import ONNX
 
 
-class WebDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WebDetails(ArtifactDetails, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The exporter's part of the manifest.
 
     Attributes:
@@ -30,20 +29,6 @@ class WebDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     carried: dict[str, Any]
     runtime: str
     pairs: tuple[tuple[str, str], ...]
-
-    @classmethod
-    def of(cls, artifact: Artifact) -> WebDetails:
-        """The details of an artifact.
-
-        Raises:
-            LingoLiteError: another tool or version made it.
-        """
-        try:
-            return msgspec.convert(artifact.manifest.details, cls)
-        except msgspec.ValidationError as error:
-            raise LingoLiteError(
-                f"{artifact.path} was not made by this exporter: {error}", hint="export the artifact again"
-            ) from None
 
 
 def onnx_inside(artifact: Artifact) -> Artifact:
