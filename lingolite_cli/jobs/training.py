@@ -96,8 +96,22 @@ def training_plan(context: JobContext, request: TrainingRequest) -> Plan:
     steps = tuple(step for step in recipe.steps if _trains(step, context))
     if not steps:
         raise LingoLiteError(f"{request.recipe} has no step that trains", hint='add one: uses = "train"')
+    _check_alone(steps, recipe)
     training = _limited(msgspec.structs.replace(recipe, steps=steps), request.max_minutes)
     return plan_recipe(OwnedRecipe(context, training), request.recipe)
+
+
+def _check_alone(steps: tuple[Step, ...], recipe: Recipe) -> None:
+    """Refuse trainings that read what another kind of step makes, such as a corpus that a teacher translates."""
+    left_out = {step.id for step in recipe.steps} - {step.id for step in steps}
+    for step in steps:
+        assert isinstance(step, TrainStep | QuantizeStep)
+        needed = [name for name in (step.model, *(step.data or ()), step.dev) if name in left_out]
+        if needed:
+            raise LingoLiteError(
+                f"step `{step.id}` reads what step `{needed[0]}` makes, and `lingolite train` does trainings alone",
+                hint="do the whole recipe with `lingolite run`, or make that first and name it as an input",
+            )
 
 
 def _last_artifact(manifest: RunManifest) -> str:

@@ -87,7 +87,7 @@ def test_options_of_lingolite_stand_before_a_command_or_behind_it(
     [
         (["translat"], "no such command `translat`"),
         (["run"], "missing argument `RECIPE`"),
-        (["run", "a", "b"], "got unexpected extra argument"),
+        (["train", "a", "b"], "got unexpected extra argument"),
         (["run", "--plam", "a"], "no such option: --plam"),
         (["eval", "--batch-size", "0"], "invalid value for `--batch-size`"),
         (["eval", "--batch-size", "x"], "invalid value for `--batch-size`"),
