@@ -34,7 +34,7 @@ def serve_model(
     host: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Where it listens; default: 127.0.0.1, this machine alone.")
     ] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, metavar="N", help="Default: 5000; 0: any.")] = None,
+    port: Annotated[int | None, typer.Option(metavar="N", help="Default: 5000; 0: any.")] = None,
     backend: Backend = None,
     languages: Annotated[
         list[str] | None,

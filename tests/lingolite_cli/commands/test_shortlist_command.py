@@ -48,7 +48,7 @@ def test_a_shortlist_is_made_exported_and_decoded_with(lingolite: Command, wide:
     tokenizer = read_tokenizer(wide / "wide" / "tokenizer.model")
     ids = np.array([tokenizer.encode_source(SENTENCES[2], ("en", "da"), max_length=48).ids])
     chosen = CandidateChooser(read_shortlist(wide / "words")).choose(ids, np.ones(ids.shape, np.bool_))
-    words = set(chosen.ids.tolist())
+    words = set(chosen.ids.ravel().tolist())
     decode = ("translate", SENTENCES[2], "--model", "fast", "--max-length", "8", "--json")
     assert not set(lingolite(*decode).json["tokens"]) <= words
     assert set(lingolite(*decode, "--shortlist").json["tokens"]) <= words

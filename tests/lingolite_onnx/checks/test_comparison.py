@@ -33,7 +33,13 @@ FORMATS = (BUNDLE, BUNDLE_FP16, BUNDLE_BF16, BUNDLE_INT8, BUNDLE_INT4)
 
 def settings(*, max_seq_len: int = 64, test: bool = True) -> GraphSettings:
     return GraphSettings(
-        opset_version=18, max_seq_len=max_seq_len, is_exact=True, optimize="none", has_shortlist=False, test=test
+        opset_version=18,
+        max_seq_len=max_seq_len,
+        is_exact=True,
+        optimize="none",
+        ort=False,
+        has_shortlist=False,
+        test=test,
     )
 
 
