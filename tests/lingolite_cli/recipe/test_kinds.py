@@ -56,6 +56,7 @@ def test_a_recipe_file_may_have_steps_of_each_kind() -> None:
         "search": {"reference": "a", "budget": {}},
         "filter": {"text": "a"},
         "monitor": {"log": "served.jsonl"},
+        "replay": {"model": "a"},
     }
     steps = [{"id": name, "uses": name, **required.get(name, {})} for name in KINDS]
     recipe = convert({"name": "all", "steps": steps}, RecipeFile, where="here")
