@@ -42,7 +42,7 @@ from tests.lingolite_onnx.onnx_bundles import export_to, needs_exact_int8, tenso
 
 _ALL = pytest.mark.parametrize("name", FAMILIES)
 _SETTINGS = GraphSettings(
-    opset_version=18, max_seq_len=33, is_exact=True, optimize="none", has_shortlist=False, test=False
+    opset_version=18, max_seq_len=33, is_exact=True, optimize="none", ort=False, has_shortlist=False, test=False
 )
 
 Runner = PortableRunner | OrtRunner
