@@ -16,6 +16,8 @@ import pytest
 from command_line import Outcome, environment, runs
 from safetensors.numpy import load_file
 
+pytestmark = pytest.mark.training
+
 RECIPE = """\
 name = "learn"
 

@@ -24,6 +24,8 @@ from lingolite_cli.testing import SENTENCES
 
 Command = Callable[..., Outcome]
 
+pytestmark = pytest.mark.training
+
 RECIPE = """\
 name = "aware"
 

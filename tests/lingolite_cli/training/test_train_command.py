@@ -19,6 +19,8 @@ from command_line import Outcome, command, environment, hear_interruptions, read
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.runs.results import EvaluateResult, TrainResult
 
+pytestmark = pytest.mark.training
+
 ROOT = Path(__file__).resolve().parents[3]
 
 RECIPE = """\
