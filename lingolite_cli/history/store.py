@@ -132,10 +132,15 @@ class HistoryStore:
             raise
 
     def _check(self, connection: sqlite3.Connection) -> None:
-        (version,), (owner,) = (
-            connection.execute(f"PRAGMA {name}").fetchone() for name in ("user_version", "application_id")
-        )
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        # In one transaction: another process may be making the tables of a new file.
+        connection.execute("BEGIN")
+        try:
+            (version,), (owner,), (tables,) = (
+                connection.execute(query).fetchone()
+                for query in ("PRAGMA user_version", "PRAGMA application_id", "SELECT count(*) FROM sqlite_master")
+            )
+        finally:
+            connection.execute("ROLLBACK")
         if owner != APPLICATION_ID and tables:
             raise LingoLiteError(f"{self.path} is a database of another program", hint="move it away")
         if version > len(self._migrations):

@@ -10,7 +10,9 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -375,3 +377,17 @@ def test_file_from_before_there_were_checksums_is_upgraded(store: HistoryStore, 
     store.add([entry(1)])
     assert {found.id for found in store.entries()} == {"old", entry(1).id}
     assert warnings == []
+
+
+@pytest.mark.slow
+def test_a_file_whose_tables_are_just_made_is_no_other_programs(tmp_path: Path) -> None:
+    """Three begin one history at the same moment, 400 times: in 1 of 200, one saw tables and no owner."""
+
+    def add(path: Path, number: int) -> list[RunEntry]:
+        return HistoryStore(path, warn=print).add([entry(number)])
+
+    with ThreadPoolExecutor(3) as pool:
+        for place in range(400):
+            path = tmp_path / str(place) / "history.sqlite"
+            added = list(pool.map(partial(add, path), range(3)))
+            assert added == [[entry(number)] for number in range(3)]
