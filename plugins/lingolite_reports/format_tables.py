@@ -46,7 +46,10 @@ class _Format(msgspec.Struct, frozen=True, kw_only=True):
     def places(self) -> str:
         """Where it was verified."""
         run = [one for one in self.replays if one.why_not is None]
-        found = [f"{one.platform}: {one.num_equal} of {one.num_goldens} goldens" for one in run]
+        platforms: dict[str, list[str]] = {}
+        for one in run:
+            platforms.setdefault(f"{one.num_equal} of {one.num_goldens} goldens", []).append(one.platform)
+        found = [f"{count} on {', '.join(names)}" for count, names in platforms.items()]
         if self.verification is not None:
             found.insert(0, "against its bundle" if self._is_compared else "against the model")
         return "; ".join(found) or formats.NOTHING
@@ -69,8 +72,8 @@ def formats_table(manifest: RunManifest) -> Table | None:
         Column("Size, MB", "number"),
         *(Column(metric, "number") for metric in metrics),
         Column("Sentences", "number"),
-        Column("Same tokens as the model", "number"),
-        Column("Same tokens as its bundle", "number"),
+        Column("As the model", "number"),
+        Column("As its bundle", "number"),
         Column("Tokens/s", "number"),
         Column("Peak, MB", "number"),
         Column("Verified here"),

@@ -79,7 +79,7 @@ def test_results_are_joined_by_artifact(exported: RunManifest) -> None:
     assert rows["lite"]["Verified here"] == "–"
     # What was packed once more counts for its content, and what was not run does not count.
     for step in ("graphs", "app"):
-        assert rows[step]["Verified here"].endswith("native: 17 of 17 goldens; arm64: 16 of 17 goldens")
+        assert rows[step]["Verified here"].endswith("17 of 17 goldens on native; 16 of 17 goldens on arm64")
 
 
 def test_one_format_alone_has_no_table(manifest: RunManifest, exported: RunManifest) -> None:
