@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from lingolite_cli.decoding.options import DecodingOptions
     from lingolite_cli.importing.imported import Imported
     from lingolite_cli.runs.record import RunManifest
-    from lingolite_cli.serving.sample import SampleLog
-    from lingolite_cli.serving.service import TranslationService
     from lingolite_cli.tokenization.description import DecodingIds
 
 T = TypeVar("T")
@@ -389,25 +387,3 @@ class Reporter(Protocol):
 
     def report(self, manifest: RunManifest, directory: Path) -> list[Path]:
         """Write into the run's `directory` and return the files written."""
-
-
-class Server(Protocol):
-    """Answers clients by a protocol. Made by `factory(options=OPTIONS)`."""
-
-    def check(self) -> None:
-        """Refuse what can be refused before a model is opened, such as an address that is taken.
-
-        Raises:
-            LingoLiteError: it cannot be served like this.
-        """
-
-    def serve(self, service: TranslationService, log: SampleLog | None) -> None:
-        """Serve until the process is asked to end, and then until every request that was accepted is answered.
-
-        Args:
-            service: translates. It is used in one event loop.
-            log: where requests are recorded, if anywhere: each as `TranslationService.sample` has it.
-        """
-
-    def close(self) -> None:
-        """Free what `check` took. It is not used again."""

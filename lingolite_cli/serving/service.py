@@ -1,7 +1,7 @@
 """A translation service: texts of clients in, translations out, whatever protocol a server speaks.
 
 Owns the way of a request: which languages there are, how large a text may be, sentences, the batch queue, and what is
-recorded of it. Servers are plugins; see `lingolite_cli.plugins.interfaces.Server`.
+recorded of it. Servers are plugins; see `lingolite_cli.plugins.servers.Server`.
 """
 
 from __future__ import annotations
