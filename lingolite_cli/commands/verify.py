@@ -28,7 +28,7 @@ from lingolite_cli.jobs.inputs import corpus_input, model_path
 from lingolite_cli.jobs.job import given_of
 from lingolite_cli.jobs.replay import ReplayRequest, replay
 from lingolite_cli.jobs.verification import SystemChoice, VerificationRequest, verify
-from lingolite_cli.runs.results import ReplayResult
+from lingolite_cli.runs.measured_results import ReplayResult
 from lingolite_cli.schema import parse_options
 from lingolite_cli.views.evaluation import show_evaluations
 from lingolite_cli.views.replay import show_replay

@@ -16,8 +16,9 @@ from msgspec import Meta
 
 from lingolite_cli.benchmark.figures import BenchmarkRow
 from lingolite_cli.budgets.verdicts import Verdict
+from lingolite_cli.runs.measured_results import BenchmarkResult, BenchmarkSystem, EvaluateResult, VerifyResult
 from lingolite_cli.runs.record import RunManifest, RunStatus, StepRecord
-from lingolite_cli.runs.results import ArtifactSummary, BenchmarkResult, BenchmarkSystem, EvaluateResult, VerifyResult
+from lingolite_cli.runs.step_result import ArtifactSummary
 
 # `\Z` and not `$`, which a newline may follow.
 RunId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z", max_length=200)]

@@ -18,7 +18,7 @@ from lingolite_cli.jobs.quantizer_texts import NamedTexts, QuantizerTexts, find_
 from lingolite_cli.jobs.runnable import format_of, runnable_model
 from lingolite_cli.recipe.model import Step
 from lingolite_cli.recipe.steps.benchmark import BenchmarkStep, BenchmarkSystemTable
-from lingolite_cli.runs.results import BenchmarkResult
+from lingolite_cli.runs.measured_results import BenchmarkResult
 
 
 class BenchmarkRequest(msgspec.Struct, frozen=True, kw_only=True):

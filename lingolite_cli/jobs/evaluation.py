@@ -18,8 +18,8 @@ from lingolite_cli.jobs.inputs import model_input
 from lingolite_cli.jobs.job import JobBuilder, run_job
 from lingolite_cli.jobs.runnable import format_of, runnable_model
 from lingolite_cli.recipe.work.evaluation import DEFAULT_METRICS, EvaluateStep
+from lingolite_cli.runs.measured_results import EvaluateResult
 from lingolite_cli.runs.record import StepRecord
-from lingolite_cli.runs.results import EvaluateResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME
 
 _ID = "evaluate"

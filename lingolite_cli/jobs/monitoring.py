@@ -18,7 +18,7 @@ from lingolite_cli.jobs.job import Job, JobBuilder, run_and_keep
 from lingolite_cli.recipe.steps.monitor import MonitorStep
 from lingolite_cli.recipe.steps.report import ReportStep
 from lingolite_cli.recipe.work.served import read_signed_off
-from lingolite_cli.runs.results import MonitorResult
+from lingolite_cli.runs.measured_results import MonitorResult
 from lingolite_cli.serving.sample import read_sample_logs, rotated_logs
 
 

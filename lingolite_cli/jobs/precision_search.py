@@ -30,8 +30,9 @@ from lingolite_cli.recipe.steps.report import ReportStep
 from lingolite_cli.recipe.work.evaluation import EvaluateStep
 from lingolite_cli.recipe.work.judgement import VerifyStep
 from lingolite_cli.recipe.work.trials import SearchStep
+from lingolite_cli.runs.made_results import SearchResult
+from lingolite_cli.runs.measured_results import VerifyResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import SearchResult, VerifyResult
 
 RESULTS_NAME = "search_results.json"
 DEFAULT_BUDGET = {"chrf_drop_max": 0.5}

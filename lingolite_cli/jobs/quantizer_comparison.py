@@ -32,8 +32,8 @@ from lingolite_cli.recipe.steps.export import ExportStep
 from lingolite_cli.recipe.steps.report import ReportStep
 from lingolite_cli.recipe.work.evaluation import EvaluateStep
 from lingolite_cli.recipe.work.judgement import VerifyStep
+from lingolite_cli.runs.measured_results import BenchmarkResult, VerifyResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import BenchmarkResult, VerifyResult
 
 RESULTS_NAME = "quantization_results.json"
 _BASELINE = "none"

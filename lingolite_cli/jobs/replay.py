@@ -19,7 +19,7 @@ from lingolite_cli.jobs.job import JobBuilder, make_runner, run_job
 from lingolite_cli.plugins.registry import Health, Registry
 from lingolite_cli.recipe.steps.export import ExportStep
 from lingolite_cli.recipe.steps.replay import ReplayStep
-from lingolite_cli.runs.results import ReplayResult
+from lingolite_cli.runs.measured_results import ReplayResult
 
 
 class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True):

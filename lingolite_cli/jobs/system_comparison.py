@@ -29,8 +29,8 @@ from lingolite_cli.plugins.specs import MetricSpec
 from lingolite_cli.recipe.work.evaluation import EvaluateStep
 from lingolite_cli.runs.changes import Changes, compare_runs, regressions
 from lingolite_cli.runs.finished import MANIFEST_NAME, read_run, run_translations, translations_of
+from lingolite_cli.runs.measured_results import EvaluateResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import EvaluateResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME
 from lingolite_cli.text.languages import language_by_script, primary_language
 

@@ -24,8 +24,8 @@ from lingolite_cli.recipe.steps.quantize import QuantizeStep
 from lingolite_cli.recipe.steps.train import TrainStep
 from lingolite_cli.recipe.work.learning import training_state
 from lingolite_cli.recipe.workspace import Workspace
+from lingolite_cli.runs.made_results import QuantizeResult, TrainResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import QuantizeResult, TrainResult
 from lingolite_cli.training.launch import rank
 
 

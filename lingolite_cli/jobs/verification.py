@@ -21,8 +21,8 @@ from lingolite_cli.plugins.specs import MetricSpec
 from lingolite_cli.recipe.model import Step
 from lingolite_cli.recipe.work.evaluation import EvaluateStep
 from lingolite_cli.recipe.work.judgement import VerifyStep
+from lingolite_cli.runs.measured_results import VerifyResult
 from lingolite_cli.runs.record import StepRecord
-from lingolite_cli.runs.results import VerifyResult
 
 _REFERENCE, _CANDIDATE, _BUNDLE = "reference", "candidate", "bundle"
 

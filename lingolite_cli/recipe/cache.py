@@ -26,7 +26,8 @@ from lingolite_cli.files.atomic import partial_directory, publish_directory, wri
 from lingolite_cli.files.digests import canonical_json, sha256_file, sha256_json
 from lingolite_cli.files.lease import sweep_dead
 from lingolite_cli.files.lock import exclusive
-from lingolite_cli.runs.results import EvaluateResult, StepResult
+from lingolite_cli.runs.measured_results import EvaluateResult
+from lingolite_cli.runs.results import StepResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME
 
 ENTRY_NAME = "entry.json"

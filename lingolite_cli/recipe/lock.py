@@ -24,9 +24,7 @@ from lingolite_cli.recipe.file_digests import digests_by_name, option_files
 from lingolite_cli.recipe.scope import Plan, PlannedStep
 from lingolite_cli.runs.drift import Drift, compare, compare_tables, feature_drift
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import (
-    StepResult,
-)
+from lingolite_cli.runs.results import StepResult
 from lingolite_cli.schema import convert, read_toml
 
 _OWN_PACKAGES = ("lingolite", "msgspec", "numpy", "sentencepiece")

@@ -16,7 +16,7 @@ from lingolite_cli.files.text import text_digest
 from lingolite_cli.recipe.cache import CachedStep, StepCache, host_digest, open_made
 from lingolite_cli.recipe.file_digests import forget_digests
 from lingolite_cli.recipe.scope import Plan, PluginChoice
-from lingolite_cli.runs.results import ArtifactSummary, CorpusSummary
+from lingolite_cli.runs.step_result import ArtifactSummary, CorpusSummary
 from lingolite_cli.training.text_cache import TextCache
 
 

@@ -12,8 +12,8 @@ import msgspec
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.scorer import Translations
+from lingolite_cli.runs.measured_results import EvaluateResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import EvaluateResult
 from lingolite_cli.runs.translations import read_texts
 
 MANIFEST_NAME = "manifest.json"

@@ -13,8 +13,10 @@ import msgspec
 from lingolite_cli.artifact import CORPUS
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.environment import Environment
-from lingolite_cli.runs.results import ArtifactSummary, ReportResult, StepResult, TrainingRecord, VerifyResult
+from lingolite_cli.runs.measured_results import VerifyResult
+from lingolite_cli.runs.results import ReportResult, StepResult
 from lingolite_cli.runs.revision import Revision
+from lingolite_cli.runs.step_result import ArtifactSummary, TrainingRecord
 
 
 class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,19 +18,17 @@ from lingolite_cli.environment import Environment
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.faults import FaultCounts
 from lingolite_cli.plugins.interfaces import Score
-from lingolite_cli.runs.record import RunManifest, StepRecord, Stop
-from lingolite_cli.runs.results import (
-    ArtifactSummary,
+from lingolite_cli.runs.made_results import QuantizeResult
+from lingolite_cli.runs.measured_results import (
     BenchmarkResult,
     BenchmarkSystem,
-    CorpusSummary,
     EvaluateResult,
-    QuantizeResult,
-    ReportResult,
     SentencePair,
-    StepResult,
     VerifyResult,
 )
+from lingolite_cli.runs.record import RunManifest, StepRecord, Stop
+from lingolite_cli.runs.results import ReportResult, StepResult
+from lingolite_cli.runs.step_result import ArtifactSummary, CorpusSummary
 from lingolite_cli.runs.translations import TranslationRecord, write_translations
 from lingolite_cli.testing.tiny import LANGUAGES, SENTENCES, TRANSLATIONS
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lingolite_cli.benchmark.figures import NOISY_WIDTH, BenchmarkRow, LengthBucket
 from lingolite_cli.console import Console
 from lingolite_cli.evaluation.intervals import spelled
-from lingolite_cli.runs.results import BenchmarkResult
+from lingolite_cli.runs.measured_results import BenchmarkResult
 
 
 def show_benchmark(result: BenchmarkResult, console: Console) -> None:

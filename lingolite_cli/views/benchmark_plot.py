@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lingolite_cli.files.atomic import write_atomic
-from lingolite_cli.runs.results import BenchmarkResult
+from lingolite_cli.runs.measured_results import BenchmarkResult
 from lingolite_cli.views.charts import PAGE, style
 from lingolite_cli.views.drawing import draw_sheet
 from lingolite_cli.views.page import render_page

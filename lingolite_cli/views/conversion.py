@@ -6,12 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from lingolite_cli.console import Console
-from lingolite_cli.runs.results import (
-    ArtifactSummary,
-    ExportResult,
-    QuantizeResult,
-    StepResult,
-)
+from lingolite_cli.runs.made_results import ExportResult, QuantizeResult
+from lingolite_cli.runs.results import StepResult
+from lingolite_cli.runs.step_result import ArtifactSummary
 from lingolite_cli.views.training import show_training
 
 

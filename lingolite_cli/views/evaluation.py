@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lingolite_cli.console import Console
+from lingolite_cli.runs.measured_results import EvaluateResult
 from lingolite_cli.runs.record import StepRecord
-from lingolite_cli.runs.results import (
-    EvaluateResult,
-)
 
 
 def show_evaluations(steps: Sequence[StepRecord], console: Console) -> None:

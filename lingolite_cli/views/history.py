@@ -9,7 +9,7 @@ from pathlib import Path
 from lingolite_cli.console import Console, status_text
 from lingolite_cli.history.entry import RunEntry, SystemFigures
 from lingolite_cli.history.series import UNITS, Trend, trends_of
-from lingolite_cli.runs.results import effort
+from lingolite_cli.runs.measured_results import effort
 
 _BARS = "▁▂▃▄▅▆▇█"
 _MAX_BARS = 24

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from lingolite_cli.console import Console
 from lingolite_cli.monitoring.figures import Drift, WindowFigures
-from lingolite_cli.runs.results import MonitorResult
+from lingolite_cli.runs.measured_results import MonitorResult
 from lingolite_cli.views import formats
 from lingolite_cli.views.tables import Column, Table
 

@@ -10,7 +10,7 @@ from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.intervals import with_interval
 from lingolite_cli.jobs.precision_search import RESULTS_NAME, SearchOutcome, recipe_fragment
 from lingolite_cli.precision_search.figures import Sensitivity, Trial
-from lingolite_cli.runs.results import SearchResult
+from lingolite_cli.runs.made_results import SearchResult
 from lingolite_cli.views.conversion import size_line
 from lingolite_cli.views.verification import show_verdicts, show_verification
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lingolite_cli.console import Console
 from lingolite_cli.emulation.replaying import PlatformReplay
-from lingolite_cli.runs.results import ReplayResult
+from lingolite_cli.runs.measured_results import ReplayResult
 
 
 def show_replay(result: ReplayResult, console: Console) -> None:

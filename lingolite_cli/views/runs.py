@@ -8,13 +8,8 @@ from collections.abc import Sequence
 from lingolite_cli.console import Console
 from lingolite_cli.execution.forecast import StepForecast
 from lingolite_cli.execution.runner import FinishedRun
-from lingolite_cli.runs.results import (
-    BenchmarkResult,
-    MonitorResult,
-    ReplayResult,
-    SearchResult,
-    VerifyResult,
-)
+from lingolite_cli.runs.made_results import SearchResult
+from lingolite_cli.runs.measured_results import BenchmarkResult, MonitorResult, ReplayResult, VerifyResult
 from lingolite_cli.views.benchmark import show_benchmark
 from lingolite_cli.views.evaluation import show_evaluations
 from lingolite_cli.views.monitoring import show_monitoring

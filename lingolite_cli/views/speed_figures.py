@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket
-from lingolite_cli.runs.results import BenchmarkResult
+from lingolite_cli.runs.measured_results import BenchmarkResult
 from lingolite_cli.views import formats
 from lingolite_cli.views.charts import DASHES, SYSTEMS, muted, scale_by_tens, tip
 from lingolite_cli.views.drawing import Chart, draw_bars

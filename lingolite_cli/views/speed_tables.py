@@ -9,7 +9,7 @@ from lingolite_cli.benchmark.figures import Round, Timing
 from lingolite_cli.budgets.budget import TimedRounds
 from lingolite_cli.budgets.table import BUDGETS
 from lingolite_cli.evaluation.intervals import spelled
-from lingolite_cli.runs.results import BenchmarkResult
+from lingolite_cli.runs.measured_results import BenchmarkResult
 from lingolite_cli.views import formats
 from lingolite_cli.views.tables import Column, Table
 

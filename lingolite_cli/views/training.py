@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from lingolite_cli.console import Console
 from lingolite_cli.recipe.work.learning import TrainingInterrupted
-from lingolite_cli.runs.results import TrainingRecord
+from lingolite_cli.runs.step_result import TrainingRecord
 
 
 def show_interruption(stop: TrainingInterrupted, arguments: Sequence[str], console: Console) -> None:

@@ -9,9 +9,7 @@ from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.console import Console, status_text
 from lingolite_cli.evaluation.differences import p_value_text
 from lingolite_cli.evaluation.intervals import SIGNIFICANT, bracketed, spelled
-from lingolite_cli.runs.results import (
-    VerifyResult,
-)
+from lingolite_cli.runs.measured_results import VerifyResult
 from lingolite_cli.views.exported import show_exported
 from lingolite_cli.views.parity import show_parity
 

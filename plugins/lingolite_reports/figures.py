@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 
 from lingolite_cli.budgets.table import drop_budget
 from lingolite_cli.evaluation.differences import MetricDifference
+from lingolite_cli.runs.made_results import SearchResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import SearchResult
 from lingolite_cli.views import formats
 from lingolite_cli.views.charts import SERIES, canvas, muted, style, tip
 from lingolite_cli.views.drawing import Figure, draw_bars, finish, label_rows

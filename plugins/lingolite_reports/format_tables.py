@@ -13,8 +13,9 @@ import msgspec
 
 from lingolite_cli.benchmark.figures import BenchmarkRow
 from lingolite_cli.emulation.replaying import PlatformReplay
+from lingolite_cli.runs.made_results import ExportResult
+from lingolite_cli.runs.measured_results import BenchmarkSystem, EvaluateResult, ReplayResult, VerifyResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import BenchmarkSystem, EvaluateResult, ExportResult, ReplayResult, VerifyResult
 from lingolite_cli.views import formats
 from lingolite_cli.views.tables import Column, Table
 from lingolite_reports.results import benchmarks, evaluations, verifications

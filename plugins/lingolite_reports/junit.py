@@ -18,8 +18,8 @@ from lingolite_cli.budgets.table import find_budget
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.plugins.specs import NoOptions
+from lingolite_cli.runs.measured_results import EvaluateResult, VerifyResult
 from lingolite_cli.runs.record import RunManifest, StepRecord, Stop
-from lingolite_cli.runs.results import EvaluateResult, VerifyResult
 from lingolite_cli.text.visible import shown
 from lingolite_cli.views import formats
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+from lingolite_cli.runs.made_results import QuantizeResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import (
-    QuantizeResult,
-    ReportResult,
-)
+from lingolite_cli.runs.results import ReportResult
 from lingolite_cli.views import formats
 from lingolite_cli.views.tables import Column, Table
 from lingolite_reports.results import artifacts, evaluations

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from lingolite_cli.runs.measured_results import BenchmarkResult, EvaluateResult, VerifyResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import (
-    ArtifactSummary,
-    BenchmarkResult,
-    EvaluateResult,
-    VerifyResult,
-)
+from lingolite_cli.runs.step_result import ArtifactSummary
 
 
 class ArtifactRow(msgspec.Struct, frozen=True):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from lingolite_cli.runs.made_results import SearchResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import SearchResult
 from lingolite_cli.views import formats
 from lingolite_cli.views.tables import Column, Table
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from lingolite_cli.budgets.questions import EXPORT_QUESTION
 from lingolite_cli.evaluation.word_diff import word_diff
+from lingolite_cli.runs.measured_results import MonitorResult, SentencePair
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import MonitorResult, SentencePair
 from lingolite_cli.views import formats
 from lingolite_cli.views.monitoring import monitoring_tables
 from lingolite_cli.views.speed_tables import buckets_table, rounds_table, speed_table, start_table

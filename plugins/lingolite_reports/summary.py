@@ -9,8 +9,8 @@ from collections import Counter
 
 from lingolite_cli.budgets.table import find_budget
 from lingolite_cli.budgets.verdicts import Verdict
+from lingolite_cli.runs.measured_results import BenchmarkResult, MonitorResult, VerifyResult
 from lingolite_cli.runs.record import RunManifest, Stop
-from lingolite_cli.runs.results import BenchmarkResult, MonitorResult, VerifyResult
 from lingolite_cli.views import formats
 from lingolite_reports.content import Fact, Status
 from lingolite_reports.exported_tables import comparisons

@@ -24,7 +24,7 @@ from models import MODELS
 
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
-from lingolite_cli.runs.results import effort
+from lingolite_cli.runs.measured_results import effort
 from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.views.charts import FORMATS, check_plot_target
 from lingolite_cli.views.drawing import figure_file

@@ -25,7 +25,7 @@ from lingolite_cli.artifact import Artifact
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translator
 from lingolite_cli.plugins.registry import Loaded, load_registry
-from lingolite_cli.runs.results import effort
+from lingolite_cli.runs.measured_results import effort
 from lingolite_cli.schema import parse_value
 from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_cli.views.charts import FORMATS, check_plot_target

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lingolite_cli.benchmark.figures import Ratio
+from lingolite_cli.runs.measured_results import BenchmarkResult, BenchmarkSystem
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import BenchmarkResult, BenchmarkSystem
 
 
 def render(runs: Mapping[str, RunManifest], *, notes: Sequence[str]) -> str:

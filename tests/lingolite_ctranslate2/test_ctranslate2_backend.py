@@ -20,7 +20,7 @@ from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.plugins.registry import load_registry
-from lingolite_cli.runs.results import VerifyResult
+from lingolite_cli.runs.measured_results import VerifyResult
 from lingolite_cli.testing.forward import framed_sources
 from lingolite_cli.testing.routes import convert_with
 from lingolite_cli.testing.tiny import IDS

@@ -27,20 +27,17 @@ from lingolite_cli.evaluation.parity import (
     ParitySentence,
 )
 from lingolite_cli.plugins.interfaces import Score
-from lingolite_cli.runs.record import PluginUse, RunManifest, StepRecord, Stop
-from lingolite_cli.runs.results import (
-    ArtifactSummary,
+from lingolite_cli.runs.made_results import ExportResult, QuantizeResult
+from lingolite_cli.runs.measured_results import (
     BenchmarkResult,
     BenchmarkSystem,
-    CorpusSummary,
     EvaluateResult,
-    ExportResult,
-    QuantizeResult,
-    ReportResult,
     SentencePair,
-    StepResult,
     VerifyResult,
 )
+from lingolite_cli.runs.record import PluginUse, RunManifest, StepRecord, Stop
+from lingolite_cli.runs.results import ReportResult, StepResult
+from lingolite_cli.runs.step_result import ArtifactSummary, CorpusSummary
 from lingolite_cli.runs.translations import TranslationRecord, write_translations
 from lingolite_cli.views.drawing import Figure
 

@@ -10,15 +10,10 @@ from lingolite_reports.format_tables import formats_table
 from lingolite_reports.markdown import render_markdown
 
 from lingolite_cli.emulation.replaying import PlatformReplay
+from lingolite_cli.runs.made_results import ExportResult
+from lingolite_cli.runs.measured_results import BenchmarkResult, EvaluateResult, ReplayResult, VerifyResult
 from lingolite_cli.runs.record import RunManifest, StepRecord
-from lingolite_cli.runs.results import (
-    ArtifactSummary,
-    BenchmarkResult,
-    EvaluateResult,
-    ExportResult,
-    ReplayResult,
-    VerifyResult,
-)
+from lingolite_cli.runs.step_result import ArtifactSummary
 
 
 def artifact(format: str, digest: str, size_bytes: int) -> ArtifactSummary:

@@ -22,8 +22,8 @@ from lingolite_reports.sections import compose
 from lingolite_cli.benchmark.figures import Round, TimedSystem, Timing
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.plugins.specs import Goal, NoOptions, merit
+from lingolite_cli.runs.measured_results import VerifyResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import VerifyResult
 from lingolite_cli.text.visible import shown
 from lingolite_cli.views.drawing import Figure
 from tests.lingolite_reports.conftest import SENTENCES

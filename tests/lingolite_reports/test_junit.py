@@ -9,8 +9,8 @@ import msgspec
 from lingolite_reports.junit import JUnitReporter, render_junit
 
 from lingolite_cli.plugins.specs import NoOptions
+from lingolite_cli.runs.measured_results import VerifyResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import VerifyResult
 
 ORDER = ["properties", "testcase", "system-out", "system-err"]
 

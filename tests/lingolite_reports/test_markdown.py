@@ -14,8 +14,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from lingolite_cli.plugins.specs import NoOptions
+from lingolite_cli.runs.measured_results import VerifyResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import VerifyResult
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 ZERO_WIDTH_SPACE = "\u200b"

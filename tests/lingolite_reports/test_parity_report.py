@@ -11,8 +11,8 @@ from lingolite_reports.gauges import draw_gauges
 from lingolite_reports.parity_tables import grouped, parity_tables
 from lingolite_reports.sections import compose
 
+from lingolite_cli.runs.measured_results import VerifyResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import VerifyResult
 from lingolite_cli.views.charts import style
 from lingolite_cli.views.drawing import Figure
 

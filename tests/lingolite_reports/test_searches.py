@@ -18,8 +18,9 @@ from lingolite_cli.budgets.table import drop_budget
 from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.plugins.specs import NoOptions
 from lingolite_cli.precision_search.figures import Sensitivity, Trial
+from lingolite_cli.runs.made_results import SearchResult
 from lingolite_cli.runs.record import RunManifest, StepRecord
-from lingolite_cli.runs.results import ArtifactSummary, SearchResult
+from lingolite_cli.runs.step_result import ArtifactSummary
 
 FOUND = ArtifactSummary(path="artifacts/mix", format="bundle-int4", digest="9c" * 32, size_bytes=6_409_250)
 SOURCE = ArtifactSummary(path="model", format="bundle", digest="1a" * 32, size_bytes=28_934_112)

@@ -13,8 +13,8 @@ from lingolite_reports.lengths import buckets, lengths_table
 from lingolite_reports.sentences import Pairing, pack_texts, pairings, run_texts
 from sacrebleu.metrics import CHRF
 
+from lingolite_cli.runs.measured_results import VerifyResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import VerifyResult
 from tests.lingolite_reports.conftest import SENTENCES
 
 

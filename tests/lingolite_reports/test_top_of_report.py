@@ -13,8 +13,8 @@ from lingolite_reports.results import gauge_name
 
 from lingolite_cli.evaluation.faults import FaultCounts, TranslatedSentence, compare_faults
 from lingolite_cli.plugins.extras import Extra
+from lingolite_cli.runs.measured_results import VerifyResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import VerifyResult
 from lingolite_cli.runs.revision import Revision
 
 

@@ -9,8 +9,9 @@ from lingolite_reports.html import render_html
 from lingolite_reports.markdown import render_markdown
 
 from lingolite_cli.corpora.pairs import TextReport
+from lingolite_cli.runs.made_results import TrainResult
 from lingolite_cli.runs.record import RunManifest, StepRecord
-from lingolite_cli.runs.results import ArtifactSummary, TrainResult
+from lingolite_cli.runs.step_result import ArtifactSummary
 from lingolite_cli.training.metrics import CurvePoint
 
 RESULT = TrainResult(

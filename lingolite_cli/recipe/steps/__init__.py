@@ -6,7 +6,8 @@ To add a kind, write three files:
    checks (a `PlannedStep` with what it uses, by name), its check, its work, what judges it if it has budgets, and
    `KIND = StepKind(...)`, which `lingolite_cli.recipe.kinds` finds by itself. Torch, numpy and engines are imported
    inside functions that do the work.
-2. `lingolite_cli/runs/results.py`: the result, with the same tag, in the union `StepResult`.
+2. `lingolite_cli/runs/made_results.py` or `measured_results.py`: the result, with the same tag. Its place in the union
+   `StepResult` is in `results.py`.
 3. `lingolite_cli/views`: what is shown of the result at the end of a run.
 
 Recipes, `[defaults.NAME]`, cache, locks, history and the records of runs need nothing more. What several kinds share,

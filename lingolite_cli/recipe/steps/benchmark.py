@@ -32,7 +32,7 @@ from lingolite_cli.recipe.work.timing import (
     with_rounds,
 )
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
-from lingolite_cli.runs.results import BenchmarkResult, BenchmarkSystem, effort
+from lingolite_cli.runs.measured_results import BenchmarkResult, BenchmarkSystem, effort
 
 
 class BenchmarkSystemTable(RecipeTable, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ from lingolite_cli.recipe.scope import PluginChoice, Scope
 from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.work.evaluation import EvaluateStep, PlannedEvaluation
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact, summarize_corpus
-from lingolite_cli.runs.results import EvaluateResult
+from lingolite_cli.runs.measured_results import EvaluateResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord, write_translations
 from lingolite_cli.text.languages import language_by_script, primary_language
 

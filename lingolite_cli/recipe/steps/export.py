@@ -13,7 +13,7 @@ from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.work.conversion import choose_converter, convert_artifact
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
-from lingolite_cli.runs.results import ExportResult
+from lingolite_cli.runs.made_results import ExportResult
 
 
 class ExportStep(Step, tag="export", frozen=True, kw_only=True):

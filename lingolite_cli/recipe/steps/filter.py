@@ -17,7 +17,7 @@ from lingolite_cli.recipe.model import Step
 from lingolite_cli.recipe.scope import PlannedStep, Scope
 from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.workspace import Workspace, summarize_collection
-from lingolite_cli.runs.results import FilterResult
+from lingolite_cli.runs.made_results import FilterResult
 
 
 class FilterStep(Step, tag="filter", frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.work.served import ServedTexts, read_signed_off
 from lingolite_cli.recipe.workspace import Workspace
-from lingolite_cli.runs.results import MonitorResult
+from lingolite_cli.runs.measured_results import MonitorResult
 
 
 class MonitorStep(Step, tag="monitor", frozen=True, kw_only=True):

@@ -27,7 +27,8 @@ from lingolite_cli.recipe.work.learning import (
     learning_settings,
 )
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact, summarize_corpus
-from lingolite_cli.runs.results import QuantizeResult, TrainingRecord
+from lingolite_cli.runs.made_results import QuantizeResult
+from lingolite_cli.runs.step_result import TrainingRecord
 from lingolite_cli.training.options import TrainingOptions
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from lingolite_cli.recipe.model import Step
 from lingolite_cli.recipe.scope import PlannedStep, Scope
 from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
-from lingolite_cli.runs.results import ReplayResult
+from lingolite_cli.runs.measured_results import ReplayResult
 
 _BUDGET = "goldens_min"
 _NO_SCRIPT = "has no script that replays its goldens on Linux"

@@ -31,7 +31,8 @@ from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.work.evaluation import PlannedEvaluation, find_evaluation, read_evaluation
 from lingolite_cli.recipe.work.trials import MixMeasurement, PlannedSearch, SearchStep, Trials
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
-from lingolite_cli.runs.results import ArtifactSummary, SearchResult
+from lingolite_cli.runs.made_results import SearchResult
+from lingolite_cli.runs.step_result import ArtifactSummary
 from lingolite_cli.runs.translations import as_translations
 
 

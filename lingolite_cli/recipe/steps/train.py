@@ -24,7 +24,7 @@ from lingolite_cli.recipe.work.learning import (
     learning_settings,
 )
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
-from lingolite_cli.runs.results import TrainResult
+from lingolite_cli.runs.made_results import TrainResult
 from lingolite_cli.schema import convert
 from lingolite_cli.training.options import ScratchOptions, TrainingOptions
 

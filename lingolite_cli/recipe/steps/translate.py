@@ -27,7 +27,8 @@ from lingolite_cli.recipe.model import Positive, Step, Workers
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact, summarize_collection
-from lingolite_cli.runs.results import ArtifactSummary, TranslateResult
+from lingolite_cli.runs.made_results import TranslateResult
+from lingolite_cli.runs.step_result import ArtifactSummary
 from lingolite_cli.schema import convert
 
 if TYPE_CHECKING:

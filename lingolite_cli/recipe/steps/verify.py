@@ -26,7 +26,7 @@ from lingolite_cli.recipe.work.judgement import PlannedVerification, VerifyStep,
 from lingolite_cli.recipe.work.parity import EvaluatedSystem, measure_step_parity
 from lingolite_cli.recipe.work.timing import needs_reference, timed_limits
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
-from lingolite_cli.runs.results import EvaluateResult, SentencePair, VerifyResult
+from lingolite_cli.runs.measured_results import EvaluateResult, SentencePair, VerifyResult
 from lingolite_cli.runs.translations import TranslationRecord, as_judged, as_translations
 
 _MB = 1e6

@@ -13,7 +13,7 @@ from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.recipe.model import Positive, Step, Workers
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.workspace import Workspace
-from lingolite_cli.runs.results import EvaluateResult
+from lingolite_cli.runs.measured_results import EvaluateResult
 from lingolite_cli.runs.translations import TRANSLATIONS_NAME, TranslationRecord, read_translations
 from lingolite_cli.schema import convert
 

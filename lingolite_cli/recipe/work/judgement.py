@@ -35,7 +35,7 @@ from lingolite_cli.recipe.work.timing import (
     with_rounds,
 )
 from lingolite_cli.recipe.workspace import Workspace
-from lingolite_cli.runs.results import VerifyResult
+from lingolite_cli.runs.measured_results import VerifyResult
 
 _REFERENCE = "reference_doubts_max"
 """Judged wherever there is a doubt: nothing can be proved against a system that does not translate."""

@@ -27,7 +27,7 @@ from lingolite_cli.files.lock import exclusive
 from lingolite_cli.recipe.model import Positive, Step
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice, Scope
 from lingolite_cli.recipe.workspace import Workspace
-from lingolite_cli.runs.results import TrainingRecord
+from lingolite_cli.runs.step_result import TrainingRecord
 from lingolite_cli.training.launch import rank
 from lingolite_cli.training.metrics import EVENTS_NAME, METRICS_NAME, training_curve
 from lingolite_cli.training.options import TextOptions, TrainingOptions

@@ -17,8 +17,8 @@ from lingolite_cli.evaluation.scorer import Translations
 from lingolite_cli.monitoring.drift import SignedOff
 from lingolite_cli.monitoring.figures import ServedFigures
 from lingolite_cli.runs.finished import read_run
+from lingolite_cli.runs.measured_results import EvaluateResult, VerifyResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import EvaluateResult, VerifyResult
 from lingolite_cli.runs.translations import TranslationRecord, read_translations
 from lingolite_cli.serving.sample import SampledRequest
 

@@ -22,7 +22,7 @@ from lingolite_cli.benchmark.protocol import BackendLoaded, Load, Timed, Transla
 from lingolite_cli.console import Progress
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.runs.results import BenchmarkResult
+from lingolite_cli.runs.measured_results import BenchmarkResult
 from lingolite_cli.testing import SENTENCES
 from lingolite_cli.tokenization.opening import open_tokenizer
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from command_line import Outcome, read_run, run_command, runs
 
-from lingolite_cli.runs.results import VerifyResult
+from lingolite_cli.runs.measured_results import VerifyResult
 
 ENTRIES = """\
 from lingolite_cli.budgets.budget import Budget, Limit, TimedRounds

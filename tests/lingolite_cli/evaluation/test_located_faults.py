@@ -23,7 +23,7 @@ from lingolite_cli.evaluation.exported import ExportedComparison
 from lingolite_cli.evaluation.exported_measurement import ExportedText, compare_end_to_end, compare_values
 from lingolite_cli.evaluation.tokenizer_comparison import compare_tokenizers
 from lingolite_cli.plugins.registry import load_registry
-from lingolite_cli.runs.results import VerifyResult
+from lingolite_cli.runs.measured_results import VerifyResult
 from lingolite_cli.testing.routes import convert_with, converter
 from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.tokenization.opening import open_tokenizer

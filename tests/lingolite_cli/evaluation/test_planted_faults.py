@@ -30,8 +30,8 @@ from lingolite_cli.evaluation.causes import expected_noise, name_causes
 from lingolite_cli.evaluation.parity import Parity
 from lingolite_cli.evaluation.parity_measurement import ParitySettings, ParityText, measure_parity
 from lingolite_cli.plugins.registry import load_registry
+from lingolite_cli.runs.measured_results import VerifyResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import VerifyResult
 from lingolite_cli.testing.routes import convert_with, converter
 from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.tokenization.opening import open_tokenizer

@@ -9,7 +9,7 @@ import pytest
 from command_line import Outcome, contents, make_project, read_run, runs
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.runs.results import EvaluateResult
+from lingolite_cli.runs.measured_results import EvaluateResult
 
 Command = Callable[..., Outcome]
 

@@ -11,7 +11,7 @@ import pytest
 from command_line import RECIPE, Outcome, read_run, runs
 
 from lingolite_cli.artifact import TOKENIZER_NAME, read_manifest, write_manifest
-from lingolite_cli.runs.results import EvaluateResult, VerifyResult
+from lingolite_cli.runs.measured_results import EvaluateResult, VerifyResult
 
 Command = Callable[..., Outcome]
 

@@ -17,8 +17,9 @@ from command_line import RECIPE, Outcome, contents, read_run, runs
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.files.digests import canonical_json, sha256_file, sha256_json
 from lingolite_cli.recipe.cache import StepCache, read_entry
+from lingolite_cli.runs.made_results import QuantizeResult
+from lingolite_cli.runs.measured_results import EvaluateResult, VerifyResult
 from lingolite_cli.runs.record import RunManifest, StepRecord
-from lingolite_cli.runs.results import EvaluateResult, QuantizeResult, VerifyResult
 from lingolite_cli.runs.translations import read_translations
 
 Command = Callable[..., Outcome]

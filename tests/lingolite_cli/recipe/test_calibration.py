@@ -10,7 +10,7 @@ from command_line import Outcome, contents, read_run, runs
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.plugins.specs import QuantizerSpec
-from lingolite_cli.runs.results import QuantizeResult
+from lingolite_cli.runs.made_results import QuantizeResult
 from lingolite_cli.testing import SENTENCES
 
 Command = Callable[..., Outcome]

@@ -11,7 +11,7 @@ import pytest
 from command_line import Outcome, closed_gate, command, echo_length, environment, finished_shards, read_run, runs
 
 from lingolite_cli.corpora.artifact import CorpusArtifact
-from lingolite_cli.runs.results import FilterResult, TranslateResult
+from lingolite_cli.runs.made_results import FilterResult, TranslateResult
 
 Call = Callable[..., Outcome]
 RECIPE = """\

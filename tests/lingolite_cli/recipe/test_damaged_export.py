@@ -15,7 +15,7 @@ from command_line import Outcome, read_run, run_command, runs
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.evaluation.exported import ExportedComparison
-from lingolite_cli.runs.results import VerifyResult
+from lingolite_cli.runs.measured_results import VerifyResult
 from lingolite_cli.schema import tomllib
 from tests.lingolite_cli.evaluation import planted_graphs, planted_operations
 from tests.lingolite_cli.evaluation.planted_faults import plant

@@ -13,8 +13,10 @@ import pytest
 from command_line import Outcome, command, environment, read_run, run_command, runs
 
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.runs.made_results import ExportResult
+from lingolite_cli.runs.measured_results import EvaluateResult, VerifyResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import EvaluateResult, ExportResult, StepResult, VerifyResult
+from lingolite_cli.runs.results import StepResult
 from lingolite_cli.runs.translations import read_translations
 
 pytestmark = pytest.mark.expensive_fixture

@@ -19,7 +19,7 @@ from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.precision_search import SearchRequest, search_job
 from lingolite_cli.precision_search.figures import Sensitivity
 from lingolite_cli.recipe.work.judgement import VerifyStep
-from lingolite_cli.runs.results import SearchResult
+from lingolite_cli.runs.made_results import SearchResult
 from lingolite_cli.testing import SENTENCES
 from lingolite_cli.tokenization.opening import open_tokenizer
 

@@ -9,15 +9,11 @@ import msgspec
 from lingolite_cli.corpora.pairs import TextReport
 from lingolite_cli.files.digests import canonical_json
 from lingolite_cli.runs.directory import with_places
+from lingolite_cli.runs.made_results import QuantizeResult, TrainResult
+from lingolite_cli.runs.measured_results import EvaluateResult
 from lingolite_cli.runs.record import RunManifest
-from lingolite_cli.runs.results import (
-    ArtifactSummary,
-    EvaluateResult,
-    QuantizeResult,
-    StepResult,
-    TrainingRecord,
-    TrainResult,
-)
+from lingolite_cli.runs.results import StepResult
+from lingolite_cli.runs.step_result import ArtifactSummary, TrainingRecord
 from lingolite_cli.testing.sample_run import sample_run, sample_stop
 
 ARTIFACT = ArtifactSummary(path="", format="bundle", digest="ab" * 32, size_bytes=5)

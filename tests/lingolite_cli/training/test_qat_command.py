@@ -19,7 +19,9 @@ from lingolite_cli.jobs.inputs import Input, corpus_input, model_input
 from lingolite_cli.jobs.quantizer_comparison import PlannedComparison, plan_comparison
 from lingolite_cli.jobs.quantizer_texts import NamedTexts, find_texts
 from lingolite_cli.recipe.steps.quantize import QuantizeStep
-from lingolite_cli.runs.results import EvaluateResult, QuantizeResult, TrainingRecord, VerifyResult
+from lingolite_cli.runs.made_results import QuantizeResult
+from lingolite_cli.runs.measured_results import EvaluateResult, VerifyResult
+from lingolite_cli.runs.step_result import TrainingRecord
 from lingolite_cli.testing import SENTENCES
 
 Command = Callable[..., Outcome]

@@ -17,7 +17,8 @@ import torch
 from command_line import Outcome, command, environment, hear_interruptions, read_run, runs
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.runs.results import EvaluateResult, TrainResult
+from lingolite_cli.runs.made_results import TrainResult
+from lingolite_cli.runs.measured_results import EvaluateResult
 
 pytestmark = pytest.mark.training
 

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure as Canvas
 
 from lingolite_cli.benchmark.figures import LengthBucket
-from lingolite_cli.runs.results import BenchmarkResult
+from lingolite_cli.runs.measured_results import BenchmarkResult
 from lingolite_cli.testing.sample_run import sample_run
 from lingolite_cli.views.benchmark_plot import plot_benchmark
 from lingolite_cli.views.charts import style

@@ -11,7 +11,7 @@ from lingolite_cli.benchmark.figures import LengthBucket
 from lingolite_cli.budgets.verdicts import Verdict
 from lingolite_cli.console import Console
 from lingolite_cli.history.series import trends_of
-from lingolite_cli.runs.results import BenchmarkResult
+from lingolite_cli.runs.measured_results import BenchmarkResult
 from lingolite_cli.testing.sample_run import sample_run
 from lingolite_cli.views.benchmark import show_benchmark
 from lingolite_cli.views.history import show_entries, show_entry

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from lingolite_cli.runs.results import BenchmarkResult
+from lingolite_cli.runs.measured_results import BenchmarkResult
 from lingolite_cli.testing.sample_run import sample_run
 from lingolite_cli.views.benchmark_plot import plot_benchmark
 from lingolite_cli.views.history_plot import plot_history
