@@ -17,7 +17,7 @@ def new_plugin(
     kind: Annotated[
         PluginKind,
         typer.Option(
-            metavar="KIND", help="One of metric, backend, quantizer, exporter, importer, reporter and executor."
+            metavar="KIND", help="One of metric, backend, quantizer, exporter, importer, reporter, executor and server."
         ),
     ],
     out: Annotated[

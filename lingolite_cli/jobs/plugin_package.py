@@ -25,6 +25,7 @@ class PluginKind(str, Enum):
     IMPORTER = "importer"
     REPORTER = "reporter"
     EXECUTOR = "executor"
+    SERVER = "server"
 
 
 _DEPENDENCIES = {
@@ -35,6 +36,7 @@ _DEPENDENCIES = {
     PluginKind.IMPORTER: ("lingolite", "msgspec", "numpy"),
     PluginKind.REPORTER: ("lingolite", "msgspec"),
     PluginKind.EXECUTOR: ("lingolite", "msgspec"),
+    PluginKind.SERVER: ("lingolite", "msgspec"),
 }
 
 

@@ -18,6 +18,7 @@ from lingolite_cli.testing.metric_contract import MetricContract
 from lingolite_cli.testing.quantizer_contract import QuantizerContract
 from lingolite_cli.testing.reporter_contract import ReporterContract
 from lingolite_cli.testing.sample_run import sample_run
+from lingolite_cli.testing.server_contract import ServerContract
 from lingolite_cli.testing.tiny import LANGUAGES, SENTENCES, tiny_bundle, tiny_tokenizer
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "MetricContract",
     "QuantizerContract",
     "ReporterContract",
+    "ServerContract",
     "sample_run",
     "tiny_bundle",
     "tiny_tokenizer",

@@ -60,6 +60,8 @@ class HttpServer:
             self._sockets = [listening]
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(address)
+            # An address is taken by who listens: of two that are only bound, neither would be refused here.
+            listening.listen(_BACKLOG)
         except (OSError, UnicodeError) as error:
             raise LingoLiteError(
                 f"cannot listen on {options.host}, port {options.port}: {getattr(error, 'strerror', None) or error}",

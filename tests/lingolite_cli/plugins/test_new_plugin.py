@@ -16,7 +16,9 @@ from lingolite_cli.artifact import Artifact
 Command = Callable[..., Outcome]
 
 
-@pytest.mark.parametrize("kind", ["metric", "backend", "quantizer", "exporter", "importer", "reporter", "executor"])
+@pytest.mark.parametrize(
+    "kind", ["metric", "backend", "quantizer", "exporter", "importer", "reporter", "executor", "server"]
+)
 def test_a_new_plugin_is_a_package_of_code_that_compiles(lingolite: Command, project: Path, kind: str) -> None:
     outcome = lingolite("plugins", "new", "two-words", "--kind", kind)
     assert outcome.code == 0, outcome.err
@@ -43,7 +45,7 @@ def test_a_new_plugin_is_a_package_of_code_that_compiles(lingolite: Command, pro
         "backend",
         *(
             pytest.param(kind, marks=pytest.mark.slow)
-            for kind in ("quantizer", "exporter", "importer", "reporter", "executor")
+            for kind in ("quantizer", "exporter", "importer", "reporter", "executor", "server")
         ),
     ],
 )
