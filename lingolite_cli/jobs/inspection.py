@@ -57,7 +57,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
         weights: how the file of a bundle stores them; none for exported files, whose manifest has it in `arithmetic`.
         arithmetic: what weights and activations are in computing, where the manifest says it.
         tokenizer: its kind, special ids and frame.
-        licence: how the file of the licence begins; None where there is none.
+        licence: as the manifest has it, or else how the file of the licence begins; None where there is neither.
         made_from: what it was made from, then what that was made from, and so on.
         judgement: None where the project has no run that measured it.
     """
@@ -114,7 +114,7 @@ def inspect_artifact(context: JobContext, path: Path, console: Console) -> Inspe
         },
         tokenizer=msgspec.to_builtins(description),
         decoding=manifest.decoding,
-        licence=_licence(path),
+        licence=manifest.licence or _licence_file(path),
         operation=manifest.made_by.operation,
         tool=manifest.made_by.tool,
         options=manifest.made_by.options,
@@ -124,7 +124,7 @@ def inspect_artifact(context: JobContext, path: Path, console: Console) -> Inspe
     )
 
 
-def _licence(path: Path) -> str | None:
+def _licence_file(path: Path) -> str | None:
     """How the licence begins: of the directory itself, or of the one above, where that holds its model card."""
     directory = path.resolve()
     card = directory.parent / _MODEL_CARD

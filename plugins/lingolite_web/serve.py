@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import io
+import sys
 from collections.abc import Sequence
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -57,9 +58,18 @@ class PageHandler(SimpleHTTPRequestHandler):
         """Say nothing of single requests."""
 
 
-def page_server(directory: Path, *, port: int = 0) -> ThreadingHTTPServer:
+class PageServer(ThreadingHTTPServer):
+    """A server on this machine only."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that closed its tab before a file was sent."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+def page_server(directory: Path, *, port: int = 0) -> PageServer:
     """A server of a directory on this machine only; port 0 takes a free one."""
-    return ThreadingHTTPServer(("127.0.0.1", port), partial(PageHandler, directory=str(directory)))
+    return PageServer(("127.0.0.1", port), partial(PageHandler, directory=str(directory)))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

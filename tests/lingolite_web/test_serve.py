@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -33,6 +35,22 @@ def test_every_answer_has_the_headers_and_the_type_that_a_page_needs(tmp_path: P
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_a_tab_that_is_closed_while_a_file_is_sent_leaves_no_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "weights.bin").write_bytes(bytes(50_000_000))
+    server = page_server(tmp_path)
+    server.daemon_threads = False  # so that closing the server waits for its answers
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with socket.create_connection(server.server_address) as tab:
+        tab.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed by a reset
+        tab.sendall(b"GET /weights.bin HTTP/1.0\r\n\r\n")
+        assert tab.recv(100).startswith(b"HTTP/1.0 200")
+    server.shutdown()
+    server.server_close()
+    assert capsys.readouterr().err == ""
 
 
 def test_a_directory_without_a_page_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +66,13 @@ def test_the_licence_is_that_of_the_directory_or_of_its_model_card(lingolite: Co
     assert lingolite("inspect", "--json").json["licence"] == "Licence of the project"
     (project / "model" / "LICENSE").write_text("\n  Apache License\n  Version 2.0\n\nTerms")
     assert lingolite("inspect", "--json").json["licence"] == "Apache License, Version 2.0"
+
+
+def test_the_licence_that_a_foreign_model_stated_comes_first(lingolite: Command, project: Path) -> None:
+    manifest = json.loads((project / "model/lingolite.json").read_text())
+    (project / "model/lingolite.json").write_text(json.dumps({**manifest, "licence": "MPL-2.0"}))
+    (project / "model/LICENSE").write_text("Apache License")
+    assert "licence      MPL-2.0\n" in lingolite("inspect").out
 
 
 def test_the_last_verdict_is_told(with_echo: Command, project: Path) -> None:
