@@ -7,6 +7,7 @@ because numpy multiplies integer matrices slowly.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -61,7 +62,7 @@ class RoundedProducts:
         if stored.input_range is not None:
             sums = self._static_sums(x, name, stored, stored.input_range)
             return sums * (stored.input_range.scale * stored.scale)
-        sums = self._shifted_sums(x, stored) if self._has_zero_points else self._scaled_sums(x, name, stored)
+        sums = self._shifted_sums(x, name, stored) if self._has_zero_points else self._scaled_sums(x, name, stored)
         product: Array = sums * stored.scale
         return product
 
@@ -87,9 +88,9 @@ class RoundedProducts:
         )
         return scaled
 
-    def _shifted_sums(self, x: Array, matrix: Matrix) -> Array:
+    def _shifted_sums(self, x: Array, name: str, matrix: Matrix) -> Array:
         """[..., out] the same over integers that are counted from the zero point of their row."""
-        integers, scale = quantize_asymmetric(x)
+        integers, scale = quantize_asymmetric(x, rounding=partial(self._rounding, name))
         sums: Array = (integers.astype(np.float64) @ matrix.values.astype(np.float64).T).astype(np.float32) * scale
         return sums
 

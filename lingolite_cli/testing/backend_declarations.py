@@ -67,6 +67,15 @@ class DeclarationsContract(BackendUnderTest):
         assert 0 < arithmetic.kl_max < 1
         assert 0 < arithmetic.parity_min <= 1
 
+    def test_an_engine_that_rounds_to_integers_says_how_far_last_bits_move_what_it_rounds(
+        self, artifact: Artifact, origin: Artifact
+    ) -> None:
+        """Without it, a sound file of a network that amplifies last bits would be taken for a damaged one."""
+        arithmetic = self._arithmetic(artifact, origin)
+        if not self.loaded().spec.gives_logits or not Weights.read(origin).has_int8:
+            pytest.skip("no activations are rounded to integers before logits that are compared")
+        assert arithmetic.is_exact or arithmetic.is_weight_only or arithmetic.quotient_error > 0
+
     def test_the_declared_arithmetic_gives_the_engines_logits(
         self, compared: Any, artifact: Artifact, origin: Artifact
     ) -> None:

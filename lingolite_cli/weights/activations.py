@@ -19,6 +19,8 @@ import numpy as np
 from lingolite_cli.weights.rows import INT8_MAX
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lingolite_cli.arrays import Array, FloatArray
 
 SMALLEST_MAXIMUM = 1e-30
@@ -71,12 +73,16 @@ def quantize_dynamic(x: Array) -> tuple[Array, FloatArray]:
     return half_to_even(x / scale).astype(np.int8), scale
 
 
-def quantize_asymmetric(x: Array) -> tuple[Array, FloatArray]:
+def quantize_asymmetric(x: Array, *, rounding: Callable[[Array], Array] = half_to_even) -> tuple[Array, FloatArray]:
     """The same as an engine does that gives each row a zero point, so that its smallest and its largest value are -128
     and 127: XNNPACK (`xnn_f32_qd8_asymmetric_quantization_params`). Values of one sign are seen together with 0.
 
+    Args:
+        x: [..., in] float32.
+        rounding: of x over its scale.
+
     Returns:
-        Integers less the zero point [..., in], float32, and scales [..., 1] float32, from x [..., in] float32.
+        Integers less the zero point [..., in], float32, and scales [..., 1] float32.
     """
     lowest = np.minimum(np.min(x, axis=-1, keepdims=True), np.float32(0))
     highest = np.maximum(np.max(x, axis=-1, keepdims=True), np.float32(0))
@@ -86,7 +92,7 @@ def quantize_asymmetric(x: Array) -> tuple[Array, FloatArray]:
     is_low = (lowest + highest) * inverse - np.float32(1) > 0
     zero_point = np.where(is_low, -128 - lowest * inverse, 127 - highest * inverse)
     zero_point = half_to_even(np.clip(zero_point, -128, 127)).astype(np.float32)
-    integers: Array = np.clip(half_to_even(x * inverse) + zero_point, -128, 127) - zero_point
+    integers: Array = np.clip(rounding(x * inverse) + zero_point, -128, 127) - zero_point
     scale: FloatArray = np.float32(1) / inverse
     return integers, scale
 

@@ -5,7 +5,7 @@ Owns the limits. They are what XNNPACK's roundings leave of unharmed files.
 
 from __future__ import annotations
 
-from lingolite_cli.architecture.arithmetic import Arithmetic
+from lingolite_cli.architecture.arithmetic import FLOAT32_ERROR, Arithmetic
 from lingolite_litert.details import LitertDetails
 from lingolite_litert.options import LitertOptions
 
@@ -26,6 +26,7 @@ def arithmetic_of(details: LitertDetails, options: LitertOptions) -> Arithmetic:
             name="int8, activations rounded by row",
             rounding=0.01,
             kl_max=1e-3,
+            quotient_error=FLOAT32_ERROR,
             parity_min=0.99,
             options={"delegate": "xnnpack"},
             excluded=(
@@ -34,4 +35,11 @@ def arithmetic_of(details: LitertDetails, options: LitertOptions) -> Arithmetic:
         )
     has_zero_points = not is_symmetric and has_delegate
     name = "int8, activations rounded by row" + (" with zero points" if has_zero_points else "")
-    return Arithmetic(name=name, has_zero_points=has_zero_points, rounding=0.01, kl_max=1e-3, parity_min=0.99)
+    return Arithmetic(
+        name=name,
+        has_zero_points=has_zero_points,
+        rounding=0.01,
+        kl_max=1e-3,
+        quotient_error=FLOAT32_ERROR,
+        parity_min=0.99,
+    )

@@ -71,6 +71,13 @@ def test_a_fault_of_the_file_explains_nothing_of_itself(rounded: Artifact, of_ot
     assert compare_end_to_end(of_other_weights, TEXT, weights, without, progress=Progress()).explained_kl is None
 
 
+def test_rows_with_zero_points_are_moved_as_well(rounded: Artifact, of_other_weights: Backend) -> None:
+    shifted = msgspec.structs.replace(STATED, has_zero_points=True, quotient_error=1e-3)
+    found = compare_end_to_end(of_other_weights, TEXT, Weights.read(rounded), shifted, progress=Progress())
+    assert found.explained_kl is not None
+    assert found.explained_kl > 1e-6
+
+
 def test_what_the_engine_states_for_any_network_needs_no_explanation(
     rounded: Artifact, of_other_weights: Backend
 ) -> None:
