@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.corpora.artifact import CorpusArtifact
 from lingolite_cli.corpora.corpus import CorpusSpec, check_corpus_files, check_files
@@ -24,6 +26,17 @@ from lingolite_cli.recipe.scope import Plan, Scope
 from lingolite_cli.schema import convert, parse_value, read_toml
 from lingolite_cli.settings import Project
 from lingolite_cli.training.options import PairsSpec
+
+_INPUT_KINDS: dict[str, type[msgspec.Struct]] = {
+    "bundle": ModelInput,
+    "pairs": PairsSpec,
+    "corpus": CorpusInput,
+    "shortlist": ShortlistInput,
+    "tsv": CorpusSpec,
+    "source": CorpusSpec,
+    "test_set": CorpusSpec,
+}
+"""Keys that say what an input is, and what its table is then read as."""
 
 
 def read_recipe(path: Path, project: Project, *, overrides: Mapping[str, str] | None = None) -> Recipe:
@@ -63,7 +76,21 @@ def _override(data: dict[str, Any], key: str, value: Any) -> None:
         target = target.setdefault(part, {})
         if not isinstance(target, dict):
             raise LingoLiteError(f"--set {key}: `{part}` is a value, not a table")
+    if rest[0] == "inputs" and len(rest) == 3:
+        _forget_other_kinds(target, rest[-1])
     target[rest[-1]] = value
+
+
+def _forget_other_kinds(table: dict[str, Any], key: str) -> None:
+    """Make room for an input of another kind: of what was said of the old one, only what the new one has stays."""
+    others = _INPUT_KINDS.keys() - {key}
+    if key not in _INPUT_KINDS or not others & table.keys():
+        return
+    kept = set(_INPUT_KINDS[key].__struct_fields__) - others
+    if key != "source":
+        kept.discard("references")
+    for name in table.keys() - kept:
+        del table[name]
 
 
 def make_plan(recipe: Recipe, *, path: str, project: Project, registry: Registry) -> Plan:

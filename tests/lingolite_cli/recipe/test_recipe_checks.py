@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from command_line import RECIPE, Outcome, contents, environment
 
+from lingolite_cli.recipe.plan import read_recipe
+from lingolite_cli.settings import find_project
+
 Command = Callable[..., Outcome]
 
 
@@ -252,6 +255,32 @@ def test_a_missing_input_is_named(with_echo: Command, project: Path, file: str, 
         f"error: recipes/small.toml: {message.format(root=project)}\n\nhint: {hint.format(root=project)}"
     )
     assert contents(project) == before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "table"),
+    [
+        ({"inputs.test.tsv": "mine.tsv"}, {"tsv": "mine.tsv", "languages": ["en", "da"]}),
+        ({"inputs.test.corpus": "shards"}, {"corpus": "shards"}),
+        (
+            {"inputs.test.pairs": "mine.tsv.gz", "inputs.test.short_share": "0.5"},
+            {"pairs": "mine.tsv.gz", "short_share": 0.5},
+        ),
+        (
+            {"inputs.test.references": '["mine.da"]', "inputs.test.source": "mine.en"},
+            {"source": "mine.en", "references": ["mine.da"], "languages": ["en", "da"]},
+        ),
+        ({"inputs.test.test_set": "wmt19"}, {"test_set": "wmt19", "languages": ["en", "da"]}),
+        ({"inputs.new.bundle": "other"}, {"bundle": "other"}),
+    ],
+    ids=["the same kind", "corpus", "pairs", "source", "public test set", "a new input"],
+)
+def test_an_input_can_be_set_to_another_kind(
+    project: Path, overrides: dict[str, str], table: dict[str, object]
+) -> None:
+    recipe = read_recipe(project / "recipes" / "small.toml", find_project(project), overrides=overrides)
+    name = next(iter(overrides)).split(".")[1]
+    assert recipe.inputs[name] == table
 
 
 def test_a_missing_file_with_a_like_name_beside_it_is_suggested(with_echo: Command, project: Path) -> None:
