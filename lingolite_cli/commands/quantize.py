@@ -28,10 +28,12 @@ from lingolite_cli.errors import ExitCode, LingoLiteError
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.inputs import corpus_input, input_paths, model_path
 from lingolite_cli.jobs.job import convert_and_publish
-from lingolite_cli.jobs.precision_search import DEFAULT_BUDGET, SearchRequest, search_precisions
+from lingolite_cli.jobs.plugin_options import shared_options
+from lingolite_cli.jobs.precision_search import DEFAULT_BUDGET, SearchRequest, mixing_quantizer, search_precisions
 from lingolite_cli.jobs.quantization import quantization_job
 from lingolite_cli.jobs.quantizer_comparison import compare_quantizers
 from lingolite_cli.jobs.quantizer_texts import NamedTexts
+from lingolite_cli.jobs.steps_ahead import LOCAL, Ahead
 from lingolite_cli.schema import parse_options
 from lingolite_cli.views.conversion import show_conversion
 from lingolite_cli.views.precision_search import show_search_outcome
@@ -144,7 +146,8 @@ def quantize(
     ] = None,
     executor: ExecutorOption = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="For `compare`: processes that do steps at the same time.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="For `compare` and --search: processes at work together."),
     ] = None,
     option: Options = None,
     overwrite: Overwrite = False,
@@ -174,14 +177,23 @@ def quantize(
         out = _given(out)
         # The default method does not mix precisions; only one that was typed is meant.
         chosen = method if is_given(typer_context, "method") else None
-        options = parse_options(option)
+        chosen = chosen or mixing_quantizer(context)
+        name = executor or LOCAL
+        options, theirs = shared_options(
+            context.registry, parse_options(option), first=("quantizer", chosen), second=("executor", name)
+        )
         request = _search_request(context, path, flags, method=chosen, options=options, max_samples=max_samples)
+        if executor is not None or workers not in (None, 1):
+            ahead = Ahead(executor=name, options=theirs, num_workers=workers or 1)
+            request = msgspec.structs.replace(request, ahead=ahead)
         check_target(out, overwrite=overwrite, inputs=[path, *input_paths(request.corpus)])
         _search(context, request, console, out=out, overwrite=overwrite)
         return
     flags.refuse()
     if method != _COMPARE and (executor is not None or workers is not None):
-        raise LingoLiteError("--executor and --workers are for --method compare", hint="one method is one step")
+        raise LingoLiteError(
+            "--executor and --workers are for --method compare and --search", hint="one method is one step"
+        )
     if method == _COMPARE:
         if option and executor is None:
             raise LingoLiteError("--option goes to one quantizer", hint="name it with --method")

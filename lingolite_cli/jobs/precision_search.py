@@ -23,6 +23,7 @@ from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.inputs import model_input
 from lingolite_cli.jobs.job import Job, JobBuilder, publish_artifact, run_and_keep
 from lingolite_cli.jobs.runnable import direct_backend, format_of
+from lingolite_cli.jobs.steps_ahead import Ahead
 from lingolite_cli.plugins.registry import Health
 from lingolite_cli.plugins.specs import QuantizerSpec
 from lingolite_cli.recipe.model import Step
@@ -48,6 +49,7 @@ class SearchRequest(msgspec.Struct, frozen=True, kw_only=True):
         allow_implausible_reference: go on where the float model's own translations are mostly broken.
         method: a quantizer that mixes precisions; None is the first there is.
         options: the quantizer's.
+        ahead: who measures what can be measured at the same time; None is the run itself.
     """
 
     model: Path
@@ -61,6 +63,7 @@ class SearchRequest(msgspec.Struct, frozen=True, kw_only=True):
     granularity: str | None = None
     max_trials: int | None = None
     max_samples: int | None = None
+    ahead: Ahead | None = None
 
 
 class SearchOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +122,7 @@ def search_job(context: JobContext, request: SearchRequest) -> Job:
         LingoLiteError: there is no plugin to do it with, or a key has the wrong type.
     """
     builder = JobBuilder(context, "search")
-    method = request.method or _mixing_quantizer(context)
+    method = request.method or mixing_quantizer(context)
     metrics = dict.fromkeys([*filter(None, map(metric_of_drop, request.budget)), "bleu", "chrf"])
     text = {"corpus": "inputs.dev", "metrics": list(metrics), "max_samples": request.max_samples}
     judged = {"budget": dict(request.budget), "allow_inconclusive": request.allow_inconclusive}
@@ -137,6 +140,7 @@ def search_job(context: JobContext, request: SearchRequest) -> Job:
             precisions=request.precisions,
             granularity=request.granularity,
             max_trials=request.max_trials,
+            **_measured_by(request.ahead),
             **judged,
         ),
         builder.step(EvaluateStep, "found", model="search", backend=after, **text),
@@ -153,7 +157,18 @@ def search_job(context: JobContext, request: SearchRequest) -> Job:
     return builder.job({"model": model_input(request.model), "dev": request.corpus}, steps)
 
 
-def _mixing_quantizer(context: JobContext) -> str:
+def _measured_by(ahead: Ahead | None) -> dict[str, Any]:
+    if ahead is None:
+        return {}
+    return {"executor": ahead.executor, "executor_options": dict(ahead.options), "workers": ahead.num_workers}
+
+
+def mixing_quantizer(context: JobContext) -> str:
+    """The first quantizer that mixes precisions.
+
+    Raises:
+        LingoLiteError: there is none.
+    """
     for entry in context.registry.of_kind("quantizer"):
         if entry.health is Health.OK and isinstance(entry.spec, QuantizerSpec) and entry.spec.precisions:
             return entry.name

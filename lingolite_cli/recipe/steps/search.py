@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -29,7 +31,8 @@ from lingolite_cli.recipe.keys import describe_work
 from lingolite_cli.recipe.scope import PluginChoice, Scope
 from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.work.evaluation import PlannedEvaluation, find_evaluation, read_evaluation
-from lingolite_cli.recipe.work.trials import MixMeasurement, PlannedSearch, SearchStep, Trials
+from lingolite_cli.recipe.work.mixes import MixMeasurement, MixRequest
+from lingolite_cli.recipe.work.trials import PlannedSearch, SearchStep, Trials
 from lingolite_cli.recipe.workspace import Workspace, summarize_artifact
 from lingolite_cli.runs.made_results import SearchResult
 from lingolite_cli.runs.step_result import ArtifactSummary
@@ -51,6 +54,9 @@ def _check(step: SearchStep, scope: Scope) -> PlannedSearch:
         quantizer=quantizer,
         backend=_backend(step, scope, evaluation, format=produces),
         metric=_metric(step, scope, evaluation),
+        executor=scope.plugin(
+            step, "executor", kind="executor", name=step.executor, options=step.executor_options
+        ).loaded,
         options={
             "precisions": precisions,
             "granularity": step.granularity,
@@ -149,9 +155,10 @@ def _run(planned: PlannedSearch, workspace: Workspace, directory: Path) -> Searc
         LingoLiteError: none fits (exit code 3).
     """
     search = _Search(planned, workspace)
-    largest = search.try_uniform()
-    sensitivities = search.rank(largest)
-    chosen = search.try_mixes(largest, sensitivities)
+    with closing(search.trials):
+        largest = search.try_uniform()
+        sensitivities = search.rank(largest)
+        chosen = search.try_mixes(largest, sensitivities)
     artifact = search.trials.make(assignment(search.units, chosen), directory)
     return search.result(sensitivities, chosen, summarize_artifact(artifact))
 
@@ -183,7 +190,6 @@ class _Search:
         self._sample = _spread(len(self._records), self._step.sample)
         self.units = units_of(workspace.artifact(planned.evaluation.step.model).manifest.model, self._step.granularity)
         self.trials = self._open(planned)
-        self._before = self._measure(self._uniform(self._lossless))
         self._judged: dict[Mix, Trial] = {}
 
     def _open(self, planned: PlannedSearch) -> Trials:
@@ -198,6 +204,9 @@ class _Search:
         Raises:
             LingoLiteError: not even the highest fits.
         """
+        certain = [self._request(self._uniform(self._lossless))]
+        certain += [self._request(self._uniform(precision), self._everything) for precision in self._precisions[:2]]
+        self._measure_ahead(certain, "uniform")
         with self._workspace.console.progress(f"{self._step.id}: uniform", total=len(self._precisions)) as progress:
             for position, precision in enumerate(progress.track(self._precisions)):
                 self._try(self._uniform(precision), f"uniform {precision}")
@@ -212,6 +221,8 @@ class _Search:
     def rank(self, largest: str) -> list[Sensitivity]:
         """The sensitivity of each unit at each precision up to `largest`; the most sensitive unit first."""
         precisions = self._precisions[: self._precisions.index(largest) + 1]
+        asked = [self._request_alone(unit, precision) for unit in self.units for precision in precisions]
+        self._measure_ahead(asked, "units alone")
         found: list[list[Sensitivity]] = []
         total = len(self.units) * len(precisions)
         with self._workspace.console.progress(f"{self._step.id}: units alone", total=total) as progress:
@@ -265,14 +276,31 @@ class _Search:
     def _num_mixes(self) -> int:
         return sum(not trial.is_uniform for trial in self._judged.values())
 
-    def _measure(self, mix: Mix, sentences: Sequence[int] = ()) -> MixMeasurement:
-        return self.trials.measure(assignment(self.units, mix), sentences)
+    def _request(self, mix: Mix, sentences: Sequence[int] = ()) -> MixRequest:
+        return MixRequest(assignment(self.units, mix), tuple(sentences))
+
+    def _request_alone(self, unit: Unit, precision: str) -> MixRequest:
+        """One unit at `precision`, all others lossless. Translations are made at the lowest precision only."""
+        mix = tuple(precision if other is unit else self._lossless for other in self.units)
+        return self._request(mix, self._sample if precision == self._precisions[0] else ())
+
+    def _measure_ahead(self, requests: Sequence[MixRequest], what: str) -> None:
+        if self._step.is_shared:
+            label = f"{self._step.id}: {what}, {self._step.workers} workers"
+            with self._workspace.console.progress(label, total=len(requests)) as progress:
+                self.trials.measure_ahead(requests, progress)
+
+    @cached_property
+    def _before(self) -> MixMeasurement:
+        return self.trials.measure(self._request(self._uniform(self._lossless)))
+
+    @property
+    def _everything(self) -> Sequence[int]:
+        return range(len(self._records))
 
     def _alone(self, unit: Unit, precision: str) -> Sensitivity:
-        """One unit at `precision`, all others lossless. Translations are made at the lowest precision only."""
         is_lowest = precision == self._precisions[0]
-        mix = tuple(precision if other is unit else self._lossless for other in self.units)
-        seen = self._measure(mix, self._sample if is_lowest else ())
+        seen = self.trials.measure(self._request_alone(unit, precision))
         return Sensitivity(
             unit=unit.name,
             precision=precision,
@@ -284,10 +312,9 @@ class _Search:
 
     def _try(self, mix: Mix, name: str) -> Trial:
         """Measure a mix on all sentences and judge it."""
-        everything = range(len(self._records))
-        seen = self._measure(mix, everything)
+        seen = self.trials.measure(self._request(mix, self._everything))
         (limit,) = self._step.budget.values()
-        difference = self._difference(seen, everything)
+        difference = self._difference(seen, self._everything)
         written = assignment(self.units, mix)
         spec = self._metric.loaded.spec
         trial = Trial(

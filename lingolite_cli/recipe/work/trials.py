@@ -1,30 +1,35 @@
-"""Trials of mixes: each artifact is made as it would be shipped, and run through a backend.
+"""Trials of mixes, and their files: a search that was killed goes on where it stopped, and one with another budget
+measures nothing twice.
 
-Owns the measurements of one search and their files, so that a search that was killed goes on where it stopped, and one
-with another budget measures nothing twice.
+Owns the table of the step, the files, and who measures. How a mix is measured is in `mixes`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import field
 
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.console import Progress
 from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.files.digests import sha256_json
-from lingolite_cli.files.scratch import scratch_directory
+from lingolite_cli.plugins.registry import Loaded
 from lingolite_cli.precision_search.units import Assignment, Granularity
-from lingolite_cli.recipe.model import Positive, Resamples, Step
+from lingolite_cli.recipe.model import Positive, Resamples, Step, Workers
 from lingolite_cli.recipe.scope import PlannedStep, PluginChoice
-from lingolite_cli.recipe.work.conversion import convert_artifact
 from lingolite_cli.recipe.work.evaluation import PlannedEvaluation
+from lingolite_cli.recipe.work.mixes import MixMeasurement, MixMeasurer, MixRequest, MixText, mix_work
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.translations import TranslationRecord
+
+if TYPE_CHECKING:
+    from lingolite_cli.plugins.executors import Executor
+
+_LOCAL = "local"
 
 
 class SearchStep(Step, tag="search", frozen=True, kw_only=True):
@@ -32,6 +37,7 @@ class SearchStep(Step, tag="search", frozen=True, kw_only=True):
 
     `reference` is an `evaluate` step of the float model: its text, decoding and translations are what mixes are
     measured with. `budget` has one key, `METRIC_drop_max`. `sample` sentences rank the units; mixes are judged on all.
+    `workers` and `executor` say who measures what can be measured at the same time, and change no result.
     """
 
     reference: str
@@ -46,16 +52,28 @@ class SearchStep(Step, tag="search", frozen=True, kw_only=True):
     max_trials: Positive = 12
     sample: Positive = 200
     resamples: Resamples = 1000
+    workers: Workers = 1
+    executor: str = _LOCAL
+    executor_options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether anybody but this process measures."""
+        return self.workers > 1 or self.executor != _LOCAL
 
 
 class PlannedSearch(PlannedStep, frozen=True, kw_only=True):
-    """A `search` step with the evaluation that it measures on, and what makes, runs and scores its mixes."""
+    """A `search` step with the evaluation that it measures on, and what makes, runs and scores its mixes.
+
+    The executor decides no result.
+    """
 
     step: SearchStep
     evaluation: PlannedEvaluation
     quantizer: PluginChoice
     backend: PluginChoice
     metric: PluginChoice
+    executor: Loaded
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -66,20 +84,6 @@ class PlannedSearch(PlannedStep, frozen=True, kw_only=True):
     def plugins(self) -> tuple[PluginChoice, ...]:
         """The quantizer, the backend and the metric."""
         return self.quantizer, self.backend, self.metric
-
-
-class MixMeasurement(msgspec.Struct, frozen=True, kw_only=True):
-    """The measurement of one mix.
-
-    Attributes:
-        size_bytes: of the artifact, tokenizer included.
-        cross_entropy: nats a reference token, on the sample.
-        hypotheses: translations of the sentences that were asked for.
-    """
-
-    size_bytes: int
-    cross_entropy: float
-    hypotheses: list[str] = []
 
 
 class Trials:
@@ -102,76 +106,76 @@ class Trials:
         sample: Sequence[int],
         state: Path,
     ) -> None:
-        self._quantizer, self._backend = planned.quantizer, planned.backend
-        self._workspace = workspace
-        self._evaluation = planned.evaluation
-        self._records = records
-        self._sample = sample
+        evaluation = planned.evaluation
+        self._planned = planned
+        self._blocked = workspace.plan.blocked
+        self._source = workspace.artifact(evaluation.step.model)
+        self._text = MixText(
+            sources=[record.source for record in records],
+            references=[record.references[0] for record in records],
+            sample=tuple(sample),
+            languages=evaluation.languages,
+            decoding=evaluation.decoding,
+            batch_size=evaluation.step.batch_size,
+            max_batch_tokens=evaluation.step.max_batch_tokens,
+            threads=workspace.threads,
+        )
+        self._measurer = MixMeasurer(self._source, planned.quantizer, planned.backend, self._text)
+        self._executor: Executor | None = None
         self._state = state
+
+    def close(self) -> None:
+        """End the workers, if there are any."""
+        if self._executor is not None:
+            self._executor.close()
 
     def options(self, mix: Assignment) -> dict[str, Any]:
         """The quantizer's options that make `mix`."""
-        resolved = self._quantizer.loaded.options(
-            {**self._quantizer.options, "default": mix.default, "layers": mix.layers}
-        )
-        plain: dict[str, Any] = msgspec.to_builtins(resolved)
-        return plain
+        return self._measurer.options(mix)
 
     def make(self, mix: Assignment, directory: Path) -> Artifact:
         """The artifact of `mix`, as a `quantize` step with the same options makes it, under `directory`."""
-        choice = PluginChoice(self._quantizer.loaded, self.options(mix))
-        quantizer = self._workspace.create(choice)
-        source = self._workspace.artifact(self._evaluation.step.model)
-        return convert_artifact(source, quantizer.quantize, choice, directory)
+        return self._measurer.make(mix, directory)
 
-    def measure(self, mix: Assignment, sentences: Sequence[int] = ()) -> MixMeasurement:
-        """Size, cross-entropy and translations of `mix`; from an earlier search where there is one.
-
-        Args:
-            mix: the precisions.
-            sentences: indices into the text.
-        """
-        description = {"options": self.options(mix), "sample": list(self._sample), "sentences": list(sentences)}
-        path = self._state / f"{sha256_json(description)}.json"
+    def measure(self, request: MixRequest) -> MixMeasurement:
+        """Size, cross-entropy and translations of a mix; from an earlier search where there is one."""
+        path = self._path(request)
         if path.is_file():
             return msgspec.json.decode(path.read_bytes(), type=MixMeasurement)
-        with scratch_directory() as directory:
-            found = self._run(self.make(mix, directory), sentences)
+        found = self._measurer.measure(request)
         write_atomic(path, msgspec.json.encode(found))
         return found
 
-    def _run(self, artifact: Artifact, sentences: Sequence[int]) -> MixMeasurement:
-        from lingolite_cli.decoding.translator import Translator
-        from lingolite_cli.evaluation.cross_entropy import token_cross_entropy
-        from lingolite_cli.tokenization.opening import open_tokenizer
+    def measure_ahead(self, requests: Sequence[MixRequest], progress: Progress) -> None:
+        """Let the step's workers measure what is not known yet, so that `measure` finds it.
 
-        step, languages = self._evaluation.step, self._evaluation.languages
-        tokenizer, model = open_tokenizer(artifact), artifact.manifest.model
-        capabilities = self._backend.loaded.spec.capabilities
-        limits = {"batch_size": step.batch_size, "max_batch_tokens": step.max_batch_tokens}
-        with closing(self._workspace.open_backend(self._backend, artifact)) as engine:
-            translator = Translator(
-                engine,
-                tokenizer,
-                model,
-                languages,
-                options=self._evaluation.decoding,
-                capabilities=capabilities,
-                **limits,
-            )
-            return MixMeasurement(
-                size_bytes=artifact.size_bytes,
-                cross_entropy=token_cross_entropy(
-                    engine,
-                    tokenizer,
-                    model,
-                    languages,
-                    sources=[self._records[index].source for index in self._sample],
-                    references=[self._records[index].references[0] for index in self._sample],
-                    capabilities=capabilities,
-                    **limits,
-                ),
-                hypotheses=[
-                    found.text for found in translator.translate(self._records[index].source for index in sentences)
-                ],
-            )
+        A measurement that ends its workers is left to `measure`, which meets whatever is wrong with it.
+
+        Args:
+            requests: that do not depend on each other.
+            progress: advances by one for each that is done.
+        """
+        waiting = [request for request in requests if not self._path(request).is_file()]
+        if not self._planned.step.is_shared or len(waiting) < 2:
+            return
+        if self._executor is None:
+            self._executor = self._start()
+        for answer in self._executor.answers(map(msgspec.msgpack.encode, waiting)):
+            if answer.content is not None:
+                found = msgspec.msgpack.decode(answer.content, type=MixMeasurement)
+                write_atomic(self._path(waiting[answer.position]), msgspec.json.encode(found))
+            progress.advance()
+
+    def _start(self) -> Executor:
+        step, planned = self._planned.step, self._planned
+        work = mix_work(self._source, planned.quantizer, planned.backend, self._text, blocked=self._blocked)
+        made: Executor = planned.executor.create(work, options=step.executor_options, num_workers=step.workers)
+        return made
+
+    def _path(self, request: MixRequest) -> Path:
+        description = {
+            "options": self.options(request.mix),
+            "sample": list(self._text.sample),
+            "sentences": list(request.sentences),
+        }
+        return self._state / f"{sha256_json(description)}.json"

@@ -106,6 +106,18 @@ def test_the_smallest_that_fits_is_made_and_another_budget_measures_nothing_twic
     assert found(mixing).trials[0].verdict.limit == 11.99
 
 
+@pytest.mark.slow
+def test_workers_measure_what_the_run_itself_would(lingolite: Command, mixing: Path) -> None:
+    run = ("run", "recipes/search.toml", "--set", "search.granularity=block", "--set", "search.max_trials=3")
+    assert lingolite(*run, "--set", "search.workers=2").code == 0
+    shared = found(mixing)
+    states = mixing / ".lingolite" / "cache" / "state" / "search"
+    known = set(states.rglob("*.json"))
+    assert lingolite(*run, "--fresh").code == 0
+    assert found(mixing) == shared
+    assert set(states.rglob("*.json")) == known, "workers measured what is needed, and nothing else"
+
+
 def test_the_recipe_that_is_printed_makes_the_same_artifact_and_units_are_ranked(
     lingolite: Command, mixing: Path
 ) -> None:
@@ -228,6 +240,9 @@ def test_what_was_found_is_verified_against_an_implausible_model_where_that_is_a
         (["--search", "--out", "model", "--source", "dev.tsv"], "--out model would be written over"),
         (["--search", "--out", "x", "--source", "dev.tsv", "--method", "dynamic-int8"], "gives all matrices the same"),
         (["--search", "--out", "x", "--source", "dev.tsv", "--budget", "chrf"], "expected KEY=VALUE"),
+        (["--search", "--out", "x", "--source", "dev.tsv", "--executor", "nowhere"], "there is no executor"),
+        (["--search", "--out", "x", "--source", "dev.tsv", "--workers", "2", "--option", "a=1"], "unknown key `a`"),
+        (["--workers", "2", "--out", "x"], "--executor and --workers are for --method compare and --search"),
     ],
 )
 def test_flags_that_could_not_be_followed_are_refused_before_any_work(
