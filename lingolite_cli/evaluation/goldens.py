@@ -60,6 +60,20 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     text: str
 
 
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """What an artifact's own tokenizer and loop made of the sources of goldens.
+
+    Attributes:
+        runtime: the engine and its version.
+        seconds: CPU time, or where that is not known, time.
+        sentences: as the goldens are, in their order.
+    """
+
+    runtime: str
+    seconds: float
+    sentences: tuple[Golden, ...]
+
+
 class Goldens(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The content of `golden.json`.
 

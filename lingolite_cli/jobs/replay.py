@@ -7,11 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from lingolite_cli.artifact import Artifact, read_manifest
+from lingolite_cli.artifact import BUNDLE, Artifact, read_manifest
 from lingolite_cli.console import Console
 from lingolite_cli.emulation.platforms import find_platform
 from lingolite_cli.emulation.preparing import prepare
-from lingolite_cli.emulation.replaying import is_replayable, requirements_of
+from lingolite_cli.emulation.replaying import is_replayable, replaying_backend, requirements_of
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.inputs import MODEL, model_input
@@ -46,9 +46,11 @@ def replay(context: JobContext, request: ReplayRequest, console: Console) -> Rep
         find_platform(name)
     builder = JobBuilder(context, "verify")
     manifest = read_manifest(request.candidate)
-    exports = [] if is_replayable(manifest) else [_export(context.registry, builder, manifest.format)]
+    backend = replaying_backend(context.registry, manifest.format)
+    has_own = is_replayable(manifest) or backend is not None
+    exports = [] if has_own else [_export(context.registry, builder, manifest.format)]
     inputs = {"model": model_input(request.candidate)}
-    if request.prepare:
+    if request.prepare and backend is None:
         artifact = Artifact.open(request.candidate)
         if exports:
             console.note(f"the candidate has no goldens: it is converted ({exports[0].format}) into the cache")
@@ -75,6 +77,6 @@ def _export(registry: Registry, builder: JobBuilder, format: str) -> ExportStep:
         if entry.health is Health.OK and "replay" in getattr(spec, "capabilities", ()):
             if format in getattr(spec, "accepts", ()):
                 return builder.step(ExportStep, "export", model=MODEL, format=entry.name)
-    raise LingoLiteError(
-        f"an artifact of format {format} has no goldens to replay", hint="export it first, for example to ONNX"
-    )
+    bundle = format.startswith(BUNDLE)
+    hint = "export it first, for example to ONNX" if bundle else "export its bundle to ONNX or LiteRT, and verify that"
+    raise LingoLiteError(f"an artifact of format {format} has no goldens to replay", hint=hint)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lingolite_cli.benchmark.figures import RecordedTiming
     from lingolite_cli.decoding.hypothesis import Hypothesis
     from lingolite_cli.decoding.options import DecodingOptions
+    from lingolite_cli.evaluation.goldens import Replayed
     from lingolite_cli.importing.imported import Imported
     from lingolite_cli.runs.record import RunManifest
     from lingolite_cli.tokenization.description import DecodingIds
@@ -232,6 +233,13 @@ class TracingBackend(Backend, Protocol):
         Returns:
             A trace for each computation of the artifact, each with the values of its encoder and of its decoder.
         """
+
+
+class ReplayingBackend(Backend, Protocol):
+    """A backend with the capability `replay`."""
+
+    def replay(self, sources: Sequence[str]) -> Replayed:
+        """What the artifact's own tokenizer and loop make of each source, in the first of its languages."""
 
 
 class Quantizer(Protocol):

@@ -19,6 +19,7 @@ from lingolite_cli.architecture.recording import record
 from lingolite_cli.artifact import WEIGHTS_NAME, Artifact, read_manifest, write_manifest
 from lingolite_cli.console import Progress
 from lingolite_cli.evaluation.exported_measurement import ExportedText, compare_end_to_end, compare_values
+from lingolite_cli.evaluation.goldens import GOLDEN_NAME, compare_goldens, read_goldens
 from lingolite_cli.plugins.interfaces import ForcedTokens
 from lingolite_cli.testing.backend_under_test import GREEDY, BackendUnderTest
 from lingolite_cli.testing.contract import shared
@@ -92,6 +93,14 @@ class DeclarationsContract(BackendUnderTest):
         lost = round((1 - found.agreement) * found.num_tokens)
         # Of so few tokens one may be more than the share that is left to rounding.
         assert lost <= max(1, (1 - arithmetic.parity_min) * found.num_tokens)
+
+    def test_goldens_are_replayed_by_the_artifacts_own_code(self, compared: Any, artifact: Artifact) -> None:
+        if "replay" not in self.loaded().spec.capabilities:
+            pytest.skip(f"backend `{self.plugin}` does not declare the capability `replay`")
+        goldens = read_goldens(artifact.file(GOLDEN_NAME)).sentences
+        replayed = compared.replay([golden.source for golden in goldens])
+        assert compare_goldens(goldens, replayed.sentences) == []
+        assert replayed.runtime
 
     def test_traced_values_are_the_references_within_the_declared_rounding(
         self, compared: Any, artifact: Artifact, origin: Artifact

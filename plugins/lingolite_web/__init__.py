@@ -38,7 +38,8 @@ def lingolite_backends() -> list[BackendSpec]:
             factory="lingolite_web.backend:ChromiumBackend",
             options=ChromiumOptions,
             accepts=frozenset({FORMAT}),
-            capabilities=frozenset({"arithmetic"}),
+            capabilities=frozenset({"arithmetic", "replay"}),
+            lacks="lingolite_web.chromium:what_is_lacking",
             requires=("playwright",),
             install='pip install "lingolite[browser]"',
         )

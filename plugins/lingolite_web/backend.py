@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import queue
+import time
 import weakref
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +17,11 @@ import msgspec
 import numpy as np
 
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.evaluation.goldens import Golden, Replayed
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.workers.home_process import HomeProcess
 from lingolite_web.browser import PageEngine
-from lingolite_web.details import onnx_inside
+from lingolite_web.details import WebDetails, onnx_inside
 from lingolite_web.options import ONNX, ChromiumOptions
 
 if TYPE_CHECKING:
@@ -58,6 +61,7 @@ class ChromiumBackend:
 
     def __init__(self, artifact: Artifact, *, options: ChromiumOptions, threads: int) -> None:
         onnx_inside(artifact)
+        self._runtime = WebDetails.of(artifact).runtime
         self.max_seq_len = artifact.manifest.model.max_seq_len
         self._engine = PageEngine(artifact.closed_directory(), executable=options.executable, threads=threads)
         self._home = HomeProcess("a browser", engine=self._engine)
@@ -100,6 +104,13 @@ class ChromiumBackend:
         number = self._call("select", {"state": state.number, "rows": np.asarray(rows).tolist()})
         return self._state(number, len(rows), state.position)
 
+    def replay(self, sources: Sequence[str]) -> Replayed:
+        """What the page's own worker makes of each source; see `lingolite_cli.plugins.interfaces.ReplayingBackend`."""
+        begin = time.perf_counter()
+        found = msgspec.convert(self._call("replay", list(sources)), tuple[Golden, ...])
+        seconds = time.perf_counter() - begin
+        return Replayed(runtime=f"{self._runtime}, {self._engine.version}", seconds=seconds, sentences=found)
+
     def close(self) -> None:
         """End the browser."""
         if self._home.is_here:
@@ -110,7 +121,7 @@ class ChromiumBackend:
         weakref.finalize(state, self._forgotten.put, number)
         return state
 
-    def _call(self, method: str, argument: dict[str, Any]) -> Any:
+    def _call(self, method: str, argument: Any) -> Any:
         self._home.require()
         forgotten = []
         with suppress(queue.Empty):

@@ -7,7 +7,6 @@ Owns the browser, its server and the thread in which Playwright must be used. Wh
 from __future__ import annotations
 
 import queue
-import shutil
 import threading
 from concurrent.futures import Future
 from importlib.resources import files
@@ -18,9 +17,9 @@ from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import sync_playwright
 
 from lingolite_cli.errors import ExitCode, LingoLiteError
+from lingolite_web.chromium import chromium_on_path
 from lingolite_web.serve import page_server
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -37,12 +36,16 @@ class PageEngine:
         executable: Chromium's; None for the one on the path, or else Playwright's own.
         threads: of the runtime.
 
+    Attributes:
+        version: of the browser.
+
     Raises:
         LingoLiteError: there is no Chromium, or the page cannot be opened in it.
     """
 
     def __init__(self, directory: Path, *, executable: str | None, threads: int) -> None:
-        self._executable = executable or next(filter(None, map(shutil.which, _NAMES)), None)
+        self._executable = executable or chromium_on_path()
+        self.version = ""
         self._work: queue.Queue[tuple[str, Any, Future[Any]] | None] = queue.Queue()
         opened: Future[None] = Future()
         arguments = (directory, threads, opened)
@@ -72,6 +75,7 @@ class PageEngine:
         try:
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=self._executable, args=list(_FLAGS))
+                self.version = f"Chromium {browser.version}"
                 page = browser.new_page()
                 page.set_default_timeout(0)
                 page.goto(f"http://localhost:{server.server_address[1]}/{_DOCUMENT}")

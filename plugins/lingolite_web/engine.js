@@ -49,6 +49,25 @@ async ({ threads }) => {
       const { fed, past, position } = states.get(state);
       return keep({ fed: selected(fed, rows), past: selected(past, rows), position });
     },
+    replay: async (sources) => {
+      const worker = new Worker("./worker.js", { type: "module" });
+      const answer = (message, type) =>
+        new Promise((resolve, reject) => {
+          worker.onmessage = ({ data }) => {
+            if (data.type === type) resolve(data);
+            if (data.type === "error") reject(new Error(data.message));
+          };
+          worker.onerror = (event) => reject(new Error(event.message));
+          worker.postMessage(message);
+        });
+      try {
+        await answer({ type: "open", threads }, "ready");
+        const { found } = await answer({ type: "replay", id: 1, sources, pair: 0 }, "replayed");
+        return found;
+      } finally {
+        worker.terminate();
+      }
+    },
     forget: (numbers) => numbers.forEach((number) => states.delete(number)),
   };
 }

@@ -114,6 +114,32 @@ def test_a_bundle_has_no_goldens(lingolite: Command, tiny: Artifact) -> None:
     assert "format bundle has no goldens to replay" in outcome.err
 
 
+def test_a_page_without_its_browser_is_refused_or_left_out(
+    lingolite: Command, tiny: Artifact, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = project / "page"
+    shutil.copytree(tiny.path, page)
+    manifest = json.loads((page / "lingolite.json").read_text(encoding="utf-8"))
+    (page / "lingolite.json").write_text(json.dumps({**manifest, "format": "web"}), encoding="utf-8")
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(project / "none"))
+    monkeypatch.setenv("PATH", str(project / "none"))
+    refused = lingolite("verify", "page", "--on", "native")
+    assert refused.code == 2
+    assert "backend `chromium`" in refused.err  # it has no Playwright, or no Chromium
+    assert "`lingolite plugins show chromium` says how to install it" in refused.err
+    elsewhere = lingolite("verify", "page", "--on", "arm64")
+    assert elsewhere.code == 2
+    assert "backend `chromium` replays artifacts of format web on native only" in elsewhere.err
+    recipe = RECIPE.replace("BUNDLE", "page").replace('model = "device"', 'model = "inputs.model"')
+    steps = recipe.split("[[steps]]")
+    (project / "replay.toml").write_text(
+        f"{steps[0]}[[steps]]{steps[3]}".replace('["native", "arm64"]', '["native"]'), encoding="utf-8"
+    )
+    ran = lingolite("run", "replay.toml")
+    assert ran.code == 0, ran.err
+    assert "not run: backend `chromium`" in ran.out
+
+
 def test_without_apt_nothing_is_prepared_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LingoLiteError, match="apt-get is missing"):
