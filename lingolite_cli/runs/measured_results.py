@@ -180,7 +180,8 @@ class MonitorResult(RecordedResult, frozen=True, kw_only=True, tag="monitor"):
     """A sample log, measured and judged.
 
     `run` is the run that was signed off, where one is named, and `num_signed_off` its sentences. `metrics` are of the
-    `num_scored` served sentences that have a reference.
+    `num_scored` served sentences that have a reference; `differences` are served minus signed off, on the `num_paired`
+    different translations of them whose source the run translated, too.
     """
 
     log: str
@@ -189,6 +190,8 @@ class MonitorResult(RecordedResult, frozen=True, kw_only=True, tag="monitor"):
     num_signed_off: int = 0
     metrics: dict[str, Score] = msgspec.field(default_factory=dict)
     num_scored: int = 0
+    differences: list[MetricDifference] = msgspec.field(default_factory=list)
+    num_paired: int = 0
     verdicts: list[Verdict] = msgspec.field(default_factory=list)
     warnings: list[str] = msgspec.field(default_factory=list)
 

@@ -77,10 +77,34 @@ def scores_of_served(result: MonitorResult) -> Table | None:
     return Table(f"Served sentences with a reference ({result.num_scored:,})", columns, rows)
 
 
+def losses_table(result: MonitorResult) -> Table | None:
+    """Served against signed off by scores, on the same sentences; None where there are none."""
+    if not result.differences:
+        return None
+    columns = [
+        Column("Metric"),
+        Column("Signed off", "number"),
+        Column("Served", "number"),
+        Column("Difference", "number"),
+        Column("95% interval", "number"),
+    ]
+    rows = [
+        [
+            seen.metric,
+            formats.score(seen.reference),
+            formats.score(seen.candidate),
+            formats.signed(seen.delta),
+            formats.interval(seen.low, seen.high),
+        ]
+        for seen in result.differences
+    ]
+    return Table(f"Against the run, on the same sentences ({result.num_paired:,})", columns, rows)
+
+
 def monitoring_tables(result: MonitorResult) -> list[Table]:
     """All of them, in the order in which a reader asks."""
     served = result.served
-    found = [onsets_table(result), drifts_table(result), scores_of_served(result)]
+    found = [onsets_table(result), drifts_table(result), scores_of_served(result), losses_table(result)]
     windows = [
         windows_table(served.days, caption="By day"),
         windows_table(served.hours, caption="By hour", is_folded=len(served.hours) > _MOST_HOURS),

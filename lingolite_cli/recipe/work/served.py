@@ -5,7 +5,7 @@ Owns how both are found. What is measured is the business of `lingolite_cli.moni
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,9 +26,16 @@ _DEFAULT_PENALTY = 1.0
 
 
 class SignedOffRun(NamedTuple):
-    """The translations of a run, counted, and the digest of what made them, where the run says it."""
+    """The translations of a run.
+
+    Attributes:
+        counts: of them.
+        hypotheses: by source.
+        digest: of what made them, where the run says it.
+    """
 
     counts: SignedOff
+    hypotheses: dict[str, str]
     digest: str | None = None
 
     def doubts(self, served: ServedFigures) -> list[str]:
@@ -50,7 +57,7 @@ def read_signed_off(path: Path) -> SignedOffRun:
     """
     if not path.is_dir():
         try:
-            return SignedOffRun(_counted(read_translations(path), _DEFAULT_PENALTY))
+            return _signed_off_run(read_translations(path), _DEFAULT_PENALTY)
         except OSError as error:
             raise LingoLiteError(f"cannot read {path}: {error.strerror}", hint="name the directory of a run") from None
     manifest = read_run(path)
@@ -59,7 +66,7 @@ def read_signed_off(path: Path) -> SignedOffRun:
         raise LingoLiteError(f"the run {path} evaluated nothing", hint="name one with an `evaluate` step")
     records = read_translations(path / result.translations)
     digest = result.artifact.digest.removeprefix("sha256:")
-    return SignedOffRun(_counted(records, result.decoding.length_penalty), digest)
+    return _signed_off_run(records, result.decoding.length_penalty, digest)
 
 
 def _signed_off(manifest: RunManifest) -> EvaluateResult | None:
@@ -69,14 +76,22 @@ def _signed_off(manifest: RunManifest) -> EvaluateResult | None:
     return next(reversed(named or list(evaluated.values())), None)
 
 
-def _counted(records: Iterable[TranslationRecord], penalty: float) -> SignedOff:
-    return SignedOff(
+def _signed_off_run(records: Sequence[TranslationRecord], penalty: float, digest: str | None = None) -> SignedOffRun:
+    counts = SignedOff(
         (
             TranslatedSentence(record.source, [], record.hypothesis, record.is_finished),
             record.score * length_penalty(len(record.tokens), penalty) / max(1, len(record.tokens)),
         )
         for record in records
     )
+    return SignedOffRun(counts, {record.source.strip(): record.hypothesis for record in records}, digest)
+
+
+class Paired(NamedTuple):
+    """The same sentences with references, as the run translated them and as they were served."""
+
+    signed_off: Translations
+    served: Translations
 
 
 class ServedTexts:
@@ -115,3 +130,17 @@ class ServedTexts:
                 if references:
                     self.translations.append(sentence.source, references, sentence.translation)
             yield request
+
+    def paired(self, signed_off: SignedOffRun) -> Paired:
+        """What the run translated, too. A translation that was served more than once is one sentence of the sample."""
+        paired = Paired(Translations([], [], []), Translations([], [], []))
+        seen: set[tuple[str, str]] = set()
+        found = self.translations
+        for source, references, served in zip(found.sources, found.references, found.hypotheses, strict=True):
+            before = signed_off.hypotheses.get(source.strip())
+            if before is None or (source.strip(), served) in seen:
+                continue
+            seen.add((source.strip(), served))
+            paired.signed_off.append(source, references, before)
+            paired.served.append(source, references, served)
+        return paired

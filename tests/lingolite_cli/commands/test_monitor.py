@@ -12,7 +12,7 @@ import pytest
 from command_line import Outcome, read_history, runs
 
 from lingolite_cli.runs.translations import TranslationRecord, write_translations
-from tests.lingolite_cli.monitoring.served_logs import looping, served_day, served_sentences, write_log
+from tests.lingolite_cli.monitoring.served_logs import cut, looping, served_day, served_sentences, write_log
 
 SIGNED = """\
 schema = 1
@@ -125,6 +125,25 @@ def test_what_has_a_reference_is_scored(lingolite: Command, project: Path, healt
     assert lingolite("monitor", healthy, *given, "--budget", "chrf_min=101").code == 3
 
 
+def test_a_loss_against_the_run_is_paired(lingolite: Command, project: Path, healthy: Path, translations: Path) -> None:
+    pairs = [f"{one.source}\t{one.translation}" for one in served_sentences()[:50]]
+    (project / "references.tsv").write_text("\n".join(pairs) + "\n")
+    given = ("--references", "references.tsv", "--languages", "en-da", "--metrics", "chrf")
+    given = (*given, "--run", translations, "--budget", "chrf_drop_max=8")
+    passed = lingolite("monitor", healthy, *given, "--json")
+    assert passed.code == 0, passed.err
+    (same,) = monitored(passed)["differences"]
+    assert (same["delta"], same["low"], same["high"]) == (0.0, 0.0, 0.0)
+    assert monitored(passed)["num_paired"] <= 50 < monitored(passed)["num_scored"], "what is served again counts once"
+    cutting = write_log(project / "log", served_day(seed=5, requests=2000, damage=cut, share=1.0))
+    failed = lingolite("monitor", cutting, *given, "--json")
+    assert failed.code == 3
+    statuses = {verdict["budget"]: verdict["status"] for verdict in monitored(failed)["verdicts"]}
+    assert statuses["chrf_drop_max"] == "fail"
+    for directory in runs(project, "monitor"):
+        assert "Against the run, on the same sentences" in (directory / "report.html").read_text()
+
+
 def test_references_are_no_use_to_a_log_without_texts(lingolite: Command, project: Path, tmp_path: Path) -> None:
     bare = (
         msgspec.structs.replace(
@@ -164,6 +183,7 @@ def test_older_files_of_a_log_are_read(lingolite: Command, tmp_path: Path) -> No
         (("log", "--budget", "served_onset_max=1"), "did you mean `served_onsets_max`"),
         (("log", "--budget", "served_loops_rise_max=0.1"), "there is no such budget here"),
         (("log", "--budget", "chrf_min=1"), "there is no such budget here"),
+        (("log", "--references", "test.tsv", "--budget", "chrf_drop_max=1"), "there is no such budget here"),
         (("log", "--budget", "served_onsets_max=many"), "served_onsets_max"),
         (("log", "--languages", "en"), "expected two languages"),
     ],
