@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from typing import Any
@@ -98,13 +99,19 @@ def package_versions(names: tuple[str, ...]) -> dict[str, str]:
 
 def _version(name: str) -> str | None:
     try:
-        return version(name)
+        return _distribution_version(name)
     except PackageNotFoundError:
         if find_spec(name) is None:
             return None
     # A distribution may be called otherwise than what it brings: `comet` is unbabel-comet's. All have to be looked at.
     distributions = packages_distributions().get(name, [])
-    return ", ".join(map(version, distributions)) or None
+    return ", ".join(map(_distribution_version, distributions)) or None
+
+
+@cache
+def _distribution_version(name: str) -> str:
+    """What is not installed is looked for again the next time; the version of what is cannot change under a process."""
+    return version(name)
 
 
 def available_cores() -> int:

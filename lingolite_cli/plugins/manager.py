@@ -76,8 +76,10 @@ class PluginHost:
         self._manager.add_hookspecs(hookspecs)
         self._warn = warn
         self.blocked = {*blocked, *blocked_by_environment()}
-        points = sorted(entry_points(group=GROUP), key=lambda point: (_origin(point).distribution, point.name))
-        self.modules = [self._load(point) for point in points]
+        found = sorted(
+            _origins(entry_points(group=GROUP)), key=lambda pair: (pair[0].distribution, pair[0].entry_point)
+        )
+        self.modules = [self._load(point, origin) for origin, point in found]
 
     def notify(self, hook: str, **arguments: Any) -> None:
         """Call the observers of `hook`, each alone; a failure in one is a warning."""
@@ -89,8 +91,7 @@ class PluginHost:
                     raise
                 self._warn(f"{hook} of plugin {implementation.plugin_name} failed: {describe(error)}")
 
-    def _load(self, point: EntryPoint) -> LoadedModule:
-        origin = _origin(point)
+    def _load(self, point: EntryPoint, origin: Origin) -> LoadedModule:
         if {origin.entry_point, origin.distribution} & self.blocked:
             return LoadedModule(origin, is_blocked=True)
         registered = f"{origin.distribution}:{origin.entry_point}"
@@ -128,11 +129,11 @@ def blocked_by_environment() -> set[str]:
     return {name.strip() for name in os.environ.get(BLOCK_VARIABLE, "").split(",") if name.strip()}
 
 
-def _origin(point: EntryPoint) -> Origin:
-    distribution = point.dist
-    return Origin(
-        entry_point=point.name,
-        distribution=distribution.name if distribution else "unknown",
-        version=distribution.version if distribution else "unknown",
-        module=point.value,
-    )
+def _origins(points: Iterable[EntryPoint]) -> Iterable[tuple[Origin, EntryPoint]]:
+    # Each time that a distribution is asked for its name or version, it parses its whole metadata, README included.
+    named: dict[object, tuple[str, str]] = {None: ("unknown", "unknown")}
+    for point in points:
+        if point.dist is not None and point.dist not in named:
+            named[point.dist] = point.dist.name, point.dist.version
+        distribution, version = named[point.dist]
+        yield Origin(entry_point=point.name, distribution=distribution, version=version, module=point.value), point

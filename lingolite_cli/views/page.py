@@ -7,6 +7,7 @@ is on one of them is up to whoever renders it.
 from __future__ import annotations
 
 from base64 import b64encode
+from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,9 @@ def render_page(template: str, *, package: str = "lingolite_cli", script: str | 
     return templates.get_template(template).render(script=code, script_digest=_digest(code), **values)
 
 
+@cache
 def _templates(package: str) -> Environment:
-    """Those of a package, and those of all pages."""
+    """Those of a package, and those of all pages. They are compiled when they are first used."""
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     return Environment(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -37,6 +38,15 @@ def render_markdown(manifest: RunManifest) -> str:
 
     Where it would be too long for a comment, tables of details and sentences are left out, and it says so.
     """
+    template = _templates().get_template("report.md.jinja")
+    report = compose(manifest)
+    text = template.render(report=report, is_brief=False)
+    return text if len(text) <= MOST_CHARACTERS else template.render(report=report, is_brief=True)
+
+
+@cache
+def _templates() -> Environment:
+    """They are compiled when they are first used, which takes longer than a report."""
     templates = Environment(
         loader=PackageLoader("lingolite_reports"),
         autoescape=False,
@@ -47,10 +57,7 @@ def render_markdown(manifest: RunManifest) -> str:
         keep_trailing_newline=True,
     )
     templates.filters.update(text=escape, code=code, spans=spans, fence=fence)
-    template = templates.get_template("report.md.jinja")
-    report = compose(manifest)
-    text = template.render(report=report, is_brief=False)
-    return text if len(text) <= MOST_CHARACTERS else template.render(report=report, is_brief=True)
+    return templates
 
 
 def escape(text: str) -> str:
