@@ -7,6 +7,9 @@ import msgspec
 UNKNOWN = "unknown"
 """A kind beside those of `lingolite_cli.evaluation.faults`: sentences with text that the vocabulary cannot spell."""
 
+IMPROBABLE = "improbable"
+"""A kind that begins, and is never counted: the hundredth of a log's sentences that the model found least probable."""
+
 
 class _Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass

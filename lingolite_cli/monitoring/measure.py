@@ -1,21 +1,23 @@
 """From the lines of a sample log to its figures, read once from its begin to its end.
 
-Owns what is counted for each hour. Latencies, and the places of sentences with faults, are held in memory; texts are
-not.
+Owns what is counted for each hour. Latencies, the probabilities of sentences, and the places of those with faults are
+held in memory; texts are not.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
+from heapq import nsmallest
 from math import ceil, exp, log
 
 from msgspec.structs import replace
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.faults import FAULTS
-from lingolite_cli.monitoring.figures import UNKNOWN, Onset, ServedFigures, WindowFigures
+from lingolite_cli.monitoring.figures import IMPROBABLE, UNKNOWN, Onset, ServedFigures, WindowFigures
 from lingolite_cli.monitoring.onsets import Marked, find_onsets
 from lingolite_cli.monitoring.significance import Moments
 from lingolite_cli.serving.sample import SampledRequest, SampledSentence
@@ -23,6 +25,7 @@ from lingolite_cli.serving.sample import SampledRequest, SampledSentence
 LENGTH_RATIO = "length ratio"
 LOG_PROBABILITY = "log-probability"
 _DAY_DIGITS = len("2026-11-30")
+_IMPROBABLE_SHARE = 0.01
 
 
 class Hour:
@@ -74,7 +77,8 @@ class MeasuredLog:
         marked: defaultdict[str, list[Marked]] = defaultdict(list)
         models: Counter[str] = Counter()
         languages: Counter[str] = Counter()
-        end, position = "", 0
+        log_probabilities, names = array("d"), list[str]()
+        end = ""
         for request in requests:
             time = _utc(request.time)
             name, end = f"{time[:13]}:00Z", max(end, time)
@@ -88,11 +92,13 @@ class MeasuredLog:
             hour.latencies.append(request.latency_ms)
             for sentence in request.sentences:
                 for kind in hour.add(sentence):
-                    marked[kind].append(Marked(position, name))
-                position += 1
+                    marked[kind].append(Marked(len(names), name))
+                log_probabilities.append(sentence.log_probability)
+                names.append(name)
         if not hours:
             raise LingoLiteError("the log has no request", hint="`lingolite serve --sample-log FILE` writes one")
         ordered = dict(sorted(hours.items()))
+        marked[IMPROBABLE] = _improbable(log_probabilities, names)
         self.total = _together(ordered.values())
         self.figures = ServedFigures(
             end=end,
@@ -101,14 +107,14 @@ class MeasuredLog:
             total=_window(next(iter(ordered)), self.total),
             hours=[_window(name, hour) for name, hour in ordered.items()],
             days=[_window(day, _together(own)) for day, own in _by_day(ordered).items()],
-            onsets=_onsets(ordered, marked, num_sentences=position),
+            onsets=_onsets(ordered, marked, num_sentences=len(names)),
         )
 
 
 def _onsets(hours: Mapping[str, Hour], marked: Mapping[str, Sequence[Marked]], *, num_sentences: int) -> list[Onset]:
     """What began, with ratios of lengths as ratios: their means were taken of logarithms."""
     found = find_onsets(
-        {kind: marked[kind] for kind in (*FAULTS, UNKNOWN) if kind in marked},
+        {kind: marked[kind] for kind in (*FAULTS, UNKNOWN, IMPROBABLE) if kind in marked},
         {
             LENGTH_RATIO: {name: hour.length for name, hour in hours.items()},
             LOG_PROBABILITY: {name: hour.log_probability for name, hour in hours.items()},
@@ -118,6 +124,23 @@ def _onsets(hours: Mapping[str, Hour], marked: Mapping[str, Sequence[Marked]], *
     return [
         replace(onset, before=exp(onset.before), after=exp(onset.after)) if onset.figure == LENGTH_RATIO else onset
         for onset in found
+    ]
+
+
+def _improbable(log_probabilities: Sequence[float], names: Sequence[str]) -> list[Marked]:
+    """The sentences that the model found least probable, with their hours.
+
+    A mean hardly moves where few requests are answered by a damaged model, while its translations are the least
+    probable ones. How many there are does not depend on the log: only where they lie can tell anything.
+    """
+    number = int(_IMPROBABLE_SHARE * len(names))
+    if not number:
+        return []
+    limit = nsmallest(number + 1, log_probabilities)[-1]
+    return [
+        Marked(position, names[position])
+        for position, log_probability in enumerate(log_probabilities)
+        if log_probability < limit
     ]
 
 

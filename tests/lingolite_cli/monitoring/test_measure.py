@@ -10,6 +10,7 @@ import pytest
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.faults import TranslatedSentence
 from lingolite_cli.monitoring.drift import SignedOff, measure_drift
+from lingolite_cli.monitoring.figures import IMPROBABLE
 from lingolite_cli.monitoring.measure import LENGTH_RATIO, LOG_PROBABILITY, MeasuredLog
 from lingolite_cli.serving.sample import SampledRequest
 from tests.lingolite_cli.monitoring.served_logs import (
@@ -89,9 +90,21 @@ def test_a_model_that_grows_unsure_is_seen_though_its_texts_show_nothing() -> No
         else one
         for one in served_day(seed=2, requests=2000)
     ]
-    assert [(one.figure, one.hour) for one in MeasuredLog(unsure).figures.onsets] == [
-        (LOG_PROBABILITY, "2026-11-30T18:00Z")
+    assert {(one.figure, one.hour) for one in MeasuredLog(unsure).figures.onsets} == {
+        (LOG_PROBABILITY, "2026-11-30T18:00Z"),
+        (IMPROBABLE, "2026-11-30T18:00Z"),
+    }
+
+
+def test_a_damaged_copy_that_answers_few_requests_is_seen_by_its_least_probable_translations() -> None:
+    few = [
+        msgspec.structs.replace(one, sentences=tuple(_less_likely(each) for each in one.sentences))
+        if one.time >= "2026-11-30T12" and number % 40 == 0
+        else one
+        for number, one in enumerate(served_day(seed=2, requests=4000))
     ]
+    (onset,) = MeasuredLog(few).figures.onsets
+    assert (onset.figure, onset.hour) == (IMPROBABLE, "2026-11-30T12:00Z")
 
 
 def _less_likely(one: object) -> object:
