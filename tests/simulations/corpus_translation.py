@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -24,6 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import count, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -34,6 +34,8 @@ from lingolite_cli.views.drawing import figure_file
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTER = ROOT / "recipes" / "starter-en-da"
+_MARK = "LINGOLITE_MEASURED"
+"""A variable of the environment by which the processes of a command are known."""
 
 
 class Sample(NamedTuple):
@@ -90,34 +92,54 @@ def command(*arguments: str | Path) -> list[str]:
 
 def measured(arguments: Sequence[str | Path], cwd: Path, *, stdout: Path | None = None) -> Measured:
     """Run a command to its end."""
-    before, started = _children_cpu(), time.perf_counter()
-    memory: list[Sample] = []
-    with (stdout or Path(os.devnull)).open("wb") as out:
-        process = subprocess.Popen(command(*arguments), cwd=cwd, stdout=out, stderr=subprocess.DEVNULL)
-        watcher = threading.Thread(target=lambda: memory.extend(_memory_of(process)))
-        watcher.start()
-        assert process.wait() == 0, arguments
-        watcher.join()
-    return Measured(time.perf_counter() - started, _children_cpu() - before, memory)
-
-
-def _children_cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def _memory_of(process: subprocess.Popen[bytes]) -> Iterator[Sample]:
-    """Resident memory of a process in MB, twice a second."""
+    mark = f"{os.getpid()}-{time.monotonic_ns()}"
     started = time.perf_counter()
-    while process.poll() is None:
-        try:
-            status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
-        except OSError:
+    with (stdout or Path(os.devnull)).open("wb") as out:
+        process = subprocess.Popen(
+            command(*arguments), cwd=cwd, stdout=out, stderr=subprocess.DEVNULL, env={**os.environ, _MARK: mark}
+        )
+        watched = _Watched(process, mark)
+        watched.start()
+        assert process.wait() == 0, arguments
+        watched.join()
+    return Measured(time.perf_counter() - started, sum(watched.cpu_seconds.values()), watched.memory)
+
+
+class _Watched(threading.Thread):
+    """Looks twice a second at a command: its memory, and the processor time of all processes that it started.
+
+    Those of Ray are no children of the command, so they are known by their environment.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], mark: str) -> None:
+        super().__init__()
+        self._process = process
+        self._mark = f"{_MARK}={mark}".encode()
+        self._other: set[int] = set()
+        self.memory: list[Sample] = []
+        self.cpu_seconds: dict[int, float] = {}
+
+    def run(self) -> None:
+        """Look until the command ends."""
+        started = time.perf_counter()
+        while self._process.poll() is None:
+            with suppress(OSError):
+                status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
+                found = re.search(r"VmRSS:\s+(\d+)", status)
+                if found:
+                    self.memory.append(Sample(time.perf_counter() - started, int(found[1]) * 1024 / 1e6))
+            for entry in Path("/proc").iterdir():
+                if entry.name.isdecimal() and int(entry.name) not in self._other:
+                    with suppress(OSError):
+                        self._count(int(entry.name), entry)
+            time.sleep(0.5)
+
+    def _count(self, pid: int, entry: Path) -> None:
+        if pid not in self.cpu_seconds and self._mark not in (entry / "environ").read_bytes():
+            self._other.add(pid)
             return
-        found = re.search(r"VmRSS:\s+(\d+)", status)
-        if found:
-            yield Sample(time.perf_counter() - started, int(found[1]) * 1024 / 1e6)
-        time.sleep(0.5)
+        fields = (entry / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        self.cpu_seconds[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def plot(memory: Sequence[Sample], path: Path) -> None:
@@ -312,8 +334,9 @@ def translate_by_ray(job: Job, whole: Measured) -> None:
     """Translate all of it by Ray, and once more with an actor killed in the middle."""
     ray = measured(job.into("ray", "--executor", "ray"), job.work)
     print(
-        f"ray: {job.num_lines / ray.seconds:.1f} lines/s, {ray.seconds / whole.seconds:.3f} of the time of local; "
-        f"{_sameness(job, 'ray')}",
+        f"ray: {job.num_lines / ray.seconds:.1f} lines/s, {ray.cpu_seconds:.0f} s of processor time; "
+        f"{ray.seconds / whole.seconds:.3f} of the time of local, {ray.cpu_seconds / whole.cpu_seconds:.3f} of its "
+        f"processor time; {_sameness(job, 'ray')}",
         flush=True,
     )
     done = threading.Event()
