@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,12 @@ from lingolite_cli.views.drawing import Chart, draw_bars
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_LEGEND_WIDTH = 52
+"""Characters beside one another in the legend of a chart; a wider one would leave the axes no room."""
+
+_LEGEND_LINE = 0.6
+"""Its height, in rows of text."""
 
 
 def speed_charts(result: BenchmarkResult, step: str) -> list[Chart]:
@@ -46,6 +53,7 @@ def _distributions(result: BenchmarkResult, step: str) -> list[Chart]:
     measured = [
         (system.name, row) for system in result.systems for row in system.rows if len(row.latency_quantiles_ms) > 1
     ]
+    names = [name for name, _ in measured]
 
     def draw(axes: Axes) -> dict[int, str]:
         axes.grid(visible=True, axis="both")
@@ -67,11 +75,15 @@ def _distributions(result: BenchmarkResult, step: str) -> list[Chart]:
         scale_by_tens(axes, "x")
         axes.set_xlabel("ms a sentence")
         axes.set_ylabel("% of sentences")
-        _name_lines(axes, len(measured))
+        _name_lines(axes, names)
         return tips
 
     title, caption = "Latency of sentences, batch 1", "Further left is faster; dots mark p50, p95 and p99."
-    return [Chart(name=f"latency-{step}", title=title, caption=caption, rows=6, draw=draw)] if measured else []
+    return (
+        [Chart(name=f"latency-{step}", title=title, caption=caption, rows=_rows(6, names), draw=draw)]
+        if measured
+        else []
+    )
 
 
 def _times(result: BenchmarkResult, step: str) -> list[Chart]:
@@ -83,9 +95,10 @@ def _times(result: BenchmarkResult, step: str) -> list[Chart]:
 
 
 def _time_by_length(buckets: Sequence[LengthBucket], name: str) -> Chart:
+    systems = list(dict.fromkeys(bucket.system for bucket in buckets))
+
     def draw(axes: Axes) -> dict[int, str]:
         axes.grid(visible=True, axis="both")
-        systems = list(dict.fromkeys(bucket.system for bucket in buckets))
         for number, system in enumerate(systems):
             own = _by_length(buckets, system)
             lengths, times = [bucket.num_tokens for bucket in own], [bucket.milliseconds for bucket in own]
@@ -93,12 +106,12 @@ def _time_by_length(buckets: Sequence[LengthBucket], name: str) -> Chart:
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=0)
         axes.set_xlabel("target tokens")
-        _name_lines(axes, len(systems))
+        _name_lines(axes, systems)
         return {}
 
     title = f"Milliseconds a sentence by target length, batch {buckets[0].batch_size}"
     caption = "Lower is faster; every hypothesis is forced to the length."
-    return Chart(name=name, title=title, caption=caption, rows=5, draw=draw)
+    return Chart(name=name, title=title, caption=caption, rows=_rows(5, systems), draw=draw)
 
 
 def _ratios(result: BenchmarkResult, step: str) -> list[Chart]:
@@ -119,20 +132,34 @@ def _ratios(result: BenchmarkResult, step: str) -> list[Chart]:
             axes.plot(lengths, ratios, f"o{_dashes(number)}", label=name, markersize=5, color=_colour(number))
         axes.set_ylim(bottom=0)
         axes.set_xlabel("target tokens")
-        _name_lines(axes, len(others))
+        _name_lines(axes, others)
         return {}
 
     title, caption = f"Times as fast as {first}, by target length", f"Batch {batch}; the band spans the paired rounds."
-    return [Chart(name=f"buckets-{step}", title=title, caption=caption, rows=5, draw=draw)] if others else []
+    return (
+        [Chart(name=f"buckets-{step}", title=title, caption=caption, rows=_rows(5, others), draw=draw)]
+        if others
+        else []
+    )
 
 
 def _by_length(buckets: Sequence[LengthBucket], system: str) -> list[LengthBucket]:
     return sorted((one for one in buckets if one.system == system), key=lambda bucket: bucket.num_tokens)
 
 
-def _name_lines(axes: Axes, count: int) -> None:
+def _name_lines(axes: Axes, names: Sequence[str]) -> None:
     """The legend above the axes, where it covers nothing."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(count, 3), borderaxespad=0.2)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=_columns(names), borderaxespad=0.2)
+
+
+def _columns(names: Sequence[str]) -> int:
+    """Columns of the legend: three at most, and as many as the longest name leaves room for, with its line's sample."""
+    return max(1, min(3, len(names), _LEGEND_WIDTH // (max(map(len, names), default=0) + 6)))
+
+
+def _rows(rows: float, names: Sequence[str]) -> float:
+    """The height of a chart with so many rows and a legend of one line, for the legend that the names take."""
+    return rows + _LEGEND_LINE * (math.ceil(len(names) / _columns(names)) - 1) if names else rows
 
 
 def _colour(number: int) -> str:

@@ -13,7 +13,7 @@ from lingolite_cli.benchmark.figures import LengthBucket
 from lingolite_cli.runs.measured_results import BenchmarkResult
 from lingolite_cli.testing.sample_run import sample_run
 from lingolite_cli.views.benchmark_plot import plot_benchmark
-from lingolite_cli.views.charts import style
+from lingolite_cli.views.charts import canvas, style
 from lingolite_cli.views.speed_figures import speed_charts
 
 
@@ -63,6 +63,24 @@ def test_page_has_the_figures_their_tables_and_both_themes(result: BenchmarkResu
     assert re.findall(r"(?:src|href)=\"(?!#|data:,)[^\"]*\"|@import|https?:", page) == []
     plot_benchmark(result, tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
+
+
+def test_legends_of_many_systems_leave_the_axes_room(result: BenchmarkResult) -> None:
+    """As `quantize --method compare` names them where every engine is installed."""
+    names = [f"static-int8-coreml-reference-{number}" for number in range(14)]
+    rows = [msgspec.structs.replace(row, latency_quantiles_ms=[1.0, 2.0, 3.0]) for row in result.systems[0].rows]
+    systems = [msgspec.structs.replace(result.systems[0], name=name, rows=rows) for name in names]
+    buckets = [msgspec.structs.replace(bucket, system=name) for name in names for bucket in result.buckets[:2]]
+    charts = speed_charts(msgspec.structs.replace(result, systems=systems, buckets=buckets), "bench")
+    assert {chart.name.split("-")[0] for chart in charts} == {"throughput", "latency", "times", "buckets"}
+    for chart in charts:
+        with style():
+            drawing, axes = canvas(chart.rows)
+            chart.draw(axes)
+            drawing.draw_without_rendering()
+            size = axes.get_window_extent().transformed(drawing.dpi_scale_trans.inverted())
+        assert size.height > 1, chart.name
+        assert size.width > 1.5, chart.name
 
 
 @pytest.mark.parametrize("name", ["speed.svg", "speed.png", "speed.pdf"])
