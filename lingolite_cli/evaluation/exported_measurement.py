@@ -26,6 +26,7 @@ from lingolite_cli.evaluation.operation_comparison import (
     compare_operations,
 )
 from lingolite_cli.evaluation.rounding_noise import explained_mean, moved_rounding
+from lingolite_cli.evaluation.top_k_comparison import compare_top_k
 from lingolite_cli.plugins.interfaces import ForcedTokens
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ def compare_values(
     for tokens in (few, long):
         for found in trace(tokens):
             readings += compare_operations(weights, arithmetic, tokens, found)
+            readings += compare_top_k(found, rounding=arithmetic.rounding)
         progress.advance()
     vocabulary = _vocabulary(text, weights)
     assert vocabulary.operations is not None

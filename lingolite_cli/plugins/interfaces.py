@@ -204,6 +204,18 @@ class ForcedTokens(msgspec.Struct, frozen=True, kw_only=True):
     operations: frozenset[str] | None = None
 
 
+class TopK(msgspec.Struct, frozen=True, kw_only=True):
+    """The best next tokens, as a computation of an artifact chose them at each step.
+
+    Attributes:
+        ids: [B, T, k] int64, best first, ties towards the smaller id.
+        log_probabilities: [B, T, k] float32.
+    """
+
+    ids: IntArray
+    log_probabilities: FloatArray
+
+
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
     """Values of named operations (`lingolite_cli.architecture.recording`) in one of an artifact's computations.
 
@@ -213,11 +225,13 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
             decoder, heads side by side. A cache is as attention reads it at the last step. Operations that an engine
             does not show are left out.
         unrounded: operations over activations that this computation does not round, where others of the artifact do.
+        top_k: what this computation gives a search in the place of logits, where it does.
     """
 
     part: str
     values: dict[str, FloatArray]
     unrounded: frozenset[str] = frozenset()
+    top_k: TopK | None = None
 
 
 class TracingBackend(Backend, Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,14 +15,19 @@ from lingolite_cli.workers.isolation import (
     EncodeRequest,
     Logits,
     NewState,
+    OneTrace,
     Request,
     SelectRequest,
     ShowValues,
     StepRequest,
     Traced,
+    TracedTopK,
     TracedValues,
 )
 from lingolite_cli.workers.protocol import Open, Opened
+
+if TYPE_CHECKING:
+    from lingolite_cli.plugins.interfaces import TopK, Trace
 
 
 class SteppingWorker:
@@ -75,17 +80,27 @@ class SteppingWorker:
             operations=None if request.operations is None else frozenset(request.operations),
         )
         traces = self._backend.trace(tokens, bundle=Artifact.open(request.bundle))
-        return Traced(
-            traces=[
-                (trace.part, {name: _values(one) for name, one in trace.values.items()}, sorted(trace.unrounded))
-                for trace in traces
-            ]
-        )
+        return Traced(traces=[_sent(trace) for trace in traces])
 
     def _keep(self, state: Any) -> NewState:
         number = next(self._numbers)
         self._states[number] = state
         return NewState(state=number)
+
+
+def _sent(trace: Trace) -> OneTrace:
+    return OneTrace(
+        part=trace.part,
+        values={name: _values(one) for name, one in trace.values.items()},
+        unrounded=sorted(trace.unrounded),
+        top_k=None if trace.top_k is None else _top_k(trace.top_k),
+    )
+
+
+def _top_k(found: TopK) -> TracedTopK:
+    ids = np.ascontiguousarray(found.ids, np.int64)
+    values = np.ascontiguousarray(found.log_probabilities, np.float32)
+    return TracedTopK(shape=tuple(ids.shape), ids=ids.tobytes(), log_probabilities=values.tobytes())
 
 
 def _values(array: Array) -> TracedValues:

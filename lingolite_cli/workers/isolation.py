@@ -19,7 +19,7 @@ from lingolite_cli.workers.protocol import Open, Opened
 if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
     from lingolite_cli.artifact import Artifact
-    from lingolite_cli.plugins.interfaces import ForcedTokens, Trace
+    from lingolite_cli.plugins.interfaces import ForcedTokens, TopK, Trace
 
 _MODULE = "lingolite_cli.workers.isolated_worker"
 
@@ -87,10 +87,27 @@ class TracedValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     values: bytes
 
 
-class Traced(msgspec.Struct, tag="traced", frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Each trace: its part, its values by operation, and the operations that do not round."""
+class TracedTopK(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`TopK`: bytes of int64 and of float32, both of `shape`."""
 
-    traces: list[tuple[str, dict[str, TracedValues], list[str]]]
+    shape: tuple[int, ...]
+    ids: bytes
+    log_probabilities: bytes
+
+
+class OneTrace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`Trace`, with its arrays as bytes."""
+
+    part: str
+    values: dict[str, TracedValues]
+    unrounded: list[str]
+    top_k: TracedTopK | None
+
+
+class Traced(msgspec.Struct, tag="traced", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A trace for each computation."""
+
+    traces: list[OneTrace]
 
 
 Response = Opened | NewState | Logits | Traced | Failed
@@ -165,11 +182,14 @@ class IsolatedBackend:
         )
         return [
             Trace(
-                part=part,
-                values={name: np.frombuffer(one.values, np.float32).reshape(one.shape) for name, one in values.items()},
-                unrounded=frozenset(unrounded),
+                part=trace.part,
+                values={
+                    name: np.frombuffer(one.values, np.float32).reshape(one.shape) for name, one in trace.values.items()
+                },
+                unrounded=frozenset(trace.unrounded),
+                top_k=None if trace.top_k is None else _top_k(trace.top_k),
             )
-            for part, values, unrounded in self._ask(request, Traced).traces
+            for trace in self._ask(request, Traced).traces
         ]
 
     def close(self) -> None:
@@ -192,6 +212,15 @@ class IsolatedBackend:
         response = self._child.ask(request)
         assert isinstance(response, expected)
         return response
+
+
+def _top_k(sent: TracedTopK) -> TopK:
+    from lingolite_cli.plugins.interfaces import TopK
+
+    return TopK(
+        ids=np.frombuffer(sent.ids, np.int64).reshape(sent.shape),
+        log_probabilities=np.frombuffer(sent.log_probabilities, np.float32).reshape(sent.shape),
+    )
 
 
 def _shape(array: IntArray) -> tuple[int, int]:

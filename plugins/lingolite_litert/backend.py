@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.decoding.continuations import largest
 from lingolite_cli.workers.home_process import HomeProcess
 from lingolite_litert.arithmetic import arithmetic_of
 from lingolite_litert.details import LitertDetails
@@ -19,7 +18,7 @@ from lingolite_litert.interface import MODEL
 from lingolite_litert.opening import open_interpreter, require_signatures
 from lingolite_litert.options import LitertOptions
 from lingolite_litert.probe import diagnosis, warnings_of
-from lingolite_litert.running import runner_of
+from lingolite_litert.running import best_of, runner_of
 from lingolite_litert.state import LitertState
 
 if TYPE_CHECKING:
@@ -100,12 +99,7 @@ class LitertBackend:
             LingoLiteError: the target is longer than the model's positions.
         """
         self._require_home()
-
-        def best(logits: FloatArray, log_total: FloatArray) -> tuple[IntArray, FloatArray]:
-            ids, values = largest(logits, k)
-            return ids, values - log_total
-
-        return self._runner.advance(state, np.asarray(tokens), best)
+        return self._runner.advance(state, np.asarray(tokens), lambda logits, log_total: best_of(logits, log_total, k))
 
     def select(self, state: LitertState, rows: IntArray) -> LitertState:
         """A state of the given rows, in any order, repeats allowed."""

@@ -13,12 +13,12 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from lingolite_cli.arrays import Array
-from lingolite_cli.plugins.interfaces import ForcedTokens, Trace
+from lingolite_cli.plugins.interfaces import ForcedTokens, TopK, Trace
 from lingolite_litert.exporter import build_file
 from lingolite_litert.graph import NamedTensor, packed
 from lingolite_litert.interface import DECODE, ENCODE, MODEL, SOURCE_IDS, TOKENS, signature_name
 from lingolite_litert.opening import open_interpreter
-from lingolite_litert.running import runner_of
+from lingolite_litert.running import best_of, runner_of
 
 if TYPE_CHECKING:
     from lingolite_cli.architecture.architecture import Architecture
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from lingolite_litert.details import LitertDetails
 
 _Named = Mapping[str, Sequence[NamedTensor]]
+
+_BEST = 8
+"""Next tokens that are chosen at each step."""
 
 
 def trace_file(
@@ -44,13 +47,11 @@ def trace_file(
     named: _Named = {graph.name: graph.named for graph in build_file(weights, details).graphs}
     content, config = artifact.read_bytes(MODEL), artifact.manifest.model
     if tokens.operations is not None:
-        values = _single_values(content, named, tokens, config, details, delegate=delegate)
-    else:
-        values = _all_values(content, named, tokens, config, details, delegate=delegate)
-    return [Trace(part=MODEL, values=values)]
+        return [Trace(part=MODEL, values=_single_values(content, named, tokens, config, details, delegate=delegate))]
+    return [_whole_trace(content, named, tokens, config, details, delegate=delegate)]
 
 
-def _all_values(
+def _whole_trace(
     content: bytes,
     named: _Named,
     tokens: ForcedTokens,
@@ -58,7 +59,7 @@ def _all_values(
     details: LitertDetails,
     *,
     delegate: str,
-) -> dict[str, Array]:
+) -> Trace:
     copy, named = _with_outputs(content, named)
     runner = runner_of(open_interpreter(copy, delegate=delegate, threads=1), config, details)
     # In every bucket the tensors have the same names.
@@ -69,12 +70,25 @@ def _all_values(
         for ids, mask in zip(tokens.source_ids, tokens.source_mask, strict=True)
     ]
     state = runner.encode(tokens.source_ids, tokens.source_mask)
-    steps = []
+    steps, ids, log_probabilities = [], [], []
     for position, column in enumerate(tokens.target_ids.T):
-        found = runner.advance(state, column, lambda *_: runner.outputs([one.name for one in decoder]))
+        found, best, values = runner.advance(
+            state,
+            column,
+            lambda logits, log_total: (
+                runner.outputs([one.name for one in decoder]),
+                *best_of(logits, log_total, min(_BEST, config.vocab_size)),
+            ),
+        )
         steps.append(_decoder_values(decoder, found, rows, position))
+        ids.append(best)
+        log_probabilities.append(values)
     runner.close()
-    return {**_side_by_side(encoded), **_joined(steps)}
+    return Trace(
+        part=MODEL,
+        values={**_side_by_side(encoded), **_joined(steps)},
+        top_k=TopK(ids=np.stack(ids, axis=1), log_probabilities=np.stack(log_probabilities, axis=1)),
+    )
 
 
 def _single_values(

@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime as ort
 
 from lingolite_cli.arrays import Array
+from lingolite_onnx.ort.interface import TOP_IDS, TOP_LOG_PROBABILITIES
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import IntArray
@@ -38,7 +39,7 @@ class BoundStep(msgspec.Struct):
     @property
     def num_best(self) -> int:
         """k, how many of the best tokens the step gives."""
-        return int(self.outputs["top_ids"].shape[2])
+        return int(self.outputs[TOP_IDS].shape[2])
 
     def run(self, tokens: IntArray, length: int) -> None:
         """Read `tokens` [R], one a row, at position `length`."""
@@ -105,6 +106,6 @@ def _small_inputs(rows: int, k: int) -> dict[str, Array]:
 
 def _top(rows: int, k: int) -> dict[str, Array]:
     return {
-        "top_ids": np.empty((rows, 1, k), np.int64),
-        "top_log_probabilities": np.empty((rows, 1, k), np.float32),
+        TOP_IDS: np.empty((rows, 1, k), np.int64),
+        TOP_LOG_PROBABILITIES: np.empty((rows, 1, k), np.float32),
     }

@@ -28,6 +28,8 @@ CANDIDATE_ROWS, CANDIDATE_SCALES, CANDIDATE_BIAS = "word_rows", "word_scales", "
 """Outputs of the lookup, and inputs of the decoders over candidate tokens: rows of the output projection, the scales of
 its integers, and what is added to logits."""
 
+TOP_IDS, TOP_LOG_PROBABILITIES = "top_ids", "top_log_probabilities"
+"""Outputs of decoders."""
 
 _GROWING = (
     "buffers of self-attention; rows up to past length are read",
@@ -62,8 +64,8 @@ def ort_decoder_interface(config: Architecture) -> Interface:
         ),
         (
             Value(LOGITS, "float32", ("batch", 1, config.vocab_size), "of the next token"),
-            Value("top_ids", "int64", ("batch", 1, "k"), "the k best next tokens, best first, the smaller id on a tie"),
-            Value("top_log_probabilities", "float32", ("batch", 1, "k"), "natural logarithms of their probabilities"),
+            Value(TOP_IDS, "int64", ("batch", 1, "k"), "the k best next tokens, best first, the smaller id on a tie"),
+            Value(TOP_LOG_PROBABILITIES, "float32", ("batch", 1, "k"), "natural logarithms of their probabilities"),
             *_buffers("present", config, present),
         ),
     )

@@ -38,6 +38,8 @@ from lingolite_onnx.ort.interface import (
     IS_CANDIDATE,
     SHORTLIST_BATCH_DECODER,
     SHORTLIST_DECODER,
+    TOP_IDS,
+    TOP_LOG_PROBABILITIES,
 )
 from lingolite_onnx.runner import position_error, require_files, shortlist_error
 from lingolite_onnx.session.sessions import CPU, execution_providers, open_session
@@ -160,7 +162,7 @@ class OrtRunner:
         width, count = self._width(state), min(k, self._config.vocab_size)
         step = self._advance(state, tokens, min(count, width))
         # Copies: the next step writes into the same memory, and a host may keep what it was given.
-        best = step.output("top_ids").copy(), step.output("top_log_probabilities").copy()
+        best = step.output(TOP_IDS).copy(), step.output(TOP_LOG_PROBABILITIES).copy()
         candidates = state.candidates if count > width else None
         return best if candidates is None else with_impossible_tokens(best, candidates, count=count)
 

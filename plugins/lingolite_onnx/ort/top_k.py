@@ -6,6 +6,7 @@ Owns the choice for a few rows, for many, and among candidate tokens. R rows, V 
 from __future__ import annotations
 
 from lingolite_onnx.graph import GraphBuilder
+from lingolite_onnx.ort.interface import TOP_IDS, TOP_LOG_PROBABILITIES
 
 _BLOCK_SIZES = range(256, 31, -1)
 """Sizes of a block of the vocabulary, best first. A size must divide the vocabulary, because blocks are a reshape."""
@@ -20,14 +21,14 @@ def add_top_k(graph: GraphBuilder, logits: str) -> None:
     Candidates are chosen by logits: log-probabilities may tie where logits do not. Ties go to the smaller id.
     """
     # TopK with k = 1 is as fast as ArgMax, so greedy search needs no graph of its own.
-    graph.ops("TopK", logits, "k", names=["top_values", "top_ids"], axis=-1)
-    _log_probabilities(graph, logits, "top_ids")
+    graph.ops("TopK", logits, "k", names=["top_values", TOP_IDS], axis=-1)
+    _log_probabilities(graph, logits, TOP_IDS)
 
 
 def add_top_k_of_candidates(graph: GraphBuilder, logits: str, *, ids: str) -> None:
     """The same from logits [R, 1, N] of the tokens `ids` [R, 1, N], ascending but for impossible ones."""
     _, places = graph.ops("TopK", logits, "k", names=["top_values", None], axis=-1)
-    graph.op("GatherElements", ids, places, axis=-1, name="top_ids")
+    graph.op("GatherElements", ids, places, axis=-1, name=TOP_IDS)
     _log_probabilities(graph, logits, places)
 
 
@@ -61,11 +62,11 @@ def add_top_k_by_blocks(graph: GraphBuilder, logits: str, *, vocab_size: int) ->
     rank = graph.op("Div", places, graph.integers(size))
     block = graph.op("GatherElements", in_order, rank, axis=-1)
     shift = graph.op("Mul", graph.op("Sub", block, rank), graph.integers(size))
-    graph.op("Unsqueeze", graph.op("Add", places, shift), graph.integers(1), name="top_ids")
-    _log_probabilities(graph, logits, "top_ids")
+    graph.op("Unsqueeze", graph.op("Add", places, shift), graph.integers(1), name=TOP_IDS)
+    _log_probabilities(graph, logits, TOP_IDS)
 
 
 def _log_probabilities(graph: GraphBuilder, logits: str, places: str) -> None:
     # ReduceLogSumExp, whose result is one number a row, takes five times as long.
     log_probabilities = graph.op("LogSoftmax", logits, axis=-1)
-    graph.op("GatherElements", log_probabilities, places, axis=-1, name="top_log_probabilities")
+    graph.op("GatherElements", log_probabilities, places, axis=-1, name=TOP_LOG_PROBABILITIES)

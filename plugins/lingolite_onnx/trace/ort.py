@@ -5,7 +5,7 @@ Decoders over candidate tokens are given the whole vocabulary as candidates. B b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,7 +17,7 @@ from lingolite_cli.architecture.parts import parts_of
 from lingolite_cli.architecture.recording import OUTPUT_PROJECTION
 from lingolite_cli.architecture.tensors import reads_source, tensor_specs
 from lingolite_cli.arrays import Array
-from lingolite_cli.plugins.interfaces import ForcedTokens, Trace
+from lingolite_cli.plugins.interfaces import ForcedTokens, TopK, Trace
 from lingolite_cli.weights.bundle import Matrix
 from lingolite_onnx.graph import NamedTensor
 from lingolite_onnx.ort.blocks import block_size
@@ -36,6 +36,8 @@ from lingolite_onnx.ort.interface import (
     IS_CANDIDATE,
     SHORTLIST_BATCH_DECODER,
     SHORTLIST_DECODER,
+    TOP_IDS,
+    TOP_LOG_PROBABILITIES,
 )
 from lingolite_onnx.session.sessions import open_session
 from lingolite_onnx.trace.portable import join_steps
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
     from lingolite_cli.weights.bundle import Weights
     from lingolite_onnx.backend_options import OnnxBackendOptions
     from lingolite_onnx.details import OnnxExportDetails
+
+_BEST = 8
+"""Next tokens that a decoder is asked for: more than greedy search wants, as a beam search of 4 does."""
 
 _OVER_CANDIDATES = (SHORTLIST_DECODER, SHORTLIST_BATCH_DECODER)
 _BUILDERS = {
@@ -122,15 +127,20 @@ def trace_ort(
     if not sessions.keys().isdisjoint(_OVER_CANDIDATES) and tokens.operations is None:
         source.update(_all_candidates(artifact, weights, rows=len(tokens.target_ids), entries=entries))
     num_parts = candidate_parts(weights)
-    return [
-        Trace(
-            part=name.removeprefix("decoder_").removesuffix(".onnx"),
-            values={**encoded, **({} if decoder.is_empty else _decode(decoder, source, tokens, weights))},
-            # Rows of a matrix that is not int8 are multiplied in float32.
-            unrounded=frozenset({OUTPUT_PROJECTION}) if name in _OVER_CANDIDATES and not num_parts else frozenset(),
+    traces = []
+    for name, decoder in sessions.items():
+        values, top_k = ({}, None) if decoder.is_empty else _decode(decoder, source, tokens, weights)
+        # Rows of a matrix that is not int8 are multiplied in float32.
+        unrounded = {OUTPUT_PROJECTION} if name in _OVER_CANDIDATES and not num_parts else ()
+        traces.append(
+            Trace(
+                part=name.removeprefix("decoder_").removesuffix(".onnx"),
+                values={**encoded, **values},
+                unrounded=frozenset(unrounded),
+                top_k=top_k,
+            )
         )
-        for name, decoder in sessions.items()
-    ]
+    return traces
 
 
 def _all_candidates(artifact: Artifact, weights: Weights, *, rows: int, entries: Mapping[str, str]) -> dict[str, Array]:
@@ -150,7 +160,8 @@ def _named(name: str, weights: Weights, details: OnnxExportDetails) -> tuple[Nam
 
 def _decode(
     decoder: TracedSession, source: Mapping[str, Array], tokens: ForcedTokens, weights: Weights
-) -> dict[str, Array]:
+) -> tuple[dict[str, Array], TopK | None]:
+    """Values of the decoder's operations, and its choices where the graph gives them."""
     rows, length = tokens.target_ids.shape
     read = {value.name for value in decoder.get_inputs()}  # of a graph that was cut down to a few operations, none
     past = {
@@ -161,15 +172,25 @@ def _decode(
     # A graph that is cut to its embedding reads no cache.
     past = {name: array for name, array in past.items() if name in {value.name for value in decoder.get_inputs()}}
     steps: list[dict[str, Array]] = []
+    chosen: list[tuple[Array, Array]] = []
     for position, column in enumerate(np.ascontiguousarray(tokens.target_ids.T)):
         fed = {
             "tokens": np.ascontiguousarray(column[:, None]),
             "past_lengths": np.full(rows, position, np.int32),
             "total_length": np.array(position + 1, np.int32),
-            "k": np.array([1]),
+            "k": np.array([min(_BEST, weights.config.vocab_size)]),
         }
         outputs = decoder.run(None, {**fed, **source, **past})
         named = dict(zip((value.name for value in decoder.get_outputs()), outputs, strict=True))
         past = {name: named[name.replace("past", "present")] for name in past}
         steps.append(decoder.values((rows, 1)))
-    return join_steps(steps, length)
+        chosen += [(named[TOP_IDS], named[TOP_LOG_PROBABILITIES])] if TOP_IDS in named else []
+    return join_steps(steps, length), _joined(chosen)
+
+
+def _joined(chosen: Sequence[tuple[Array, Array]]) -> TopK | None:
+    """[B, T, k] of the choices of T steps; None where a graph that was cut down makes none."""
+    if not chosen:
+        return None
+    ids, values = (np.concatenate(parts, axis=1) for parts in zip(*chosen, strict=True))
+    return TopK(ids=ids, log_probabilities=values)
