@@ -58,6 +58,10 @@ SOURCE_INPUT, BUNDLE_INPUT = "source", "bundle"
 bundle behind it."""
 
 
+TOOL = f"lingolite {VERSION}"
+"""What manifests call this version."""
+
+
 class Quantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the weights were made smaller: the scheme, and the matrices that stayed in float.
 
@@ -73,7 +77,7 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How an artifact was made. Holds no time and no path, so that the same work gives the same bytes."""
 
     operation: Name
-    tool: Name = f"lingolite {VERSION}"
+    tool: Name = TOOL
     options: dict[str, Any] = {}
     inputs: dict[str, str] = {}
 

@@ -82,6 +82,7 @@ class ExportedComparison(_Struct, frozen=True, kw_only=True):
         limits: limits by budget that hold unless others are set: what the engine's rounding explains.
         tokenizer: how the tokenizers differ; None where they are the same.
         manifest: what the file's manifest says of the model otherwise than the bundle's, a line each.
+        files: what its files beside the weights say otherwise than the bundle, a line each.
         shortlist: how the file's vocabulary shortlist differs from the one that it was exported with; empty where not.
         agreement: share of the file's own target tokens that the reference ranks first too, or so close behind that
             the engine's rounding explains it.
@@ -104,6 +105,7 @@ class ExportedComparison(_Struct, frozen=True, kw_only=True):
     limits: dict[str, float] = {}
     tokenizer: TokenizerDifference | None = None
     manifest: list[str] = []
+    files: list[str] = []
     shortlist: str = ""
     agreement: float | None = None
     num_tokens: int = 0
@@ -122,14 +124,14 @@ class ExportedComparison(_Struct, frozen=True, kw_only=True):
 
     @property
     def num_data_differences(self) -> int | None:
-        """Sentences that the tokenizer reads otherwise, entries of the manifest, and the shortlist; None where nothing
-        was compared.
+        """Sentences that the tokenizer reads otherwise, entries of the manifest and of files, and the shortlist; None
+        where nothing was compared.
 
         A tokenizer that differs at all counts for one at least.
         """
         if not self.is_answered:
             return None
-        others = len(self.manifest) + bool(self.shortlist)
+        others = len(self.manifest) + len(self.files) + bool(self.shortlist)
         return others + (0 if self.tokenizer is None else max(1, self.tokenizer.num_sentences))
 
     @property
@@ -139,6 +141,8 @@ class ExportedComparison(_Struct, frozen=True, kw_only=True):
             return f"tokenizer: {self.tokenizer.summary}"
         if self.manifest:
             return f"manifest: {self.manifest[0]}"
+        if self.files:
+            return f"file: {self.files[0]}"
         if self.operations:
             return self.operations[0].summary
         return f"shortlist: {self.shortlist}" if self.shortlist else None

@@ -180,15 +180,14 @@ def make_goldens(
         LingoLiteError: no backend runs it, or it cannot translate between the languages.
     """
     # Whoever reads or compares goldens needs no engine and no tokenizer.
-    from lingolite_cli.decoding.translator import Translator, within_positions
+    from lingolite_cli.decoding.translator import Translator
     from lingolite_cli.plugins.registry import load_registry
     from lingolite_cli.tokenization.opening import open_tokenizer
 
     loaded = load_registry().backend_running(artifact.manifest.format, backend)
     tokenizer = open_tokenizer(artifact)
     model, ids = artifact.manifest.model, tokenizer.decoding_ids(languages)
-    greedy = msgspec.structs.replace(artifact.manifest.decoding, beam_size=1, n_best=1)
-    options = within_positions(greedy, model.max_seq_len - len(ids.prefix))
+    options = greedy_decoding(artifact, num_prefix=len(ids.prefix))
     with closing(loaded.open(artifact, threads=1)) as opened:
         translator = Translator(
             opened,
@@ -216,6 +215,19 @@ def make_goldens(
             for source, translation in zip(sources, found, strict=True)
         ),
     )
+
+
+def greedy_decoding(artifact: Artifact, *, num_prefix: int) -> DecodingOptions:
+    """How goldens are searched for: as the artifact says, but greedily, within its positions.
+
+    Args:
+        artifact: what is translated by.
+        num_prefix: tokens of the forced prefix of a target.
+    """
+    from lingolite_cli.decoding.translator import within_positions
+
+    greedy = msgspec.structs.replace(artifact.manifest.decoding, beam_size=1, n_best=1)
+    return within_positions(greedy, artifact.manifest.model.max_seq_len - num_prefix)
 
 
 def write_goldens(goldens: Goldens, path: Path) -> None:

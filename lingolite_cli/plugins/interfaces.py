@@ -188,6 +188,25 @@ class DeclaredBackend(Backend, Protocol):
         """How `artifact`, which was exported from `bundle`, is computed with `options`."""
 
 
+class DescribedBackend(Backend, Protocol):
+    """A backend with the capability `data`: it knows what an artifact's files say besides what they compute."""
+
+    @staticmethod
+    def data_differences(artifact: Artifact, bundle: Artifact) -> list[str]:
+        """What files say otherwise than the bundle, or than the version that wrote them says, a line each.
+
+        Such files are those that an app or its developer reads: descriptions, vocabularies, lists of files, scripts.
+        `lingolite_cli.evaluation.described` compares them with what they must hold.
+
+        Args:
+            artifact: exported by this version. What its manifest says of the model the host compares.
+            bundle: what it was exported from.
+
+        Raises:
+            LingoLiteError: a file that must be read cannot be.
+        """
+
+
 class ForcedTokens(msgspec.Struct, frozen=True, kw_only=True):
     """What a trace is made on.
 

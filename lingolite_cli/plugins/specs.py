@@ -90,9 +90,10 @@ class BackendSpec(_Spec, frozen=True, kw_only=True):
     that also give logits token by token, as all other backends do; `score`, for those that read whole targets at once;
     `diagnose`, for a static method that tells `lingolite doctor` what this machine does to results; `arithmetic`, for a
     static method that says how the engine computes, so that files can be held against the bundle that they were
-    exported from; `trace`, for those that show the values of named operations in the file; `recorded`, for those
-    whose translations and times were taken on another machine; and `replay`, for those that translate by the artifact's
-    own tokenizer and loop, by which its goldens are replayed.
+    exported from; `data`, for a static method that compares files besides the weights with that bundle; `trace`, for
+    those that show the values of named operations in the file; `recorded`, for those whose translations and times were
+    taken on another machine; and `replay`, for those that translate by the artifact's own tokenizer and loop, by which
+    its goldens are replayed.
 
     `lacks` is "package.module:function", imported when it is asked: what this machine lacks besides packages, in words;
     None for nothing.

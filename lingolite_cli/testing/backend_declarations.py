@@ -1,6 +1,6 @@
-"""The part of the contract of backends that holds them to what they declare: `arithmetic` and `trace`.
+"""The part of the contract of backends that holds them to what they declare: `arithmetic`, `data` and `trace`.
 
-Both are checked as `verify` uses them: the exported artifact is compared with the bundle that it was made from, by the
+They are checked as `verify` uses them: the exported artifact is compared with the bundle that it was made from, by the
 independent reference, with the limits that the backend itself declares.
 """
 
@@ -161,6 +161,12 @@ class DeclarationsContract(BackendUnderTest):
         assert found.rounding is not None
         assert found.rounding > 1
         assert found.operations[0].operation == norm
+
+    def test_files_beside_the_weights_say_what_the_bundle_says(self, artifact: Artifact, origin: Artifact) -> None:
+        if "data" not in self.loaded().spec.capabilities:
+            pytest.skip(f"backend `{self.plugin}` does not declare the capability `data`")
+        factory: Any = self.loaded().load_factory()
+        assert factory.data_differences(artifact, origin) == []
 
     def _arithmetic(self, artifact: Artifact, origin: Artifact) -> Arithmetic:
         factory: Any = self.loaded().load_factory()

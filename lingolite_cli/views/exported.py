@@ -26,6 +26,8 @@ def show_exported(exported: ExportedComparison, console: Console) -> None:
             console.print(f"  for example: {tokenizer.example}")
     for line in exported.manifest:
         console.print(f"the manifest differs: {line}")
+    for line in exported.files:
+        console.print(f"a file differs: {line}")
     if exported.shortlist:
         console.print(f"the shortlist differs: {exported.shortlist}")
     for number, operation in enumerate(exported.operations[:_MOST_LISTED]):

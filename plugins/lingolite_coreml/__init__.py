@@ -60,7 +60,7 @@ def lingolite_backends() -> list[BackendSpec]:
         factory="lingolite_coreml.backend:CoreMLBackend",
         options=CoreMLBackendOptions,
         accepts=frozenset({FORMAT}),
-        capabilities=frozenset({"arithmetic"}),
+        capabilities=frozenset({"arithmetic", "data"}),
         requires=_REQUIRES,
         install=COREML.install,
         platforms=("darwin",),
@@ -70,7 +70,7 @@ def lingolite_backends() -> list[BackendSpec]:
         summary="the saved Core ML program, computed in numpy on any system",
         factory="lingolite_coreml.backend:CoreMLReferenceBackend",
         accepts=frozenset({FORMAT}),
-        capabilities=frozenset({"arithmetic", "trace"}),
+        capabilities=frozenset({"arithmetic", "data", "trace"}),
         requires=_REQUIRES,
         install=COREML.install,
     )
@@ -80,6 +80,6 @@ def lingolite_backends() -> list[BackendSpec]:
         factory="lingolite_coreml.recorded:RecordedBackend",
         options=RecordedOptions,
         accepts=frozenset({FORMAT}),
-        capabilities=frozenset({"translate", "arithmetic", "recorded"}),
+        capabilities=frozenset({"translate", "arithmetic", "data", "recorded"}),
     )
     return [core_ml, reference, recorded]

@@ -40,6 +40,13 @@ class _ProgramBackend:
         """How the program computes; see `lingolite_cli.plugins.interfaces.DeclaredBackend`."""
         return arithmetic_of(CoreMLDetails.of(artifact))
 
+    @staticmethod
+    def data_differences(artifact: Artifact, bundle: Artifact) -> list[str]:
+        """What files say otherwise than the bundle; see `lingolite_cli.plugins.interfaces.DescribedBackend`."""
+        from lingolite_coreml.data import data_differences  # who only runs a program builds none
+
+        return data_differences(artifact, bundle)
+
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> BatchState:
         """A state before the first target token.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.artifact import ArtifactDetails
@@ -16,6 +16,9 @@ from lingolite_coreml.interface import (
     encode_interface,
 )
 from lingolite_coreml.options import Cache, Compute, Shapes, Target
+
+StoredKind: TypeAlias = Literal["float32", "float16", "bfloat16", "int8", "int4"]
+Activations: TypeAlias = Literal["float32", "float16", "weight-only"]
 
 
 class CoreMLDetails(ArtifactDetails, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,8 +41,8 @@ class CoreMLDetails(ArtifactDetails, frozen=True, kw_only=True, forbid_unknown_f
     cache: Cache
     shapes: Shapes
     max_seq_len: int
-    weights: Literal["float32", "float16", "bfloat16", "int8", "int4"]
-    activations: Literal["float32", "float16", "weight-only"]
+    weights: StoredKind
+    activations: Activations
     packages: dict[str, str]
     coremltools_version: str
 

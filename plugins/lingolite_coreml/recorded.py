@@ -45,6 +45,13 @@ class RecordedBackend:
         """How the program computes; see `lingolite_cli.plugins.interfaces.DeclaredBackend`."""
         return arithmetic_of(CoreMLDetails.of(artifact))
 
+    @staticmethod
+    def data_differences(artifact: Artifact, bundle: Artifact) -> list[str]:
+        """What files say otherwise than the bundle; see `lingolite_cli.plugins.interfaces.DescribedBackend`."""
+        from lingolite_coreml.data import data_differences
+
+        return data_differences(artifact, bundle)
+
     def translate(
         self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions
     ) -> list[list[Hypothesis]]:

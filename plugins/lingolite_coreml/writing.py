@@ -8,8 +8,9 @@ from pathlib import Path
 import coremltools
 import msgspec
 
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.weights.bundle import Weights
-from lingolite_coreml.details import CoreMLDetails
+from lingolite_coreml.details import Activations, CoreMLDetails, StoredKind
 from lingolite_coreml.functions import build_decode, build_encode
 from lingolite_coreml.interface import DECODE, ENCODE, INTERFACE_NAME, FunctionInterface, Value
 from lingolite_coreml.options import Cache, Compute, CoreMLExportOptions, Target
@@ -81,9 +82,14 @@ def write_program(
             if details.packages[name] == package
         }
         write_package(directory / package, chosen, target=options.target, summary=summary, licence=licence)
-    described = _described(details, details.interfaces(weights.config))
-    (directory / INTERFACE_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n")
+    (directory / INTERFACE_NAME).write_bytes(interface_file(details, weights.config))
     return details
+
+
+def interface_file(details: CoreMLDetails, architecture: Architecture) -> bytes:
+    """The content of `interface.json`."""
+    described = _described(details, details.interfaces(architecture))
+    return msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n"
 
 
 def _described(details: CoreMLDetails, interfaces: Mapping[str, FunctionInterface]) -> DescribedProgram:
@@ -107,15 +113,25 @@ def _described(details: CoreMLDetails, interfaces: Mapping[str, FunctionInterfac
 
 
 def _details(weights: Weights, options: CoreMLExportOptions, positions: int) -> CoreMLDetails:
-    has_integers = weights.has_int8 or weights.has_groups
     return CoreMLDetails(
         target=options.target,
         compute=options.compute,
         cache=options.kept,
         shapes=options.shapes,
         max_seq_len=positions,
-        weights=weights.kind if has_integers or weights.kind == "float16" else options.compute,
-        activations="weight-only" if has_integers else options.compute,
+        weights=stored_kind(weights, options.compute),
+        activations=met_activations(weights, options.compute),
         packages={name: _PACKAGE if options.target == "ios18" else f"{name}.mlpackage" for name in (ENCODE, DECODE)},
         coremltools_version=coremltools.__version__,
     )
+
+
+def stored_kind(weights: Weights, compute: Compute) -> StoredKind:
+    """The smallest type that matrices are stored in."""
+    is_kept = weights.has_int8 or weights.has_groups or weights.kind == "float16"
+    return weights.kind if is_kept else compute
+
+
+def met_activations(weights: Weights, compute: Compute) -> Activations:
+    """How activations meet the weights."""
+    return "weight-only" if weights.has_int8 or weights.has_groups else compute

@@ -108,6 +108,13 @@ class CTranslate2Backend:
             else (f"compute type {compute_type}, which rounds by itself: the file was compared",),
         )
 
+    @staticmethod
+    def data_differences(artifact: Artifact, bundle: Artifact) -> list[str]:
+        """What files say otherwise than the bundle; see `lingolite_cli.plugins.interfaces.DescribedBackend`."""
+        from lingolite_ctranslate2.data import data_differences  # who only translates needs no specification
+
+        return data_differences(artifact, bundle)
+
     def translate(
         self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions
     ) -> list[list[Hypothesis]]:

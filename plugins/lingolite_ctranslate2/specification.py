@@ -79,14 +79,33 @@ def transformer_spec(
     spec = specs.TransformerSpec(_encoder(weights, config), _decoder(weights, config))
     spec.register_source_vocabulary(list(source_pieces))
     spec.register_target_vocabulary(list(pieces))
-    spec.config.unk_token = pieces[ids.unknown]
-    # CTranslate2 knows tokens by their pieces, and starts a target with the piece that it is told, not with an id.
-    spec.config.bos_token = spec.config.decoder_start_token = pieces[ids.start]
-    spec.config.eos_token = pieces[ids.end]
-    spec.config.layer_norm_epsilon = config.norm_epsilon
+    _configure(spec.config, config, pieces, ids)
     spec.validate()
     spec.optimize()  # without quantization it only stores equal arrays once: those of a tied embedding
     return spec
+
+
+def described_config(config: Architecture, pieces: Sequence[str], ids: SpecialIds) -> dict[str, Any]:
+    """The content of `config.json`, which depends on no weights and on no number of layers.
+
+    Args:
+        config: the architecture of the model.
+        pieces: the target vocabulary, in the order of ids.
+        ids: special ids.
+    """
+    stacks = (specs.TransformerEncoderSpec, specs.TransformerDecoderSpec)
+    spec = specs.TransformerSpec(*(stack(1, config.n_heads, **_architecture(config)) for stack in stacks))
+    _configure(spec.config, config, pieces, ids)
+    described: dict[str, Any] = spec.config.to_dict()
+    return described
+
+
+def _configure(engine: Any, config: Architecture, pieces: Sequence[str], ids: SpecialIds) -> None:
+    engine.unk_token = pieces[ids.unknown]
+    # CTranslate2 knows tokens by their pieces, and starts a target with the piece that it is told, not with an id.
+    engine.bos_token = engine.decoder_start_token = pieces[ids.start]
+    engine.eos_token = pieces[ids.end]
+    engine.layer_norm_epsilon = config.norm_epsilon
 
 
 def _encoder(weights: Weights, config: Architecture) -> Any:

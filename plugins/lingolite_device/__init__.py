@@ -36,6 +36,6 @@ def lingolite_backends() -> list[BackendSpec]:
             factory="lingolite_device.backend:DeviceBackend",
             options=DeviceBackendOptions,
             accepts=frozenset({FORMAT}),
-            capabilities=frozenset({"arithmetic"}),
+            capabilities=frozenset({"arithmetic", "data"}),
         )
     ]

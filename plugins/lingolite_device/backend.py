@@ -58,6 +58,17 @@ class DeviceBackend:
         found: Arithmetic = factory.arithmetic(inner, bundle, loaded.options())
         return found
 
+    @staticmethod
+    def data_differences(artifact: Artifact, bundle: Artifact) -> list[str]:
+        """What files say otherwise than the bundle; see `lingolite_cli.plugins.interfaces.DescribedBackend`."""
+        from lingolite_device.data import data_differences  # who only runs a device bundle needs no guide
+
+        inner = carried_artifact(artifact)
+        loaded = load_registry().backend_running(inner.manifest.format, None)
+        factory: Any = loaded.load_factory()
+        carried = factory.data_differences(inner, bundle) if "data" in loaded.spec.capabilities else []
+        return [*data_differences(artifact, bundle), *carried]
+
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> State:
         """See `Backend`."""
         return self._engine.encode(source_ids, source_mask)

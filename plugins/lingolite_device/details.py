@@ -40,10 +40,19 @@ def carried_artifact(artifact: Artifact) -> Artifact:
         raise LingoLiteError(
             f"{artifact.path} is packed into one file, which no engine runs", hint="export without the option zip"
         )
+    inner = carried_manifest(artifact)
+    return Artifact(artifact.path, msgspec.structs.replace(inner, files=artifact.manifest.files))
+
+
+def carried_manifest(artifact: Artifact) -> Manifest:
+    """The manifest of the artifact inside.
+
+    Raises:
+        LingoLiteError: it is none.
+    """
     try:
-        inner = msgspec.json.decode(artifact.read_bytes(CARRIED_NAME), type=Manifest)
+        return msgspec.json.decode(artifact.read_bytes(CARRIED_NAME), type=Manifest)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise LingoLiteError(
             f"{artifact.path / CARRIED_NAME} is not a manifest: {str(error)[:300]}", hint="export the artifact again"
         ) from None
-    return Artifact(artifact.path, msgspec.structs.replace(inner, files=artifact.manifest.files))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from lingolite_cli.tokenization.ported import ported_tokenizer
 from lingolite_device.description import DESCRIPTION_NAME, DeviceDescription
 from lingolite_device.details import CARRIED_NAME, DeviceDetails
 from lingolite_device.engines import ENGINES
-from lingolite_device.guide import write_guide
+from lingolite_device.guide import GUIDE_NAME, guide
 from lingolite_device.options import FORMAT, DeviceExportOptions
 
 ZIP_NAME = "app.zip"
@@ -60,27 +60,18 @@ class DeviceExporter:
             LingoLiteError: an app cannot run these files, or the goldens cannot be computed.
         """
         engine = ENGINES[source.manifest.format]
-        graphs, settings = engine.graphs(source), engine.settings(source)
+        engine.graphs(source)  # what an app cannot run is refused before goldens are computed
         goldens = self._goldens(source)
-        described = DeviceDescription(
-            engine=source.manifest.format,
-            settings=settings,
-            tokenizer=ported_tokenizer(source, translated_pairs(source)),
-            decoding=goldens.decoding,
-            graphs=graphs,
-        )
-        _copy(source, directory, loops=(*_LOOPS, *(_REPLAY if engine.python else ())))
-        (directory / DESCRIPTION_NAME).write_bytes(
-            msgspec.json.format(msgspec.json.encode(described), indent=1) + b"\n"
-        )
-        carried = msgspec.json.format(canonical_json(source.manifest), indent=1)
-        (directory / CARRIED_NAME).write_bytes(carried + b"\n")
+        _copy(source, directory)
+        for name, content in described_files(source, source, goldens).items():
+            (directory / name).write_bytes(content)
         if engine.python:
             (directory / REQUIREMENTS_NAME).write_text(engine.requirements(), encoding="utf-8")
         write_goldens(goldens, directory / GOLDEN_NAME)
-        (directory / LICENCE_NAME).write_text(_licence(source), encoding="utf-8")
-        write_guide(source, engine, goldens, directory)
-        _write_sums(source, directory)
+        written = [path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()]
+        sums = {name: sha256_file(directory / name) for name in written}
+        sums |= {name: source.manifest.files[name].sha256 for name in source.tokenizer_names}
+        (directory / SUMS_NAME).write_bytes(sums_file(sums))
         if self._options.zip:
             _pack(source, directory)
         details = DeviceDetails(
@@ -100,14 +91,43 @@ class DeviceExporter:
         return make_goldens(source, sources=sources, languages=languages, backend=options.backend)
 
 
-def _copy(source: Artifact, directory: Path, *, loops: Sequence[str]) -> None:
-    """The model files and the loops; tokenizer and manifest are the host's to write."""
+def described_files(carried: Artifact, bundle: Artifact, goldens: Goldens) -> dict[str, bytes]:
+    """Contents of what lies beside the model files, by name: what an app or its developer reads.
+
+    Args:
+        carried: the artifact whose files an app runs.
+        bundle: it, or what it was exported from: whose tokenizer and licence are described.
+        goldens: of it.
+    """
+    engine = ENGINES[carried.manifest.format]
+    described = DeviceDescription(
+        engine=carried.manifest.format,
+        settings=engine.settings(carried),
+        tokenizer=ported_tokenizer(bundle, translated_pairs(bundle)),
+        decoding=goldens.decoding,
+        graphs=engine.graphs(carried),
+    )
+    loops = (*_LOOPS, *(_REPLAY if engine.python else ()))
+    return {
+        **{name: files("lingolite_device").joinpath("app", name).read_bytes() for name in loops},
+        DESCRIPTION_NAME: msgspec.json.format(msgspec.json.encode(described), indent=1) + b"\n",
+        CARRIED_NAME: msgspec.json.format(canonical_json(carried.manifest), indent=1) + b"\n",
+        LICENCE_NAME: _licence(bundle).encode(),
+        GUIDE_NAME: guide(carried, engine, goldens).encode(),
+    }
+
+
+def sums_file(digests: Mapping[str, str]) -> bytes:
+    """SHA-256 by name of every file that an app may read, in the format of `sha256sum`."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())).encode()
+
+
+def _copy(source: Artifact, directory: Path) -> None:
+    """The model files; tokenizer and manifest are the host's to write."""
     for name in source.manifest.files:
         if name not in source.tokenizer_names:
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source.file(name), directory / name)
-    for name in loops:
-        (directory / name).write_bytes(files("lingolite_device").joinpath("app", name).read_bytes())
 
 
 def _licence(source: Artifact) -> str:
@@ -115,15 +135,6 @@ def _licence(source: Artifact) -> str:
     if isinstance(stated, msgspec.UnsetType):
         return "The model does not state the licence of its weights: ask who made it before you ship them.\n"
     return f"Licence of the weights, as the model states it: {stated}\n"
-
-
-def _write_sums(source: Artifact, directory: Path) -> None:
-    """SHA-256 of every file that an app may read, in the format of `sha256sum`."""
-    written = [path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()]
-    sums = {name: sha256_file(directory / name) for name in written}
-    sums |= {name: source.manifest.files[name].sha256 for name in source.tokenizer_names}
-    lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
-    (directory / SUMS_NAME).write_text("".join(lines), encoding="utf-8")
 
 
 def _pack(source: Artifact, directory: Path) -> None:

@@ -6,7 +6,6 @@ Owns what the templates are given; their words are their own.
 from __future__ import annotations
 
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jinja2 import DictLoader, Environment, StrictUndefined
@@ -21,8 +20,8 @@ GUIDE_NAME = "README.md"
 _TEMPLATE = "README.md.jinja"
 
 
-def write_guide(source: Artifact, engine: Engine, goldens: Goldens, directory: Path) -> None:
-    """Write `README.md` for the files that lie in `directory`."""
+def guide(source: Artifact, engine: Engine, goldens: Goldens) -> str:
+    """The content of `README.md` for a bundle that carries the files of `source`."""
     model_files = [name for name in source.manifest.files if name not in source.tokenizer_names]
     environment = Environment(
         loader=DictLoader({name: _read(name) for name in (_TEMPLATE, engine.snippets)}),
@@ -31,7 +30,7 @@ def write_guide(source: Artifact, engine: Engine, goldens: Goldens, directory: P
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    text = environment.get_template(_TEMPLATE).render(
+    return environment.get_template(_TEMPLATE).render(
         engine=engine,
         format=source.manifest.format,
         languages=goldens.languages,
@@ -41,7 +40,6 @@ def write_guide(source: Artifact, engine: Engine, goldens: Goldens, directory: P
         size_mb=source.size_bytes / 1e6,
         has_settings=bool(engine.settings(source)),
     )
-    (directory / GUIDE_NAME).write_text(text, encoding="utf-8")
 
 
 def _read(name: str) -> str:

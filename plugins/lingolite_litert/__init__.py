@@ -40,7 +40,7 @@ def lingolite_backends() -> list[BackendSpec]:
             factory="lingolite_litert.backend:LitertBackend",
             options=LitertOptions,
             accepts=frozenset({FORMAT}),
-            capabilities=frozenset({"top_k", "diagnose", "arithmetic", "trace"}),
+            capabilities=frozenset({"top_k", "diagnose", "arithmetic", "data", "trace"}),
             requires=LITERT.modules,
             install=LITERT.install,
         )

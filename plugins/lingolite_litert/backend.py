@@ -65,6 +65,13 @@ class LitertBackend:
         """How the file computes; see `lingolite_cli.plugins.interfaces.DeclaredBackend`."""
         return arithmetic_of(LitertDetails.of(artifact), options)
 
+    @staticmethod
+    def data_differences(artifact: Artifact, bundle: Artifact) -> list[str]:
+        """What the manifest says otherwise than the bundle; see `lingolite_cli.plugins.interfaces.DescribedBackend`."""
+        from lingolite_litert.exporter import data_differences  # who only runs a file needs no schema
+
+        return data_differences(artifact, bundle)
+
     def trace(self, tokens: ForcedTokens, *, bundle: Artifact) -> list[Trace]:
         """Values of named operations; see `lingolite_cli.plugins.interfaces.TracingBackend`."""
         # Imported here: who only runs a file needs neither its schema nor a bundle.

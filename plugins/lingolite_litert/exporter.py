@@ -8,8 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import ai_edge_litert
+import msgspec
 
 from lingolite_cli.artifact import Artifact, Product
+from lingolite_cli.evaluation.described import value_differences
 from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_cli.weights.bundle import Weights
 from lingolite_litert.details import LitertDetails, Rounding, StoredKind
@@ -64,6 +66,23 @@ class LitertExporter:
         if not weights.has_int8:
             return "float32"
         return "per-row symmetric" if self._options.activations == "symmetric" else "per-row asymmetric"
+
+
+def data_differences(artifact: Artifact, bundle: Artifact) -> list[str]:
+    """See `lingolite_cli.plugins.interfaces.DescribedBackend`: all is in the one file but the manifest's details."""
+    found, weights = LitertDetails.of(artifact), Weights.read(bundle)
+    is_rounded = weights.has_int8
+    details = msgspec.structs.replace(
+        found,
+        max_seq_len=artifact.manifest.model.max_seq_len,
+        weights=_stored_kind(weights),
+        activations="float32" if not is_rounded else found.activations,
+        min_runtime_version=_INT8_RUNTIME if is_rounded else _FLOAT_RUNTIME,
+    )
+    lines = value_differences("lingolite.json: details", details.to_dict(), found.to_dict())
+    if is_rounded and found.activations == "float32":
+        lines.append('lingolite.json: details: activations is "float32", and the weights are int8')
+    return lines
 
 
 def build_file(weights: Weights, details: LitertDetails) -> FileBuilder:

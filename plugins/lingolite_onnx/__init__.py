@@ -40,7 +40,7 @@ def lingolite_backends() -> list[BackendSpec]:
             factory="lingolite_onnx.backend:OnnxBackend",
             options=OnnxBackendOptions,
             accepts=frozenset({FORMAT}),
-            capabilities=frozenset({"top_k", "diagnose", "arithmetic", "trace"}),
+            capabilities=frozenset({"top_k", "diagnose", "arithmetic", "data", "trace"}),
             requires=("onnxruntime",),
             install="pip install onnxruntime",
         )

@@ -77,6 +77,13 @@ class OnnxBackend:
         details = OnnxExportDetails.of(artifact)
         return PROFILES[details.profile].arithmetic(details, Weights.read(bundle), options)
 
+    @staticmethod
+    def data_differences(artifact: Artifact, bundle: Artifact) -> list[str]:
+        """What files say otherwise than the bundle; see `lingolite_cli.plugins.interfaces.DescribedBackend`."""
+        from lingolite_onnx.data import data_differences
+
+        return data_differences(artifact, bundle)
+
     def trace(self, tokens: ForcedTokens, *, bundle: Artifact) -> list[Trace]:
         """Values of named operations; see `lingolite_cli.plugins.interfaces.TracingBackend`."""
         from lingolite_cli.weights.bundle import Weights

@@ -109,12 +109,12 @@ def source_frame(source: Artifact, max_seq_len: int) -> SourceFrame:
     )
 
 
-def write_export_config(
+def export_config(
     source: Artifact, details: OnnxExportDetails, frame: SourceFrame, described: ProfileDescription, directory: Path
-) -> None:
-    """Write the file for graphs that lie in `directory`."""
+) -> bytes:
+    """The file for graphs that lie in `directory`."""
     text = msgspec.json.format(msgspec.json.encode(_config(source, details, frame, described, directory)), indent=2)
-    (directory / FILE_NAME).write_bytes(text + b"\n")
+    return text + b"\n"
 
 
 def _config(

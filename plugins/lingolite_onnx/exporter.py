@@ -17,7 +17,7 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.shortlist.shortlist import Shortlist, read_shortlist
 from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.details import OnnxExportDetails
-from lingolite_onnx.export_config import source_frame, write_export_config
+from lingolite_onnx.export_config import FILE_NAME, export_config, source_frame
 from lingolite_onnx.options import FORMAT, OPSET_VERSIONS, OnnxExportOptions
 from lingolite_onnx.profiles import PROFILES, GraphSettings
 
@@ -74,7 +74,7 @@ class OnnxExporter:
             shortlist=candidates.details.languages if candidates is not None else None,
         )
         described = profile.describe_graphs(details, weights, directory)
-        write_export_config(source, details, frame, described, directory)
+        (directory / FILE_NAME).write_bytes(export_config(source, details, frame, described, directory))
         return Product(format=FORMAT, max_seq_len=max_seq_len, details=details.to_dict())
 
     def _shortlist(self, source: Artifact, path: Path | None) -> Shortlist | None:

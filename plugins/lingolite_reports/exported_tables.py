@@ -63,9 +63,10 @@ def _data(found: Iterable[tuple[str, ExportedComparison]]) -> Table | None:
             what = f"{one.tokenizer.num_sentences:,} of {one.tokenizer.num_compared:,} sentences have other ids"
             rows.append([candidate, "tokenizer", f"{one.tokenizer.summary}; {what}", one.tokenizer.example])
         rows += [[candidate, "manifest", line, ""] for line in one.manifest]
+        rows += [[candidate, "files", line, ""] for line in one.files]
         rows += [[candidate, "shortlist", one.shortlist, ""]] if one.shortlist else []
     columns = [Column("Candidate", "code"), Column("Part", "code"), Column("What differs"), Column("Example")]
-    return Table("Tokenizer, manifest and shortlist", columns, rows) if rows else None
+    return Table("Tokenizer, manifest, files and shortlist", columns, rows) if rows else None
 
 
 def _operations(found: Iterable[tuple[str, ExportedComparison]]) -> Table | None:

@@ -38,7 +38,7 @@ def lingolite_backends() -> list[BackendSpec]:
             factory="lingolite_web.backend:ChromiumBackend",
             options=ChromiumOptions,
             accepts=frozenset({FORMAT}),
-            capabilities=frozenset({"arithmetic", "replay"}),
+            capabilities=frozenset({"arithmetic", "data", "replay"}),
             lacks="lingolite_web.chromium:what_is_lacking",
             requires=("playwright",),
             install='pip install "lingolite[browser]"',

@@ -76,6 +76,13 @@ class ChromiumBackend:
         found: Arithmetic = factory.arithmetic(onnx_inside(artifact), bundle, loaded.options())
         return found
 
+    @staticmethod
+    def data_differences(artifact: Artifact, bundle: Artifact) -> list[str]:
+        """What files say otherwise than the bundle; see `lingolite_cli.plugins.interfaces.DescribedBackend`."""
+        from lingolite_web.data import data_differences  # who only runs a page exports none
+
+        return data_differences(artifact, bundle)
+
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> PageState:
         """A state before the first target token.
 

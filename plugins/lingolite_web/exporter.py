@@ -7,6 +7,7 @@ in `page/`; the runtime's files come from `lingolite_web.runtime`.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from lingolite_cli.evaluation.goldens import (
     read_sources,
     write_goldens,
 )
+from lingolite_cli.files.digests import sha256_bytes, sha256_file
 from lingolite_cli.tokenization.ported import PortedTokenizer, ported_tokenizer
 from lingolite_web import runtime
 from lingolite_web.details import WebDetails
@@ -38,6 +40,7 @@ FILES_NAME = "files.js"
 APP_NAME = "manifest.webmanifest"
 LICENCES_NAME = "licences.txt"
 RUNTIME_DIRECTORY = "runtime"
+RUNTIME_BINARY = f"{RUNTIME_DIRECTORY}/{runtime.BINARY}"
 
 
 class Download(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,10 +111,14 @@ class WebExporter:
             path.write_bytes(content)
         for name in MODEL_NAMES:
             (directory / name).write_bytes(source.read_bytes(name))
-        for name in PAGE_NAMES:
-            (directory / name).write_bytes(files("lingolite_web").joinpath("page", name).read_bytes())
+        downloads = tuple(_download(name, source, directory) for name in download_names(source))
+        described = described_files(source, facts, tokenizer, downloads, threads=self._options.threads)
+        for name, content in {**page_files(), **described}.items():
+            (directory / name).write_bytes(content)
         write_goldens(make_goldens(source, sources=sources, languages=pairs[0]), directory / GOLDEN_NAME)
-        self._write_described(source, facts, tokenizer, directory)
+        written = [path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()]
+        digests = {name: sha256_file(directory / name) for name in written}
+        (directory / FILES_NAME).write_bytes(files_script(digests, downloads))
         details = WebDetails(
             onnx=source.digest,
             bundle=source.manifest.made_by.inputs.get("source", ""),
@@ -121,38 +128,49 @@ class WebExporter:
         )
         return Product(format=FORMAT, details=msgspec.to_builtins(details))
 
-    def _write_described(self, source: Artifact, facts: OnnxFacts, tokenizer: PortedTokenizer, directory: Path) -> None:
-        """What depends on the model: the configuration, the list for the service worker, and what an app store sees."""
-        licence = source.manifest.licence or "not stated"
-        binary = f"{RUNTIME_DIRECTORY}/{runtime.BINARY}"
-        downloads = tuple(
-            Download(name=name, size=len(content), sha256=hashlib.sha256(content).hexdigest())
-            for name, content in _downloads(source, directory, binary)
-        )
-        config = TranslatorConfig(
-            tokenizer=tokenizer,
-            decoding=_decoding(source),
-            splits_sentences=source.manifest.is_sentence_level,
-            threads=self._options.threads,
-            runtime_binary=binary,
-            downloads=downloads,
-            facts=(
-                ("Model", facts.description),
-                ("Licence of the weights", licence),
-                ("Runtime", f"{runtime.PACKAGE} {runtime.VERSION}, {runtime.LICENCE}"),
-            ),
-        )
-        names = ", ".join(f"{pair.source} → {pair.target}" for pair in tokenizer.pairs)
-        _write_json(config, directory / CONFIG_NAME)
-        _write_json(_app(names), directory / APP_NAME)
-        (directory / LICENCES_NAME).write_text(_licences(licence), encoding="utf-8")
-        (directory / FILES_NAME).write_bytes(_files_script(directory, downloads))
+
+def page_files() -> dict[str, bytes]:
+    """Files of a page that are the same for every model."""
+    return {name: files("lingolite_web").joinpath("page", name).read_bytes() for name in PAGE_NAMES}
 
 
-def _downloads(source: Artifact, directory: Path, binary: str) -> list[tuple[str, bytes]]:
-    """Names and contents of what the worker loads."""
-    names = (*MODEL_NAMES, *source.tokenizer_names)
-    return [(binary, (directory / binary).read_bytes()), *((name, source.read_bytes(name)) for name in names)]
+def download_names(source: Artifact) -> tuple[str, ...]:
+    """What the worker loads, in the order of the page: the runtime, the graphs, the tokenizer."""
+    return (RUNTIME_BINARY, *MODEL_NAMES, *source.tokenizer_names)
+
+
+def described_files(
+    source: Artifact, facts: OnnxFacts, tokenizer: PortedTokenizer, downloads: tuple[Download, ...], *, threads: int
+) -> dict[str, bytes]:
+    """Contents of what depends on the model, by name: the configuration, what an app store sees, and the licences.
+
+    Args:
+        source: the artifact whose files the page runs, or what stands for it.
+        facts: what it says of itself.
+        tokenizer: as data.
+        downloads: what the worker loads.
+        threads: of the runtime.
+    """
+    licence = source.manifest.licence or "not stated"
+    config = TranslatorConfig(
+        tokenizer=tokenizer,
+        decoding=_decoding(source),
+        splits_sentences=source.manifest.is_sentence_level,
+        threads=threads,
+        runtime_binary=RUNTIME_BINARY,
+        downloads=downloads,
+        facts=(
+            ("Model", facts.description),
+            ("Licence of the weights", licence),
+            ("Runtime", f"{runtime.PACKAGE} {runtime.VERSION}, {runtime.LICENCE}"),
+        ),
+    )
+    names = ", ".join(f"{pair.source} → {pair.target}" for pair in tokenizer.pairs)
+    return {
+        CONFIG_NAME: _json_file(config),
+        APP_NAME: _json_file(_app(names)),
+        LICENCES_NAME: _licences(licence).encode(),
+    }
 
 
 def _decoding(source: Artifact) -> Decoding:
@@ -192,14 +210,18 @@ def _licences(weights: str) -> str:
     )
 
 
-def _files_script(directory: Path, downloads: tuple[Download, ...]) -> bytes:
-    """`files.js`: what the service worker keeps. Its version changes with any byte of the page."""
+def files_script(digests: Mapping[str, str], downloads: tuple[Download, ...]) -> bytes:
+    """`files.js`: what the service worker keeps. Its version changes with any byte of the page.
+
+    Args:
+        digests: SHA-256 of the page's other files, by name.
+        downloads: those that the worker loads.
+    """
     loaded = {one.name for one in downloads}
-    names = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
-    shell = [name for name in names if name not in loaded]
+    shell = [name for name in sorted(digests) if name not in loaded]
     digest = hashlib.sha256(msgspec.json.encode(downloads))
     for name in shell:
-        digest.update(name.encode() + b"\0" + hashlib.sha256((directory / name).read_bytes()).digest())
+        digest.update(name.encode() + b"\0" + bytes.fromhex(digests[name]))
     described = {
         "version": digest.hexdigest()[:16],
         "shell": [name for name in shell if name != "service-worker.js"],
@@ -208,5 +230,10 @@ def _files_script(directory: Path, downloads: tuple[Download, ...]) -> bytes:
     return b"self.LINGOLITE = " + msgspec.json.format(msgspec.json.encode(described), indent=2) + b";\n"
 
 
-def _write_json(value: Any, path: Path) -> None:
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+def _download(name: str, source: Artifact, directory: Path) -> Download:
+    content = (directory / name).read_bytes() if name == RUNTIME_BINARY else source.read_bytes(name)
+    return Download(name=name, size=len(content), sha256=sha256_bytes(content))
+
+
+def _json_file(value: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from lingolite_cli.artifact import BUNDLE, SHORTLIST_NAME, Artifact, Manifest, bundle_digest
+from lingolite_cli.artifact import BUNDLE, Artifact, bundle_digest
 from lingolite_cli.console import Progress
 from lingolite_cli.evaluation.exported import ExportedComparison
 from lingolite_cli.recipe.model import Step
 from lingolite_cli.recipe.scope import PluginChoice, Scope
 from lingolite_cli.recipe.work.evaluation import PlannedEvaluation
+from lingolite_cli.recipe.work.exported_data import compare_files, manifest_differences, shortlist_difference
 from lingolite_cli.recipe.workspace import Workspace
 from lingolite_cli.runs.translations import TranslationRecord
 
@@ -155,14 +156,19 @@ def _compare(
     arithmetic = _arithmetic(candidate.backend, artifact, bundle)
     sentences = [record.source for record in records]
     sentences += [reference for record in records for reference in record.references]
+    described = compare_files(artifact, bundle, candidate.backend, weights, arithmetic)
     known = msgspec.structs.replace(
         known,
         arithmetic=arithmetic.name,
         limits=_limits(arithmetic, candidate.backend),
         tokenizer=compare_tokenizers(bundle, artifact, sentences),
-        manifest=_manifest_differences(bundle.manifest, artifact.manifest),
-        shortlist=_shortlist_difference(artifact.manifest),
-        not_measured=[f"{part}: not compared with the bundle" for part in arithmetic.excluded],
+        manifest=manifest_differences(bundle.manifest, artifact.manifest),
+        files=described.differences,
+        shortlist=shortlist_difference(artifact.manifest),
+        not_measured=[
+            *(f"{part}: not compared with the bundle" for part in arithmetic.excluded),
+            *described.not_measured,
+        ],
     )
     text = _text(artifact, bundle, candidate, records, workspace)
     if not text.tokens:
@@ -239,30 +245,6 @@ def _limits(arithmetic: Arithmetic, backend: PluginChoice) -> dict[str, float]:
     if "trace" in spec.capabilities:
         limits["exported_rounding_max"] = 1
     return limits
-
-
-def _manifest_differences(bundle: Manifest, artifact: Manifest) -> list[str]:
-    """What the artifact says of the model otherwise than its bundle does, a line each."""
-    found = []
-    asked = artifact.made_by.options.get("max_seq_len") or bundle.model.max_seq_len
-    for field in msgspec.structs.fields(bundle.model):
-        expected, seen = (getattr(manifest.model, field.name) for manifest in (bundle, artifact))
-        if field.name == "max_seq_len":
-            expected = min(asked, expected)
-        if seen != expected:
-            found.append(f"{field.encode_name} is {seen}, not {expected}")
-    for name in ("languages", "decoding"):
-        if getattr(bundle, name) != getattr(artifact, name):
-            found.append(f"{name} are not the bundle's")
-    return found
-
-
-def _shortlist_difference(artifact: Manifest) -> str:
-    """Whether the artifact's shortlist is the one that its manifest was made with; empty where it is, or has none."""
-    named, own = artifact.made_by.inputs.get("shortlist"), artifact.files.get(SHORTLIST_NAME)
-    if named is None or (own is not None and own.sha256 == named):
-        return ""
-    return f"{named[:12]} was exported, and {'there is none' if own is None else f'{own.sha256[:12]} is in the file'}"
 
 
 def _text(
