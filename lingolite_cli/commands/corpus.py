@@ -120,7 +120,7 @@ def export(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:
-    """Write a corpus as files that other programs read; gzip where a name ends in .gz."""
+    """Write a corpus as files that other programs read; gzip where a name ends in .gz, zstd where in .zst."""
     from lingolite_cli.corpora.reading import named_form
     from lingolite_cli.jobs.corpus import export_files
 

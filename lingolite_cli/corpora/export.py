@@ -1,4 +1,4 @@
-"""Corpora as files that other programs read: lines, TSV, JSON lines and TMX, plain or gzip by their names.
+"""Corpora as files that other programs read: lines, TSV, JSON lines and TMX, plain, gzip or zstd by their names.
 
 Owns the bytes of these files, as a stream; who writes them makes them appear whole or not at all.
 """
@@ -17,9 +17,12 @@ from lingolite_cli.corpora.lines import CorpusLine
 from lingolite_cli.corpora.reading import TextForm
 from lingolite_cli.environment import VERSION
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.zstd import zstd_blocks
 
 _TABS = str.maketrans("\t\n\r", "   ")
 _GZIP = 31  # of zlib: a gzip header, which has no name and no time
+PACKINGS = (".gz", ".zst")
+"""Endings of names by which files are packed."""
 _TMX_HEADER = (
     '<?xml version="1.0" encoding="utf-8"?>\n<tmx version="1.4">\n<header creationtool="lingolite" '
     'creationtoolversion={version} segtype="sentence" o-tmf="lingolite" adminlang="en" srclang={language} '
@@ -33,11 +36,12 @@ def exported(corpus: CorpusArtifact, form: TextForm, path: Path, *, side: int = 
     Args:
         corpus: what is written. A line without a translation has an empty target.
         form: of the file.
-        path: of the file; its name says whether it is gzip.
+        path: of the file; its name says how it is packed.
         side: of a file of lines: 0 has the sources, 1 the targets.
 
     Raises:
-        LingoLiteError: a text has a tab or a line feed, which the form has no place for.
+        LingoLiteError: a text has a tab or a line feed, which the form has no place for; or the package that packs is
+            not installed.
     """
     write: dict[TextForm, Callable[[CorpusArtifact], Iterator[bytes]]] = {
         "text": lambda corpus: _lines(corpus, side),
@@ -46,10 +50,15 @@ def exported(corpus: CorpusArtifact, form: TextForm, path: Path, *, side: int = 
         "tmx": _tmx,
     }
     blocks = write[form](corpus)
-    return _packed(blocks) if path.suffix == ".gz" else blocks
+    match path.suffix:
+        case ".gz":
+            return _gzip_blocks(blocks)
+        case ".zst":
+            return zstd_blocks(blocks)
+    return blocks
 
 
-def _packed(blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _gzip_blocks(blocks: Iterator[bytes]) -> Iterator[bytes]:
     packer = zlib.compressobj(6, zlib.DEFLATED, _GZIP)
     for block in blocks:
         yield packer.compress(block)

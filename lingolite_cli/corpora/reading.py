@@ -17,7 +17,7 @@ import msgspec
 from lingolite_cli.corpora.lines import CorpusLine
 from lingolite_cli.corpora.pairs import BadRows
 from lingolite_cli.errors import LingoLiteError, did_you_mean
-from lingolite_cli.files.text import lines_of, unpacked
+from lingolite_cli.files.text import lines_of, unpacked, unpacked_name
 from lingolite_cli.text.languages import primary_language
 
 TextForm = Literal["text", "tsv", "jsonl", "tmx"]
@@ -104,7 +104,7 @@ def _form(name: str) -> TextForm:
 
 def form_by_name(path: Path) -> TextForm:
     """The form of a file, as its name tells; lines where it tells nothing."""
-    name = path.name.removesuffix(".gz").lower()
+    name = unpacked_name(path).lower()
     endings = {".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".tmx": "tmx"}
     return _form(next((form for ending, form in endings.items() if name.endswith(ending)), "text"))
 
@@ -114,8 +114,8 @@ def _aligned(stem: Path, languages: tuple[str, ...]) -> tuple[Path, ...]:
     found = []
     for language in languages:
         plain = stem.with_name(f"{stem.name}.{language}")
-        packed = plain.with_name(f"{plain.name}.gz")
-        found.append(plain if plain.exists() else packed)
+        packed = [plain.with_name(f"{plain.name}{ending}") for ending in (".gz", ".zst")]
+        found.append(next((path for path in (plain, *packed) if path.exists()), packed[0]))
     return tuple(found) if len(found) == 2 and any(path.exists() for path in found) else (stem,)
 
 

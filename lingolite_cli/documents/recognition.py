@@ -61,7 +61,7 @@ _BY_CONTENT = (
 
 
 def kind_by_name(path: Path) -> DocumentKind | None:
-    """What the ending of a file tells; `.gz` behind it does not matter."""
+    """What the ending of a file tells; how it is packed does not matter."""
     return _BY_SUFFIX.get(_suffix(path))
 
 
@@ -81,4 +81,4 @@ def kind_by_content(head: bytes) -> DocumentKind | None:
 
 
 def _suffix(path: Path) -> str:
-    return Path(path.name.lower().removesuffix(".gz")).suffix
+    return Path(path.name.lower().removesuffix(".gz").removesuffix(".zst")).suffix

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.disk import check_writable
 from lingolite_cli.files.special import is_special
 
+_PACKINGS = (".gz", ".zst", ".xz", ".bz2", ".lz4", ".br", ".7z", ".zip", ".rar", ".tgz", ".tar")
 
-def check_output(path: Path, *, flag: str, inputs: Iterable[Path] = ()) -> None:
-    """Refuse a file that cannot be written, or that is an input, by whatever name or link.
+
+def check_output(path: Path, *, flag: str, inputs: Iterable[Path] = (), packings: Collection[str] = ()) -> None:
+    """Refuse a file that cannot be written, that is an input, by whatever name or link, or whose name is wrong of it.
 
     Args:
         path: where to. A pipe or a device is written through, and a link is followed.
         flag: what names it, for messages.
         inputs: files and directories that are read, and files that are written besides.
+        packings: endings of names by which the writer packs the file.
 
     Raises:
-        LingoLiteError: it is one of these, or inside of one; a directory; or cannot be written to.
+        LingoLiteError: it is one of these, or inside of one; a directory; cannot be written to; or its name says that
+            it is packed, and it would not be.
     """
+    if path.suffix in _PACKINGS and path.suffix not in packings:
+        hint = (
+            f"end the name in {' or '.join(packings)}, or in neither" if packings else "name a plain file, and pack it"
+        )
+        raise LingoLiteError(f"{flag} {path}: {path.suffix} is not written", hint=hint)
     if path.is_dir():
         raise LingoLiteError(f"{path} is a directory", hint="name the file to write")
     refuse_inputs(path, flag=flag, inputs=inputs)

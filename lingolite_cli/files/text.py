@@ -1,4 +1,4 @@
-"""Text of others: UTF-8 with or without a byte order mark, plain or gzip, in files and in pipes.
+"""Text of others: UTF-8 with or without a byte order mark, plain, gzip or zstd, in files and in pipes.
 
 Owns the way from a path to bytes that can be split into lines, and what is said of other forms, which are recognized by
 their first bytes. Lines and their meaning are the reader's.
@@ -20,8 +20,11 @@ from typing import IO, cast
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.encodings import other_form_hint
 from lingolite_cli.files.special import is_stream
+from lingolite_cli.files.zstd import MAGIC as ZSTD
+from lingolite_cli.files.zstd import zstd_reader
 
 _GZIP = b"\x1f\x8b"
+_PACKED = (_GZIP, ZSTD)
 _HEAD_BYTES = 64
 _CHUNK_BYTES = 1 << 20
 MOST_LINE_BYTES = 16 << 20
@@ -36,21 +39,21 @@ _STREAMS: dict[str, bytes] = {}
 
 
 def read_text_bytes(path: Path) -> bytes:
-    """A file's content, unpacked where it is gzip, its byte order mark included. A pipe is read once and remembered.
+    """A file's content, unpacked where it is packed, its byte order mark included. A pipe is read once and remembered.
 
     Raises:
         LingoLiteError: it cannot be read, is damaged or cut short, unpacks to absurd size, or is in another form.
     """
     with _told(str(path)):
         data = _content(path)
-        if not data.startswith(_GZIP):
+        if not data.startswith(_PACKED):
             return _plain(data, str(path))
-        with gzip.open(io.BytesIO(data)) as unpacked:
-            return _plain(b"".join(_chunks(cast("IO[bytes]", unpacked), len(data), name=str(path))), str(path))
+        with unpacked(io.BytesIO(data), name=str(path)) as stream:
+            return _plain(b"".join(_chunks(stream, len(data), name=str(path))), str(path))
 
 
 def read_lines(stream: IO[bytes], *, name: str) -> Iterator[bytes]:
-    """The lines of a stream as they come, with their ends, unpacked where they are gzip, without a byte order mark.
+    """The lines of a stream as they come, with their ends, unpacked where they are packed, without a byte order mark.
 
     Args:
         stream: binary; it may be endless.
@@ -77,19 +80,27 @@ def read_lines(stream: IO[bytes], *, name: str) -> Iterator[bytes]:
 
 
 def unpacked(stream: IO[bytes], *, name: str) -> io.BufferedReader:
-    """A reader of a stream that can be looked into, unpacked where that is gzip; `read_lines` and `peek` go on from it.
+    """A reader of a stream that can be looked into, unpacked where it is gzip or zstd; `read_lines` and `peek` go on
+    from it.
 
     Args:
         stream: binary; it may be endless.
         name: what messages call it.
 
     Raises:
-        LingoLiteError: it cannot be read.
+        LingoLiteError: it cannot be read, or the package that unpacks it is not installed.
     """
     with _told(name):
         ahead = _peekable(stream)
-        is_packed = ahead.peek(_HEAD_BYTES).startswith(_GZIP)
-        return _peekable(cast("IO[bytes]", gzip.open(ahead))) if is_packed else ahead
+        head = ahead.peek(_HEAD_BYTES)
+        if head.startswith(ZSTD):
+            return io.BufferedReader(zstd_reader(ahead, name=name))
+        return _peekable(cast("IO[bytes]", gzip.open(ahead))) if head.startswith(_GZIP) else ahead
+
+
+def unpacked_name(path: Path) -> str:
+    """The name of a file without the ending that says how it is packed."""
+    return path.name.removesuffix(".gz").removesuffix(".zst")
 
 
 def beginning(stream: io.BufferedReader, *, name: str) -> bytes:

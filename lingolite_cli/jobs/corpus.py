@@ -14,7 +14,7 @@ from lingolite_cli.bulk.filtering import Filtered, FilterRequest, filter_corpus
 from lingolite_cli.bulk.filters import FilterOptions, chosen_filters
 from lingolite_cli.console import Console
 from lingolite_cli.corpora.artifact import CorpusArtifact, CorpusManifest
-from lingolite_cli.corpora.export import exported
+from lingolite_cli.corpora.export import PACKINGS, exported
 from lingolite_cli.corpora.lines import CorpusLine
 from lingolite_cli.corpora.pairs import BadRows, place_of
 from lingolite_cli.corpora.reading import TextFiles, TextForm, form_by_name, read_text
@@ -26,6 +26,7 @@ from lingolite_cli.files.disk import check_writable
 from lingolite_cli.files.output import check_output, refuse_inputs
 from lingolite_cli.files.special import is_special
 from lingolite_cli.files.text import text_digest
+from lingolite_cli.plugins.extras import CORPORA, require
 from lingolite_cli.schema import convert
 
 
@@ -226,6 +227,10 @@ def export_files(corpus: Path, paths: Sequence[Path], *, form: TextForm | None, 
     Raises:
         LingoLiteError: the number of files does not fit, or one exists or cannot be written.
     """
+    for number, path in enumerate(paths):
+        check_output(path, flag="FILE", inputs=[corpus, *paths[:number]], packings=PACKINGS)
+        if path.suffix == ".zst":
+            require(CORPORA, what=f"{path}, compressed with zstd,")
     source = CorpusArtifact.open(corpus)
     chosen = form or ("text" if len(paths) == 2 else form_by_name(paths[0]))
     needed = len(source.manifest.languages) if chosen == "text" else 1
@@ -234,9 +239,8 @@ def export_files(corpus: Path, paths: Sequence[Path], *, form: TextForm | None, 
             f"{chosen} needs {needed} file{'s' * (needed > 1)}, not {len(paths)}",
             hint="name a file for the sources and one for the targets" if needed == 2 else "name one file",
         )
-    for number, path in enumerate(paths):
+    for path in paths:
         if path.exists() and not overwrite and not is_special(path):
             raise LingoLiteError(f"{path} exists", hint="choose another place, or pass --overwrite")
-        check_output(path, flag="FILE", inputs=[corpus, *paths[:number]])
     for side, path in enumerate(paths):
         write_blocks(path, exported(source, chosen, path, side=side))

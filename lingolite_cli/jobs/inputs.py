@@ -15,6 +15,7 @@ import msgspec
 from lingolite_cli.artifact import read_manifest
 from lingolite_cli.corpora.corpus import CorpusSpec
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.files.text import unpacked_name
 from lingolite_cli.jobs.checkpoint import artifact_path
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.recipe.model import ModelInput, ShortlistInput
@@ -141,4 +142,4 @@ def source_input(path: Path, *, is_tsv: bool, languages: tuple[str, str] | None)
 
 def has_tsv_name(path: Path) -> bool:
     """Whether sources are a column of a file rather than its lines, where no references tell."""
-    return path.name.endswith((".tsv", ".tsv.gz"))
+    return unpacked_name(path).endswith(".tsv")

@@ -12,6 +12,7 @@ from command_line import Outcome, contents
 
 from lingolite_cli.corpora.artifact import CorpusArtifact
 from lingolite_cli.corpora.lines import CorpusLine
+from lingolite_cli.files.zstd import MAGIC as ZSTD
 from lingolite_cli.plugins.extras import CORPORA
 
 Call = Callable[..., Outcome]
@@ -72,6 +73,27 @@ def test_what_is_written_as_files_is_read_back(
     made = lingolite("corpus", "import", *given, "--languages", "en-da", "--out", "again")
     assert made.code == 0, made.err
     assert _pairs(project / "again") == list(PAIRS)
+
+
+@pytest.mark.skipif(not CORPORA.is_installed, reason="needs the extra corpora")
+@pytest.mark.parametrize("names", [("x.tsv.zst",), ("x.jsonl.zst",), ("x.tmx.zst",), ("x.en.zst", "x.da.zst")])
+def test_files_may_be_zstd(lingolite: Call, project: Path, corpus: str, names: tuple[str, ...]) -> None:
+    assert lingolite("corpus", "export", corpus, *names).code == 0
+    assert all((project / name).read_bytes().startswith(ZSTD) for name in names)
+    given = ("x",) if len(names) == 2 else names
+    made = lingolite("corpus", "import", *given, "--languages", "en-da", "--out", "again")
+    assert made.code == 0, made.err
+    assert _pairs(project / "again") == list(PAIRS)
+
+
+@pytest.mark.parametrize("name", ["x.tsv.xz", "x.jsonl.bz2", "x.zip"])
+def test_a_name_that_promises_another_packing_is_refused(
+    lingolite: Call, project: Path, corpus: str, name: str
+) -> None:
+    refused = lingolite("corpus", "export", corpus, name)
+    assert refused.code == 2
+    assert "end the name in .gz or .zst" in refused.err
+    assert not (project / name).exists()
 
 
 @pytest.mark.skipif(not CORPORA.is_installed, reason="needs the extra corpora")

@@ -141,3 +141,22 @@ def test_artifacts_follow_a_link(with_echo: Command, project: Path) -> None:
         assert Artifact.open(project / "models" / "first").manifest.format == "bundle-fp16"
     again = with_echo("quantize", "--method", "fp16", "--out", "latest")
     assert (again.code, again.err.split("\n")[0]) == (2, "error: latest exists")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("translate", "--file", "sources.txt", "--output", "out.gz"),
+        ("eval", "--save-translations", "out.gz"),
+    ],
+    ids=["translate", "eval"],
+)
+def test_a_name_that_promises_a_packed_file_is_refused(
+    lingolite: Command, project: Path, arguments: tuple[str, ...]
+) -> None:
+    (project / "sources.txt").write_text("She reads.\n", encoding="utf-8")
+    before = contents(project)
+    outcome = lingolite(*arguments)
+    assert outcome.code == 2
+    assert "out.gz: .gz is not written\n\nhint: name a plain file, and pack it" in outcome.err
+    assert contents(project) == before

@@ -18,6 +18,8 @@ from command_line import Outcome, command, environment
 from lingolite_cli.corpora.corpus import CorpusSpec, read_corpus
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.text import MOST_LINE_BYTES, read_lines, read_text_bytes
+from lingolite_cli.files.zstd import zstd_blocks
+from lingolite_cli.plugins.extras import CORPORA
 
 Command = Callable[..., Outcome]
 
@@ -30,6 +32,18 @@ def test_lines_are_the_same_packed_and_marked(is_packed: bool, mark: bytes) -> N
     data = mark + LINES.encode()
     stream = io.BytesIO(gzip.compress(data) if is_packed else data)
     assert b"".join(read_lines(stream, name="x")).decode() == LINES
+
+
+@pytest.mark.skipif(not CORPORA.is_installed, reason="needs the extra corpora")
+def test_zstd_is_unpacked_frame_after_frame_and_what_is_cut_short_is_told(tmp_path: Path) -> None:
+    frame = b"".join(zstd_blocks([LINES.encode()] * 3))
+    path = tmp_path / "text.tsv.zst"
+    path.write_bytes(frame + frame)
+    assert read_text_bytes(path).decode() == LINES * 6
+    assert b"".join(read_lines(io.BytesIO(frame + frame), name="x")).decode() == LINES * 6
+    for damaged in (frame[:-1], frame + frame[:9], frame[:6] + b"\xff\xff" + frame[8:]):
+        with pytest.raises(LingoLiteError, match="x is damaged or cut short"):
+            list(read_lines(io.BytesIO(damaged), name="x"))
 
 
 def test_lines_come_as_they_are_written() -> None:
