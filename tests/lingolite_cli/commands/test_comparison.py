@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -56,10 +57,7 @@ def test_every_method_that_can_run_is_a_row(compared: Outcome, project: Path) ->
 
 
 def test_methods_that_calibrate_are_compared_where_they_have_text(with_echo: Command, project: Path) -> None:
-    block = only("echo", "metrics", "reports", "importers", "local") + "\n[test]"
-    settings = project / "lingolite.toml"
-    quick = "\n[defaults.benchmark]\nrounds = 1\nnum_sentences = 2\n"
-    settings.write_text(settings.read_text(encoding="utf-8").replace("[test]", block) + quick, encoding="utf-8")
+    _block_all_but_echo(project)
     arguments = ("quantize", "--method", "compare", "--max-samples", "10", "--json")
     (project / "one.en").write_text("One sentence.\n", encoding="utf-8")
     left_out = with_echo(*arguments)
@@ -71,6 +69,30 @@ def test_methods_that_calibrate_are_compared_where_they_have_text(with_echo: Com
     assert f"calibrating on {project / 'one.en'}\n" in calibrated.err
     assert [row["method"] for row in calibrated.json["rows"]] == ["none", "recall"]
     assert calibrated.json["left_out"] == {}
+
+
+@pytest.mark.slow
+def test_workers_compare_as_the_run_itself_does_and_time_nothing(with_echo: Command, project: Path) -> None:
+    _block_all_but_echo(project)
+    arguments = ("quantize", "--method", "compare", "--max-samples", "10", "--json", "--calibration", "test.tsv")
+    alone = with_echo(*arguments)
+    shutil.rmtree(project / ".lingolite")
+    shared = with_echo(*arguments, "--workers", "2")
+    steps = [line.partition(":")[0] for line in shared.err.splitlines() if line.endswith("done by a worker")]
+    assert {"recall", "recall-echo"} <= set(steps)
+    assert "speed" not in steps
+    assert [untimed(row) for row in shared.json["rows"]] == [untimed(row) for row in alone.json["rows"]]
+
+
+def _block_all_but_echo(project: Path) -> None:
+    block = only("echo", "metrics", "reports", "importers", "local") + "\n[test]"
+    settings = project / "lingolite.toml"
+    quick = "\n[defaults.benchmark]\nrounds = 1\nnum_sentences = 2\n"
+    settings.write_text(settings.read_text(encoding="utf-8").replace("[test]", block) + quick, encoding="utf-8")
+
+
+def untimed(row: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in row.items() if key != "tokens_per_second"}
 
 
 @pytest.mark.parametrize(
