@@ -205,7 +205,13 @@ def _translated(source: Source, translator: SentenceTranslator, console: Console
         for number, translation in enumerate(progress.track(translator.translate(texts)), start=1):
             warn_of(number, translation, console)
             found.append(translation.text)
-    return source.document.written(found)
+    written = source.document.written(found)
+    if written.num_dropped:
+        console.warn(
+            f"{written.num_dropped:,} pairs of inline tags were left out: "
+            "it is not certain which words of the translation they belong to"
+        )
+    return written.text
 
 
 def _write(text: str, output: Path | None) -> None:

@@ -6,10 +6,13 @@ Owns what every reader of a kind returns, and which reader reads which kind.
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Protocol
+from itertools import islice
+from typing import NamedTuple, Protocol
 
+from lingolite_cli.documents.formatting import sentences_in
 from lingolite_cli.documents.recognition import DocumentKind
 from lingolite_cli.documents.spans import Span, spliced
 from lingolite_cli.errors import LingoLiteError
@@ -23,8 +26,20 @@ class Document(Protocol):
     def texts(self) -> list[str]:
         """What is to be translated, in the order of the file, each on one line."""
 
-    def written(self, translations: Sequence[str]) -> str:
+    def written(self, translations: Sequence[str]) -> WrittenDocument:
         """The file with `translations` in the places of its texts."""
+
+
+class WrittenDocument(NamedTuple):
+    """A translated file.
+
+    Attributes:
+        text: of the file.
+        num_dropped: pairs of inline tags that are not in it, because nobody can say around which words.
+    """
+
+    text: str
+    num_dropped: int = 0
 
 
 class SplicedDocument:
@@ -33,26 +48,38 @@ class SplicedDocument:
     Args:
         text: of the file.
         spans: where its texts are.
+        tags: inline tags, over which a sentence goes on.
         fixed: other changes: start, end and what stands there instead.
     """
 
-    def __init__(self, text: str, spans: Sequence[Span], *, fixed: Sequence[tuple[int, int, str]] = ()) -> None:
+    def __init__(
+        self,
+        text: str,
+        spans: Sequence[Span],
+        *,
+        tags: re.Pattern[str],
+        fixed: Sequence[tuple[int, int, str]] = (),
+    ) -> None:
         self._text = text
-        self._spans = spans
+        self._parts = list(sentences_in(text, spans, tags))
         self._fixed = fixed
 
     @property
     def texts(self) -> list[str]:
         """What is to be translated."""
-        return [span.text for span in self._spans]
+        return [text for part in self._parts for text in ([part.text] if isinstance(part, Span) else part.texts)]
 
-    def written(self, translations: Sequence[str]) -> str:
+    def written(self, translations: Sequence[str]) -> WrittenDocument:
         """The file with translations."""
-        pieces = [
-            (span.start, span.end, span.written(translation))
-            for span, translation in zip(self._spans, translations, strict=True)
-        ]
-        return spliced(self._text, [*pieces, *self._fixed])
+        rest, pieces, num_dropped = iter(translations), list(self._fixed), 0
+        for part in self._parts:
+            if isinstance(part, Span):
+                pieces.append((part.start, part.end, part.written(next(rest))))
+            else:
+                found, lost = part.written(list(islice(rest, len(part.texts))))
+                pieces += found
+                num_dropped += lost
+        return WrittenDocument(spliced(self._text, pieces), num_dropped)
 
 
 _READERS = {

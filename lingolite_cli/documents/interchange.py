@@ -16,6 +16,7 @@ from translate.storage.tmx import tmxfile
 from translate.storage.xliff import xlifffile
 from translate.storage.xliff2 import Xliff2File
 
+from lingolite_cli.documents.document import WrittenDocument
 from lingolite_cli.documents.spans import TAG, Span, line_parts, spans_in, spliced, syntax
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.text.languages import primary_language
@@ -88,12 +89,13 @@ class InterchangeDocument:
         """What is to be translated."""
         return [span.text for slot in self._slots for span in slot.spans]
 
-    def written(self, translations: Sequence[str]) -> str:
+    def written(self, translations: Sequence[str]) -> WrittenDocument:
         """The file with translations."""
         rest = iter(translations)
         for slot in self._slots:
             slot.fill([next(rest) for _ in slot.spans])
-        return f"{self._declaration}{etree.tostring(self._tree, encoding='unicode').strip()}{self._end}"
+        body = etree.tostring(self._tree, encoding="unicode").strip()
+        return WrittenDocument(f"{self._declaration}{body}{self._end}")
 
 
 class _Slot:

@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from lingolite_cli.documents.document import SplicedDocument
+from lingolite_cli.documents.formatting import MARKDOWN
 from lingolite_cli.documents.spans import TAG, Span, Syntax, spans_in, syntax
 from lingolite_cli.documents.web_page import html_spans
 
@@ -32,7 +33,7 @@ _FRONT_MATTER = re.compile(r"\ufeff?---[ \t]*\r?\n.*?\n(?:---|\.\.\.)[ \t]*(?:\r
 
 def read(text: str, languages: tuple[str, str]) -> SplicedDocument:
     """The texts of a file."""
-    return SplicedDocument(text, _Reader(text, languages).spans())
+    return SplicedDocument(text, _Reader(text, languages).spans(), tags=MARKDOWN)
 
 
 def _syntax(references: Iterable[str]) -> Syntax:

@@ -44,7 +44,7 @@ class Span(NamedTuple):
 
     def written(self, translation: str) -> str:
         """What stands at the span's place when it is translated."""
-        lines = _wrapped(" ".join(translation.split()), self.shares)
+        lines = wrapped(" ".join(translation.split()), self.shares)
         pieces = [self.encode(lines[0])]
         for glue, line in zip(self.glue, lines[1:], strict=True):
             pieces += [glue, self.encode(line)]
@@ -115,7 +115,7 @@ def _span(text: str, parts: list[tuple[int, int]], how: Syntax) -> Span | None:
     return Span(parts[0][0], parts[-1][1], " ".join(words), glue, shares, how.encode)
 
 
-def _wrapped(text: str, shares: Sequence[float]) -> list[str]:
+def wrapped(text: str, shares: Sequence[float]) -> list[str]:
     """`text` on one more line than there are shares, broken between words, as near to them as can be.
 
     A text with fewer words, or none between them, leaves lines empty.

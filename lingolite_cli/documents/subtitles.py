@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from lingolite_cli.documents.document import SplicedDocument
+from lingolite_cli.documents.formatting import HTML
 from lingolite_cli.documents.spans import TAG, spans_in, syntax
 
 _SYNTAX = syntax(r"\{\\[^{}]*\}", TAG, r"<\d[^<>]*>", r"(?<![^\n>}])[-–—♪♫#]+(?=\s)", r"[♪♫]", r"&\w+;")
@@ -21,7 +22,7 @@ _SPEAKER = re.compile(r"[ \t]*(?:</?[A-Za-z][^<>]*>|\{\\[^{}]*\})*[ \t]*[-–—
 def read(text: str, languages: tuple[str, str]) -> SplicedDocument:
     """The texts of a file's cues."""
     spans = [span for lines in _texts(text) for span in spans_in(text, lines, _SYNTAX)]
-    return SplicedDocument(text, spans)
+    return SplicedDocument(text, spans, tags=HTML)
 
 
 def _texts(text: str) -> Iterator[list[tuple[int, int]]]:

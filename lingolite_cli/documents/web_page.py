@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 
 from lingolite_cli.documents.document import SplicedDocument
+from lingolite_cli.documents.formatting import HTML
 from lingolite_cli.documents.spans import TAG, Span, Syntax, line_parts, spans_in, syntax
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.text.languages import primary_language
@@ -54,7 +55,7 @@ def read(text: str, languages: tuple[str, str]) -> SplicedDocument:
             hint=f"convert it with `iconv -f {charset[1]} -t utf-8`, and change its charset to utf-8",
         )
     reader = PageReader(text, languages=languages)
-    return SplicedDocument(text, reader.spans, fixed=reader.fixed)
+    return SplicedDocument(text, reader.spans, tags=HTML, fixed=reader.fixed)
 
 
 class PageReader(HTMLParser):
