@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from lingolite_web.options import WebExportOptions
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.errors import LingoLiteError
 from tests.lingolite_web.conftest import refusal
+
+NODE = shutil.which("node")
 
 
 def test_int4_files_are_refused_with_the_reason(exported: Any, tmp_path: Path) -> None:
@@ -66,3 +70,12 @@ def test_lock_file_names_no_registry_and_has_a_digest_of_every_package() -> None
     assert "://" not in lock
     assert f'"onnxruntime-web": "{runtime.VERSION}"' in lock
     assert lock.count('"integrity"') == lock.count('"node_modules/')
+
+
+@pytest.mark.web
+@pytest.mark.skipif(NODE is None, reason="needs node")
+def test_page_of_the_starter_is_at_most_10_mb_over_brotli(starter_page: Artifact) -> None:
+    assert NODE is not None
+    command = [NODE, str(Path(__file__).with_name("brotli_size.mjs")), str(starter_page.path)]
+    size = int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    assert 8_000_000 < size < 10_000_000
