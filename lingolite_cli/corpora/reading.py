@@ -17,7 +17,7 @@ import msgspec
 from lingolite_cli.corpora.lines import CorpusLine
 from lingolite_cli.corpora.pairs import BadRows
 from lingolite_cli.errors import LingoLiteError, did_you_mean
-from lingolite_cli.files.text import lines_of, unpacked, unpacked_name
+from lingolite_cli.files.text import open_again, read_lines, unpacked, unpacked_name
 from lingolite_cli.text.languages import primary_language
 
 TextForm = Literal["text", "tsv", "jsonl", "tmx"]
@@ -159,7 +159,7 @@ def _read_lines(files: TextFiles, bad: BadRows) -> Iterator[CorpusLine]:
 
 
 def _different_lengths(files: TextFiles, row: Sequence[bytes | None]) -> LingoLiteError:
-    counts = [sum(1 for _ in lines_of(path)) for path in files.paths]
+    counts = [sum(1 for _ in _raw_lines(path)) for path in files.paths]
     shorter = files.paths[0] if row[0] is None else files.paths[1]
     return LingoLiteError(
         f"{files.paths[0]} has {counts[0]:,} lines and {files.paths[1]} has {counts[1]:,}",
@@ -168,8 +168,13 @@ def _different_lengths(files: TextFiles, row: Sequence[bytes | None]) -> LingoLi
 
 
 def _raw_lines(path: Path) -> Iterator[bytes]:
-    for line in lines_of(path):
-        yield line.removesuffix(b"\n").removesuffix(b"\r")
+    try:
+        stream = open_again(path)
+    except OSError as error:
+        raise LingoLiteError(f"cannot read {path}: {error.strerror or error}") from None
+    with stream:
+        for line in read_lines(stream, name=str(path)):
+            yield line.removesuffix(b"\n").removesuffix(b"\r")
 
 
 def _texts(row: Iterable[bytes]) -> list[str] | None:
@@ -235,7 +240,7 @@ def _read_tmx(files: TextFiles, bad: BadRows) -> Iterator[CorpusLine]:
     """Translation units that have all languages; the others are counted."""
     (path,) = files.paths
     try:
-        with path.open("rb") as stream:
+        with open_again(path) as stream:
             for number, unit in enumerate(_units(unpacked(stream, name=str(path))), start=1):
                 texts = _unit_texts(unit, files.languages)
                 if texts is None:

@@ -34,6 +34,9 @@ _MOST_RATIO = 40
 """Text shrinks to a third or a tenth. What unpacks to this many times its size, and to more than the above, is none."""
 
 
+MOST_REMEMBERED_BYTES = 1 << 30
+"""Of what a pipe held: a device such as /dev/zero has no end."""
+
 _STREAMS: dict[str, bytes] = {}
 """What pipes and devices held, by their paths: they can be read once, and a run reads its inputs several times."""
 
@@ -132,7 +135,7 @@ def repeatable_lines(path: Path) -> Iterator[bytes]:
         LingoLiteError: as of `read_text_bytes` and `read_lines`.
     """
     with _told(str(path)):
-        packed: IO[bytes] = io.BytesIO(_content(path)) if is_stream(path) else path.open("rb")
+        packed = open_again(path)
         num_packed = packed.seek(0, os.SEEK_END)
         packed.seek(0)
     num_unpacked = 0
@@ -143,6 +146,16 @@ def repeatable_lines(path: Path) -> Iterator[bytes]:
             yield line
 
 
+def open_again(path: Path) -> IO[bytes]:
+    """A file as it is on disk; or what a pipe held, which is remembered, as often as is asked for.
+
+    Raises:
+        OSError: it cannot be read.
+        LingoLiteError: a pipe holds more than can be remembered.
+    """
+    return io.BytesIO(_content(path)) if is_stream(path) else path.open("rb")
+
+
 def text_digest(path: Path) -> str:
     """SHA-256, in hex, of a file as it is on disk, or of what a pipe held.
 
@@ -150,7 +163,7 @@ def text_digest(path: Path) -> str:
         LingoLiteError: it cannot be read.
     """
     digest = hashlib.sha256()
-    with _told(str(path)), io.BytesIO(_content(path)) if is_stream(path) else path.open("rb") as stream:
+    with _told(str(path)), open_again(path) as stream:
         while block := stream.read(_CHUNK_BYTES):
             digest.update(block)
     return digest.hexdigest()
@@ -161,7 +174,14 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     place = os.path.abspath(path)
     if place not in _STREAMS:
-        _STREAMS[place] = path.read_bytes()
+        with path.open("rb") as stream:
+            held = stream.read(MOST_REMEMBERED_BYTES + 1)
+        if len(held) > MOST_REMEMBERED_BYTES:
+            raise LingoLiteError(
+                f"{path} is a pipe or a device, and holds more than {MOST_REMEMBERED_BYTES >> 20:,} MB",
+                hint="write it to a file first, and pass that",
+            )
+        _STREAMS[place] = held
     return _STREAMS[place]
 
 
