@@ -78,12 +78,16 @@ def convert(data: Any, type_: type[T], *, where: str) -> T:
         where: the file, or what else the data came from, for the message.
 
     Raises:
-        LingoLiteError: a key is unknown or missing, or a value has the wrong type or range.
+        LingoLiteError: a key is unknown or missing, or a value has the wrong type or range, or is not UTF-8.
     """
     try:
         return msgspec.convert(data, type_)
     except msgspec.ValidationError as error:
         raise _explain(str(error), data, type_, where) from None
+    except UnicodeEncodeError as error:  # what a shell passed for a value may be any bytes
+        raise LingoLiteError(
+            f"{where}: {error.object[:80]!r} is not UTF-8", hint="check the terminal's encoding"
+        ) from None
 
 
 def parse_value(text: str) -> Any:

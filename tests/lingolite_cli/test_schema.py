@@ -10,7 +10,7 @@ import pytest
 from msgspec import Meta
 
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.schema import convert, parse_value, read_toml
+from lingolite_cli.schema import convert, parse_options, parse_value, read_toml
 
 
 class Wheel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -192,3 +192,11 @@ def test_a_file_is_refused_with_its_name(tmp_path: Path) -> None:
         assert str(tmp_path) in error.value.message
     with pytest.raises(LingoLiteError, match="is a directory, not a TOML file"):
         read_toml(tmp_path)
+
+
+def test_a_value_that_a_shell_passed_in_another_encoding_is_refused() -> None:
+    class Options(msgspec.Struct):
+        profile: Literal["portable", "optimized"]
+
+    with pytest.raises(LingoLiteError, match=r"--option: 'caf\\udce9' is not UTF-8"):
+        convert(parse_options(["profile=caf\udce9"]), Options, where="--option")
