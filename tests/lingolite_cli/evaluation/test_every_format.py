@@ -73,7 +73,7 @@ class Judged(NamedTuple):
 
 def judge(bundle: Artifact, file: Artifact, *, seed: int, num_sentences: int = 24) -> Judged:
     """Hold a file against its bundle on a sample of the starter's test set, in this process."""
-    name = "onnx" if file.manifest.format == "onnx" else file.manifest.format
+    name = {"coreml": "coreml-reference"}.get(file.manifest.format, file.manifest.format)
     loaded = load_registry().resolve("backend", name)
     options = loaded.options({})
     factory: object = loaded.load_factory()
@@ -197,3 +197,20 @@ def test_a_fault_in_a_ctranslate2_model_breaks_a_limit_and_is_not_called_located
     assert judged.broken
     if judged.found.tokenizer is None:
         assert judged.found.located is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", planted_bundles.FAULTS)
+@pytest.mark.parametrize("bundle", ["float", "int8"])
+@pytest.mark.parametrize(("format", "package"), [("litert", "ai_edge_litert"), ("coreml", "coremltools")])
+def test_a_fault_in_a_litert_or_core_ml_file_is_located(
+    format: str, package: str, bundle: str, fault: str, starter: Callable[[str], Artifact], tmp_path: Path
+) -> None:
+    pytest.importorskip(package)
+    harmed = plant(starter(bundle), tmp_path / "bundle", planted_bundles.FAULTS[fault])
+    options = {"test": False} if format == "coreml" else {}
+    file = convert_with(converter(format), harmed, tmp_path / "file", options=options)
+    judged = judge(starter(bundle), file, seed=0, num_sentences=8)
+    print(f"| {bundle} {format} | {fault} | {', '.join(judged.broken)} | {judged.found.located} |", flush=True)
+    assert judged.broken
+    assert planted_bundles.LOCATED[fault] in (judged.found.located or "").partition(" ")[0]
