@@ -98,7 +98,7 @@ _ENTRIES: tuple[Budget, ...] = (
         group="export",
         label="Other token ids",
         summary="sentences that the file's tokenizer reads otherwise than the bundle's, and other entries of files",
-        unit="sentences",
+        unit="differences",
         needs="bundle",
         rule=_exported(lambda one: one.num_data_differences),
     ),

@@ -101,7 +101,7 @@ MEASURED = MeasuredFigures(
 )
 
 FIGURES: dict[str, tuple[float, Direction, str]] = {
-    "exported_data_max": (4.0, "max", "sentences"),
+    "exported_data_max": (4.0, "max", "differences"),
     "exported_rounding_max": (1.75, "max", ""),
     "exported_kl_max": (0.015625, "max", "nats"),
     "exported_score_max": (0.0078125, "max", "nats"),
