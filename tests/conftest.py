@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sentencepiece
-from command_line import Outcome, install_distribution, make_project
+from command_line import Outcome, install_distribution, make_project, read_run, run_command, runs
 
 from lingolite_cli.app import main
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.runs.record import RunManifest
 
 THIRD_PARTY = Path(__file__).parent / "third_party"
 EXISTING = Path(__file__).parent / "data" / "existing-checkpoint"
@@ -135,6 +136,22 @@ def echo(install_plugin: Callable[[str], Path]) -> Path:
 def project(tiny: Artifact, tmp_path: Path) -> Path:
     """A project with the tiny bundle, a test set whose references are its sources, and recipes/small.toml."""
     return make_project(tmp_path / "project", tiny)
+
+
+@pytest.fixture(scope="session")
+def finished_project(tiny: Artifact, echo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `project`, after one run of recipes/small.toml with its lock. Not to be written to."""
+    root = make_project(tmp_path_factory.mktemp("finished") / "project", tiny)
+    outcome = run_command("run", "recipes/small.toml", "--lock", cwd=root, plugins=[echo])
+    assert outcome.code == 0, outcome.err
+    return root
+
+
+@pytest.fixture
+def finished(project: Path, finished_project: Path) -> RunManifest:
+    """The manifest of the run of recipes/small.toml that `project` then has, with its lock."""
+    shutil.copytree(finished_project, project, dirs_exist_ok=True)
+    return read_run(runs(project)[0])
 
 
 @pytest.fixture

@@ -93,12 +93,11 @@ def test_a_run_leaves_a_complete_directory(with_echo: Command, project: Path) ->
     assert not [path for path in project.rglob("*.partial")]
 
 
-def test_fresh_does_every_step_again(with_echo: Command, project: Path) -> None:
-    _, first = run(with_echo, project)
+def test_fresh_does_every_step_again(with_echo: Command, project: Path, finished: RunManifest) -> None:
     assert set(reasons(with_echo, "--fresh").values()) >= {"asked to run afresh"}
     _, fresh = run(with_echo, project, "--fresh")
     assert done(fresh) == CACHED
-    assert digests(fresh.steps) == digests(first.steps)
+    assert digests(fresh.steps) == digests(finished.steps)
     assert done(run(with_echo, project)[1]) == []
 
 
@@ -171,14 +170,13 @@ def test_a_file_that_an_option_names_is_part_of_the_work(with_echo: Command, pro
     assert done(run(with_echo, project, *options)[1])[0] == "baseline"
 
 
-def test_an_edited_corpus_is_translated_anew(with_echo: Command, project: Path) -> None:
-    _, first = run(with_echo, project)
+def test_an_edited_corpus_is_translated_anew(with_echo: Command, project: Path, finished: RunManifest) -> None:
     test = project / "test.tsv"
     test.write_text(test.read_text().replace("harbour", "station", 1))
     assert "inputs[1] changed from" in reasons(with_echo)["baseline"]
     _, second = run(with_echo, project)
     assert done(second) == ["baseline", "shipped", "verify"]
-    assert second.steps[1].result == first.steps[1].result
+    assert second.steps[1].result == finished.steps[1].result
 
 
 def test_another_model_runs_everything_anew(with_echo: Command, project: Path) -> None:
@@ -191,8 +189,9 @@ def test_another_model_runs_everything_anew(with_echo: Command, project: Path) -
     assert done(run(with_echo, project)[1]) == CACHED
 
 
-def test_another_name_for_the_same_work_is_the_same_work(with_echo: Command, project: Path) -> None:
-    run(with_echo, project)
+def test_another_name_for_the_same_work_is_the_same_work(
+    with_echo: Command, project: Path, finished: RunManifest
+) -> None:
     renamed = RECIPE.replace('"half"', '"smaller"').replace('name = "small"', 'name = "other"')
     (project / "recipes" / "small.toml").write_text(renamed)
     outcome = with_echo("run", "recipes/small.toml")
@@ -200,8 +199,7 @@ def test_another_name_for_the_same_work_is_the_same_work(with_echo: Command, pro
     assert (runs(project, "other")[0] / "artifacts" / "smaller" / "lingolite.json").is_file()
 
 
-def test_commands_share_the_cache_with_recipes(with_echo: Command, project: Path) -> None:
-    run(with_echo, project)
+def test_commands_share_the_cache_with_recipes(with_echo: Command, project: Path, finished: RunManifest) -> None:
     report = with_echo("eval", "--metrics", "bleu,exact", "--json").json
     assert report["status"] == "cached"
     assert with_echo("eval", "--metrics", "bleu,exact", "--fresh", "--json").json["status"] == "done"
@@ -243,21 +241,21 @@ def _improve(entry: Path) -> None:
 
 @pytest.mark.parametrize("damage", [_cut, _lose, _garble, _improve])
 def test_a_damaged_entry_is_a_miss_and_is_mended(
-    with_echo: Command, project: Path, damage: Callable[[Path], None]
+    with_echo: Command, project: Path, finished: RunManifest, damage: Callable[[Path], None]
 ) -> None:
-    _, first = run(with_echo, project)
-    damage(entry_of(project, first.steps[0]))
+    damage(entry_of(project, finished.steps[0]))
     assert reasons(with_echo)["baseline"] == "its entry is gone from the cache"
     _, second = run(with_echo, project)
     assert done(second) == ["baseline"]
-    assert digests(second.steps) == digests(first.steps)
+    assert digests(second.steps) == digests(finished.steps)
     assert done(run(with_echo, project)[1]) == []
 
 
 @pytest.mark.parametrize("how", ["changed", "gone"])
-def test_a_damaged_artifact_in_the_cache_is_made_again(with_echo: Command, project: Path, how: str) -> None:
-    _, first = run(with_echo, project)
-    artifact = cached_artifact(project, first.steps[1])
+def test_a_damaged_artifact_in_the_cache_is_made_again(
+    with_echo: Command, project: Path, finished: RunManifest, how: str
+) -> None:
+    artifact = cached_artifact(project, finished.steps[1])
     weights = artifact / "model.safetensors"
     if how == "gone":
         artifact.rename(project / "taken")
@@ -272,24 +270,22 @@ def test_a_damaged_artifact_in_the_cache_is_made_again(with_echo: Command, proje
         sha256_file(weights)
         == Artifact.open(runs(project)[-1] / "artifacts" / "half").manifest.files[weights.name].sha256
     )
-    assert digests(second.steps) == digests(first.steps)
+    assert digests(second.steps) == digests(finished.steps)
 
 
-def test_entry_under_another_key_is_none(with_echo: Command, project: Path) -> None:
+def test_entry_under_another_key_is_none(with_echo: Command, project: Path, finished: RunManifest) -> None:
     """The result of one step copied over another's: whole by its own digests, and of other work."""
-    _, first = run(with_echo, project)
-    baseline, shipped = (entry_of(project, first.steps[index]) for index in (0, 2))
+    baseline, shipped = (entry_of(project, finished.steps[index]) for index in (0, 2))
     shutil.rmtree(shipped)
     shutil.copytree(baseline, shipped)
     _, second = run(with_echo, project)
     assert done(second) == ["shipped"]
-    assert digests(second.steps) == digests(first.steps)
+    assert digests(second.steps) == digests(finished.steps)
 
 
-def test_evaluation_without_its_translations_is_none(with_echo: Command, project: Path) -> None:
+def test_evaluation_without_its_translations_is_none(with_echo: Command, project: Path, finished: RunManifest) -> None:
     """As if it had been stored without them: all digests fit."""
-    _, first = run(with_echo, project)
-    entry = entry_of(project, first.steps[0])
+    entry = entry_of(project, finished.steps[0])
     (entry / "translations.jsonl").unlink()
     stored = read_entry(entry)
     parts = {"result": msgspec.to_builtins(stored.result), "files": {}}
@@ -303,12 +299,13 @@ def test_evaluation_without_its_translations_is_none(with_echo: Command, project
 @pytest.mark.parametrize(
     "seeds", [range(40), pytest.param(range(40, 1000), marks=pytest.mark.slow)], ids=["small", "large"]
 )
-def test_damaged_bytes_of_the_cache_are_never_a_result(with_echo: Command, project: Path, seeds: range) -> None:
+def test_damaged_bytes_of_the_cache_are_never_a_result(
+    with_echo: Command, project: Path, finished: RunManifest, seeds: range
+) -> None:
     """Bits, bytes and blocks of entries, texts and artifacts, changed, cut and exchanged at random."""
-    _, manifest = run(with_echo, project)
     root = project / ".lingolite" / "cache"
     cache = StepCache(root)
-    keys = [step.key for step in manifest.steps if step.key is not None]
+    keys = [step.key for step in finished.steps if step.key is not None]
     good = {key: cache.find(key) for key in keys}
     assert None not in good.values()
     files = sorted(path for part in ("steps", "artifacts") for path in (root / part).rglob("*") if path.is_file())
@@ -336,14 +333,19 @@ def test_damaged_bytes_of_the_cache_are_never_a_result(with_echo: Command, proje
     assert {key: cache.find(key) for key in keys} == good
 
 
-def test_next_run_clears_what_a_killed_one_left_in_the_cache(with_echo: Command, project: Path) -> None:
+def test_next_run_clears_what_a_killed_one_left_in_the_cache(
+    with_echo: Command, project: Path, finished: RunManifest
+) -> None:
     """Also beside a step that it need not do again."""
-    _, first = run(with_echo, project)
     cache = project / ".lingolite" / "cache"
     state = cache / "state" / "train" / ("ab" * 32)
     state.mkdir(parents=True)
     left = []
-    for place in (entry_of(project, first.steps[0]).parent, cached_artifact(project, first.steps[1]).parent, state):
+    for place in (
+        entry_of(project, finished.steps[0]).parent,
+        cached_artifact(project, finished.steps[1]).parent,
+        state,
+    ):
         half = place / ".model.0123456789ab.partial"
         half.mkdir()
         half.with_suffix(".lease").touch()
@@ -352,9 +354,8 @@ def test_next_run_clears_what_a_killed_one_left_in_the_cache(with_echo: Command,
     assert not any(path.exists() for path in left)
 
 
-def test_equal_artifacts_are_kept_once(with_echo: Command, project: Path) -> None:
+def test_equal_artifacts_are_kept_once(with_echo: Command, project: Path, finished: RunManifest) -> None:
     """Another seed gives the step another key and the artifact the same bytes."""
-    run(with_echo, project)
     _, other = run(with_echo, project, "--set", "seed=18")
     assert "half" in done(other)
     assert len(list((project / ".lingolite" / "cache").rglob("model.safetensors"))) == 1

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from command_line import Outcome, contents, runs
 
+from lingolite_cli.runs.record import RunManifest
 from lingolite_cli.schema import read_toml
 
 Command = Callable[..., Outcome]
@@ -18,11 +19,8 @@ LOCK = "recipes/small.lock.toml"
 
 
 @pytest.fixture
-def locked(with_echo: Command, project: Path) -> Command:
+def locked(with_echo: Command, finished: RunManifest) -> Command:
     """The command in a project whose recipe was run and locked."""
-    outcome = with_echo("run", "recipes/small.toml", "--lock")
-    assert outcome.code == 0, outcome.err
-    assert f"lock: {LOCK}" in outcome.out
     return with_echo
 
 
@@ -54,7 +52,9 @@ def test_the_same_run_again_and_afresh_is_the_locked_one(locked: Command, projec
     for flags in ((), ("--fresh",)):
         outcome = locked("run", "recipes/small.toml", "--locked", *flags)
         assert outcome.code == 0, outcome.err
-    assert locked("run", "recipes/small.toml", "--lock", "--fresh").code == 0
+    outcome = locked("run", "recipes/small.toml", "--lock", "--fresh")
+    assert outcome.code == 0
+    assert f"lock: {LOCK}" in outcome.out
     assert (project / LOCK).read_bytes() == before
 
 
