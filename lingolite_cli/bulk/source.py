@@ -5,17 +5,15 @@ Owns what may be a source: a corpus, or a file or pipe of lines.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from lingolite_cli.corpora.artifact import CorpusArtifact
 from lingolite_cli.corpora.lines import CorpusLine
-from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.files.encodings import not_utf8_hint
 from lingolite_cli.files.special import is_stream
-from lingolite_cli.files.text import lines_of
+from lingolite_cli.files.text import decoded_lines, lines_of
 
 
 class SourceText(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,23 +55,7 @@ def file_source(path: Path) -> SourceText:
     """
 
     def lines() -> Iterator[CorpusLine]:
-        return (CorpusLine(source=text) for text in decoded(lines_of(path), name=str(path)))
+        return (CorpusLine(source=text) for text in decoded_lines(lines_of(path), name=str(path)))
 
     num_lines = None if is_stream(path) else sum(1 for _ in lines())
     return SourceText(name=str(path), lines=lines, num_lines=num_lines)
-
-
-def decoded(lines: Iterable[bytes], *, name: str) -> Iterator[str]:
-    """Lines as text, without their ends.
-
-    Raises:
-        LingoLiteError: one is not UTF-8.
-    """
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield line.decode("utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise LingoLiteError(
-                f"{name}, line {number}: not UTF-8: byte {error.start} is {line[error.start]:#04x}",
-                hint=not_utf8_hint(line),
-            ) from None

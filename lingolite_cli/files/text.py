@@ -12,13 +12,13 @@ import hashlib
 import io
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.files.encodings import other_form_hint
+from lingolite_cli.files.encodings import not_utf8_hint, other_form_hint
 from lingolite_cli.files.special import is_stream
 from lingolite_cli.files.zstd import MAGIC as ZSTD
 from lingolite_cli.files.zstd import zstd_reader
@@ -227,3 +227,19 @@ def _told(name: str) -> Iterator[None]:
         raise LingoLiteError(f"{name} is damaged or cut short: {error}", hint="copy or download it again") from None
     except OSError as error:
         raise LingoLiteError(f"cannot read {name}: {error.strerror}") from None
+
+
+def decoded_lines(lines: Iterable[bytes], *, name: str) -> Iterator[str]:
+    """Lines as text, without their ends.
+
+    Raises:
+        LingoLiteError: one is not UTF-8.
+    """
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise LingoLiteError(
+                f"{name}, line {number}: not UTF-8: byte {error.start} is {line[error.start]:#04x}",
+                hint=not_utf8_hint(line),
+            ) from None

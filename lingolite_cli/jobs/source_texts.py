@@ -14,9 +14,8 @@ import msgspec
 
 from lingolite_cli.documents.recognition import DocumentKind, is_unsupported, kind_by_content, kind_by_name
 from lingolite_cli.errors import LingoLiteError, did_you_mean
-from lingolite_cli.files.encodings import not_utf8_hint
 from lingolite_cli.files.special import is_stream
-from lingolite_cli.files.text import beginning, lines_of, read_lines, read_text_bytes, unpacked
+from lingolite_cli.files.text import beginning, decoded_lines, lines_of, read_lines, read_text_bytes, unpacked
 from lingolite_cli.plugins.extras import DOCUMENTS
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def file_texts(file: Path, *, kind: str | None, languages: tuple[str, str]) -> S
         found = kind_by_name(file) or (None if is_stream(file) else _kind_of(file))
     if found is not None:
         return _document(read_text_bytes(file), found, name=str(file), languages=languages)
-    return Source(_decoded(lines_of(file), name=str(file)))
+    return Source(decoded_lines(lines_of(file), name=str(file)))
 
 
 def check_is_lines(file: Path, *, kind: str | None) -> None:
@@ -98,13 +97,13 @@ def stdin_texts(*, kind: str | None, languages: tuple[str, str]) -> Source:
     name = "stdin"
     found = _asked(kind)
     if sys.stdin.isatty():
-        return Source(_decoded(read_lines(sys.stdin.buffer, name=name), name=name))
+        return Source(decoded_lines(read_lines(sys.stdin.buffer, name=name), name=name))
     stream: io.BufferedReader = unpacked(sys.stdin.buffer, name=name)
     if kind is None:
         found = kind_by_content(beginning(stream, name=name))
     if found is not None:
         return _document(stream.read(), found, name=name, languages=languages)
-    return Source(_decoded(read_lines(stream, name=name), name=name))
+    return Source(decoded_lines(read_lines(stream, name=name), name=name))
 
 
 def remarked(texts: Iterable[str], language: str, warn: Callable[[str], None]) -> Iterator[str]:
@@ -149,14 +148,3 @@ def _document(data: bytes, kind: DocumentKind, *, name: str, languages: tuple[st
 
     document = read(data, kind, name=name, languages=languages)
     return Source(document.texts, document)
-
-
-def _decoded(lines: Iterator[bytes], *, name: str) -> Iterator[str]:
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield line.decode("utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise LingoLiteError(
-                f"{name}, line {number}: not UTF-8: byte {error.start} is {line[error.start]:#04x}",
-                hint=not_utf8_hint(line),
-            ) from None

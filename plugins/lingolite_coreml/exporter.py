@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lingolite_cli.artifact import Artifact, Product
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.tokenization.positions import exported_positions
 from lingolite_cli.weights.bundle import Weights
 from lingolite_coreml.engines import open_reference
 from lingolite_coreml.options import FORMAT, CoreMLExportOptions
@@ -33,7 +34,7 @@ class CoreMLExporter:
         Raises:
             LingoLiteError: the target cannot carry the bundle, or values of the program overflow.
         """
-        positions = self._positions(source)
+        positions = exported_positions(source, self._options.max_seq_len)
         weights = Weights.read(source)
         self._require_carried(weights)
         details = write_program(
@@ -55,14 +56,3 @@ class CoreMLExporter:
                 "Core ML has no integers with scales by group before iOS 18, and this bundle has",
                 hint="pass --option target=ios18, or quantize with dynamic-int8",
             )
-
-    def _positions(self, source: Artifact) -> int:
-        limit, wanted = source.manifest.model.max_seq_len, self._options.max_seq_len
-        num_framing = source.manifest.tokenizer_description.frame.num_source_tokens
-        if wanted is not None and not num_framing < wanted <= limit:
-            raise LingoLiteError(
-                f"cannot export max_seq_len {wanted}: the model has {limit} positions, and the frame around a source "
-                f"takes {num_framing}",
-                hint=f"pass --max-seq-len with {num_framing + 1} to {limit}, or leave it out",
-            )
-        return wanted or limit

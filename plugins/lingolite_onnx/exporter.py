@@ -15,6 +15,7 @@ import onnxruntime as ort
 from lingolite_cli.artifact import SHORTLIST_NAME, Artifact, Product
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.shortlist.shortlist import Shortlist, read_shortlist
+from lingolite_cli.tokenization.positions import exported_positions
 from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.details import OnnxExportDetails
 from lingolite_onnx.export_config import FILE_NAME, export_config, source_frame
@@ -50,7 +51,7 @@ class OnnxExporter:
             LingoLiteError: the bundle cannot be carried by these graphs, or a check of the graphs failed; or the
                 shortlist is not of this model, or the profile has none.
         """
-        max_seq_len = self._positions(source)
+        max_seq_len = exported_positions(source, self._options.max_seq_len)
         candidates = self._shortlist(source, shortlist)
         frame = source_frame(source, max_seq_len)
         weights = Weights.read(source)
@@ -100,15 +101,3 @@ class OnnxExporter:
             has_shortlist=has_shortlist,
             test=options.test,
         )
-
-    def _positions(self, source: Artifact) -> int:
-        """Rows of the rotary tables."""
-        limit, wanted = source.manifest.model.max_seq_len, self._options.max_seq_len
-        num_framing = source.manifest.tokenizer_description.frame.num_source_tokens
-        if wanted is not None and not num_framing < wanted <= limit:
-            raise LingoLiteError(
-                f"cannot export max_seq_len {wanted}: the model has {limit} positions, and the frame around a source "
-                f"takes {num_framing}",
-                hint=f"pass --max-seq-len with {num_framing + 1} to {limit}, or leave it out",
-            )
-        return wanted or limit
