@@ -14,7 +14,8 @@ import pytest
 import torch
 from lingolite_onnx.backend import OnnxBackend
 from lingolite_onnx.backend_options import OnnxBackendOptions
-from lingolite_onnx.ort.runner import OrtRunner
+from lingolite_onnx.ort.candidate_graphs import candidate_parts
+from lingolite_onnx.ort.runner import MANY_WIDE_ROWS, OrtRunner
 from lingolite_onnx.ort.writing import write_ort_graphs
 from lingolite_onnx.portable.runner import PortableRunner
 from lingolite_onnx.portable.writing import write_portable_graphs
@@ -33,7 +34,7 @@ from lingolite_cli.evaluation.operation_comparison import compare_embeddings, co
 from lingolite_cli.model.parameters import model_from_tensors
 from lingolite_cli.model.stepping import SteppingModel
 from lingolite_cli.plugins.interfaces import ForcedTokens
-from lingolite_cli.shortlist.candidates import CandidateChooser, Candidates
+from lingolite_cli.shortlist.candidates import IMPOSSIBLE, CandidateChooser, Candidates
 from lingolite_cli.testing.tiny import IDS, random_weights
 from lingolite_cli.weights.bundle import Weights
 from lingolite_cli.weights.rows import quantize_tensors
@@ -182,6 +183,25 @@ def test_a_shortlist_leaves_the_logits_of_its_candidates_as_they_are(tmp_path: P
     np.testing.assert_allclose(found[1:, :, ::2], expected[1:, :, ::2], rtol=0, atol=1e-4 * np.abs(expected).max())
     assert (found[:, :, 1::2] < -1e29).all()
     assert (found[0, :, :6:2] < -1e29).all()
+
+
+@needs_exact_int8
+@pytest.mark.parametrize("copies", [1, MANY_WIDE_ROWS])
+def test_a_row_of_several_scales_meets_its_candidates(tmp_path: Path, copies: int) -> None:
+    """A d_model of 512 has two blocks, each rounded by a scale of its own."""
+    narrow = FAMILIES["firefox"]
+    architecture = msgspec.structs.replace(narrow, d_model=512, n_heads=16, n_kv_heads=16, d_ff=64, n_encoder_layers=1)
+    tensors: dict[str, Array] = dict(random_weights(architecture, seed=5))
+    weights = Weights(architecture, quantize_tensors(tensors, matrix_keys(architecture)))
+    assert candidate_parts(weights) == 2
+    write_ort_graphs(weights, tmp_path, msgspec.structs.replace(_SETTINGS, has_shortlist=True))
+    source, mask, target = (np.tile(array, (copies, 1)) for array in _batch(architecture))
+    chosen = OrtRunner(tmp_path, architecture, max_seq_len=33, threads=1, chooser=_Chosen(architecture.vocab_size))
+    found = _logits(chosen, source, mask, target)
+    expected = _logits(OrtRunner(tmp_path, architecture, max_seq_len=33, threads=1), source, mask, target)
+    is_own = found > IMPOSSIBLE
+    assert is_own[1:, :, ::2].all()
+    np.testing.assert_allclose(found[is_own], expected[is_own], rtol=0, atol=0.02 * np.abs(expected).max())
 
 
 def test_graphs_of_shortlists_of_earlier_versions_are_refused(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from lingolite_onnx.details import GraphCheck
 from lingolite_onnx.ort.candidate_graphs import candidate_parts
 from lingolite_onnx.ort.interface import DECODER, SHORTLIST_BATCH_DECODER, SHORTLIST_DECODER
 from lingolite_onnx.ort.runner import MANY_WIDE_ROWS, OrtRunner
-from lingolite_onnx.session.saturation import int8_is_exact
+from lingolite_onnx.session.saturation import asks_for_precision, int8_is_exact
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
@@ -45,7 +45,8 @@ def check_shortlist_graphs(
     """
     chooser = _PartsOfVocabulary(read_shortlist(directory / SHORTLIST_NAME))
     rows = {"optimized shortlist": 1}
-    if (directory / SHORTLIST_BATCH_DECODER).is_file():
+    is_used = not asks_for_precision(int8_is_exact(1).entries)  # see `OrtRunner`
+    if is_used and (directory / SHORTLIST_BATCH_DECODER).is_file():
         rows["optimized shortlist batch"] = MANY_WIDE_ROWS
     checks = []
     for graph, copies in rows.items():

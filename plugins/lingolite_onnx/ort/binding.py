@@ -6,7 +6,7 @@ Owns what is bound to which input and output. `lingolite_onnx.ort.buffers` decid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -58,6 +58,7 @@ def bind_step(
     session: ort.InferenceSession,
     buffers: Buffers,
     *,
+    joint: Mapping[str, Array],
     past_names: Sequence[str],
     logits: Array,
     k: int,
@@ -67,6 +68,7 @@ def bind_step(
     Args:
         session: of the decoder.
         buffers: keys and values of the batch, and what the encoder gave.
+        joint: by input name, what is of no row.
         past_names: inputs that are the arrays of `buffers.past`, in order.
         logits: [R, 1, …] where logits go.
         k: best tokens wanted.
@@ -78,7 +80,7 @@ def bind_step(
     if not rows:  # ONNX Runtime binds no empty arrays, and an empty batch is never run
         return step
     source = {name: array[:rows] for name, array in buffers.source.items()}
-    for name, array in {**step.inputs, **source}.items():
+    for name, array in {**step.inputs, **source, **joint}.items():
         step.binding.bind_cpu_input(name, array)
     for name, array in step.outputs.items():
         step.binding.bind_ortvalue_output(name, over_memory(array))

@@ -1,9 +1,10 @@
 """The graphs of the ORT profile over candidate tokens: the lookup of their rows of the output projection, and decoders
 that choose from them.
 
-Owns what differs from the decoders over the whole vocabulary. Each row has candidates of its own: with those of all
-rows of a batch together, 32 sentences of a model with 32,000 tokens multiplied by 9,000 rows a step instead of 900.
-B batch, V vocabulary, N candidate tokens of a row, P parts of a row of activations, each with a scale.
+Owns what differs from the decoders over the whole vocabulary. One product with the candidates of all rows, of which
+each row takes its own: 32 sentences of a model with 32,000 tokens multiply by 9,000 rows of the projection, which are
+read once, and not each by 900 of its own, which took more than twice as long.
+R rows, V vocabulary, N candidate tokens of a row, U of all rows, P parts of a row of activations, each with a scale.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ from lingolite_onnx.ort.emitter import OrtEmitter
 from lingolite_onnx.ort.graphs import DecoderEmitter
 from lingolite_onnx.ort.interface import (
     CANDIDATE_BIAS,
+    CANDIDATE_PLACES,
     CANDIDATE_ROWS,
     CANDIDATE_SCALES,
     CANDIDATES,
     IS_CANDIDATE,
+    JOINT_CANDIDATES,
     candidate_rows_interface,
     shortlist_interface,
 )
@@ -54,7 +57,7 @@ def build_candidate_rows(
     if num_parts:
         _look_up_integers(emitter, num_parts)
     else:
-        graph.op("Identity", emitter.projection_rows(CANDIDATES), name=CANDIDATE_ROWS)
+        graph.op("Identity", emitter.projection_rows(JOINT_CANDIDATES), name=CANDIDATE_ROWS)
     _look_up_bias(emitter)
     return graph.finish(candidate_rows_interface(weights.config, num_parts), opset_version=opset_version)
 
@@ -72,37 +75,33 @@ def build_shortlist_batch_decoder(
 ) -> BuiltGraph:
     """The same for many rows."""
     products = ManyRowsOfBlocks(GraphBuilder("decoder", weight_file), weights.config.activation)
-    return _shortlist_decoder(weights, products, num_positions, opset_version)
+    return _shortlist_decoder(weights, products, num_positions, opset_version, is_for_many=True)
 
 
-def _shortlist_decoder(weights: Weights, products: Products, num_positions: int, opset_version: int) -> BuiltGraph:
-    graph, num_parts = products.graph, candidate_parts(weights)
-    ids = graph.op("Unsqueeze", CANDIDATES, graph.integers(1))
-    choose = partial(add_top_k_of_candidates, ids=ids)
-    emitter = _ShortlistDecoder(weights, products, num_positions=num_positions, choose=choose)
+def _shortlist_decoder(
+    weights: Weights, products: Products, num_positions: int, opset_version: int, *, is_for_many: bool = False
+) -> BuiltGraph:
+    emitter = _ShortlistDecoder(weights, products, num_positions=num_positions, is_for_many=is_for_many)
     decode(emitter, emitter.parts, "tokens", "source_bias")
-    return graph.finish(shortlist_interface(weights.config, num_parts), opset_version=opset_version)
+    interface = shortlist_interface(weights.config, candidate_parts(weights), is_for_many=is_for_many)
+    return products.graph.finish(interface, opset_version=opset_version)
 
 
 def _look_up_integers(emitter: OrtEmitter, num_parts: int) -> None:
-    """The bytes of the decoders' blocks, as the columns that MatMulInteger reads.
-
-    They stay uint8: for one row of activations that is as fast as int8, and no x86 saturates.
-    """
+    """The bytes of the decoders' blocks, as the columns that MatMulInteger reads."""
     graph, matrix = emitter.graph, _projection(emitter.weights)
     assert isinstance(matrix, Matrix)
     stored, scale = blocks(matrix)
     width = matrix.values.shape[1]
     rows = graph.op(
-        "Gather", graph.constant(stored.reshape(len(stored), -1), emitter.projection_name), CANDIDATES, axis=0
+        "Gather", graph.constant(stored.reshape(len(stored), -1), emitter.projection_name), JOINT_CANDIDATES, axis=0
     )
     if stored[0].size > width:  # padded to whole blocks
         rows = graph.op("Slice", rows, graph.integers(0), graph.integers(width), graph.integers(-1))
-    if num_parts == 1:
-        graph.op("Transpose", rows, perm=[0, 2, 1], name=CANDIDATE_ROWS)
-    else:
-        by_part = graph.op("Reshape", rows, graph.integers(0, 0, num_parts, width // num_parts))
-        graph.op("Transpose", by_part, perm=[0, 2, 3, 1], name=CANDIDATE_ROWS)
+    order = [1, 0]
+    if num_parts > 1:
+        rows, order = graph.op("Reshape", rows, graph.integers(0, num_parts, width // num_parts)), [1, 2, 0]
+    graph.op("Transpose", rows, perm=order, name=CANDIDATE_ROWS)
     scales = graph.op("Gather", graph.constant(scale, f"{emitter.projection_name}.scale"), CANDIDATES, axis=0)
     if scale.shape[1] > 1:  # the blocks of a row have the same
         scales = graph.op("Slice", scales, graph.integers(0), graph.integers(1), graph.integers(-1))
@@ -124,7 +123,20 @@ def _projection(weights: Weights) -> object:
 
 
 class _ShortlistDecoder(DecoderEmitter):
-    """A decoder whose logits are those of each row's candidate tokens."""
+    """A decoder whose logits are those of each row's candidate tokens.
+
+    Args:
+        weights: the model's weights.
+        products: how its graph multiplies.
+        num_positions: rows of the tables of positions.
+        is_for_many: integers of candidates are int8.
+    """
+
+    def __init__(self, weights: Weights, products: Products, *, num_positions: int, is_for_many: bool) -> None:
+        ids = products.graph.op("Unsqueeze", CANDIDATES, products.graph.integers(1))
+        choose = partial(add_top_k_of_candidates, ids=ids)
+        super().__init__(weights, products, num_positions=num_positions, choose=choose)
+        self._is_for_many = is_for_many
 
     def project(self, x: str, projection: Layer) -> str:
         """Logits of candidates, and the best of them."""
@@ -133,29 +145,38 @@ class _ShortlistDecoder(DecoderEmitter):
             self._integer_product(x, num_parts)
         else:
             product = graph.op("FusedMatMul", x, CANDIDATE_ROWS, domain=RUNTIME_DOMAIN, transB=1)
-            graph.op("Add", product, CANDIDATE_BIAS, name=LOGITS)
+            own = graph.op("GatherElements", product, CANDIDATE_PLACES, axis=-1)
+            graph.op("Add", own, CANDIDATE_BIAS, name=LOGITS)
         graph.expose(LOGITS, OUTPUT_PROJECTION)
         self._choose(graph, LOGITS)
         return LOGITS
 
     def _integer_product(self, x: str, num_parts: int) -> None:
-        """Rounded as in the other decoders. MatMulInteger reads columns as they lie when there is one row of them."""
+        """Rounded as in the other decoders; the sums of a row's candidates are taken out before they are scaled."""
         graph, size = self.graph, self.architecture.d_model // num_parts
+        places, order = CANDIDATE_PLACES, [1, 0, 2]
         if num_parts > 1:
+            x = graph.op("Transpose", graph.op("Reshape", x, graph.integers(-1, num_parts, size)), perm=order)
             x = graph.op("Reshape", x, graph.integers(-1, size))
+            turned = graph.op("Transpose", places, perm=order)
+            places = graph.op("Expand", turned, graph.integers(num_parts, 1, 1))
         flat, scale = add_row_scales(graph, x)
         integers = graph.op("QuantizeLinear", x, flat, add_zero_points(graph, flat), axis=0)
         if num_parts > 1:
-            integers = graph.op("Reshape", integers, graph.integers(-1, num_parts, 1, size))
-            scale = graph.op("Reshape", scale, graph.integers(-1, num_parts, 1, 1))
-        middle = graph.constant(np.uint8(MIDDLE))
-        sums = graph.op(
-            "Cast", graph.op("MatMulInteger", integers, CANDIDATE_ROWS, middle, middle), to=TensorProto.FLOAT
-        )
+            integers = graph.op("Reshape", integers, graph.integers(num_parts, -1, size))
+            scale = graph.op("Reshape", scale, graph.integers(num_parts, -1, 1))
+        sums = graph.op("GatherElements", self._multiply(integers), places, axis=-1)
+        products = graph.op("Cast", sums, to=TensorProto.FLOAT)
         if num_parts > 1:
-            by_part = graph.op("Mul", sums, scale)
-            total = graph.op("ReduceSum", by_part, graph.integers(1), keepdims=0)
-            graph.op("Add", graph.op("Mul", total, CANDIDATE_SCALES), CANDIDATE_BIAS, name=LOGITS)
+            total = graph.op("ReduceSum", graph.op("Mul", products, scale), graph.integers(0), keepdims=0)
+            by_row = graph.op("Unsqueeze", total, graph.integers(1))
+            graph.op("Add", graph.op("Mul", by_row, CANDIDATE_SCALES), CANDIDATE_BIAS, name=LOGITS)
         else:
-            scaled = graph.op("Mul", sums, CANDIDATE_SCALES)
+            scaled = graph.op("Mul", products, CANDIDATE_SCALES)
             graph.op("GatedAdd", CANDIDATE_BIAS, scaled, scale, name=LOGITS, domain=RUNTIME_DOMAIN)
+
+    def _multiply(self, integers: str) -> str:
+        """Exact sums with the candidates of all rows."""
+        middle = self.graph.constant(np.uint8(MIDDLE))
+        zero_points = [middle] if self._is_for_many else [middle, middle]
+        return self.graph.op("MatMulInteger", integers, CANDIDATE_ROWS, *zero_points)

@@ -1,7 +1,7 @@
-"""From the candidate tokens of rows to the vocabulary: what a host sees that asks for more than there are.
+"""Candidate tokens of rows: those of all rows together, for one product, and from them back to the vocabulary.
 
 Which tokens are candidates is decided by `lingolite_cli.shortlist.candidates`. R rows, V vocabulary, N candidates of
-a row, k best tokens.
+a row, U of all rows, k best tokens.
 """
 
 from __future__ import annotations
@@ -11,9 +11,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lingolite_cli.shortlist.candidates import IMPOSSIBLE
+from lingolite_cli.weights.activations import MIDDLE
 
 if TYPE_CHECKING:
-    from lingolite_cli.arrays import FloatArray, IntArray
+    from lingolite_cli.arrays import Array, FloatArray, IntArray
+
+
+def join_candidates(ids: IntArray, *, vocab_size: int) -> tuple[IntArray, IntArray]:
+    """The tokens of all rows of `ids` [R, N], each once, [U] ascending, and where those of each row are among them,
+    [R, 1, N]."""
+    if len(ids) == 1:
+        return ids[0], np.arange(ids.shape[1])[None, None]
+    is_there = np.zeros(vocab_size, np.bool_)
+    is_there[ids] = True
+    return np.flatnonzero(is_there), (np.cumsum(is_there) - 1)[ids][:, None]
+
+
+def as_signed(rows: Array) -> Array:
+    """Bytes with zero point 128 as the int8 that they stand for; floats as they are."""
+    return (rows ^ np.uint8(MIDDLE)).view(np.int8) if rows.dtype == np.uint8 else rows
 
 
 def logits_of_vocabulary(of_candidates: FloatArray, ids: IntArray, *, vocab_size: int) -> FloatArray:

@@ -40,11 +40,12 @@ def describe_ort_graphs(details: OnnxExportDetails, weights: Weights, directory:
         num_parts = candidate_parts(weights)
         graphs = {
             "words": _graph(CANDIDATE_LOOKUP, None, candidate_rows_interface(model, num_parts), directory),
-            "shortlist_decoder": _graph(
-                SHORTLIST_DECODER, SHORTLIST_BATCH_DECODER, shortlist_interface(model, num_parts), directory
-            ),
+            "shortlist_decoder": _graph(SHORTLIST_DECODER, None, shortlist_interface(model, num_parts), directory),
             **graphs,
         }
+        if SHORTLIST_BATCH_DECODER in details.graphs:
+            interface = shortlist_interface(model, num_parts, is_for_many=True)
+            graphs["shortlist_batch_decoder"] = _graph(SHORTLIST_BATCH_DECODER, None, interface, directory)
     return ProfileDescription(
         graph_files=_FILES,
         graphs=graphs,
@@ -71,7 +72,8 @@ _FILES = {
     BATCH_DECODER: "the same computation for many rows; open it when there are some",
     CANDIDATE_LOOKUP: "looks up what the decoders over words multiply by, run once a batch, with a shortlist only",
     SHORTLIST_DECODER: "decoder over the words of each row, for a few rows",
-    SHORTLIST_BATCH_DECODER: "the same computation for many rows",
+    SHORTLIST_BATCH_DECODER: "the same computation for many rows; its products with words saturate in 16 bits on x86 "
+    "without VNNI, whatever the options of the session: use the decoder for a few rows there",
 }
 
 _INT8_CPU_NOTE = (
@@ -106,7 +108,12 @@ _ARITHMETIC = {**FLOAT_ARITHMETIC, "int8": _INT8_ARITHMETIC, "int4": _GROUPS_ARI
 
 def _dimensions(details: OnnxExportDetails) -> dict[str, str]:
     """The symbolic dimensions of the graphs."""
-    words = {"words": "words of the row that has the most on its shortlist"} if details.shortlist else {}
+    words = {}
+    if details.shortlist:
+        words = {
+            "words": "words of the row that has the most on its shortlist",
+            "joint": "words of all rows together, each counted once",
+        }
     return {
         **words,
         "batch": "sentences, or hypotheses in a beam search",
@@ -144,8 +151,9 @@ _GROW = "copy the buffers into larger ones when total_length would exceed their 
 _SHORTLIST_STEPS = (
     "with a shortlist, which is faster and may cost quality: a sentence's words are `frequent` and the rows of "
     "`candidates` for its source ids, without -1 (both in shortlist.safetensors)",
-    "sort the words of each row, fill up rows that have fewer than others with other ids, and run the graph `words` "
-    "once a batch; keep its outputs for every call of the decoder",
-    "run `shortlist_decoder` in the place of `decoder`, with words as well; beam search reorders the rows of all of "
-    "them as those of cross_*",
+    "sort the words of each row, fill up rows that have fewer than others with other ids, join them to joint_words, "
+    "and run the graph `words` once a batch; keep its outputs for every call of the decoder",
+    "run `shortlist_decoder` in the place of `decoder`, or `shortlist_batch_decoder` for many rows, with words, "
+    "word_places and the outputs of `words` as well; beam search reorders the rows of all of them but word_rows as "
+    "those of cross_*",
 )

@@ -21,12 +21,19 @@ CANDIDATE_LOOKUP = "words_optimized.onnx"
 SHORTLIST_DECODER = "decoder_optimized_shortlist.onnx"
 SHORTLIST_BATCH_DECODER = "decoder_optimized_shortlist_batch.onnx"
 
-CANDIDATES, IS_CANDIDATE = "words", "is_word"
-"""Inputs of the lookup: tokens of each row, and which of them are its candidates. The others fill up the array."""
+CANDIDATES, IS_CANDIDATE, JOINT_CANDIDATES = "words", "is_word", "joint_words"
+"""Inputs of the lookup: tokens of each row, which of them are its candidates, and the tokens of all rows, each once.
+Tokens of a row that are no candidates fill up the array."""
 
-CANDIDATE_ROWS, CANDIDATE_SCALES, CANDIDATE_BIAS = "word_rows", "word_scales", "word_bias"
-"""Outputs of the lookup, and inputs of the decoders over candidate tokens: rows of the output projection, the scales of
-its integers, and what is added to logits."""
+CANDIDATE_ROWS = "word_rows"
+"""Output of the lookup: the rows of the output projection for the tokens of all rows, integers as uint8. The decoder
+for many rows reads them as int8, the highest bit flipped: products with uint8 take up to three times as long there. For
+a few rows they are as fast, and exact everywhere. Products with int8 saturate on x86 without VNNI, where no option of
+the session helps, because it turns constants only."""
+
+CANDIDATE_PLACES, CANDIDATE_SCALES, CANDIDATE_BIAS = "word_places", "word_scales", "word_bias"
+"""By row of the batch, inputs of the decoders over candidate tokens: where in `joint_words` its tokens are; the scales
+of their integers, and what is added to their logits, which the lookup gives."""
 
 TOP_IDS, TOP_LOG_PROBABILITIES = "top_ids", "top_log_probabilities"
 """Outputs of decoders."""
@@ -82,23 +89,34 @@ def candidate_rows_interface(config: Architecture, num_parts: int) -> Interface:
         (
             _candidates("ids of the words of each row, ascending; any others where a row has fewer"),
             Value(IS_CANDIDATE, "bool", ("batch", "words"), "true on the words of a row, false on what fills it up"),
+            Value(JOINT_CANDIDATES, "int64", ("joint",), "ids of the words of all rows, each once"),
         ),
-        _looked_up(config, num_parts),
+        (_rows(config, num_parts), *_by_row(num_parts)),
     )
 
 
-def shortlist_interface(config: Architecture, num_parts: int) -> Interface:
+def shortlist_interface(config: Architecture, num_parts: int, *, is_for_many: bool = False) -> Interface:
     """As `ort_decoder_interface`, for the decoders over the words of each row; see `candidate_rows_interface`."""
     whole = ort_decoder_interface(config)
     logits, *others = whole.outputs
+    rows = _rows(config, num_parts)
+    by_row = [msgspec.structs.replace(value, meaning="output of the graph of words") for value in _by_row(num_parts)]
+    meaning = by_row[-1].meaning
+    if is_for_many and num_parts:
+        rows = msgspec.structs.replace(rows, dtype="int8")
+        meaning += ", with the highest bit of each byte flipped"
     return Interface(
         (
             *whole.inputs,
             _candidates("input of the graph of words"),
-            *(
-                msgspec.structs.replace(value, meaning="output of the graph of words")
-                for value in _looked_up(config, num_parts)
+            Value(
+                CANDIDATE_PLACES,
+                "int64",
+                ("batch", 1, "words"),
+                f"where the words of each row are in {JOINT_CANDIDATES}",
             ),
+            msgspec.structs.replace(rows, meaning=meaning),
+            *by_row,
         ),
         (Value(logits.name, logits.dtype, ("batch", 1, "words"), logits.meaning), *others),
     )
@@ -108,28 +126,24 @@ def _candidates(meaning: str) -> Value:
     return Value(CANDIDATES, "int64", ("batch", "words"), meaning)
 
 
-def _looked_up(config: Architecture, num_parts: int) -> tuple[Value, ...]:
-    width = config.d_model
+def _rows(config: Architecture, num_parts: int) -> Value:
+    width, meaning = config.d_model, "rows of the output projection for the joint words"
+    if not num_parts:
+        return Value(CANDIDATE_ROWS, "float32", ("joint", width), meaning)
+    parts = (width,) if num_parts == 1 else (num_parts, width // num_parts)
+    return Value(CANDIDATE_ROWS, "uint8", (*parts, "joint"), f"{meaning}, as columns, with zero point 128")
+
+
+def _by_row(num_parts: int) -> tuple[Value, ...]:
+    shape = ("batch", 1, "words")
     bias = Value(
         CANDIDATE_BIAS,
         "float32",
-        ("batch", 1, "words"),
+        shape,
         f"added to the logits of words: their bias, 0 where there is none, and {IMPOSSIBLE} for what fills up a row",
     )
-    if not num_parts:
-        rows = Value(CANDIDATE_ROWS, "float32", ("batch", "words", width), "their rows of the output projection")
-        return rows, bias
-    parts = (width,) if num_parts == 1 else (num_parts, width // num_parts)
-    return (
-        Value(
-            CANDIDATE_ROWS,
-            "uint8",
-            ("batch", *parts, "words"),
-            "their rows of the output projection, as columns, with zero point 128",
-        ),
-        Value(CANDIDATE_SCALES, "float32", ("batch", 1, "words"), "the scales of these rows"),
-        bias,
-    )
+    scales = Value(CANDIDATE_SCALES, "float32", shape, "the scales of the integers of words")
+    return (scales, bias) if num_parts else (bias,)
 
 
 def _source(config: Architecture) -> tuple[Value, ...]:

@@ -27,21 +27,25 @@ from lingolite_cli.shortlist.shortlist import read_shortlist
 from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_onnx.ort.binding import BoundStep, bind_step
 from lingolite_onnx.ort.buffers import FIRST_CAPACITY, Buffers
-from lingolite_onnx.ort.candidates import logits_of_vocabulary, with_impossible_tokens
+from lingolite_onnx.ort.candidates import as_signed, join_candidates, logits_of_vocabulary, with_impossible_tokens
 from lingolite_onnx.ort.encoding import SourceEncoder
 from lingolite_onnx.ort.interface import (
     BATCH_DECODER,
     CANDIDATE_LOOKUP,
+    CANDIDATE_PLACES,
+    CANDIDATE_ROWS,
     CANDIDATES,
     DECODER,
     ENCODER,
     IS_CANDIDATE,
+    JOINT_CANDIDATES,
     SHORTLIST_BATCH_DECODER,
     SHORTLIST_DECODER,
     TOP_IDS,
     TOP_LOG_PROBABILITIES,
 )
 from lingolite_onnx.runner import position_error, require_files, shortlist_error
+from lingolite_onnx.session.saturation import asks_for_precision
 from lingolite_onnx.session.sessions import CPU, execution_providers, open_session
 
 if TYPE_CHECKING:
@@ -67,11 +71,19 @@ class OrtState(msgspec.Struct):
         buffers: its memory.
         logits: where its steps write, V or N floats a row and perhaps more; nobody reads it when k are asked for.
         step: a decoder bound to that; None when buffers have moved since the last step.
+        chosen: the candidate tokens of each sentence; None where any token may be chosen.
+        joint: by input name, what its decoder reads of the candidates of all rows together.
+        num_joint: rows that `joint` was made for; 0 before it is made.
+        is_for_many: whether that is the decoder for many rows.
     """
 
     buffers: Buffers
     logits: Array
     step: BoundStep | None = None
+    chosen: Candidates | None = None
+    joint: dict[str, Array] = {}
+    num_joint: int = 0
+    is_for_many: bool = False
 
     @property
     def candidates(self) -> IntArray | None:
@@ -118,7 +130,9 @@ class OrtRunner:
         self._many_rows = MANY_WIDE_ROWS if config.d_model > WIDE else MANY_ROWS
         self._chooser = chooser
         self._decoders = (SHORTLIST_DECODER, SHORTLIST_BATCH_DECODER) if chooser else (DECODER, BATCH_DECODER)
-        self._has_batch_decoder = (directory / self._decoders[1]).is_file()
+        # What asks for precision turns constants only, and the candidates' rows of the decoder for many are none.
+        is_right = chooser is None or not asks_for_precision(entries or {})
+        self._has_batch_decoder = is_right and (directory / self._decoders[1]).is_file()
         self._sessions: dict[str, ort.InferenceSession] = {}
         self._opening = threading.Lock()
         self._encoder = SourceEncoder(self._session(ENCODER))
@@ -140,10 +154,12 @@ class OrtRunner:
         if self._are_many(rows):
             self._session(self._decoders[True])  # before the encoder's activations are there, see the class
         source = self._encoder.encode(source_ids, source_mask)
-        if self._chooser is not None:
-            source.update(self._look_up(self._chooser.choose(source_ids, source_mask)))
         buffers = Buffers(np.arange(rows), np.arange(rows), source, self._empty_past(rows), grows=self._grows)
-        return OrtState(buffers, np.empty(0, np.float32))
+        if self._chooser is None:
+            return OrtState(buffers, np.empty(0, np.float32))
+        chosen = self._chooser.choose(source_ids, source_mask)
+        source[CANDIDATES] = chosen.ids
+        return OrtState(buffers, np.empty(0, np.float32), chosen=chosen)
 
     def step(self, state: OrtState, tokens: IntArray) -> FloatArray:
         """[B, V] float32 logits of the token after `tokens` [B]; advances `state`.
@@ -191,25 +207,40 @@ class OrtRunner:
         return np.empty((len(self._state), rows, kept.heads, capacity, kept.width), np.float32)
 
     def _require_own_candidates(self) -> None:
-        """Refuse graphs of earlier versions, where the rows of a batch shared their candidates.
+        """Refuse graphs of earlier versions, which look up other things.
 
         Raises:
             LingoLiteError: there are such.
         """
         names = {value.name for value in self._session(CANDIDATE_LOOKUP).get_inputs()}
-        if names != {CANDIDATES, IS_CANDIDATE}:
+        if names != {CANDIDATES, IS_CANDIDATE, JOINT_CANDIDATES}:
             raise LingoLiteError(
                 f"{self._directory / CANDIDATE_LOOKUP} was exported by another version, whose shortlists this one does "
                 "not run",
                 hint="export the bundle again",
             )
 
-    def _look_up(self, chosen: Candidates) -> dict[str, Array]:
-        """What the decoders over candidate tokens read of them, by input name."""
+    def _look_up(self, state: OrtState, chosen: Candidates) -> None:
+        """Give the state what its decoder reads of the candidate tokens of its rows.
+
+        Again when half of the rows have ended: those left have fewer candidates together.
+        """
+        buffers, rows = state.buffers, state.buffers.num_rows
+        is_for_many = self._are_many(rows)
+        if state.num_joint and is_for_many == state.is_for_many and 2 * rows > state.num_joint:
+            state.num_joint = max(rows, state.num_joint)  # beams are more rows than sentences
+            return
+        sentences = buffers.sentences[:rows]
+        ids = chosen.ids[sentences]
+        joint, places = join_candidates(ids, vocab_size=self._config.vocab_size)
         lookup = self._session(CANDIDATE_LOOKUP)
         names = [value.name for value in lookup.get_outputs()]
-        found = lookup.run(names, {CANDIDATES: chosen.ids, IS_CANDIDATE: chosen.is_own})
-        return {CANDIDATES: chosen.ids, **dict(zip(names, found, strict=True))}
+        fed = {CANDIDATES: ids, IS_CANDIDATE: chosen.is_own[sentences], JOINT_CANDIDATES: joint}
+        found = dict(zip(names, lookup.run(names, fed), strict=True))
+        of_all = found.pop(CANDIDATE_ROWS)
+        state.joint = {CANDIDATE_ROWS: as_signed(of_all) if is_for_many else of_all}
+        state.num_joint, state.is_for_many = rows, is_for_many
+        buffers.source.update({CANDIDATES: ids, CANDIDATE_PLACES: places, **found})
 
     def _width(self, state: OrtState) -> int:
         """N, or V without a shortlist."""
@@ -247,9 +278,12 @@ class OrtRunner:
 
     def _bind(self, state: OrtState, k: int) -> BoundStep:
         rows = state.buffers.num_rows
+        if state.chosen is not None and rows:
+            self._look_up(state, state.chosen)
         return bind_step(
             self._session(self._decoders[self._are_many(rows)]),
             state.buffers,
+            joint=state.joint,
             past_names=self._past_names,
             logits=self._room_for_logits(state),
             k=k,

@@ -28,6 +28,11 @@ _ZERO_POINT = 128
 _EXACT = {"session.x64quantprecision": "1"}
 
 
+def asks_for_precision(entries: Mapping[str, str]) -> bool:
+    """Whether sessions have such settings because this CPU is not exact without."""
+    return _EXACT.items() <= entries.items()
+
+
 class ProbeResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the probe saw.
 

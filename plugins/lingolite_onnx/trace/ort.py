@@ -22,6 +22,7 @@ from lingolite_cli.weights.bundle import Matrix
 from lingolite_onnx.graph import NamedTensor
 from lingolite_onnx.ort.blocks import block_size
 from lingolite_onnx.ort.candidate_graphs import build_shortlist_batch_decoder, build_shortlist_decoder, candidate_parts
+from lingolite_onnx.ort.candidates import as_signed
 from lingolite_onnx.ort.graphs import (
     build_batch_decoder,
     build_ort_decoder,
@@ -30,10 +31,13 @@ from lingolite_onnx.ort.graphs import (
 from lingolite_onnx.ort.interface import (
     BATCH_DECODER,
     CANDIDATE_LOOKUP,
+    CANDIDATE_PLACES,
+    CANDIDATE_ROWS,
     CANDIDATES,
     DECODER,
     ENCODER,
     IS_CANDIDATE,
+    JOINT_CANDIDATES,
     SHORTLIST_BATCH_DECODER,
     SHORTLIST_DECODER,
     TOP_IDS,
@@ -129,7 +133,7 @@ def trace_ort(
     num_parts = candidate_parts(weights)
     traces = []
     for name, decoder in sessions.items():
-        values, top_k = ({}, None) if decoder.is_empty else _decode(decoder, source, tokens, weights)
+        values, top_k = ({}, None) if decoder.is_empty else _decode(decoder, _read(source, name), tokens, weights)
         # Rows of a matrix that is not int8 are multiplied in float32.
         unrounded = {OUTPUT_PROJECTION} if name in _OVER_CANDIDATES and not num_parts else ()
         traces.append(
@@ -145,11 +149,19 @@ def trace_ort(
 
 def _all_candidates(artifact: Artifact, weights: Weights, *, rows: int, entries: Mapping[str, str]) -> dict[str, Array]:
     """The inputs of decoders over candidates, with every token of the vocabulary as a candidate of every row."""
-    ids = np.tile(np.arange(weights.config.vocab_size), (rows, 1))
+    joint = np.arange(weights.config.vocab_size)
+    ids = np.tile(joint, (rows, 1))
     lookup = open_session(artifact.path / CANDIDATE_LOOKUP, threads=1, entries=entries)
     names = [value.name for value in lookup.get_outputs()]
-    found = lookup.run(names, {CANDIDATES: ids, IS_CANDIDATE: np.ones(ids.shape, np.bool_)})
-    return {CANDIDATES: ids, **dict(zip(names, found, strict=True))}
+    fed = {CANDIDATES: ids, IS_CANDIDATE: np.ones(ids.shape, np.bool_), JOINT_CANDIDATES: joint}
+    return {CANDIDATES: ids, CANDIDATE_PLACES: ids[:, None], **dict(zip(names, lookup.run(names, fed), strict=True))}
+
+
+def _read(source: Mapping[str, Array], name: str) -> Mapping[str, Array]:
+    """What the decoder `name` reads of the source: the one for many rows reads the candidates' bytes as int8."""
+    if name != SHORTLIST_BATCH_DECODER or CANDIDATE_ROWS not in source:
+        return source
+    return {**source, CANDIDATE_ROWS: as_signed(source[CANDIDATE_ROWS])}
 
 
 def _named(name: str, weights: Weights, details: OnnxExportDetails) -> tuple[NamedTensor, ...]:

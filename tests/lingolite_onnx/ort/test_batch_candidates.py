@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lingolite_onnx.ort.candidates import logits_of_vocabulary, with_impossible_tokens
+from lingolite_onnx.ort.candidates import join_candidates, logits_of_vocabulary, with_impossible_tokens
 
 from lingolite_cli.shortlist.candidates import IMPOSSIBLE
 
@@ -32,3 +32,10 @@ def test_the_best_tokens_are_never_too_few_and_none_is_there_twice(count: int) -
     np.testing.assert_array_equal(found[:, :4], log_probabilities)
     assert (found[:, 4:] == np.float32(IMPOSSIBLE)).all()
     assert all(len(set(row)) == count and max(row) < 11 for row in ids.tolist())
+
+
+def test_the_tokens_of_all_rows_are_joined_and_each_row_finds_its_own() -> None:
+    joint, places = join_candidates(CANDIDATES, vocab_size=11)
+    assert joint.tolist() == [0, 1, 2, 4, 5, 9, 10]
+    assert places.shape == (2, 1, 4)
+    np.testing.assert_array_equal(joint[places[:, 0]], CANDIDATES)

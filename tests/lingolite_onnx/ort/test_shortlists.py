@@ -13,13 +13,15 @@ import onnxruntime as ort
 import pytest
 from lingolite_onnx.backend import OnnxBackend
 from lingolite_onnx.backend_options import OnnxBackendOptions
+from lingolite_onnx.ort.interface import SHORTLIST_BATCH_DECODER, SHORTLIST_DECODER
+from lingolite_onnx.ort.runner import MANY_WIDE_ROWS, OrtRunner
 
 from lingolite_cli.artifact import BUNDLE, BUNDLE_INT4, BUNDLE_INT8, SHORTLIST_NAME, Artifact
 from lingolite_cli.decoding.batching import pad
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.shortlist.candidates import IMPOSSIBLE
+from lingolite_cli.shortlist.candidates import IMPOSSIBLE, CandidateChooser
 from lingolite_cli.testing import SENTENCES
 from lingolite_cli.testing.tiny import IDS
 from lingolite_cli.tokenization.opening import open_tokenizer
@@ -78,6 +80,45 @@ def test_logits_are_those_of_all_words_where_they_are_on_the_shortlist(
         assert (found[row, others] == np.float32(IMPOSSIBLE)).all()
 
 
+@needs_exact_int8
+@pytest.mark.parametrize("format", [BUNDLE, BUNDLE_INT8])
+def test_rows_have_the_same_logits_alone_and_after_others_have_ended(shortlisted: Shortlisted, format: str) -> None:
+    """From many rows to one, through both decoders and past the places where what they read is looked up again."""
+    artifact = shortlisted(format)
+    backend = opened(artifact, shortlist=True)
+    several = [(sources(artifact) * 2)[index] for index in range(MANY_WIDE_ROWS + 2)]
+    state, left = backend.encode(*pad(several, IDS.pad)), np.arange(len(several))
+    alone = [backend.encode(*pad([source], IDS.pad)) for source in several]
+    for position, kept in enumerate((None, [13, 2, 5, 0, 1, 4, 7], [6, 3, 0], [1])):
+        if kept is not None:
+            state, left = backend.select(state, np.array(kept)), left[kept]
+        tokens = 7 + (left + position) % 20
+        found = backend.step(state, tokens).copy()
+        expected = [backend.step(one, np.array([7 + (row + position) % 20])).copy() for row, one in enumerate(alone)]
+        right = np.concatenate([expected[row] for row in left])
+        assert ((found <= IMPOSSIBLE) == (right <= IMPOSSIBLE)).all()
+        is_own = right > IMPOSSIBLE
+        tolerance = 1e-4 if format == BUNDLE else 0.05
+        np.testing.assert_allclose(found[is_own], right[is_own], rtol=0, atol=tolerance * np.abs(right[is_own]).max())
+
+
+def test_candidates_are_multiplied_exactly_where_a_processor_saturates(
+    shortlisted: Shortlisted, wide_bundles: dict[str, Artifact]
+) -> None:
+    """On such a processor sessions are asked for precision, which has no effect on the candidates of many rows."""
+    directory, model = shortlisted(BUNDLE_INT8).path, wide_bundles[BUNDLE_INT8].manifest.model
+    chooser = CandidateChooser(shortlist_of(wide_bundles[BUNDLE_INT8]))
+    for entries, decoder in (({}, SHORTLIST_BATCH_DECODER), ({"session.x64quantprecision": "1"}, SHORTLIST_DECODER)):
+        runner = OrtRunner(directory, model, max_seq_len=40, threads=1, entries=entries, chooser=chooser)
+        ids = np.full((MANY_WIDE_ROWS, 3), 9)
+        state = runner.encode(ids, np.ones(ids.shape, np.bool_))
+        runner.step(state, np.full(MANY_WIDE_ROWS, 9))
+        assert state.step is not None
+        right = onnx.load(directory / decoder, load_external_data=False).graph.input
+        wanted = {value.name: value.type.tensor_type.elem_type for value in right}["word_rows"]
+        assert onnx.helper.np_dtype_to_tensor_dtype(state.joint["word_rows"].dtype) == wanted
+
+
 def test_it_is_off_unless_it_is_asked_for(shortlisted: Shortlisted) -> None:
     artifact = shortlisted(BUNDLE)
     batch = pad(sources(artifact)[:2], IDS.pad)
@@ -91,10 +132,10 @@ def test_the_artifact_holds_the_file_and_says_so(shortlisted: Shortlisted, wide_
     assert artifact.manifest.details["shortlist"] == ["en", "da"]
     config = json.loads((artifact.path / "export_config.json").read_text())
     assert set(config["files"]) == {*artifact.manifest.files, "lingolite.json"}
-    dtypes = ("int64", "int32", "uint8", "bool")
+    dtypes = ("int64", "int32", "int8", "uint8", "bool")
     names = {**{dtype: f"tensor({dtype})" for dtype in dtypes}, "float32": "tensor(float)"}
-    for graph, file in (("words", "file"), ("shortlist_decoder", "file"), ("shortlist_decoder", "batch_file")):
-        session = ort.InferenceSession(artifact.path / config["graphs"][graph][file])
+    for graph in ("words", "shortlist_decoder", "shortlist_batch_decoder"):
+        session = ort.InferenceSession(artifact.path / config["graphs"][graph]["file"])
         for said, real in (("inputs", session.get_inputs()), ("outputs", session.get_outputs())):
             described = [(v["name"], names[v["dtype"]], v["shape"]) for v in config["graphs"][graph][said]]
             assert described == [(value.name, value.type, value.shape) for value in real]
