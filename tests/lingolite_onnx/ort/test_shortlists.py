@@ -89,7 +89,7 @@ def test_rows_have_the_same_logits_alone_and_after_others_have_ended(shortlisted
     several = [(sources(artifact) * 2)[index] for index in range(MANY_WIDE_ROWS + 2)]
     state, left = backend.encode(*pad(several, IDS.pad)), np.arange(len(several))
     alone = [backend.encode(*pad([source], IDS.pad)) for source in several]
-    for position, kept in enumerate((None, [13, 2, 5, 0, 1, 4, 7], [6, 3, 0], [1])):
+    for position, kept in enumerate((None, [13, 2, 5, 0, 1, 4, 7], [6, 6, 3, 0, 5, 1, 2], [6, 3, 0], [1])):
         if kept is not None:
             state, left = backend.select(state, np.array(kept)), left[kept]
         tokens = 7 + (left + position) % 20
