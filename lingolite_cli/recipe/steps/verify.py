@@ -17,7 +17,7 @@ from lingolite_cli.evaluation.differences import MetricDifference
 from lingolite_cli.evaluation.faults import FaultCounts, compare_faults
 from lingolite_cli.evaluation.plausibility import doubts
 from lingolite_cli.evaluation.scorer import Scorer
-from lingolite_cli.files.download import CODEC, download_bytes
+from lingolite_cli.files.download import CODEC, measure_downloads
 from lingolite_cli.recipe.scope import PluginChoice, Scope
 from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.work.evaluation import EvaluateStep, find_evaluation, read_evaluation
@@ -148,6 +148,7 @@ def _run(planned: PlannedVerification, workspace: Workspace, directory: Path) ->
     after, candidate_records = read_evaluation(workspace, step.candidate)
     records = reference_records, candidate_records
     artifact, original = (workspace.artifact(side.step.model) for side in (planned.candidate, planned.reference))
+    downloads = measure_downloads([artifact, original])
     with workspace.console.progress(step.id, total=None) as progress:
         progress.begin("metrics", total=len(planned.metrics))
         differences = [
@@ -168,7 +169,8 @@ def _run(planned: PlannedVerification, workspace: Workspace, directory: Path) ->
         faults = compare_faults(*map(as_judged, records), track=progress.track)
         progress.begin("sentences", total=None)
         worst = _worst(reference_records, candidate_records, step.worst)
-    download = download_bytes(artifact)
+        progress.begin("download sizes", total=None)
+        download, original_download = downloads.result()
     return VerifyResult(
         reference=step.reference,
         candidate=step.candidate,
@@ -180,7 +182,7 @@ def _run(planned: PlannedVerification, workspace: Workspace, directory: Path) ->
         size_mb=after.artifact.size_bytes / _MB,
         size_ratio=after.artifact.size_bytes / before.artifact.size_bytes,
         download_mb=download / _MB,
-        download_ratio=download / download_bytes(original),
+        download_ratio=download / original_download,
         download_codec=CODEC,
         verdicts=[],
         worst=worst,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from lingolite_cli.artifact import MANIFEST_NAME, Artifact
-from lingolite_cli.files.download import download_bytes
+from lingolite_cli.files.download import download_bytes, measure_downloads
 
 
 def test_download_is_what_a_zip_archive_holds(tiny: Artifact, tmp_path: Path) -> None:
@@ -26,3 +28,9 @@ def test_what_does_not_compress_is_sent_as_it_is(tiny: Artifact, tmp_path: Path)
     (tmp_path / "noise").write_bytes(bytes((value * value * 2654435761 >> 7) & 255 for value in range(300)))
     manifest = write_manifest(tmp_path, tiny.manifest)
     assert download_bytes(Artifact(tmp_path, manifest)) == 300
+
+
+def test_downloads_are_measured_beside_other_work_and_errors_reach_who_asks(tiny: Artifact, tmp_path: Path) -> None:
+    assert measure_downloads([tiny, tiny]).result() == [download_bytes(tiny)] * 2
+    with pytest.raises(FileNotFoundError):
+        measure_downloads([tiny, Artifact(tmp_path, tiny.manifest)]).result()
