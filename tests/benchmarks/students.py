@@ -24,7 +24,7 @@ from pathlib import Path
 TEST = Path(__file__).resolve().parents[2] / "recipes" / "starter-en-da" / "test.en-da.tsv"
 WORKER = Path(__file__).with_name("bergamot_worker.py")
 LANGUAGES = ("en", "pt")
-BATCHES = (1, 32)
+BATCHES = (1, 32, 128)
 Batches = list[list[str]]
 Engine = Callable[[Batches], float]
 """Translates batches, and returns the CPU seconds that they took."""
