@@ -1,4 +1,4 @@
-"""Small models in directories as `save_pretrained` writes them, without transformers: OPUS-MT and NLLB."""
+"""Small models in directories as `save_pretrained` writes them, without transformers: OPUS-MT, NLLB and M2M100."""
 
 from __future__ import annotations
 
@@ -54,10 +54,25 @@ def write_nllb(directory: Path, *, languages: Sequence[str]) -> None:
     """Write an NLLB model of these languages with `model.safetensors`, language tokens in `added_tokens_decoder`."""
     directory.mkdir(parents=True)
     model = train_model(unk_id=0, bos_id=1, eos_id=2, pad_id=-1, model_type="bpe")
-    (directory / "sentencepiece.bpe.model").write_bytes(model)
     first = SentencePieceProcessor(model_proto=model).GetPieceSize() + 1
-    added = {str(first + index): {"content": language} for index, language in enumerate([*languages, "<mask>"])}
-    _write(directory / "tokenizer_config.json", {"tokenizer_class": "NllbTokenizer", "added_tokens_decoder": added})
+    _write_m2m_100(directory, model, "NllbTokenizer", first, [*languages, "<mask>"])
+
+
+def write_m2m100(directory: Path, *, languages: Sequence[str]) -> None:
+    """The same of M2M100, whose ids are in `vocab.json`."""
+    directory.mkdir(parents=True)
+    model = train_model(unk_id=3, bos_id=0, eos_id=2, pad_id=1, model_type="bpe")
+    known = SentencePieceProcessor(model_proto=model)
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", *(known.IdToPiece(id) for id in range(4, known.GetPieceSize()))]
+    _write(directory / "vocab.json", {piece: id for id, piece in enumerate(pieces)})
+    _write_m2m_100(directory, model, "M2M100Tokenizer", len(pieces), [f"__{language}__" for language in languages])
+
+
+def _write_m2m_100(directory: Path, model: bytes, tokenizer: str, first: int, added: Sequence[str]) -> None:
+    """What both have; `added` are tokens from the id `first` on."""
+    (directory / "sentencepiece.bpe.model").write_bytes(model)
+    told = {str(first + index): {"content": token} for index, token in enumerate(added)}
+    _write(directory / "tokenizer_config.json", {"tokenizer_class": tokenizer, "added_tokens_decoder": told})
     rows = first + len(added)
     own = {"model_type": "m2m_100", "activation_function": "relu", "bad_words_ids": None, "num_beams": 1}
     special = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "decoder_start_token_id": 2}

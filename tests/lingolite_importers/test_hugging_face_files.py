@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.testing import ImporterContract
 from lingolite_cli.tokenization.opening import open_tokenizer
-from tests.lingolite_importers.hugging_face_files import write_nllb, write_opus_mt
+from tests.lingolite_importers.hugging_face_files import write_m2m100, write_nllb, write_opus_mt
 
 Command = Callable[..., Outcome]
 WEIGHTS, PICKLE, INDEX = "model.safetensors", "pytorch_model.bin", "model.safetensors.index.json"
@@ -209,25 +209,34 @@ def test_languages_choose_the_target_token_and_unknown_ones_are_refused(lingolit
         assert outcome.code == 0, outcome.err
 
 
-def test_an_nllb_goes_through_the_commands_in_any_direction_or_in_the_one_that_it_was_imported_for(
-    lingolite: Command, tmp_path: Path
+@pytest.mark.parametrize(
+    ("write", "languages"),
+    [(write_nllb, ("eng_Latn", "por_Latn", "glg_Latn")), (write_m2m100, ("en", "pt", "gl"))],
+    ids=["nllb", "m2m100"],
+)
+def test_a_model_of_many_languages_goes_through_the_commands_in_any_direction_or_in_the_one_that_it_was_imported_for(
+    lingolite: Command, tmp_path: Path, write: Callable[..., None], languages: tuple[str, str, str]
 ) -> None:
-    write_nllb(tmp_path / "nllb", languages=["eng_Latn", "por_Latn", "glg_Latn"])
-    for name, options in (("all", []), ("one", ["--option", "languages=eng_Latn:por_Latn"])):
-        done = lingolite("import", tmp_path / "nllb", "--out", name, *options, cwd=tmp_path)
+    write(tmp_path / "model", languages=languages)
+    pair = ":".join(languages[:2])
+    for name, options in (("all", []), ("one", ["--option", f"languages={pair}"])):
+        done = lingolite("import", tmp_path / "model", "--out", name, *options, cwd=tmp_path)
         assert done.code == 0, done.err
-    pair = ("eng_Latn", "por_Latn")
-    assert Artifact.open(tmp_path / "all").manifest.languages == (*pair, "glg_Latn")
-    assert Artifact.open(tmp_path / "one").manifest.languages == pair
+    assert Artifact.open(tmp_path / "all").manifest.languages == languages
+    assert Artifact.open(tmp_path / "one").manifest.languages == languages[:2]
     exported = lingolite("export", "--model", "one", "--out", "onnx", cwd=tmp_path)
     assert exported.code == 0, exported.err
     asked = ["translate", "A fox.", "--max-length", "8"]
     texts = [
         lingolite(*asked, "--model", "onnx", cwd=tmp_path),
-        lingolite(*asked, "--model", "all", "--backend", "cached", "--languages", "eng_Latn:por_Latn", cwd=tmp_path),
+        lingolite(*asked, "--model", "all", "--backend", "cached", "--languages", pair, cwd=tmp_path),
     ]
     assert [text.code for text in texts] == [0, 0], [text.err for text in texts]
     assert texts[0].out == texts[1].out != ""
+    (tmp_path / "test.tsv").write_text(f"A fox.\t{texts[0].out.strip()}\n")
+    scored = lingolite("eval", "--model", "onnx", "--source", "test.tsv", "--max-length", "8", cwd=tmp_path)
+    assert scored.code == 0, scored.err
+    assert "100.00" in scored.out
 
 
 @pytest.mark.parametrize(
