@@ -172,7 +172,9 @@ def _without_interruptions() -> Iterator[None]:
 
 
 def _send(stream: IO[bytes], message: bytes) -> None:
-    stream.write(len(message).to_bytes(_HEADER_BYTES, "big") + message)
+    # Two writes, because a sum would be a copy: logits of a vocabulary are megabytes a step.
+    stream.write(len(message).to_bytes(_HEADER_BYTES, "big"))
+    stream.write(message)
     stream.flush()
 
 
