@@ -21,7 +21,7 @@ from lingolite_cli.decoding.translator import Translation, Translator
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model.stepping import DecodingState, SteppingModel
 from lingolite_cli.model.translation_model import MobileTranslationModel
-from lingolite_cli.plugins.interfaces import Tracker, untracked
+from lingolite_cli.plugins.quantizers import Tracker, untracked
 from lingolite_cli.tokenization.tokenizer import Tokenizer
 
 if TYPE_CHECKING:

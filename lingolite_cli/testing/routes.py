@@ -14,7 +14,7 @@ import msgspec
 
 from lingolite_cli.artifact import BUNDLE, Artifact, Product, Provenance, derive_artifact
 from lingolite_cli.files.atomic import atomic_directory
-from lingolite_cli.plugins.interfaces import Calibration
+from lingolite_cli.plugins.quantizers import Calibration
 from lingolite_cli.plugins.registry import Health, Loaded, Registry, load_registry
 from lingolite_cli.testing.tiny import LANGUAGES, SENTENCES, tiny_bundle
 from lingolite_cli.testing.tiny_training import tiny_training

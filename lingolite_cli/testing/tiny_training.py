@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from lingolite_cli.artifact import Artifact
-from lingolite_cli.plugins.interfaces import Training
+from lingolite_cli.plugins.quantizers import Training
 from lingolite_cli.testing.tiny import LANGUAGES, SENTENCES, TRANSLATIONS
 from lingolite_cli.training.options import TrainingOptions
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from lingolite_cli.artifact import BUNDLE_INT8, Artifact, Product
 from lingolite_cli.model import convert_qat_model, prepare_model_for_qat
 from lingolite_cli.model.parameters import stored_tensors
-from lingolite_cli.plugins.interfaces import Training
+from lingolite_cli.plugins.quantizers import Training
 from lingolite_cli.weights.bundle import write_tensors
 from lingolite_quantizers.options import QatInt8Options
 

@@ -21,7 +21,7 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model import MobileTranslationModel, load_model
 from lingolite_cli.model.calibration import CalibrationRun
 from lingolite_cli.model.parameters import bundle_tensors
-from lingolite_cli.plugins.interfaces import Calibration
+from lingolite_cli.plugins.quantizers import Calibration
 from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_cli.weights.bundle import require_format, write_tensors
 from lingolite_cli.weights.groups import GROUP_SIZES, GroupedMatrix, quantize_groups

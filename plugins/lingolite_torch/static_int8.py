@@ -13,7 +13,7 @@ from lingolite_cli.artifact import BUNDLE, BUNDLE_BF16, BUNDLE_FP16, BUNDLE_STAT
 from lingolite_cli.model import load_model
 from lingolite_cli.model.calibration import CalibrationRun
 from lingolite_cli.model.static_quantization import SCHEME, float_copy, static_tensors
-from lingolite_cli.plugins.interfaces import Calibration
+from lingolite_cli.plugins.quantizers import Calibration
 from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_cli.weights.bundle import require_format, write_tensors
 from lingolite_cli.weights.options import StaticInt8Options

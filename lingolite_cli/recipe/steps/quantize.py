@@ -13,7 +13,7 @@ from msgspec import field
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.corpora.corpus import Corpus
 from lingolite_cli.errors import ExitCode, LingoLiteError
-from lingolite_cli.plugins.interfaces import Calibration
+from lingolite_cli.plugins.quantizers import Calibration
 from lingolite_cli.recipe.scope import PluginChoice, Scope
 from lingolite_cli.recipe.step_kind import StepKind
 from lingolite_cli.recipe.work.conversion import choose_converter, convert_artifact
@@ -227,7 +227,7 @@ def _calibration(corpus: Corpus, planned: PlannedQuantization, workspace: Worksp
 
 
 class _Training:
-    """What a quantizer trains with; see `lingolite_cli.plugins.interfaces.Training`.
+    """What a quantizer trains with; see `lingolite_cli.plugins.quantizers.Training`.
 
     Attributes:
         record: of the training, when it is done.

@@ -8,7 +8,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from lingolite_cli.artifact import BUNDLE_FP16, WEIGHTS_NAME, Artifact, Product, Quantization
-from lingolite_cli.plugins.interfaces import Calibration
+from lingolite_cli.plugins.quantizers import Calibration
 from lingolite_cli.plugins.specs import NoOptions
 
 
