@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import onnx
+import onnxruntime as ort
 import pytest
 from lingolite_onnx.exporter import OnnxExporter
 from lingolite_onnx.options import OnnxExportOptions
 from lingolite_onnx.session.saturation import int8_is_exact
+from lingolite_onnx.session.sessions import session_options
 from safetensors.numpy import load_file, save_file
 
 from lingolite_cli.architecture.architecture import Architecture
@@ -141,3 +145,11 @@ def wide_headed_bundle(path: Path) -> Artifact:
 def tensors_of(bundle: Artifact) -> Tensors:
     """The tensors of a bundle."""
     return load_file(bundle.weights_path)
+
+
+def operators_run(graph: Path, scratch: Path) -> Counter[str]:
+    """The operators that ONNX Runtime makes of a graph."""
+    options = session_options(threads=1)
+    options.optimized_model_filepath = str(scratch / graph.name)
+    ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    return Counter(node.op_type for node in onnx.load(scratch / graph.name, load_external_data=False).graph.node)

@@ -24,7 +24,7 @@ from lingolite_onnx.profiles import GraphSettings
 from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.architecture.recording import record
 from lingolite_cli.architecture.reference import Reference
-from lingolite_cli.architecture.tensors import matrix_keys
+from lingolite_cli.architecture.tensors import matrix_keys, shared_inputs
 from lingolite_cli.arrays import Array
 from lingolite_cli.artifact import BUNDLE, BUNDLE_INT8
 from lingolite_cli.decoding.options import DecodingOptions
@@ -37,9 +37,10 @@ from lingolite_cli.plugins.interfaces import ForcedTokens
 from lingolite_cli.shortlist.candidates import IMPOSSIBLE, CandidateChooser, Candidates
 from lingolite_cli.testing.tiny import IDS, random_weights
 from lingolite_cli.weights.bundle import Weights
+from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX
 from lingolite_cli.weights.rows import quantize_tensors
 from tests.families import FAMILIES, family_bundle
-from tests.lingolite_onnx.onnx_bundles import export_to, needs_exact_int8, tensors_of, write_bundle
+from tests.lingolite_onnx.onnx_bundles import export_to, needs_exact_int8, operators_run, tensors_of, write_bundle
 
 _ALL = pytest.mark.parametrize("name", FAMILIES)
 _SETTINGS = GraphSettings(
@@ -107,6 +108,23 @@ def test_portable_int8_logits_are_those_of_the_exact_reference(runner: Any, name
     expected = _expected(name, source, mask, target, is_int8=True)
     found = _logits(runner(name, "portable", is_int8=True), source, mask, target)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
+@_ALL
+def test_products_of_calibrated_ranges_are_integers_in_onnx_runtime(tmp_path: Path, name: str) -> None:
+    """Biases too: of MatMul and Add it would make a product of floats."""
+    architecture = FAMILIES[name]
+    tensors = quantize_tensors(dict(random_weights(architecture, seed=5)), matrix_keys(architecture))
+    for part in (part for group in shared_inputs(architecture) for part in group):
+        tensors[f"{part}{INPUT_SCALE_SUFFIX}"] = np.array([0.02], np.float32)
+        tensors[f"{part}{INPUT_ZERO_POINT_SUFFIX}"] = np.array([120], np.uint8)
+    write_portable_graphs(Weights(architecture, tensors), tmp_path, _SETTINGS)
+    for graph in ("encoder.onnx", "decoder.onnx"):
+        written = onnx.load(tmp_path / graph, load_external_data=False).graph
+        (optimized := tmp_path / "optimized").mkdir(exist_ok=True)
+        found = operators_run(tmp_path / graph, optimized)
+        assert found["MatMulIntegerToFloat"] == sum(node.op_type == "QuantizeLinear" for node in written.node)
+        assert not found["Gemm"]
 
 
 @pytest.mark.parametrize("profile", ["portable", "optimized"])

@@ -138,7 +138,7 @@ class PortableEmitter:
             ]
             product = graph.op("Concat", *parts, axis=-1)
         bias = joint_bias(self.weights, layers)
-        return product if bias is None else graph.op("Add", product, graph.constant(bias, f"{name}.bias"))
+        return product if bias is None else self._products.biased(product, bias, matrices, name=name)
 
     def joint(self, parts: tuple[str, ...]) -> str:
         """What `linear` computed for several layers, side by side."""

@@ -6,6 +6,8 @@ in `lingolite_onnx.portable.emitter`. N rows of activations.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 from onnx import TensorProto
@@ -63,7 +65,25 @@ class PortableProducts:
         """
         product = self._projected(x, matrix, stored_as=stored_as, output=LOGITS if bias is None else None)
         if bias is not None:
-            self._graph.op("Add", product, self._graph.constant(bias, f"{OUTPUT_PROJECTION}.bias"), name=LOGITS)
+            self.biased(product, bias, [matrix], name=OUTPUT_PROJECTION, output=LOGITS)
+
+    def biased(
+        self,
+        product: str,
+        bias: Array,
+        matrices: Sequence[Matrix | GroupedMatrix],
+        *,
+        name: str,
+        output: str | None = None,
+    ) -> str:
+        """[N, out], the bias [out] added to the product with `matrices`.
+
+        After a calibrated product its negative is subtracted, which gives the same bits: of a MatMul and an Add, ONNX
+        Runtime makes a `Gemm` of floats before it looks for integers.
+        """
+        if any(isinstance(matrix, Matrix) and matrix.input_range is not None for matrix in matrices):
+            return self._graph.op("Sub", product, self._graph.constant(-bias, f"{name}.negative_bias"), name=output)
+        return self._graph.op("Add", product, self._graph.constant(bias, f"{name}.bias"), name=output)
 
     def _projected(self, x: str, matrix: Matrix | GroupedMatrix, *, stored_as: str, output: str | None) -> str:
         graph = self._graph

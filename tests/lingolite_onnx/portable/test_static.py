@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from lingolite_onnx.session.saturation import ProbeResult
-from lingolite_onnx.session.sessions import session_options
 from onnx import numpy_helper
 
 from lingolite_cli.architecture.tensors import shared_inputs
@@ -23,7 +20,7 @@ from lingolite_cli.testing.contract import artifacts_root
 from lingolite_cli.testing.forward import framed_sources
 from lingolite_cli.testing.routes import follow, registry
 from lingolite_cli.testing.tiny import IDS
-from tests.lingolite_onnx.onnx_bundles import export_to, needs_exact_int8, tensors_of, write_bundle
+from tests.lingolite_onnx.onnx_bundles import export_to, needs_exact_int8, operators_run, tensors_of, write_bundle
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +33,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 def files(bundle: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """Its export."""
     return export_to(bundle, tmp_path_factory.mktemp("static") / "onnx")
-
-
-def operators_run(graph: Path, scratch: Path) -> Counter[str]:
-    """The operators that ONNX Runtime makes of a graph."""
-    options = session_options(threads=1)
-    options.optimized_model_filepath = str(scratch / graph.name)
-    ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    return Counter(node.op_type for node in onnx.load(scratch / graph.name, load_external_data=False).graph.node)
 
 
 def tokens(artifact: Artifact, backend: str, sources: list[list[int]]) -> list[tuple[int, ...]]:
