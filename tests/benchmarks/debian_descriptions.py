@@ -1,10 +1,9 @@
 """A test set of Debian's package descriptions with their translations, large enough for verdicts on small losses.
 
-    mirror=https://deb.debian.org/debian/dists/bookworm/main/i18n
-    curl -O $mirror/Translation-en.bz2 -O $mirror/Translation-pt_BR.bz2
     python tests/benchmarks/debian_descriptions.py Translation-en.bz2 Translation-pt_BR.bz2 --lines 4000 --out test.tsv
 
-Takes paragraphs of one sentence and 6 to 40 words, each source once, in an order that is drawn with a fixed seed.
+Both files are in `dists/bookworm/main/i18n/` of any mirror of Debian. Takes paragraphs of one sentence and 6 to 40
+words, each source once, in an order that is drawn with a fixed seed.
 """
 
 from __future__ import annotations
