@@ -1,48 +1,25 @@
-"""Contracts fail for plugins that break a promise: each mistake here is one that an author could make."""
+"""The contract of backends fails for those that break a promise: each mistake is one that an author could make."""
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from collections.abc import Callable
-from inspect import signature
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 
-from lingolite_cli.artifact import BUNDLE, BUNDLE_INT8, MANIFEST_NAME, WEIGHTS_NAME, Artifact, Product, Quantization
+from lingolite_cli.artifact import BUNDLE, Artifact
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.errors import LingoLiteError
-from lingolite_cli.plugins.interfaces import Score
-from lingolite_cli.plugins.manager import Origin
-from lingolite_cli.plugins.registry import Loaded, load_registry
-from lingolite_cli.plugins.specs import BackendSpec, MetricSpec, QuantizerSpec
-from lingolite_cli.testing import BackendContract, MetricContract, QuantizerContract
+from lingolite_cli.plugins.registry import load_registry
+from lingolite_cli.plugins.specs import BackendSpec
+from lingolite_cli.testing import BackendContract
 from lingolite_cli.testing.backend_under_test import BEAM, GREEDY, LATE
-from lingolite_cli.testing.routes import convert_observed, follow
 from lingolite_cli.testing.tiny import IDS
-
-
-class Here(Loaded):
-    """A plugin whose class is in this file, and not in an installed distribution."""
-
-    def __init__(self, kind: str, spec: Any, made: type) -> None:
-        super().__init__(kind, spec, Origin("here", "here", "1", "here"))
-        self._made = made
-
-    def load_factory(self) -> Callable[..., Any]:
-        return self._made
-
-
-def fails(test: Callable[..., None], **arguments: Any) -> None:
-    with pytest.raises((AssertionError, LingoLiteError)):
-        test(**arguments)
+from tests.lingolite_cli.testing.plugin_here import Here, fails
 
 
 class Right:
@@ -193,11 +170,6 @@ class Candidate(BackendContract):
         self.loaded = lambda: Here("backend", spec, made)  # type: ignore[method-assign]
 
 
-@pytest.fixture
-def artifact(tmp_path: Path) -> Artifact:
-    return follow((), tmp_path)
-
-
 @pytest.mark.parametrize(
     ("made", "test", "arguments"),
     [
@@ -340,158 +312,3 @@ def test_a_capability_that_is_not_declared_is_skipped(artifact: Artifact) -> Non
 
     with pytest.raises(pytest.skip.Exception, match="does not declare the capability `top_k`"):
         Cached().test_top_k_gives_the_best_log_probabilities(backend=None, artifact=artifact, k=1)
-
-
-class Halves:
-    """A quantizer that does its work: float16 in the guise of int8, which the format forbids."""
-
-    def __init__(self, *, options: Any) -> None:
-        """It has none."""
-
-    def quantize(self, source: Artifact, directory: Path) -> Product:
-        weights = {name: array.astype(np.float16) for name, array in load_file(source.weights_path).items()}
-        save_file(weights, directory / WEIGHTS_NAME)
-        return Product(format=BUNDLE_INT8, quantization=Quantization("dynamic-int8"))
-
-
-class NeverTheSame(Halves):
-    count = 0
-
-    def quantize(self, source: Artifact, directory: Path) -> Product:
-        NeverTheSame.count += 1
-        (directory / "notes.json").write_text(json.dumps(NeverTheSame.count))
-        return super().quantize(source, directory)
-
-
-class ChangesItsSource(Halves):
-    def quantize(self, source: Artifact, directory: Path) -> Product:
-        (source.path / "marked").write_text("done")
-        return super().quantize(source, directory)
-
-
-class WritesAManifest(Halves):
-    def quantize(self, source: Artifact, directory: Path) -> Product:
-        (directory / MANIFEST_NAME).write_text("{}")
-        return super().quantize(source, directory)
-
-
-class Grows(Halves):
-    def quantize(self, source: Artifact, directory: Path) -> Product:
-        product = super().quantize(source, directory)
-        (directory / "copy.bin").write_bytes(source.weights_path.read_bytes())
-        return product
-
-
-class SaysAnotherFormat(Halves):
-    def quantize(self, source: Artifact, directory: Path) -> Product:
-        super().quantize(source, directory)
-        return Product(format="bundle-int4")
-
-
-class QuantizerCandidate(QuantizerContract):
-    """The contract of one of the classes above."""
-
-    plugin = "here"
-    __test__ = False
-
-    def __init__(self, made: type) -> None:
-        spec = QuantizerSpec(name="here", summary="", factory="", accepts=frozenset({BUNDLE}), produces=BUNDLE_INT8)
-        self.loaded = lambda: Here("quantizer", spec, made)  # type: ignore[method-assign]
-
-
-@pytest.mark.parametrize(
-    ("made", "test"),
-    [
-        (NeverTheSame, "test_the_same_work_gives_the_same_bytes"),
-        (ChangesItsSource, "test_the_source_is_only_read"),
-        (WritesAManifest, "test_tokenizer_and_manifest_are_left_to_the_host"),
-        (Grows, "test_the_artifact_is_smaller"),
-        (SaysAnotherFormat, "test_the_artifact_has_the_format_that_is_declared"),
-        (SaysAnotherFormat, "test_the_scheme_is_in_the_manifest"),
-        (Halves, "test_integers_are_symmetric_and_every_row_has_a_scale"),
-    ],
-)
-def test_a_quantizer_with_a_mistake_fails(artifact: Artifact, tmp_path: Path, made: type, test: str) -> None:
-    contract = QuantizerCandidate(made)
-    conversion = convert_observed(contract.loaded(), artifact, tmp_path / "made")
-    available = {"artifact": artifact, "tmp_path": tmp_path, "conversion": conversion, "made": conversion.artifact}
-    wanted = signature(getattr(contract, test)).parameters
-    fails(getattr(contract, test), **{name: available[name] for name in wanted})
-
-
-class CountsWords:
-    """A metric: the share of words in common, summed over sentences."""
-
-    def __init__(self, *, options: Any) -> None:
-        """It has none."""
-
-    def score(self, hypotheses, references):
-        [[value]] = self._value(self.statistics(hypotheses, references).sum(axis=0, keepdims=True))
-        return Score(value=float(value), signature="words")
-
-    def statistics(self, hypotheses, references):
-        rows = []
-        for texts in zip(hypotheses, *references, strict=True):
-            words, *others = [set(text.split()) for text in texts]
-            rows.append([max(len(words & other) for other in others), len(words | set().union(*others))])
-        return np.array(rows, dtype=np.float64)
-
-    def from_statistics(self, totals):
-        return self._value(totals)[:, 0]
-
-    def _value(self, totals):
-        return totals[:, :1] / totals[:, 1:]
-
-
-class LooksAtTheFirst(CountsWords):
-    def score(self, hypotheses, references):
-        return super().score(hypotheses[:1], [stream[:1] for stream in references])
-
-
-class AveragesSentences(CountsWords):
-    def score(self, hypotheses, references):
-        return Score(value=float(self._value(self.statistics(hypotheses, references)).mean()), signature="mean")
-
-
-class SignsWithTheScore(CountsWords):
-    def score(self, hypotheses, references):
-        scored = super().score(hypotheses, references)
-        return Score(value=scored.value, signature=f"words {scored.value}")
-
-
-class IsUpsideDown(CountsWords):
-    def score(self, hypotheses, references):
-        return Score(value=-super().score(hypotheses, references).value, signature="words")
-
-
-class MetricCandidate(MetricContract):
-    """The contract of one of the classes above."""
-
-    plugin = "here"
-    __test__ = False
-
-    def __init__(self, made: type) -> None:
-        spec = MetricSpec(name="here", summary="", factory="", capabilities=frozenset({"sentence_statistics"}))
-        self.loaded = lambda: Here("metric", spec, made)  # type: ignore[method-assign]
-
-
-@pytest.mark.parametrize(
-    ("made", "test"),
-    [
-        (LooksAtTheFirst, "test_the_order_of_sentences_does_not_matter"),
-        (AveragesSentences, "test_statistics_add_up_to_the_score"),
-        (AveragesSentences, "test_statistics_give_the_scores_of_resampled_corpora"),
-        (SignsWithTheScore, "test_a_score_has_a_signature_that_stays_the_same"),
-        (IsUpsideDown, "test_a_perfect_translation_scores_best"),
-    ],
-)
-def test_a_metric_with_a_mistake_fails(made: type, test: str) -> None:
-    from lingolite_cli.testing.metric_contract import REFERENCES
-
-    for candidate, check in ((made, fails), (CountsWords, lambda test, **arguments: test(**arguments))):
-        contract = MetricCandidate(candidate)
-        method = getattr(contract, test)
-        arguments = {"metric": contract.loaded().create()}
-        if "references" in method.__code__.co_varnames[: method.__code__.co_argcount]:
-            arguments["references"] = [REFERENCES]
-        check(method, **arguments)
