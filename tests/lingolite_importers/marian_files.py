@@ -83,6 +83,13 @@ def with_two_vocabularies(
     return found
 
 
+def _embedded(rows: np.ndarray) -> np.ndarray:
+    """[S, D], scaled embeddings with Marian's positions: all sines, then all cosines."""
+    rate = 10000.0 ** (-np.arange(D_MODEL // 2) / (D_MODEL // 2 - 1))
+    angles = np.arange(len(rows))[:, None] * rate
+    return rows * np.sqrt(D_MODEL) + np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+
+
 def marian_logits(
     parameters: dict[str, np.ndarray], source: np.ndarray, target: np.ndarray, *, activation: str
 ) -> np.ndarray:
@@ -92,11 +99,6 @@ def marian_logits(
     """
     p = {name: values.astype(np.float64) for name, values in parameters.items()}
     of_source, of_target = p.get("encoder_Wemb", p.get("Wemb")), p.get("decoder_Wemb", p.get("Wemb"))
-    rate = 10000.0 ** (-np.arange(D_MODEL // 2) / (D_MODEL // 2 - 1))
-
-    def embedded(rows: np.ndarray) -> np.ndarray:
-        angles = np.arange(len(rows))[:, None] * rate
-        return rows * np.sqrt(D_MODEL) + np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
 
     def normed(x: np.ndarray, name: str) -> np.ndarray:
         centred = x - x.mean(axis=-1, keepdims=True)
@@ -129,11 +131,11 @@ def marian_logits(
             cells.append(np.maximum(cell, 0))
         return normed(x + np.array(cells), f"{name}_ffn")
 
-    encoded = embedded(of_source[source])
+    encoded = _embedded(of_source[source])
     for layer in range(1, ENCODER_LAYERS + 1):
         encoded = attention(f"encoder_l{layer}_self", encoded, encoded)
         encoded = feed_forward(f"encoder_l{layer}_ffn", encoded)
-    x = embedded(np.concatenate([np.zeros((1, D_MODEL)), of_target[target]]))
+    x = _embedded(np.concatenate([np.zeros((1, D_MODEL)), of_target[target]]))
     for layer in range(1, DECODER_LAYERS + 1):
         if f"decoder_l{layer}_rnn_W" in p:
             x = recurrent(f"decoder_l{layer}_rnn", x)
