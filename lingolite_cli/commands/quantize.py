@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
@@ -170,53 +170,54 @@ def quantize(
         max_trials=max_trials,
     )
     if search:
-        if named != NamedTexts():
-            raise LingoLiteError(
-                "--search neither calibrates nor trains", hint="name the text to measure with by --source"
-            )
+        _check_search(named)
         out = _given(out)
         # The default method does not mix precisions; only one that was typed is meant.
         chosen = method if is_given(typer_context, "method") else None
-        chosen = chosen or mixing_quantizer(context)
-        name = executor or LOCAL
-        options, theirs = shared_options(
-            context.registry, parse_options(option), first=("quantizer", chosen), second=("executor", name)
+        request = _search_request(
+            context,
+            path,
+            flags,
+            method=chosen or mixing_quantizer(context),
+            option=option,
+            max_samples=max_samples,
+            ahead=parse_ahead(executor, None, workers),
         )
-        request = _search_request(context, path, flags, method=chosen, options=options, max_samples=max_samples)
-        if executor is not None or workers not in (None, 1):
-            ahead = Ahead(executor=name, options=theirs, num_workers=workers or 1)
-            request = msgspec.structs.replace(request, ahead=ahead)
-        check_target(out, overwrite=overwrite, inputs=[path, *input_paths(request.corpus)])
         _search(context, request, console, out=out, overwrite=overwrite)
         return
     flags.refuse()
-    if method != _COMPARE and (executor is not None or workers is not None):
-        raise LingoLiteError(
-            "--executor and --workers are for --method compare and --search", hint="one method is one step"
-        )
     if method == _COMPARE:
         if option and executor is None:
             raise LingoLiteError("--option goes to one quantizer", hint="name it with --method")
+        ahead = parse_ahead(executor, option, workers)
         comparison = compare_quantizers(
-            context,
-            path,
-            named,
-            console,
-            out=out,
-            max_samples=max_samples,
-            overwrite=overwrite,
-            ahead=parse_ahead(executor, option, workers),
+            context, path, named, console, out=out, max_samples=max_samples, overwrite=overwrite, ahead=ahead
         )
         show_quantizer_comparison(comparison, console)
         return
+    _check_one_method(executor=executor, workers=workers, max_samples=max_samples)
     out = _given(out)
+    job = quantization_job(context, path, console, method=method, named=named, options=parse_options(option))
+    record = convert_and_publish(context, job, console, out=out, overwrite=overwrite)
+    show_conversion(record.result, out, console)
+
+
+def _check_search(named: NamedTexts) -> None:
+    """Refuse texts that only one quantizer can use."""
+    if named != NamedTexts():
+        raise LingoLiteError("--search neither calibrates nor trains", hint="name the text to measure with by --source")
+
+
+def _check_one_method(*, executor: str | None, workers: int | None, max_samples: int | None) -> None:
+    """Refuse what only a comparison and a search can use."""
+    if executor is not None or workers is not None:
+        raise LingoLiteError(
+            "--executor and --workers are for --method compare and --search", hint="one method is one step"
+        )
     if max_samples is not None:
         raise LingoLiteError(
             "--max-samples is for --method compare and for --search", hint="quantizing reads no sentences"
         )
-    job = quantization_job(context, path, console, method=method, named=named, options=parse_options(option))
-    record = convert_and_publish(context, job, console, out=out, overwrite=overwrite)
-    show_conversion(record.result, out, console)
 
 
 def _given(out: Path | None) -> Path:
@@ -230,10 +231,18 @@ def _search_request(
     model: Path,
     flags: SearchFlags,
     *,
-    method: str | None,
-    options: Mapping[str, Any],
+    method: str,
+    option: Sequence[str] | None,
     max_samples: int | None,
+    ahead: Ahead | None,
 ) -> SearchRequest:
+    """What is searched for. Options go to the quantizer, and those that only the executor has to the executor."""
+    options, theirs = shared_options(
+        context.registry,
+        parse_options(option),
+        first=("quantizer", method),
+        second=("executor", ahead.executor if ahead else LOCAL),
+    )
     budget = parse_options([flags.budget], flag="--budget") if flags.budget else DEFAULT_BUDGET
     languages = parse_languages(flags.languages)
     targets = flags.target or ()
@@ -249,10 +258,12 @@ def _search_request(
         granularity=flags.granularity,
         max_trials=flags.max_trials,
         max_samples=max_samples,
+        ahead=msgspec.structs.replace(ahead, options=theirs) if ahead else None,
     )
 
 
 def _search(context: JobContext, request: SearchRequest, console: Console, *, out: Path, overwrite: bool) -> None:
+    check_target(out, overwrite=overwrite, inputs=[request.model, *input_paths(request.corpus)])
     outcome = search_precisions(context, request, console, out=out, overwrite=overwrite)
     show_search_outcome(outcome, out, console)
     if not outcome.is_met:

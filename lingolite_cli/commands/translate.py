@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,7 +33,8 @@ from lingolite_cli.console import Console
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.atomic import write_atomic
 from lingolite_cli.files.output import check_output
-from lingolite_cli.jobs.corpus_translation import translate_to_corpus
+from lingolite_cli.jobs.context import JobContext
+from lingolite_cli.jobs.corpus_translation import CorpusTranslationRequest, translate_to_corpus
 from lingolite_cli.jobs.inputs import model_path
 from lingolite_cli.jobs.plugin_options import plugin_options, shared_options
 from lingolite_cli.jobs.runnable import backend_to_translate
@@ -118,10 +119,7 @@ def translate_lines(
     """Translate. One line in, one line out, in order; empty lines stay empty."""
     context = context_of(typer_context)
     console = context.console(json=json)
-    if text and file:
-        raise LingoLiteError("both text and --file were given", hint="pass one of them")
-    if text and document:
-        raise LingoLiteError("both text and --document were given", hint="--document tells what a file or stdin is")
+    _check_source(text, file, document=document)
     if stream:
         given = ["--json"] * json + ["--output"] * (output is not None)
         _check_stream(given, n_best=n_best, batch_size=batch_size, workers=workers)
@@ -139,20 +137,14 @@ def translate_lines(
     decoding = asked_decoding(context, artifact, asked)
     # Lines that are typed in are answered one by one; a file or a pipe is sorted into batches.
     is_typed = not text and file is None and sys.stdin.isatty()
-    if is_typed and workers not in (None, 1):
-        raise LingoLiteError(
-            f"--workers {workers}: workers read ahead, and lines that are typed in are answered one by one",
-            hint="leave it out, or translate a file or a pipe",
-        )
+    if is_typed:
+        _check_typed(workers)
     pairs = parse_options(option)
     name = backend_to_translate(
         context, format=artifact.manifest.format, asked=backend, has_options=bool(aliased or pairs)
     )
     if bulk is not None:
-        pairs, executor_pairs = shared_options(
-            context.registry, pairs, first=("backend", name), second=("executor", bulk.executor)
-        )
-        bulk = msgspec.structs.replace(bulk, executor_options=executor_pairs)
+        pairs, bulk = _shared(context, pairs, bulk, backend=name)
     request = EngineRequest(
         backend=name,
         options=plugin_options(context.registry, kind="backend", name=name, aliased=aliased, pairs=pairs),
@@ -167,33 +159,66 @@ def translate_lines(
         show_translated_corpus(outcome, bulk.out, console)
         return
     pair = translation_languages(context, artifact, request.languages)
-    source = _source(text, file, kind=document, languages=pair)
+    source = _source(text, file, kind=document, languages=pair, warn=console.warn)
     if source.document is not None:
         _check_document(is_json=json, is_stream=stream, n_best=decoding.n_best)
-    texts = remarked(source.texts, pair[0], console.warn)
     with open_translator(context, artifact, request, decoding=decoding, console=console) as opened:
         for warning in opened.warnings:
             console.warn(warning)
-        if source.document is not None:
-            _write(_translated(source, opened.translator, console), output)
-        elif stream:
-            print_in_steps(opened.translator, texts, console)
-        elif output is None:
-            print_all(opened.translator.translate(texts), console, n_best=decoding.n_best)
-        else:
-            written = io.StringIO()
-            print_all(opened.translator.translate(texts), console, n_best=decoding.n_best, stream=written)
-            _write(written.getvalue(), output)
+        _print_translated(source, opened.translator, console, output=output, is_stream=stream, n_best=decoding.n_best)
 
 
-def _source(text: list[str] | None, file: Path | None, *, kind: str | None, languages: tuple[str, str]) -> Source:
+def _source(
+    text: list[str] | None,
+    file: Path | None,
+    *,
+    kind: str | None,
+    languages: tuple[str, str],
+    warn: Callable[[str], None],
+) -> Source:
+    """What is translated; of lines, the first in the script of another language is warned of."""
     if text:
-        return typed_texts(text)
-    return (
-        stdin_texts(kind=kind, languages=languages)
-        if file is None
-        else file_texts(file, kind=kind, languages=languages)
+        source = typed_texts(text)
+    elif file is None:
+        source = stdin_texts(kind=kind, languages=languages)
+    else:
+        source = file_texts(file, kind=kind, languages=languages)
+    if source.document is not None:
+        return source
+    return Source(remarked(source.texts, languages[0], warn))
+
+
+def _shared(
+    context: JobContext, pairs: Mapping[str, Any], bulk: CorpusTranslationRequest, *, backend: str
+) -> tuple[dict[str, Any], CorpusTranslationRequest]:
+    """What `--option` gave: the options of the backend, and the request with those that only its executor has."""
+    own, theirs = shared_options(
+        context.registry, pairs, first=("backend", backend), second=("executor", bulk.executor)
     )
+    return own, msgspec.structs.replace(bulk, executor_options=theirs)
+
+
+def _print_translated(
+    source: Source,
+    translator: SentenceTranslator,
+    console: Console,
+    *,
+    output: Path | None,
+    is_stream: bool,
+    n_best: int,
+) -> None:
+    """Print a document when all of it is translated, and lines as they come; to a file, write all of them or none."""
+    if source.document is not None:
+        _write(_translated(source, translator, console), output)
+        return
+    if is_stream:
+        print_in_steps(translator, source.texts, console)
+    elif output is None:
+        print_all(translator.translate(source.texts), console, n_best=n_best)
+    else:
+        written = io.StringIO()
+        print_all(translator.translate(source.texts), console, n_best=n_best, stream=written)
+        _write(written.getvalue(), output)
 
 
 def _translated(source: Source, translator: SentenceTranslator, console: Console) -> str:
@@ -220,6 +245,23 @@ def _write(text: str, output: Path | None) -> None:
         return
     sys.stdout.write(shown(text) if sys.stdout.isatty() else text)
     sys.stdout.flush()
+
+
+def _check_source(text: list[str] | None, file: Path | None, *, document: str | None) -> None:
+    """Refuse a second source, and a kind of document for texts."""
+    if text and file:
+        raise LingoLiteError("both text and --file were given", hint="pass one of them")
+    if text and document:
+        raise LingoLiteError("both text and --document were given", hint="--document tells what a file or stdin is")
+
+
+def _check_typed(workers: int | None) -> None:
+    """Refuse processes side by side for lines of which the next is typed when the last was answered."""
+    if workers not in (None, 1):
+        raise LingoLiteError(
+            f"--workers {workers}: workers read ahead, and lines that are typed in are answered one by one",
+            hint="leave it out, or translate a file or a pipe",
+        )
 
 
 def _check_document(*, is_json: bool, is_stream: bool, n_best: int) -> None:

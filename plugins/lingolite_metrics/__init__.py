@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from lingolite_cli.plugins.hookspecs import hookimpl
 from lingolite_cli.plugins.specs import MetricSpec
 from lingolite_metrics.options import (
@@ -15,66 +17,52 @@ from lingolite_metrics.options import (
 )
 
 _CAPABILITIES = frozenset({"sentence_statistics"})
+_sacrebleu = partial(
+    MetricSpec, requires=("sacrebleu", "numpy"), install="pip install sacrebleu", capabilities=_CAPABILITIES
+)
+_counted = partial(MetricSpec, requires=("numpy",), install="pip install numpy", capabilities=_CAPABILITIES)
 
 
 @hookimpl
 def lingolite_metrics() -> list[MetricSpec]:
     """BLEU, chrF, chrF++ and TER as sacreBLEU computes them, exact match, length ratio and COMET."""
     return [
-        MetricSpec(
+        _sacrebleu(
             name="bleu",
             summary="BLEU: n-gram precision with a brevity penalty, by sacreBLEU",
             factory="lingolite_metrics.bleu:Bleu",
             options=BleuOptions,
-            requires=("sacrebleu", "numpy"),
-            install="pip install sacrebleu",
-            capabilities=_CAPABILITIES,
         ),
-        MetricSpec(
+        _sacrebleu(
             name="chrf",
             summary="chrF: character n-gram F-score, by sacreBLEU",
             factory="lingolite_metrics.chrf:Chrf",
             options=ChrfOptions,
-            requires=("sacrebleu", "numpy"),
-            install="pip install sacrebleu",
-            capabilities=_CAPABILITIES,
         ),
-        MetricSpec(
+        _sacrebleu(
             name="chrfpp",
             summary="chrF++: as chrF, with n-grams of words, by sacreBLEU",
             factory="lingolite_metrics.chrf:Chrf",
             options=ChrfppOptions,
-            requires=("sacrebleu", "numpy"),
-            install="pip install sacrebleu",
-            capabilities=_CAPABILITIES,
         ),
-        MetricSpec(
+        _sacrebleu(
             name="ter",
             summary="TER: translation edit rate, where lower is better, by sacreBLEU (slow)",
             factory="lingolite_metrics.ter:Ter",
             options=TerOptions,
-            requires=("sacrebleu", "numpy"),
-            install="pip install sacrebleu",
-            capabilities=_CAPABILITIES,
             goal="lower",
         ),
-        MetricSpec(
+        _counted(
             name="exact-match",
             summary="share of translations that are a reference, in per cent",
             factory="lingolite_metrics.exact_match:ExactMatch",
             options=ExactMatchOptions,
-            requires=("numpy",),
-            install="pip install numpy",
-            capabilities=_CAPABILITIES,
         ),
-        MetricSpec(
+        _counted(
             name="length-ratio",
             summary="length in per cent of the references', where 100 is the goal",
             factory="lingolite_metrics.length_ratio:LengthRatio",
             options=LengthRatioOptions,
-            requires=("numpy",),
-            install="pip install numpy",
-            capabilities=_CAPABILITIES,
             goal=100.0,
         ),
         MetricSpec(

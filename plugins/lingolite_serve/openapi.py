@@ -52,7 +52,6 @@ def language_name(code: str) -> str:
 
 def openapi_document(service: TranslationService, options: HttpOptions) -> dict[str, Any]:
     """The document, version 3.1."""
-    limits = service.limits
     return {
         "openapi": "3.1.0",
         "info": {
@@ -81,29 +80,33 @@ def openapi_document(service: TranslationService, options: HttpOptions) -> dict[
         },
         "components": {
             "schemas": {
-                "Request": {
-                    "type": "object",
-                    "required": ["q", "source", "target"],
-                    "properties": {
-                        "q": {
-                            "description": f"At most {limits.max_characters} characters in all.",
-                            "oneOf": [
-                                {"type": "string"},
-                                {"type": "array", "items": {"type": "string"}, "maxItems": limits.max_texts},
-                            ],
-                        },
-                        "source": {"type": "string", "examples": [service.pairs[0][0]]},
-                        "target": {"type": "string", "examples": [service.pairs[0][1]]},
-                        "format": {"const": "text"},
-                        "alternatives": {"type": "integer", "minimum": 0, "maximum": limits.max_alternatives},
-                        "api_key": {"type": "string"},
-                    },
-                },
+                "Request": _request_schema(service),
                 "Error": {"type": "object", "properties": {"error": {"type": "string"}}},
             },
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{"bearer": []}] if options.api_keys else [],
+    }
+
+
+def _request_schema(service: TranslationService) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["q", "source", "target"],
+        "properties": {
+            "q": {
+                "description": f"At most {service.limits.max_characters} characters in all.",
+                "oneOf": [
+                    {"type": "string"},
+                    {"type": "array", "items": {"type": "string"}, "maxItems": service.limits.max_texts},
+                ],
+            },
+            "source": {"type": "string", "examples": [service.pairs[0][0]]},
+            "target": {"type": "string", "examples": [service.pairs[0][1]]},
+            "format": {"const": "text"},
+            "alternatives": {"type": "integer", "minimum": 0, "maximum": service.limits.max_alternatives},
+            "api_key": {"type": "string"},
+        },
     }
 
 
