@@ -7,9 +7,34 @@ import zlib
 from pathlib import Path
 
 from lingolite_cli.errors import LingoLiteError
+from lingolite_cli.tokenization.processors import load_processor
 
 _MOST_INFLATED = 50
 """Times the size of a gzip file that its content may have: weights and vocabularies compress far less."""
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there.
+
+    Raises:
+        LingoLiteError: there is a link, and what it leads to is not there: the model would be read without it.
+    """
+    if path.is_symlink() and not path.exists():
+        raise LingoLiteError(
+            f"{path} is a link to a file that is not there", hint="copy the model with its files: cp -rL"
+        )
+    return path.is_file()
+
+
+def read_sentencepiece_model(path: Path) -> bytes:
+    """The content of a SentencePiece model.
+
+    Raises:
+        LingoLiteError: it cannot be read, or is not one.
+    """
+    content = read_file(path)
+    load_processor(content, where=path)
+    return content
 
 
 def read_file(path: Path) -> bytes:

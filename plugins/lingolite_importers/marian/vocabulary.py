@@ -31,7 +31,7 @@ from lingolite_cli.tokenization.description import (
 )
 from lingolite_cli.tokenization.processors import load_processor, pieces_of
 from lingolite_importers.marian.files import MarianFiles
-from lingolite_importers.reading import read_file
+from lingolite_importers.reading import read_file, read_sentencepiece_model
 
 _START, _END, _UNKNOWN = "<s>", "</s>", "<unk>"
 _TAG = ">>{language}<<"
@@ -50,7 +50,9 @@ def marian_tokenizer(files: MarianFiles, *, sizes: tuple[int, int], rows: int) -
         LingoLiteError: a vocabulary cannot be read, or has another number of pieces than the model.
     """
     spms = [files.source_spm] if files.target_spm is None else [files.source_spm, files.target_spm]
-    names = dict(zip((TOKENIZER_NAME, TARGET_TOKENIZER_NAME), (read_file(spm) for spm in spms), strict=False))
+    names = dict(
+        zip((TOKENIZER_NAME, TARGET_TOKENIZER_NAME), (read_sentencepiece_model(spm) for spm in spms), strict=False)
+    )
     if files.vocabulary is not None:
         sources = _read_vocabulary(files.vocabulary)
         targets = sources if files.target_vocabulary is None else _read_vocabulary(files.target_vocabulary)
@@ -121,12 +123,44 @@ def _check_size(pieces: Sequence[str], size: int, where: Path) -> None:
 
 def _read_vocabulary(path: Path) -> list[str]:
     """Pieces in the order of their ids, from a table that leads from pieces to ids."""
+    content = read_file(path)
+    is_json = ".json" in path.suffixes
     try:
-        # PyYAML's own reader takes seconds for a vocabulary; libyaml's is there in its wheels.
-        table = yaml.load(read_file(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise LingoLiteError(f"{path} is not YAML: {str(error)[:200]}", hint=_HINT) from None
-    is_table = isinstance(table, dict) and all(type(id) is int for id in table.values())
-    if not is_table or sorted(table.values()) != list(range(len(table))):
+        entries = _json_entries(content) if is_json else _yaml_entries(content)
+        ids = [int(id) if id.isascii() and id.isdecimal() else -1 for _, id in entries]
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        kind = "JSON" if is_json else "YAML"
+        raise LingoLiteError(f"{path} is not {kind}: {str(error)[:200]}", hint=_HINT) from None
+    if not entries or sorted(ids) != list(range(len(entries))):
         raise LingoLiteError(f"{path} does not lead from pieces to the ids 0 to their number", hint=_HINT)
-    return [str(piece) for piece, _ in sorted(table.items(), key=lambda entry: entry[1])]
+    pieces = [""] * len(entries)
+    for id, (piece, _) in zip(ids, entries, strict=True):
+        pieces[id] = piece
+    if len(set(pieces)) != len(pieces):
+        twice = next(piece for piece in pieces if pieces.count(piece) > 1)
+        raise LingoLiteError(f"{path} has the piece {twice!r} twice", hint=_HINT)
+    return pieces
+
+
+def _json_entries(content: bytes) -> list[tuple[str, str]]:
+    """Keys and values of a JSON table, a key that stands twice included; none of anything else."""
+    found = json.loads(content, object_pairs_hook=tuple)
+    return [(piece, str(id)) for piece, id in found] if isinstance(found, tuple) else []
+
+
+def _yaml_entries(content: bytes) -> list[tuple[str, str]]:
+    """Keys and values of a flat YAML table; none of anything else.
+
+    Marian writes pieces without quotes, and YAML takes `no`, `1998` and `2:30` for other things than text. Scalars are
+    therefore read as they stand, one after another: libyaml's loader would descend into nested content without limit.
+    """
+    scalars = []
+    num_tables = 0
+    # PyYAML's own reader takes seconds for a vocabulary; libyaml's is there in its wheels.
+    for event in yaml.parse(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        num_tables += isinstance(event, yaml.MappingStartEvent)
+        if num_tables > 1 or isinstance(event, yaml.SequenceStartEvent | yaml.AliasEvent):
+            return []
+        if isinstance(event, yaml.ScalarEvent):
+            scalars.append(event.value)
+    return list(zip(scalars[::2], scalars[1::2], strict=True)) if num_tables else []
