@@ -114,7 +114,10 @@ def _manifest(imported: Imported, made_by: Provenance, where: Path) -> Manifest:
             licence=msgspec.UNSET if imported.licence is None else imported.licence,
         )
     except ValueError as error:
-        raise LingoLiteError(f"{where} cannot become a bundle: {error}") from None
+        raise LingoLiteError(
+            f"{where} cannot become a bundle: {error}",
+            hint="its configuration is damaged, or of another model than its vocabulary and weights",
+        ) from None
 
 
 def format_of(tensors: Mapping[str, Array]) -> str:

@@ -15,12 +15,16 @@ import ml_dtypes
 import msgspec
 import numpy as np
 
+from lingolite_cli.architecture.architecture import LARGEST
 from lingolite_cli.arrays import Array
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.plugins.extras import TORCH, require
 from lingolite_cli.weights.bundle import read_tensor_file
+from lingolite_importers.reading import is_file
 
 _LARGEST_JSON = 64 << 20
+_LARGEST_SIZE = max(LARGEST.values())
+"""Each size of a network has a limit of its own; sizes are computed with before it is asked."""
 _HALF = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 _DAMAGED = "the directory is damaged or half-copied; copy it again"
 
@@ -51,8 +55,41 @@ class Directory(msgspec.Struct, frozen=True):
             LingoLiteError: it is not there, or is not a positive number.
         """
         value = self.config.get(key)
-        if type(value) is not int or value < 1:
+        if type(value) is not int or not 1 <= value <= _LARGEST_SIZE:
             raise LingoLiteError(f"{self.path / 'config.json'} has {key} {value!r}, not a size", hint=_DAMAGED)
+        return value
+
+    def number(self, key: str, default: float) -> float:
+        """A number of `config.json`.
+
+        Raises:
+            LingoLiteError: it is not one.
+        """
+        value = self.config.get(key, default)
+        if type(value) not in (int, float):
+            raise LingoLiteError(f"{self.path / 'config.json'} has {key} {value!r}, not a number", hint=_DAMAGED)
+        return float(value)
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """A truth value of `config.json`.
+
+        Raises:
+            LingoLiteError: it is not one.
+        """
+        value = self.config.get(key, default)
+        if type(value) is not bool:
+            raise LingoLiteError(f"{self.path / 'config.json'} has {key} {value!r}, not true or false", hint=_DAMAGED)
+        return value
+
+    def token_id(self, key: str, default: int | None = None) -> int:
+        """An id of `config.json`.
+
+        Raises:
+            LingoLiteError: it is not one.
+        """
+        value = self.config.get(key, default)
+        if type(value) is not int:
+            raise LingoLiteError(f"{self.path / 'config.json'} has {key} {value!r}, not an id", hint=_DAMAGED)
         return value
 
     def file(self, *names: str) -> Path:
@@ -62,7 +99,7 @@ class Directory(msgspec.Struct, frozen=True):
             LingoLiteError: none is.
         """
         for name in names:
-            if (self.path / name).is_file():
+            if is_file(self.path / name):
                 return self.path / name
         raise LingoLiteError(f"{self.path} has no {' or '.join(names)}", hint="copy all files of the model")
 
@@ -73,10 +110,10 @@ def open_directory(path: Path) -> Directory:
     Raises:
         LingoLiteError: there is no config.json, or a file is not a JSON table.
     """
-    if not (path / "config.json").is_file():
+    if not is_file(path / "config.json"):
         raise LingoLiteError(f"{path} has no config.json", hint="expected a directory of save_pretrained")
     names = ("config.json", "generation_config.json", "tokenizer_config.json")
-    return Directory(path, *(read_table(path / name) if (path / name).is_file() else {} for name in names))
+    return Directory(path, *(read_table(path / name) if is_file(path / name) else {} for name in names))
 
 
 def read_table(path: Path) -> dict[str, Any]:
@@ -106,9 +143,9 @@ def weight_files(path: Path) -> list[Path]:
     """
     for name in ("model.safetensors", "pytorch_model.bin"):
         index = path / f"{name}.index.json"
-        if (path / name).is_file():
+        if is_file(path / name):
             return [path / name]
-        if index.is_file():
+        if is_file(index):
             return list(_shards(index))
     raise LingoLiteError(
         f"{path} has no model.safetensors and no pytorch_model.bin", hint="copy all files of the model"
@@ -121,7 +158,7 @@ def _shards(index: Path) -> Iterator[Path]:
     if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
         raise LingoLiteError(f"{index} names no files beside it", hint=_DAMAGED)
     for name in sorted(names):
-        if not (index.parent / name).is_file():
+        if not is_file(index.parent / name):
             raise LingoLiteError(f"{index.parent / name} is missing, which {index.name} names", hint=_DAMAGED)
         yield index.parent / name
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lingolite_cli.architecture.architecture import Architecture, Relative, Sinusoidal
+from lingolite_cli.architecture.architecture import Architecture, Positions, Relative, Sinusoidal
 from lingolite_cli.arrays import Array
 from lingolite_cli.errors import LingoLiteError
 from lingolite_importers.hugging_face.directory import Directory
@@ -23,6 +23,7 @@ OUTPUT_PROJECTION = "lm_head.weight"
 _T5_EMBEDDINGS = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
 _EPSILON = 1e-5
 """Of torch.nn.LayerNorm, which the modules of BART's kin use as it is."""
+_HINT = "the configuration is damaged, or of a model of another kind"
 _ACTIVATIONS = {"relu": "relu", "swish": "silu", "silu": "silu", "gelu": "gelu", "gelu_new": "gelu_tanh"}
 
 
@@ -49,7 +50,7 @@ def family_of(directory: Directory) -> Family:
         LingoLiteError: it is none of those that can be carried.
     """
     kind = directory.config.get("model_type")
-    if kind not in FAMILIES:
+    if not isinstance(kind, str) or kind not in FAMILIES:
         raise LingoLiteError(
             f"{directory.path} has a model of the type {kind!r}, which no importer reads",
             hint=f"importable are {', '.join(sorted(FAMILIES))}",
@@ -78,7 +79,7 @@ def _bart(directory: Directory, max_seq_len: int | None, **features: Any) -> Arc
         activation=_activation(directory, directory.config.get("activation_function", "gelu")),
         gated=False,
         biases=True,
-        embedding_scale=None if directory.config.get("scale_embedding", False) else 1.0,
+        embedding_scale=None if directory.flag("scale_embedding", default=False) else 1.0,
         **features,
     )
 
@@ -86,8 +87,8 @@ def _bart(directory: Directory, max_seq_len: int | None, **features: Any) -> Arc
 def _marian(directory: Directory, stored: Mapping[str, Array], max_seq_len: int | None) -> Architecture:
     rows = directory.size("vocab_size")
     of_decoder = directory.config.get("decoder_vocab_size") or rows
-    is_shared = bool(directory.config.get("share_encoder_decoder_embeddings", True))
-    is_tied = bool(directory.config.get("tie_word_embeddings", True))
+    is_shared = directory.flag("share_encoder_decoder_embeddings", default=True)
+    is_tied = directory.flag("tie_word_embeddings", default=True)
     if is_shared and of_decoder != rows:
         raise _not_carried(directory, "decoder_vocab_size", f"{rows} where embeddings are shared")
     tying: Any = {(True, True): True, (True, False): "embeddings", (False, True): "decoder", (False, False): False}
@@ -99,15 +100,15 @@ def _marian(directory: Directory, stored: Mapping[str, Array], max_seq_len: int 
         tie_embeddings=tying[is_shared, is_tied],
         norm_place="post",
         final_norm=False,
-        positions=Sinusoidal(divisor=max(1, directory.size("d_model") // 2)),
+        positions=lambda: Sinusoidal(divisor=max(1, directory.size("d_model") // 2)),
         logits_bias=True,
     )
 
 
 def _m2m100(directory: Directory, stored: Mapping[str, Array], max_seq_len: int | None) -> Architecture:
-    if not directory.config.get("tie_word_embeddings", True):
+    if not directory.flag("tie_word_embeddings", default=True):
         raise _not_carried(directory, "tie_word_embeddings", "true")
-    pad = directory.config.get("pad_token_id", 1)
+    pad = directory.token_id("pad_token_id", 1)
     return _bart(
         directory,
         max_seq_len,
@@ -116,7 +117,7 @@ def _m2m100(directory: Directory, stored: Mapping[str, Array], max_seq_len: int 
         norm_place="pre",
         final_norm=True,
         # Positions follow the row of padding, which fairseq counted among them.
-        positions=Sinusoidal(divisor=max(1, directory.size("d_model") // 2 - 1), offset=pad + 1),
+        positions=lambda: Sinusoidal(divisor=max(1, directory.size("d_model") // 2 - 1), offset=pad + 1),
     )
 
 
@@ -127,7 +128,7 @@ def _t5(directory: Directory, stored: Mapping[str, Array], max_seq_len: int | No
     name = "gelu_new" if projection == "gated-gelu" else projection.removeprefix("gated-")
     # T5 scales what the output projection reads, and its successors do not. transformers 5 says so under a name of its
     # own; before, `tie_word_embeddings` stood for it, whatever is tied. So the tensors tell what is.
-    is_scaled = directory.config.get("scale_decoder_outputs", directory.config.get("tie_word_embeddings", True))
+    is_scaled = directory.flag("scale_decoder_outputs", default=directory.flag("tie_word_embeddings", default=True))
     head, shared = stored.get(OUTPUT_PROJECTION), stored.get(_T5_EMBEDDINGS[0])
     is_tied = head is None or (shared is not None and head.shape == shared.shape and np.array_equal(head, shared))
     d_model, heads, layers = directory.size("d_model"), directory.size("num_heads"), directory.size("num_layers")
@@ -143,12 +144,13 @@ def _t5(directory: Directory, stored: Mapping[str, Array], max_seq_len: int | No
         n_kv_heads=heads,
         d_ff=directory.size("d_ff"),
         d_head=directory.size("d_kv"),
-        max_seq_len=max_seq_len or directory.config.get("n_positions") or 512,
+        max_seq_len=max_seq_len
+        or (512 if directory.config.get("n_positions") is None else directory.size("n_positions")),
         norm="rms",
-        norm_epsilon=float(directory.config.get("layer_norm_epsilon", 1e-6)),
+        norm_epsilon=directory.number("layer_norm_epsilon", 1e-6),
         activation=_activation(directory, name),
         gated=is_gated,
-        positions=Relative(
+        positions=lambda: Relative(
             buckets=directory.size("relative_attention_num_buckets"),
             max_distance=directory.size(distance) if distance in directory.config else 128,
         ),
@@ -159,19 +161,18 @@ def _t5(directory: Directory, stored: Mapping[str, Array], max_seq_len: int | No
     )
 
 
-def _made(directory: Directory, **fields: Any) -> Architecture:
-    pad = directory.config.get("pad_token_id")
-    if type(pad) is not int:
-        raise LingoLiteError(f"{directory.path / 'config.json'} has pad_token_id {pad!r}, not an id")
-    dropout = directory.config.get("dropout", directory.config.get("dropout_rate", 0.1))
+def _made(directory: Directory, *, positions: Callable[[], Positions], **fields: Any) -> Architecture:
+    """The architecture; positions are made here, because they refuse numbers too."""
+    pad = directory.token_id("pad_token_id")
+    dropout = directory.number("dropout", directory.number("dropout_rate", 0.1))
     try:
-        return Architecture(**fields, pad_token_id=pad, dropout=float(dropout))
-    except (ValueError, TypeError) as error:
-        raise LingoLiteError(f"{directory.path / 'config.json'} cannot be carried: {error}") from None
+        return Architecture(**fields, positions=positions(), pad_token_id=pad, dropout=dropout)
+    except ValueError as error:
+        raise LingoLiteError(f"{directory.path / 'config.json'} cannot be carried: {error}", hint=_HINT) from None
 
 
-def _activation(directory: Directory, name: str) -> str:
-    if name not in _ACTIVATIONS:
+def _activation(directory: Directory, name: Any) -> str:
+    if not isinstance(name, str) or name not in _ACTIVATIONS:
         raise LingoLiteError(
             f"{directory.path / 'config.json'} has the activation {name!r}, which no bundle carries",
             hint=f"importable are {', '.join(sorted(_ACTIVATIONS))}",
@@ -245,5 +246,5 @@ _T5 = Family(
     frozenset({"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"}),
 )
 
-FAMILIES: dict[Any, Family] = {"marian": _MARIAN, "m2m_100": _M2M100, "t5": _T5, "mt5": _T5}
+FAMILIES: dict[str, Family] = {"marian": _MARIAN, "m2m_100": _M2M100, "t5": _T5, "mt5": _T5}
 """By `model_type` of `config.json`."""

@@ -65,7 +65,9 @@ def never_generated(directory: Directory) -> tuple[int, ...]:
         LingoLiteError: sequences of several tokens are not to be.
     """
     words: Any = directory.setting("bad_words_ids") or []
-    if not all(isinstance(ids, list) and len(ids) == 1 and type(ids[0]) is int for ids in words):
+    if not isinstance(words, list) or not all(
+        isinstance(ids, list) and len(ids) == 1 and type(ids[0]) is int for ids in words
+    ):
         raise LingoLiteError(
             f"{directory.path} has bad_words_ids of several tokens, which no bundle carries",
             hint="single tokens can be kept from being generated",

@@ -51,8 +51,10 @@ class HuggingFaceImporter:
         files = weight_files(path)
         stored = read_weights(files)
         architecture = family.architecture(directory, stored, self._options.max_seq_len)
+        named = _named(stored, family, architecture, where=path)
+        _check_rows(named, architecture, where=path)
         tokenizer = read_hugging_face_tokenizer(directory, architecture, self._options)
-        tensors = in_one_precision(_named(stored, family, architecture, where=path), where=path)
+        tensors = in_one_precision(named, where=path)
         return Imported(
             architecture=architecture,
             tensors=tensors,
@@ -89,6 +91,19 @@ def _named(stored: dict[str, Array], family: Family, architecture: Architecture,
             hint="the network has a part that its configuration does not name",
         )
     return found
+
+
+def _check_rows(tensors: dict[str, Array], architecture: Architecture, *, where: Path) -> None:
+    """Vocabularies are filled up to the rows that a configuration claims, so that these must be there."""
+    rows = {"encoder.embedding.weight": architecture.num_source_tokens}
+    rows |= dict.fromkeys(("decoder.embedding.weight", "decoder.lm_head.weight"), architecture.vocab_size)
+    for name, expected in rows.items():
+        if name in tensors and len(np.atleast_1d(tensors[name])) != expected:
+            raise LingoLiteError(
+                f"{where / 'config.json'} claims a vocabulary of {expected:,}, and the embedding has "
+                f"{len(tensors[name]):,} rows",
+                hint="the configuration and the weights must be of one model",
+            )
 
 
 def _embeddings(rest: dict[str, Array], family: Family, architecture: Architecture, *, where: Path) -> dict[str, Array]:

@@ -12,6 +12,8 @@ _LARGEST_CARD = 1 << 20
 def stated_licence(path: Path) -> str | None:
     """The `license` of the model card in a directory; None where there is none."""
     try:
+        if not (path / "README.md").is_file():
+            return None  # a pipe of that name would be waited for
         text = (path / "README.md").read_bytes()[:_LARGEST_CARD].decode(errors="replace")
         if not text.startswith("---\n"):
             return None

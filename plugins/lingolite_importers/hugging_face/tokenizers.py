@@ -33,7 +33,7 @@ from lingolite_importers.hugging_face.directory import Directory, read_table
 from lingolite_importers.hugging_face.generation import forced_first_piece, never_generated
 from lingolite_importers.hugging_face.language_tokens import M2M100_CODES, NLLB_CODES
 from lingolite_importers.options import HuggingFaceOptions
-from lingolite_importers.reading import read_file
+from lingolite_importers.reading import is_file, read_file, read_sentencepiece_model
 
 _END = ("</s>",)
 _HINT = "the vocabulary must be the one that the model was trained with"
@@ -96,11 +96,11 @@ def _marian(directory: Directory, architecture: Architecture, options: HuggingFa
             directory.file("vocab.json"), architecture.source_vocab_size or architecture.vocab_size
         )
     }
-    if directory.tokenizer.get("separate_vocabs") or (directory.path / "target_vocab.json").is_file():
+    if directory.tokenizer.get("separate_vocabs") or is_file(directory.path / "target_vocab.json"):
         lists[TARGET_VOCABULARY_NAME] = _vocabulary(directory.file("target_vocab.json"), architecture.vocab_size)
     files = {
-        TOKENIZER_NAME: read_file(directory.file("source.spm")),
-        TARGET_TOKENIZER_NAME: read_file(directory.file("target.spm")),
+        TOKENIZER_NAME: read_sentencepiece_model(directory.file("source.spm")),
+        TARGET_TOKENIZER_NAME: read_sentencepiece_model(directory.file("target.spm")),
         **{name: json.dumps(pieces, ensure_ascii=False).encode() for name, pieces in lists.items()},
     }
     targets = lists.get(TARGET_VOCABULARY_NAME, lists[VOCABULARY_NAME])
@@ -137,7 +137,7 @@ def _m2m100(directory: Directory, architecture: Architecture, options: HuggingFa
         pieces=PieceRules(strips=True),
     )
     files = {
-        TOKENIZER_NAME: read_file(directory.file("sentencepiece.bpe.model")),
+        TOKENIZER_NAME: read_sentencepiece_model(directory.file("sentencepiece.bpe.model")),
         VOCABULARY_NAME: json.dumps(listed, ensure_ascii=False).encode(),
     }
     return ReadTokenizer(ImportedTokenizer(description=description, files=files), tuple(codes))
@@ -289,7 +289,7 @@ def _added(directory: Directory, start: int) -> list[str]:
     decoder = directory.tokenizer.get("added_tokens_decoder")
     if isinstance(decoder, dict):
         told = {int(id): str(entry["content"]) for id, entry in decoder.items() if _is_added(id, entry)}
-    elif (directory.path / "added_tokens.json").is_file():
+    elif is_file(directory.path / "added_tokens.json"):
         table = read_table(directory.path / "added_tokens.json")
         told = {id: token for token, id in table.items() if type(id) is int}
     after = {id: token for id, token in told.items() if start <= id < MOST_ROWS}
@@ -297,7 +297,14 @@ def _added(directory: Directory, start: int) -> list[str]:
 
 
 def _is_added(id: object, entry: object) -> bool:
-    return isinstance(id, str) and id.isdigit() and isinstance(entry, dict) and isinstance(entry.get("content"), str)
+    return (
+        isinstance(id, str)
+        and len(id) < 9
+        and id.isascii()
+        and id.isdigit()
+        and isinstance(entry, dict)
+        and isinstance(entry.get("content"), str)
+    )
 
 
 _KINDS: dict[str, Callable[[Directory, Architecture, HuggingFaceOptions], ReadTokenizer]] = {

@@ -10,8 +10,10 @@ int32; u64 p and p bytes of padding; the data.
 
 from __future__ import annotations
 
+import lzma
 import mmap
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,8 +33,15 @@ _MOST_TENSORS = 1 << 16
 _MOST_DIMENSIONS = 8
 _LONGEST_NAME = 1 << 10
 _LARGEST_CONFIGURATION = 1 << 20
+_SMALLEST_MULTIPLIER = 1e-30
 _FLOAT32, _INT8, _INTGEMM8, _INTGEMM16 = 0x404, 0x101, 0x4101, 0x4102
 _TYPES = {_FLOAT32: "<f4", _INT8: "i1", _INTGEMM8: "i1"}
+_UNREADABLE = (
+    *(ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    RuntimeError,  # an archive with a password, or compressed in a way that is not known
+    MemoryError,  # an array that claims a shape which no file of this size has
+)
+"""What numpy and zipfile raise on archives that are damaged."""
 _DAMAGED = "the file is damaged or half-copied; copy it again"
 
 
@@ -186,10 +195,15 @@ def _tensor(
     if kind != _INTGEMM8:
         return MarianTensor(values)
     multiplier = float(np.ndarray((1,), "<f4", content.bytes, start + number)[0])
-    if not 0.0 < multiplier < np.inf:
+    if not is_multiplier(multiplier):
         raise LingoLiteError(f"{content.path}: the integers of {name} have the multiplier {multiplier}", hint=_DAMAGED)
     # The shape is that of the float matrix, [in, out], and the integers lie as [out, in]; an embedding's as it says.
     return MarianTensor(values if "Wemb" in name else values.reshape(shape[::-1]), multiplier)
+
+
+def is_multiplier(value: float) -> bool:
+    """Whether integers over this number are float32: its inverse must be one too."""
+    return _SMALLEST_MULTIPLIER <= value <= 1 / _SMALLEST_MULTIPLIER
 
 
 def _configuration(text: bytes, path: Path) -> Mapping[str, Any]:
@@ -220,15 +234,18 @@ def _read_npz(path: Path) -> MarianModel:
                     configuration = _configuration(loaded[name].tobytes()[:_LARGEST_CONFIGURATION], path)
                 elif not name.startswith("special:"):
                     tensors[name] = MarianTensor(_floats(loaded[name], name, path))
-    except (ValueError, zipfile.BadZipFile, EOFError, KeyError, NotImplementedError) as error:
+    except _UNREADABLE as error:
         raise LingoLiteError(f"{path} is not an .npz of Marian: {str(error)[:200]}", hint=_DAMAGED) from None
     return MarianModel(path, configuration, tensors)
 
 
 def _floats(values: Any, name: str, path: Path) -> Array:
-    if values.dtype.kind != "f":
+    # numpy gives the bytes of an entry that is not an array.
+    dtype = values.dtype if isinstance(values, np.ndarray) else "bytes"
+    if dtype == "bytes" or values.dtype.kind != "f":
         raise LingoLiteError(
-            f"{path}: {name} has the type {values.dtype}, not a float", hint="expected a model of marian-train"
+            f"{path}: {name} has the type {dtype}, not a float", hint="expected a model of marian-train"
         )
-    floats: Array = values.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # infinities are refused with all other numbers
+        floats: Array = values.astype(np.float32, copy=False)
     return floats

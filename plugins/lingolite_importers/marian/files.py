@@ -15,7 +15,7 @@ import yaml
 
 from lingolite_cli.errors import LingoLiteError
 from lingolite_importers.options import MarianOptions
-from lingolite_importers.reading import read_file
+from lingolite_importers.reading import is_file, read_file
 
 _MODEL = re.compile(r".*\.(bin|npz)(\.gz)?$")
 _SHORTLIST = re.compile(r"^lex\..*\.bin(\.gz)?$")
@@ -50,7 +50,7 @@ def find_files(path: Path, options: MarianOptions) -> MarianFiles:
     if not path.exists():
         raise LingoLiteError(f"no such file or directory: {path}")
     beside = path if path.is_dir() else path.parent
-    names = sorted(file for file in beside.iterdir() if file.is_file())
+    names = sorted(file for file in beside.iterdir() if _is_known(file.name) and is_file(file))
     shortlists = [file for file in names if _SHORTLIST.match(file.name)]
     models = [file for file in names if _MODEL.match(file.name) and file not in shortlists]
     model = _one(models, "file of weights, .bin or .npz", beside) if path.is_dir() else path
@@ -72,6 +72,10 @@ def find_files(path: Path, options: MarianOptions) -> MarianFiles:
         settings=_settings(file for file in names if _DECODER.match(file.name)),
         languages=options.pair or _languages(model, shortlist),
     )
+
+
+def _is_known(name: str) -> bool:
+    return any(kind.match(name) for kind in (_MODEL, _SHORTLIST, _SPM, _VOCABULARY, _DECODER))
 
 
 def _spms(found: list[Path], options: MarianOptions, model: Path) -> tuple[Path, Path | None]:

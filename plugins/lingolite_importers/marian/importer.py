@@ -21,7 +21,7 @@ from lingolite_cli.importing.imported import Imported
 from lingolite_cli.weights.activations import MIDDLE
 from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX
 from lingolite_cli.weights.rows import INT8_MAX, SCALE_SUFFIX
-from lingolite_importers.marian.container import MarianModel, MarianTensor, read_model
+from lingolite_importers.marian.container import MarianModel, MarianTensor, is_multiplier, read_model
 from lingolite_importers.marian.files import MarianFiles, find_files
 from lingolite_importers.marian.names import Names, architecture_of, names_of, vocabulary_sizes
 from lingolite_importers.marian.shortlist import read_lexical_shortlist
@@ -126,7 +126,8 @@ class _Tensors:
         values = tensor.values
         if values.ndim != 2:
             raise LingoLiteError(
-                f"{self._model.path}: {theirs} has the shape {list(values.shape)}, not that of a matrix"
+                f"{self._model.path}: {theirs} has the shape {list(values.shape)}, not that of a matrix",
+                hint="its configuration and its weights do not fit",
             )
         if tensor.multiplier is None and "Wemb" not in theirs:
             values = values.T  # floats lie as [in, out]
@@ -161,8 +162,11 @@ class _Tensors:
                 hint="import it with --option weights=int8: activations are then quantized by row",
             )
         multiplier = float(alpha.values.reshape(-1)[0])
-        if not 0.0 < multiplier < np.inf:
-            raise LingoLiteError(f"{self._model.path}: {theirs} is {multiplier}, not an alpha")
+        if not is_multiplier(multiplier):
+            raise LingoLiteError(
+                f"{self._model.path}: {theirs} is {multiplier}, not an alpha",
+                hint="copy the file again, or import it with --option weights=int8",
+            )
         self._found[ours + INPUT_SCALE_SUFFIX] = np.array([np.float32(1) / np.float32(multiplier)], np.float32)
         self._found[ours + INPUT_ZERO_POINT_SUFFIX] = np.array([MIDDLE], np.uint8)
 
@@ -200,7 +204,9 @@ def _decoding(files: MarianFiles, positions: int) -> DecodingOptions:
     try:
         return msgspec.convert({**given, "max_length": positions}, DecodingOptions)
     except msgspec.ValidationError as error:
-        raise LingoLiteError(f"the configuration of the decoder beside {files.model} is not one: {error}") from None
+        raise LingoLiteError(
+            f"the configuration of the decoder beside {files.model} is not one: {error}", hint="remove it, or mend it"
+        ) from None
 
 
 def _inputs(files: MarianFiles) -> dict[str, Path]:

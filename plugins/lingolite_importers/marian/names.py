@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli.architecture.architecture import Activation, Architecture, Sinusoidal
+from lingolite_cli.architecture.architecture import LARGEST, Activation, Architecture, Sinusoidal
 from lingolite_cli.errors import LingoLiteError
 
+_DAMAGED = "special:model.yml is damaged, or of another kind of model"
 _EPSILON = 1e-6
 """Of Marian's layer normalization; no file says it."""
 
@@ -41,6 +42,10 @@ _CARRIED: dict[str, tuple[Any, ...]] = {
     "right-left": (False,),
     "ulr": (False,),
     "skip": (False,),
+    "tied-embeddings-all": (False, True),
+    "tied-embeddings-src": (False, True),
+    "tied-embeddings": (False, True),
+    "output-omit-bias": (False, True),
 }
 """Values with which a network of Marian is one that `Architecture` says. A missing entry has the first of them."""
 
@@ -79,7 +84,8 @@ def architecture_of(
     """
     _check_features(configuration, where)
     is_ssru = configuration.get("transformer-decoder-autoreg") == "rnn"
-    d_model, d_ff = _size(configuration, "dim-emb", where), _size(configuration, "transformer-dim-ffn", where)
+    d_model = _size(configuration, "dim-emb", where, most=LARGEST["d_model"])
+    d_ff = _size(configuration, "transformer-dim-ffn", where)
     heads = _size(configuration, "transformer-heads", where)
     of_decoder = configuration.get("transformer-decoder-dim-ffn", 0)
     if of_decoder not in (0, d_ff):
@@ -110,7 +116,7 @@ def architecture_of(
             logits_bias=not configuration.get("output-omit-bias", False),
         )
     except ValueError as error:
-        raise LingoLiteError(f"{where}: its configuration cannot be carried: {error}") from None
+        raise LingoLiteError(f"{where}: its configuration cannot be carried: {error}", hint=_DAMAGED) from None
 
 
 def vocabulary_sizes(configuration: Mapping[str, Any], where: Path) -> tuple[int, int]:
@@ -194,12 +200,12 @@ def _tying(configuration: Mapping[str, Any]) -> Any:
     return "decoder" if configuration.get("tied-embeddings", False) else False
 
 
-def _size(configuration: Mapping[str, Any], key: str, where: Path) -> int:
+def _size(configuration: Mapping[str, Any], key: str, where: Path, *, most: int = max(LARGEST.values())) -> int:
     value = configuration.get(key)
-    if type(value) is not int or value < 1:
+    if type(value) is not int or not 1 <= value <= most:
         raise LingoLiteError(
             f"{where}: its configuration has {key} {value!r}, not a size",
-            hint="special:model.yml is damaged, or of another kind of model",
+            hint=_DAMAGED,
         )
     return value
 
