@@ -50,7 +50,6 @@ class SearchFlags(msgspec.Struct, frozen=True, kw_only=True):
     allow_implausible_reference: bool
     source: Path | None
     target: list[Path] | None
-    languages: str | None
     precisions: str | None
     granularity: str | None
     max_trials: int | None
@@ -157,14 +156,13 @@ def quantize(
     context = context_of(typer_context)
     console = context.console(json=json)
     path = model_path(context, model, tokenizer=tokenizer)
-    named = NamedTexts(calibration=calibration, data=tuple(data or ()), dev=dev)
+    named = NamedTexts(calibration=calibration, data=tuple(data or ()), dev=dev, languages=parse_languages(languages))
     flags = SearchFlags(
         budget=budget,
         allow_inconclusive=allow_inconclusive,
         allow_implausible_reference=allow_implausible_reference,
         source=source,
         target=target,
-        languages=languages,
         precisions=precisions,
         granularity=granularity,
         max_trials=max_trials,
@@ -178,6 +176,7 @@ def quantize(
             context,
             path,
             flags,
+            languages=named.languages,
             method=chosen or mixing_quantizer(context),
             option=option,
             max_samples=max_samples,
@@ -204,7 +203,7 @@ def quantize(
 
 def _check_search(named: NamedTexts) -> None:
     """Refuse texts that only one quantizer can use."""
-    if named != NamedTexts():
+    if named.calibration or named.data or named.dev:
         raise LingoLiteError("--search neither calibrates nor trains", hint="name the text to measure with by --source")
 
 
@@ -231,6 +230,7 @@ def _search_request(
     model: Path,
     flags: SearchFlags,
     *,
+    languages: tuple[str, str] | None,
     method: str,
     option: Sequence[str] | None,
     max_samples: int | None,
@@ -244,7 +244,6 @@ def _search_request(
         second=("executor", ahead.executor if ahead else LOCAL),
     )
     budget = parse_options([flags.budget], flag="--budget") if flags.budget else DEFAULT_BUDGET
-    languages = parse_languages(flags.languages)
     targets = flags.target or ()
     return SearchRequest(
         model=model,

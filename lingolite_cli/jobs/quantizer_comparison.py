@@ -121,7 +121,7 @@ def compare_quantizers(
     if out is not None:
         refuse_inputs(out / RESULTS_NAME, flag="--out", inputs=[model])
     texts = find_texts(context, named)
-    inputs: dict[str, Input] = {"model": model_input(model), "test": corpus_input(context)}
+    inputs: dict[str, Input] = {"model": model_input(model), "test": corpus_input(context, languages=named.languages)}
     planned = plan_comparison(context, texts, inputs=inputs, format=format_of(model), max_samples=max_samples)
     texts.announce(planned.needs, console)
     for method, why in planned.left_out.items():

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from lingolite_cli.console import Console
+from lingolite_cli.corpora.corpus import CorpusSpec
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.inputs import MODEL, Input, has_tsv_name, project_corpus, source_input
@@ -25,11 +26,12 @@ TRAINING = "training"
 
 
 class NamedTexts(msgspec.Struct, frozen=True, kw_only=True):
-    """The files that a command's options name."""
+    """The files that a command's options name, and the languages of those and of the project's."""
 
     calibration: Path | None = None
     data: tuple[Path, ...] = ()
     dev: Path | None = None
+    languages: tuple[str, str] | None = None
 
 
 class FoundText(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,24 +138,26 @@ def refuse_needless(named: NamedTexts, needs: frozenset[str], *, method: str) ->
     for flag, value in (("--data", named.data), ("--dev", named.dev)):
         if value and TRAINING not in needs:
             raise LingoLiteError(f"`{method}` does not train", hint=f"leave out {flag}")
+    if named.languages is not None and not needs:
+        raise LingoLiteError(f"`{method}` reads no text", hint="leave out --languages")
 
 
 def find_texts(context: JobContext, named: NamedTexts) -> QuantizerTexts:
     """The texts that were named, and the project's in the place of those that were not."""
-    texts = {CALIBRATION: _calibration(context, named.calibration), TRAINING: _training(context, named)}
+    texts = {CALIBRATION: _calibration(context, named), TRAINING: _training(context, named)}
     return QuantizerTexts(
         found={need: text for need, text in texts.items() if isinstance(text, FoundText)},
         missing={need: text for need, text in texts.items() if isinstance(text, MissingText)},
     )
 
 
-def _calibration(context: JobContext, named: Path | None) -> FoundText | MissingText:
+def _calibration(context: JobContext, named: NamedTexts) -> FoundText | MissingText:
     settings = context.project.settings
-    if named is not None:
-        text = source_input(named, is_tsv=has_tsv_name(named), languages=settings.languages)
+    if (file := named.calibration) is not None:
+        text = source_input(file, is_tsv=has_tsv_name(file), languages=named.languages or settings.languages)
         origin = ""
     elif settings.dev is not None:
-        text, origin = project_corpus(context, settings.dev), f", [dev] of {context.project.settings_path}"
+        text, origin = _project_dev(context, settings.dev, named), f", [dev] of {context.project.settings_path}"
     else:
         hint = "name it as [dev] in lingolite.toml, or for `lingolite quantize` with --calibration FILE"
         return MissingText("text to run the model on", hint)
@@ -170,11 +174,12 @@ def _training(context: JobContext, named: NamedTexts) -> FoundText | MissingText
         hint = "name it as [[train]] in lingolite.toml, or for `lingolite quantize` with --data FILE"
         return MissingText("parallel text to train on", hint)
     settings = context.project.settings
+    languages = named.languages or settings.languages
     if named.dev is not None:
-        dev = source_input(named.dev, is_tsv=True, languages=settings.languages)
+        dev = source_input(named.dev, is_tsv=True, languages=languages)
     # Weights are never chosen by [test]: it must stay unseen.
     elif settings.dev is not None and settings.dev.has_references:
-        dev = project_corpus(context, settings.dev)
+        dev = _project_dev(context, settings.dev, named)
     else:
         hint = "name it as [dev] in lingolite.toml, or for `lingolite quantize` with --dev FILE"
         return MissingText("text with references to choose its weights by", hint)
@@ -184,8 +189,13 @@ def _training(context: JobContext, named: NamedTexts) -> FoundText | MissingText
         note=f"training on {files}; choosing weights by {dev.tsv or dev.source}",
         data=tuple(f"inputs.{name}" for name in data),
         dev="inputs.dev",
-        languages=settings.languages,
+        languages=languages,
     )
+
+
+def _project_dev(context: JobContext, dev: CorpusSpec, named: NamedTexts) -> CorpusSpec:
+    found = project_corpus(context, dev)
+    return msgspec.structs.replace(found, languages=named.languages or found.languages)
 
 
 def _training_data(context: JobContext, named: Sequence[Path]) -> dict[str, PairsSpec]:

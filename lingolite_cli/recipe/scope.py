@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from lingolite_cli.artifact import Artifact, Manifest
+from lingolite_cli.artifact import BUNDLE, Artifact, Manifest
 from lingolite_cli.corpora.artifact import CorpusArtifact
 from lingolite_cli.corpora.corpus import CorpusSpec
 from lingolite_cli.errors import LingoLiteError, did_you_mean
@@ -182,7 +182,10 @@ class Scope:
         if corpus.languages is None:
             if len(known) != 2:
                 raise self.error(
-                    step, key, f"`{reference}` does not say its languages, and the model knows {len(known)}"
+                    step,
+                    key,
+                    f"`{reference}` does not say its languages, and the model knows {len(known)}",
+                    hint='name them: languages = ["en", "da"] with the text, --languages with a command',
                 )
             return known[0], known[1]
         for language in corpus.languages:
@@ -306,6 +309,8 @@ class Scope:
                 if format in spec.accepts and spec.produces in accepts:
                     key = "format" if kind == "exporter" else "method"
                     return f'add a step before it: uses = "{verb}", {key} = "{spec.name}"'
+        if format.startswith(BUNDLE) and BUNDLE in accepts:
+            return "take the float bundle that it was made from, or import the model with its float weights"
         return None
 
     def _makers(self) -> list[str]:

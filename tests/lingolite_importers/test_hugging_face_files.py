@@ -224,6 +224,12 @@ def test_a_model_of_many_languages_goes_through_the_commands_in_any_direction_or
         assert done.code == 0, done.err
     assert Artifact.open(tmp_path / "all").manifest.languages == languages
     assert Artifact.open(tmp_path / "one").manifest.languages == languages[:2]
+    (tmp_path / "text.en").write_text("A fox.\n")
+    calibrated = ["quantize", "--method", "static-int8", "--calibration", "text.en", "--out", "static"]
+    refused = lingolite(*calibrated, "--model", "all", cwd=tmp_path)
+    assert refused.code == 2
+    assert "does not say its languages, and the model knows 3" in refused.err
+    assert "--languages with a command" in refused.err
     exported = lingolite("export", "--model", "one", "--out", "onnx", cwd=tmp_path)
     assert exported.code == 0, exported.err
     asked = ["translate", "A fox.", "--max-length", "8"]

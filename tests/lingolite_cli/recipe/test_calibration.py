@@ -189,6 +189,7 @@ def test_static_int8_is_made_by_the_command(lingolite: Command, project: Path) -
     )
     assert again.code == 2
     assert "is of format bundle-static-int8, and quantizer `static-int8` reads" in again.err
+    assert "take the float bundle that it was made from" in again.err
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,7 @@ def test_what_was_found_is_verified_against_an_implausible_model_where_that_is_a
         (["--budget", "chrf_drop_max=1", "--out", "x"], "--budget is for --search"),
         (["--max-trials", "3", "--out", "x"], "--max-trials is for --search"),
         (["--allow-implausible-reference", "--out", "x"], "--allow-implausible-reference is for --search"),
+        (["--languages", "en-da", "--method", "fp16", "--out", "x"], "`fp16` reads no text"),
         (["--search", "--source", "dev.tsv"], "--out is missing"),
         (["--search", "--out", "x"], "no dev set: there is no --source, and no [dev] in lingolite.toml"),
         (["--search", "--out", "model", "--source", "dev.tsv"], "--out model would be written over"),

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -17,7 +18,7 @@ from lingolite_cli.artifact import Artifact
 from lingolite_cli.jobs.context import JobContext
 from lingolite_cli.jobs.inputs import Input, corpus_input, model_input
 from lingolite_cli.jobs.quantizer_comparison import PlannedComparison, plan_comparison
-from lingolite_cli.jobs.quantizer_texts import NamedTexts, find_texts
+from lingolite_cli.jobs.quantizer_texts import CALIBRATION, TRAINING, NamedTexts, find_texts
 from lingolite_cli.recipe.steps.quantize import QuantizeStep
 from lingolite_cli.runs.made_results import QuantizeResult
 from lingolite_cli.runs.measured_results import EvaluateResult, VerifyResult
@@ -305,6 +306,12 @@ def test_compared_where_there_is_text_to_train_on(project: Path, monkeypatch: py
     left_out = compared(NamedTexts())
     assert "qat-int8" not in [step.id for step in left_out.job.recipe.steps]
     assert left_out.left_out["qat-int8"].startswith("it needs parallel text to train on, and none is named; name it as")
+    turned = find_texts(context, msgspec.structs.replace(named, languages=("da", "en"))).found
+    assert turned[TRAINING].languages == ("da", "en")
+    assert [turned[need].inputs[name].languages for need, name in ((TRAINING, "dev"), (CALIBRATION, CALIBRATION))] == [
+        ("da", "en"),
+        ("da", "en"),
+    ], "named languages are those of the project's texts too"
     found = compared(named)
     (step,) = (step for step in found.job.recipe.steps if step.id == "qat-int8")
     assert isinstance(step, QuantizeStep)
