@@ -125,6 +125,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         beyond = [f"{name} {id}" for name, id in ids.items() if id >= self.model.vocab_size]
         if beyond:
             raise ValueError(f"special ids lie outside the vocabulary of {self.model.vocab_size}: {', '.join(beyond)}")
+        barred = [id for id in self.tokenizer.never_generated if not 0 <= id < self.model.vocab_size]
+        if barred:
+            raise ValueError(
+                f"never_generated has the id {barred[0]}, outside the vocabulary of {self.model.vocab_size}"
+            )
         if self.tokenizer.ids.pad != self.model.pad_token_id:
             raise ValueError(
                 f"the tokenizer pads with {self.tokenizer.ids.pad}, and the model with {self.model.pad_token_id}"

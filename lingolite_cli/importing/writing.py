@@ -101,7 +101,7 @@ def write_imported(imported: Imported, path: Path, *, where: Path, made_by: Prov
 def _manifest(imported: Imported, made_by: Provenance, where: Path) -> Manifest:
     described = imported.tokenizer.description
     try:
-        return Manifest(
+        manifest = Manifest(
             format=format_of(imported.tensors),
             model=imported.architecture,
             languages=imported.languages,
@@ -113,6 +113,8 @@ def _manifest(imported: Imported, made_by: Provenance, where: Path) -> Manifest:
             quantization=imported.quantization,
             licence=msgspec.UNSET if imported.licence is None else imported.licence,
         )
+        # Types and ranges are checked by reading, and this manifest is to be read.
+        return msgspec.json.decode(msgspec.json.encode(manifest), type=Manifest)
     except ValueError as error:
         raise LingoLiteError(
             f"{where} cannot become a bundle: {error}",

@@ -41,11 +41,12 @@ class _Foreign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     languages: str | None = None
-    licence: str | None = None
+    licence: Annotated[str, Meta(min_length=1)] | None = None
     max_seq_len: _Positive | None = None
 
     def __post_init__(self) -> None:
-        if self.languages is not None and len(_parts(self.languages)) != 2:
+        parts = None if self.languages is None else _parts(self.languages)
+        if parts is not None and (len(parts) != 2 or parts[0] == parts[1]):
             raise ValueError(f"languages must be two, such as en-pt, not {self.languages}")
 
     @property

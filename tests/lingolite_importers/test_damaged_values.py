@@ -90,6 +90,10 @@ OF_CONFIG: list[tuple[str, str, object, str]] = [
     ("opus", "scale_embedding", 1, "has scale_embedding 1, not true or false"),
     ("opus", "eos_token_id", 10**9, "special ids lie outside the vocabulary"),
     ("opus", "bad_words_ids", 5, "bad_words_ids"),
+    ("opus", "bad_words_ids", [[10**9]], "never_generated has the id 1000000000, outside the vocabulary"),
+    ("opus", "bad_words_ids", [[-1]], "never_generated has the id -1, outside the vocabulary"),
+    ("opus", "num_beams", 10**9, "generates with num_beams 1000000000"),
+    ("opus", "num_beams", "4", "generates with num_beams 4"),
     ("m2m100", "vocab_size", 1 << 24, "claims a vocabulary of 16,777,216, and the embedding has"),
     ("m2m100", "pad_token_id", None, "has pad_token_id None, not an id"),
     ("m2m100", "pad_token_id", 10**9, "positions.offset must be between 0 and 131,072"),
@@ -113,6 +117,48 @@ def test_an_id_of_added_tokens_that_only_looks_like_digits_is_not_one(copied: Ca
     table["added_tokens_decoder"] |= {"²": {"content": "x"}, "9" * 5000: {"content": "y"}}
     file.write_text(json.dumps(table))
     assert _read(directory).languages == ("en", "pt")
+    table["added_tokens_decoder"]["16777215"] = {"content": "z"}
+    file.write_text(json.dumps(table))
+    _refused(directory, "has a vocabulary of 16,777,216 pieces, and the model")
+
+
+def test_half_a_character_in_a_vocabulary(copied: Callable[[str], Path]) -> None:
+    directory = copied("opus")
+    text = (directory / "vocab.json").read_text()
+    (directory / "vocab.json").write_text(text.replace('"</s>"', '"\\ud800"'))
+    _refused(directory, "vocab.json is not JSON")
+
+
+def test_an_index_of_lists(copied: Callable[[str], Path]) -> None:
+    directory = copied("opus")
+    (directory / "model.safetensors").unlink()
+    (directory / "model.safetensors.index.json").write_text('{"weight_map": {"a": ["x"]}}')
+    _refused(directory, "names no files beside it")
+
+
+def test_a_name_of_a_language_that_no_manifest_takes(copied: Callable[[str], Path]) -> None:
+    directory = copied("opus")
+    file = directory / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "target_lang": "x" * 1000}))
+    _refused(directory, "cannot become a bundle: Expected `str` of length <= 100 - at `$.languages[1]`")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"target_spm": SPM}, "target_spm is the SentencePiece model of targets beside one of sources"),
+        ({"source_spm": "/dev/zero"}, "no such file: /dev/zero"),
+        ({"source_spm": "elsewhere"}, "no such file: elsewhere"),
+    ],
+)
+def test_an_option(copied: Callable[[str], Path], option: dict[str, str], message: str) -> None:
+    _refused(copied("student"), message, **option)
+
+
+@pytest.mark.parametrize("languages", ["en", "en-en", "en-pt-en", ":"])
+def test_languages_that_are_not_two(languages: str) -> None:
+    with pytest.raises(ValueError, match="languages must be two"):
+        MarianOptions(languages=languages)
 
 
 OF_YAML: list[tuple[str, object, str]] = [

@@ -126,6 +126,7 @@ def read_table(path: Path) -> dict[str, Any]:
         if path.stat().st_size > _LARGEST_JSON:
             raise LingoLiteError(f"{path} has {path.stat().st_size:,} bytes", hint=_DAMAGED)
         table = json.loads(path.read_bytes())
+        json.dumps(table, ensure_ascii=False).encode()  # escapes may spell half a character, which no file can hold
     except OSError as error:
         raise LingoLiteError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -154,10 +155,10 @@ def weight_files(path: Path) -> list[Path]:
 
 def _shards(index: Path) -> Iterator[Path]:
     weight_map = read_table(index).get("weight_map")
-    names = set(weight_map.values()) if isinstance(weight_map, dict) else set()
+    names = list(weight_map.values()) if isinstance(weight_map, dict) else []
     if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
         raise LingoLiteError(f"{index} names no files beside it", hint=_DAMAGED)
-    for name in sorted(names):
+    for name in sorted(set(names)):
         if not is_file(index.parent / name):
             raise LingoLiteError(f"{index.parent / name} is missing, which {index.name} names", hint=_DAMAGED)
         yield index.parent / name

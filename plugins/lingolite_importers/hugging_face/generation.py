@@ -49,10 +49,15 @@ def decoding_options(directory: Directory, *, positions: int, num_forced: int) -
                 f"{directory.path} generates with {key} {str(directory.setting(key))[:60]}, which no bundle carries",
                 hint="remove it from generation_config.json or config.json to import the model without it",
             )
-    beam_size = directory.setting("num_beams", 1)
+    beam_size = directory.setting("num_beams")
+    if beam_size is not None and not (type(beam_size) is int and 1 <= beam_size <= _WIDEST_BEAM):
+        raise LingoLiteError(
+            f"{directory.path} generates with num_beams {str(beam_size)[:60]}, which no bundle carries",
+            hint=f"importable are 1 to {_WIDEST_BEAM}",
+        )
     max_length = _most_tokens(directory, positions, num_forced=num_forced)
     return DecodingOptions(
-        beam_size=beam_size if type(beam_size) is int and 1 <= beam_size <= _WIDEST_BEAM else 1,
+        beam_size=beam_size or 1,
         max_length=max_length,
         min_length=min(_fewest_tokens(directory, num_forced=num_forced), max_length),
     )

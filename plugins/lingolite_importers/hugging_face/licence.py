@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 _LARGEST_CARD = 1 << 20
+_LONGEST_NAME = 200
 
 
 def stated_licence(path: Path) -> str | None:
@@ -21,4 +22,4 @@ def stated_licence(path: Path) -> str | None:
     except (OSError, yaml.YAMLError, ValueError, RecursionError):
         return None  # a card is prose for people; one that cannot be read states nothing
     found = card.get("license") if isinstance(card, dict) else None
-    return found if isinstance(found, str) and found.strip() else None
+    return found if isinstance(found, str) and found.strip() and len(found) <= _LONGEST_NAME else None

@@ -18,7 +18,6 @@ from lingolite_cli.artifact import TARGET_TOKENIZER_NAME, TARGET_VOCABULARY_NAME
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.importing.imported import ImportedTokenizer
 from lingolite_cli.tokenization.description import (
-    MOST_ROWS,
     PIECES_AND_VOCABULARY,
     SENTENCEPIECE,
     SOURCE_TAG,
@@ -36,6 +35,8 @@ from lingolite_importers.options import HuggingFaceOptions
 from lingolite_importers.reading import is_file, read_file, read_sentencepiece_model
 
 _END = ("</s>",)
+_LONGEST_ID = 18
+"""Digits: far more than any vocabulary needs, and few enough to be a number at once."""
 _HINT = "the vocabulary must be the one that the model was trained with"
 _TASK = re.compile(r"^translation_([a-z]{2,3})_to_([a-z]{2,3})$")
 _TASK_PREFIX = re.compile(r"^translate (\w+) to (\w+): $")
@@ -124,7 +125,7 @@ def _marian(directory: Directory, architecture: Architecture, options: HuggingFa
 
 def _m2m100(directory: Directory, architecture: Architecture, options: HuggingFaceOptions) -> ReadTokenizer:
     table = _table(directory.file("vocab.json"))
-    added = _added(directory, len(table)) or [f"__{code}__" for code in M2M100_CODES]
+    added = _added(directory, len(table), rows=architecture.vocab_size) or [f"__{code}__" for code in M2M100_CODES]
     codes = [token[2:-2] for token in added if re.fullmatch(r"__\w+__", token)]
     listed = _filled([*table, *added], architecture.vocab_size, directory.path)
     description = TokenizerDescription(
@@ -149,7 +150,7 @@ def _nllb(directory: Directory, architecture: Architecture, options: HuggingFace
     own = pieces_of(load_processor(model, where=path), where=path)
     # fairseq has four special pieces where the SentencePiece model has three, in another order.
     first = ("<s>", "<pad>", "</s>", "<unk>")
-    added = tuple(_added(directory, len(own) + 1)) or (*NLLB_CODES, "<mask>")
+    added = tuple(_added(directory, len(own) + 1, rows=architecture.vocab_size)) or (*NLLB_CODES, "<mask>")
     codes = [token for token in added if re.fullmatch(r"[a-z]{3}_[A-Z][a-z]{3}", token)]
     is_legacy = bool(directory.tokenizer.get("legacy_behaviour", False))
     rules = PieceRules(
@@ -178,7 +179,9 @@ def _t5(directory: Directory, architecture: Architecture, options: HuggingFaceOp
     path = directory.file("spiece.model", "sentencepiece.model")
     model = read_file(path)
     own = pieces_of(load_processor(model, where=path), where=path)
-    added = tuple(_added(directory, len(own))) or _sentinels(directory, own, architecture.vocab_size)
+    added = tuple(_added(directory, len(own), rows=architecture.vocab_size)) or _sentinels(
+        directory, own, architecture.vocab_size
+    )
     prefix, names, languages = _prefix(directory, own, options)
     description = TokenizerDescription(
         kind=SENTENCEPIECE,
@@ -240,8 +243,8 @@ def _task_names(directory: Directory) -> dict[str, str]:
 
 def _pair(directory: Directory, options: HuggingFaceOptions, *, needs_target: bool) -> tuple[str, str]:
     said = directory.tokenizer.get("source_lang"), directory.tokenizer.get("target_lang")
-    source, target = options.pair or said
-    if not isinstance(source, str) or (needs_target and not isinstance(target, str)):
+    source, target = (name if isinstance(name, str) and name else None for name in options.pair or said)
+    if source is None or (needs_target and target is None):
         raise LingoLiteError(
             f"{directory.path} does not say which languages its model translates", hint="pass --languages en-pt"
         )
@@ -283,8 +286,12 @@ def _ids(directory: Directory, pieces: Sequence[str]) -> SpecialIds:
         raise LingoLiteError(f"{directory.path / 'config.json'}: special ids: {error}", hint=_HINT) from None
 
 
-def _added(directory: Directory, start: int) -> list[str]:
-    """Tokens that were added after the first `start` ids, in the order of their ids; none where these are not told."""
+def _added(directory: Directory, start: int, *, rows: int) -> list[str]:
+    """Tokens that were added after the first `start` ids, in the order of their ids; none where these are not told.
+
+    Raises:
+        LingoLiteError: one lies outside the `rows` of the model.
+    """
     told: dict[int, str] = {}
     decoder = directory.tokenizer.get("added_tokens_decoder")
     if isinstance(decoder, dict):
@@ -292,16 +299,17 @@ def _added(directory: Directory, start: int) -> list[str]:
     elif is_file(directory.path / "added_tokens.json"):
         table = read_table(directory.path / "added_tokens.json")
         told = {id: token for token, id in table.items() if type(id) is int}
-    after = {id: token for id, token in told.items() if start <= id < MOST_ROWS}
+    after = {id: token for id, token in told.items() if start <= id}
+    _unused(max(after, default=0) + 1, rows, directory.path)
     return [after.get(id, f"<added_{id}>") for id in range(start, max(after, default=start - 1) + 1)]
 
 
 def _is_added(id: object, entry: object) -> bool:
     return (
         isinstance(id, str)
-        and len(id) < 9
         and id.isascii()
         and id.isdigit()
+        and len(id) <= _LONGEST_ID
         and isinstance(entry, dict)
         and isinstance(entry.get("content"), str)
     )

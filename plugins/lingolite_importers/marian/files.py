@@ -79,8 +79,13 @@ def _is_known(name: str) -> bool:
 
 
 def _spms(found: list[Path], options: MarianOptions, model: Path) -> tuple[Path, Path | None]:
-    if options.source_spm:
-        return Path(options.source_spm), Path(options.target_spm) if options.target_spm else None
+    if (source := _named(options.source_spm)) is not None:
+        return source, _named(options.target_spm)
+    if options.target_spm is not None:
+        raise LingoLiteError(
+            "target_spm is the SentencePiece model of targets beside one of sources",
+            hint="name that as well: --option source_spm=FILE",
+        )
     sides = _sides(found)
     if sides is not None:
         return sides
@@ -95,9 +100,9 @@ def _spms(found: list[Path], options: MarianOptions, model: Path) -> tuple[Path,
 
 
 def _vocabularies(found: list[Path], options: MarianOptions, where: Path) -> tuple[Path | None, Path | None]:
-    if options.vocabulary:
-        return _named(options.vocabulary), _named(options.target_vocabulary)
-    if options.target_vocabulary:
+    if (sources := _named(options.vocabulary)) is not None:
+        return sources, _named(options.target_vocabulary)
+    if options.target_vocabulary is not None:
         raise LingoLiteError(
             "target_vocabulary is the vocabulary of targets beside one of sources",
             hint="name that as well: --option vocabulary=FILE",
@@ -125,7 +130,7 @@ def _named(name: str | None) -> Path | None:
     if name is None:
         return None
     if not Path(name).is_file():
-        raise LingoLiteError(f"no such file: {name}")
+        raise LingoLiteError(f"no such file: {name}", hint="name a file of the model")
     return Path(name)
 
 

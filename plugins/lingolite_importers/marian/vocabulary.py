@@ -145,6 +145,7 @@ def _read_vocabulary(path: Path) -> list[str]:
 def _json_entries(content: bytes) -> list[tuple[str, str]]:
     """Keys and values of a JSON table, a key that stands twice included; none of anything else."""
     found = json.loads(content, object_pairs_hook=tuple)
+    json.dumps(found, ensure_ascii=False).encode()  # escapes may spell half a character, which no file can hold
     return [(piece, str(id)) for piece, id in found] if isinstance(found, tuple) else []
 
 
