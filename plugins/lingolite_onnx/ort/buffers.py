@@ -6,6 +6,7 @@ rows or to reorder beams copies only what must move. R rows, K key/value heads, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import compress, count
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,12 @@ class Buffers(msgspec.Struct):
         grown = np.empty((inputs, slots, heads, min(2 * capacity, limit), width), self.past.dtype)
         grown[:, : self.num_rows, :, : self.length] = self.past[:, : self.num_rows, :, : self.length]
         self.past = grown
+
+    def replace_source(self, arrays: Mapping[str, Array]) -> None:
+        """Arrays of the R slots in the place of what was read of the sources; what slots beyond had is forgotten."""
+        self.sentences = self.sentences[: self.num_rows]
+        self.past = self.past[:, : self.num_rows]
+        self.source = {name: array[: self.num_rows] for name, array in self.source.items()} | dict(arrays)
 
     def select(self, rows: IntArray) -> None:
         """Keep, drop, reorder or repeat rows. What stays in its slot is not touched."""

@@ -240,7 +240,7 @@ class OrtRunner:
         of_all = found.pop(CANDIDATE_ROWS)
         state.joint = {CANDIDATE_ROWS: as_signed(of_all) if is_for_many else of_all}
         state.num_joint, state.is_for_many = rows, is_for_many
-        buffers.source.update({CANDIDATES: ids, CANDIDATE_PLACES: places, **found})
+        buffers.replace_source({CANDIDATES: ids, CANDIDATE_PLACES: places, **found})
 
     def _width(self, state: OrtState) -> int:
         """N, or V without a shortlist."""

@@ -83,13 +83,15 @@ def test_logits_are_those_of_all_words_where_they_are_on_the_shortlist(
 @needs_exact_int8
 @pytest.mark.parametrize("format", [BUNDLE, BUNDLE_INT8])
 def test_rows_have_the_same_logits_alone_and_after_others_have_ended(shortlisted: Shortlisted, format: str) -> None:
-    """From many rows to one, through both decoders and past the places where what they read is looked up again."""
+    """From many rows to one, through both decoders and past the places where what they read is looked up again; some
+    rows are repeated after that, as probes do."""
     artifact = shortlisted(format)
     backend = opened(artifact, shortlist=True)
     several = [(sources(artifact) * 2)[index] for index in range(MANY_WIDE_ROWS + 2)]
     state, left = backend.encode(*pad(several, IDS.pad)), np.arange(len(several))
     alone = [backend.encode(*pad([source], IDS.pad)) for source in several]
-    for position, kept in enumerate((None, [13, 2, 5, 0, 1, 4, 7], [6, 6, 3, 0, 5, 1, 2], [6, 3, 0], [1])):
+    moves = [13, 2, 5, 0, 1, 4, 7], [6, 6, 3, 0, 5, 1, 2], [0, 1, 2, 3, 4, 5, 6, 2, 4], [6, 3, 0], [2, 0, 1, 1], [1]
+    for position, kept in enumerate((None, *moves)):
         if kept is not None:
             state, left = backend.select(state, np.array(kept)), left[kept]
         tokens = 7 + (left + position) % 20
