@@ -153,6 +153,15 @@ def scale_by_tens(axes: Axes, side: Literal["x", "y"]) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def start_at_zero(axes: Axes) -> None:
+    """Let the vertical axis begin at 0, and end a twentieth above the highest value that was drawn.
+
+    matplotlib's own margin is a share of the range of the values: above a line that hardly varies it would be thinner
+    than the line, whose upper half is then cut off.
+    """
+    axes.set_ylim(0, 1.05 * axes.dataLim.y1)
+
+
 def tip(number: int) -> str:
     """The `gid` of an artist that shows a text when pointed at: the one of this number in `inline_svg`."""
     return f"{_TIP}{number}"

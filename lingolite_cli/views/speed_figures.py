@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lingolite_cli.benchmark.figures import BenchmarkRow, LengthBucket
 from lingolite_cli.runs.measured_results import BenchmarkResult
 from lingolite_cli.views import formats
-from lingolite_cli.views.charts import DASHES, SYSTEMS, muted, scale_by_tens, tip
+from lingolite_cli.views.charts import DASHES, SYSTEMS, muted, scale_by_tens, start_at_zero, tip
 from lingolite_cli.views.drawing import Chart, draw_bars
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _time_by_length(buckets: Sequence[LengthBucket], name: str) -> Chart:
             lengths, times = [bucket.num_tokens for bucket in own], [bucket.milliseconds for bucket in own]
             axes.plot(lengths, times, f"o{_dashes(number)}", label=system, markersize=5, color=_colour(number))
         axes.set_xlim(left=0)
-        axes.set_ylim(bottom=0)
+        start_at_zero(axes)
         axes.set_xlabel("target tokens")
         _name_lines(axes, systems)
         return {}
@@ -130,7 +130,7 @@ def _ratios(result: BenchmarkResult, step: str) -> list[Chart]:
             axes.fill_between(lengths, *band, alpha=0.2, color=_colour(number))
             ratios = [bucket.ratio for bucket in own]
             axes.plot(lengths, ratios, f"o{_dashes(number)}", label=name, markersize=5, color=_colour(number))
-        axes.set_ylim(bottom=0)
+        start_at_zero(axes)
         axes.set_xlabel("target tokens")
         _name_lines(axes, others)
         return {}

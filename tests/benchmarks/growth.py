@@ -26,7 +26,7 @@ from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.runs.measured_results import effort
 from lingolite_cli.testing.tiny import IDS
-from lingolite_cli.views.charts import FORMATS, check_plot_target
+from lingolite_cli.views.charts import FORMATS, check_plot_target, start_at_zero
 from lingolite_cli.views.drawing import figure_file
 
 _ENGINES = (ORT, CTRANSLATE2)
@@ -183,7 +183,7 @@ def draw(panels: Sequence[Panel], measured: Sequence[Mapping[str, Sequence[float
                 places = [panel.place(work) for work in panel.points if panel.place(work).bit_count() == 1]
                 axes.set_xticks(places, [str(place) for place in places], minor=False)
                 axes.minorticks_off()
-            axes.set_ylim(bottom=0)
+            start_at_zero(axes)
         axes.legend()
 
 

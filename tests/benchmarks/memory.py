@@ -28,7 +28,7 @@ from lingolite_cli.plugins.registry import Loaded, load_registry
 from lingolite_cli.runs.measured_results import effort
 from lingolite_cli.schema import parse_value
 from lingolite_cli.tokenization.opening import open_tokenizer
-from lingolite_cli.views.charts import FORMATS, check_plot_target
+from lingolite_cli.views.charts import FORMATS, check_plot_target, start_at_zero
 from lingolite_cli.views.drawing import figure_file
 
 TEXTS = ("dev.en-da.tsv", "test.en-da.tsv", "other.en-da.tsv")
@@ -176,7 +176,7 @@ def draw(samples: Sequence[Sample], path: Path, *, title: str) -> None:
     with figure_file(path, width=6.0, height=3.0) as canvas:
         axes = canvas.subplots()
         axes.plot([each.num_sentences for each in samples], [each.resident_mb for each in samples])
-        axes.set_ylim(bottom=0)
+        start_at_zero(axes)
         axes.set_xlabel("sentences translated")
         axes.set_ylabel("resident memory, MB")
         axes.set_title(title, loc="left", fontsize="medium")

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lingolite_cli.files.text import lines_of
-from lingolite_cli.views.charts import FORMATS, check_plot_target
+from lingolite_cli.views.charts import FORMATS, check_plot_target, start_at_zero
 from lingolite_cli.views.drawing import figure_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,7 +152,8 @@ def plot(memory: Sequence[Sample], path: Path) -> None:
             for start in range(0, len(memory), every)
         ]
         axes.plot([sample.seconds / 60 for sample in highest], [sample.megabytes for sample in highest])
-        axes.set(xlabel="minutes", ylabel="resident memory of the host, MB", ylim=(0, None))
+        axes.set(xlabel="minutes", ylabel="resident memory of the host, MB")
+        start_at_zero(axes)
         axes.grid(axis="y")
 
 

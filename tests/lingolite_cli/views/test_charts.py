@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from lingolite_cli.views.charts import DAYLIGHT, SERIES, canvas, inline_svg, scale_by_tens, standalone_svg, style, tip
+import pytest
+
+from lingolite_cli.views.charts import (
+    DAYLIGHT,
+    SERIES,
+    canvas,
+    inline_svg,
+    scale_by_tens,
+    standalone_svg,
+    start_at_zero,
+    style,
+    tip,
+)
 
 LABEL = "1 $ < 2 $ & <b>"
 
@@ -60,3 +72,15 @@ def test_file_has_a_ground_and_colours_of_its_own() -> None:
     assert ElementTree.fromstring(document).tag == "{http://www.w3.org/2000/svg}svg"
     assert "var(" not in document
     assert DAYLIGHT[3] in document
+
+
+@pytest.mark.parametrize("values", [[57.0, 57.0, 57.4], [3.0, 3.0], [0.2, 900.0]], ids=["flat", "constant", "steep"])
+def test_line_that_starts_at_zero_has_room_above_it_however_little_it_varies(values: list[float]) -> None:
+    drawing, axes = canvas(5)
+    axes.plot(values)
+    start_at_zero(axes)
+    drawing.draw_without_rendering()
+    (_, bottom), (_, highest) = axes.transData.transform([(0, 0), (0, max(values))])
+    assert bottom == pytest.approx(axes.bbox.y0)
+    half_a_line = 0.5 * axes.lines[0].get_linewidth() * drawing.dpi / 72
+    assert axes.bbox.y1 - highest > 2 * half_a_line
