@@ -88,7 +88,7 @@ def run_matrix(context: JobContext, request: MatrixRequest, console: Console) ->
     if len(roots) > 1:
         raise LingoLiteError("the recipes belong to different projects", hint="run those of one project together")
     ready = [
-        RecipeRun(context, RecipeRequest(recipe=recipe, overrides={**request.overrides, **settings}), console)
+        RecipeRun(context, RecipeRequest(recipe=recipe, overrides=request.overrides, varied=settings), console)
         for recipe, settings in combinations
     ]
     if request.ahead is not None:

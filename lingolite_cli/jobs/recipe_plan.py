@@ -36,19 +36,26 @@ def named_recipe(context: JobContext, recipe: Path) -> Path:
     return recipe
 
 
-def open_recipe(context: JobContext, path: Path, *, overrides: Mapping[str, str] | None = None) -> OwnedRecipe:
+def open_recipe(
+    context: JobContext,
+    path: Path,
+    *,
+    overrides: Mapping[str, str] | None = None,
+    varied: Mapping[str, str] | None = None,
+) -> OwnedRecipe:
     """Read a recipe with the defaults of its own project.
 
     Args:
         context: of the command.
         path: the TOML file.
         overrides: of `--set`, by dotted key.
+        varied: of `--matrix`, for this run, by dotted key.
 
     Raises:
         LingoLiteError: the file, a key or an override is wrong.
     """
     own = context.for_recipe(path)
-    return OwnedRecipe(own, read_recipe(path, own.project, overrides=overrides))
+    return OwnedRecipe(own, read_recipe(path, own.project, overrides=overrides, varied=varied))
 
 
 def plan_recipe(owned: OwnedRecipe, path: Path) -> Plan:

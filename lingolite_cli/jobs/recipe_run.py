@@ -43,6 +43,7 @@ class RecipeRequest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         recipe: a TOML file.
         overrides: of `--set`, by dotted key.
+        varied: of `--matrix`, for this run, by dotted key.
         is_fresh: do every step again, cached or not.
         is_locking: a lock will be written of it.
         ahead: who does steps ahead of the run, if anybody does.
@@ -50,6 +51,7 @@ class RecipeRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     recipe: Path
     overrides: Mapping[str, str] = {}
+    varied: Mapping[str, str] = {}
     is_fresh: bool = False
     is_locking: bool = False
     ahead: Ahead | None = None
@@ -72,7 +74,7 @@ class RecipeRun:
         self._path = request.recipe
         self._is_locking = request.is_locking
         self._ahead = request.ahead
-        owned = open_recipe(context, request.recipe, overrides=request.overrides)
+        owned = open_recipe(context, request.recipe, overrides=request.overrides, varied=request.varied)
         self._context = owned.context
         self._plan = plan_recipe(owned, request.recipe)
         self.runner = Runner(

@@ -39,43 +39,49 @@ _INPUT_KINDS: dict[str, type[msgspec.Struct]] = {
 """Keys that say what an input is, and what its table is then read as."""
 
 
-def read_recipe(path: Path, project: Project, *, overrides: Mapping[str, str] | None = None) -> Recipe:
+def read_recipe(
+    path: Path, project: Project, *, overrides: Mapping[str, str] | None = None, varied: Mapping[str, str] | None = None
+) -> Recipe:
     """Read a recipe and merge settings, file and overrides, in that order.
 
     Args:
         path: the TOML file.
         project: its `defaults` are merged under each step.
         overrides: `step.key=value` of `--set`, by dotted key.
+        varied: the same of `--matrix`: the values that this run of several has.
 
     Raises:
         LingoLiteError: the file, a key or an override is wrong.
     """
     data = read_toml(path)
     merged = merge_defaults(data, project.settings.defaults)
-    for key, text in (overrides or {}).items():
-        _override(merged, key, parse_value(text))
+    for flag, values in (("--set", overrides or {}), ("--matrix", varied or {})):
+        for key, text in values.items():
+            _override(merged, key, parse_value(text), flag=flag)
     recipe = convert(merged, RecipeFile, where=str(path))
     if not recipe.steps:
         raise LingoLiteError(f"{path} has no steps", hint="`lingolite init` writes a recipe to start from")
     return recipe
 
 
-def _override(data: dict[str, Any], key: str, value: Any) -> None:
+def _override(data: dict[str, Any], key: str, value: Any, *, flag: str) -> None:
     head, *rest = key.split(".")
     steps = {str(step.get("id")): step for step in data.get("steps", []) if isinstance(step, dict)}
     if head in steps and not rest:
-        raise LingoLiteError(f"--set {key}: step `{head}` without a key", hint=f"for example `--set {head}.KEY=VALUE`")
+        raise LingoLiteError(
+            f"{flag} {key}: step `{head}` without a key", hint=f"for example `{flag} {head}.KEY=VALUE`"
+        )
     if head in steps:
         target = steps[head]
     elif head in ("inputs", "seed", "threads"):
         target, rest = data, [head, *rest]
     else:
         known = [*steps, "inputs", "seed", "threads"]
-        raise LingoLiteError(f"--set {key}: there is no step `{head}`", hint=did_you_mean(head, known))
+        raise LingoLiteError(f"{flag} {key}: there is no step `{head}`", hint=did_you_mean(head, known))
     for part in rest[:-1]:
         target = target.setdefault(part, {})
         if not isinstance(target, dict):
-            raise LingoLiteError(f"--set {key}: `{part}` is a value, not a table")
+            raise LingoLiteError(f"{flag} {key}: `{part}` is a value, not a table")
     if rest[0] == "inputs" and len(rest) == 3:
         _forget_other_kinds(target, rest[-1])
     target[rest[-1]] = value
