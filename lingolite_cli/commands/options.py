@@ -16,6 +16,7 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.jobs.steps_ahead import LOCAL, Ahead
 from lingolite_cli.plugins.extras import CORPORA, require
 from lingolite_cli.schema import parse_options
+from lingolite_cli.text.languages import is_same_tag
 
 Model = Annotated[
     Path | None, typer.Option(metavar="PATH", help="The artifact, or a checkpoint; default: the project's model.")
@@ -74,7 +75,7 @@ def parse_languages(text: str | None) -> tuple[str, str] | None:
     """`en-da`, or `pt-BR:en` where a language has a hyphen itself, as a pair.
 
     Raises:
-        LingoLiteError: it is not two names, or it could be several pairs.
+        LingoLiteError: it is not two names, the same name twice, or it could be several pairs.
     """
     if text is None:
         return None
@@ -88,6 +89,10 @@ def parse_languages(text: str | None) -> tuple[str, str] | None:
     if len(parts) != 2 or not all(parts):
         raise LingoLiteError(
             f"--languages {text}: expected two languages", hint="for example `--languages en-da`, or pt-BR:en"
+        )
+    if is_same_tag(*parts):
+        raise LingoLiteError(
+            f"--languages {text}: source and target are the same language", hint="for example `--languages en-da`"
         )
     return parts[0], parts[1]
 

@@ -187,7 +187,7 @@ def translation_languages(
     """The pair that was asked for, or that of the project where the model has it, or that of the model.
 
     Raises:
-        LingoLiteError: none of them says.
+        LingoLiteError: none of them says, or source and target are the same language.
     """
     known = artifact.manifest.languages
     projects = context.project.settings.languages
@@ -195,7 +195,10 @@ def translation_languages(
         asked = projects  # a model with a pair of its own may be none of the project's
     if asked is None and len(known) < 2:
         raise LingoLiteError("the model does not say its languages", hint="pass --languages SRC-TGT")
-    return asked or (known[0], known[1])
+    pair = asked or (known[0], known[1])
+    if pair[0] == pair[1]:
+        raise LingoLiteError(f"source and target are the same language, `{pair[0]}`")
+    return pair
 
 
 def asked_decoding(context: JobContext, artifact: Artifact, asked: Mapping[str, Any]) -> DecodingOptions:

@@ -196,6 +196,10 @@ class Scope:
                     f"`{reference}` is in `{language}`, which the model does not know",
                     hint=f"the model knows {', '.join(known)}",
                 )
+        if corpus.languages[0] == corpus.languages[1]:
+            raise self.error(
+                step, key, f"source and target of `{reference}` are the same language, `{corpus.languages[0]}`"
+            )
         return corpus.languages
 
     def text_languages(self, step: Step, key: str, reference: str) -> tuple[str, ...]:

@@ -51,6 +51,11 @@ def primary_language(tag: str) -> str:
     return _PRIMARY.get(first, first)
 
 
+def is_same_tag(one: str, other: str) -> bool:
+    """Whether two tags are written alike, but for case and the sign between their parts: `pt-BR` and `pt_br`."""
+    return one.lower().replace("_", "-") == other.lower().replace("_", "-")
+
+
 def language_by_script(texts: Iterable[str]) -> str | None:
     """The language that most letters are of, among those whose script tells it; None for all others.
 

@@ -47,6 +47,8 @@ def test_translate_gives_what_the_command_prints(here: Path, lingolite: Command)
 def test_translate_refuses_what_the_command_refuses() -> None:
     with pytest.raises(LingoLiteError, match="max_length 49 is more than the 48 positions"):
         lingolite_cli.translate("She reads.", max_length=49)
+    with pytest.raises(LingoLiteError, match="source and target are the same language, `da`"):
+        lingolite_cli.translate("She reads.", languages=("da", "da"))
     with pytest.raises(LingoLiteError, match="unknown key `beams` = 2"):
         lingolite_cli.translate("She reads.", beams=2)
     with pytest.raises(LingoLiteError, match="no such directory"):

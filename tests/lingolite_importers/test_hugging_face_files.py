@@ -219,6 +219,9 @@ def test_a_model_of_many_languages_goes_through_the_commands_in_any_direction_or
 ) -> None:
     write(tmp_path / "model", languages=languages)
     pair = ":".join(languages[:2])
+    twice = ("--option", f"languages={languages[0]}:{languages[0]}")
+    refused = lingolite("import", tmp_path / "model", "--out", "twice", *twice, cwd=tmp_path)
+    assert (refused.code, "languages must be two" in refused.err) == (2, True), refused.err
     for name, options in (("all", []), ("one", ["--option", f"languages={pair}"])):
         done = lingolite("import", tmp_path / "model", "--out", name, *options, cwd=tmp_path)
         assert done.code == 0, done.err

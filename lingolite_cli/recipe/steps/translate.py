@@ -123,7 +123,7 @@ def _languages(step: TranslateStep, scope: Scope, known: tuple[str, ...]) -> tup
     elif step.text not in scope.pairs:
         of_text = scope.text_languages(step, "text", step.text)
     pair = step.languages or known[:2]
-    if len(pair) != 2 or not set(pair) <= set(known):
+    if len(set(pair)) != 2 or not set(pair) <= set(known):
         raise scope.error(step, "languages", f"{list(pair)} are not two of the model's languages {list(known)}")
     if of_text is not None and of_text[0] != pair[0]:
         raise scope.error(

@@ -85,7 +85,7 @@ def check_learning(
     """
     require_trainable(manifest.model, engine=scope.place(step, "a training"))
     languages = step.languages or manifest.languages[:2]
-    if len(languages) != 2 or not set(languages) <= set(manifest.languages):
+    if len(set(languages)) != 2 or not set(languages) <= set(manifest.languages):
         raise scope.error(
             step, "languages", f"{list(languages)} are not two of the model's languages {list(manifest.languages)}"
         )

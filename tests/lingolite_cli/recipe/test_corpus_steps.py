@@ -144,6 +144,7 @@ options = { max_steps = 2, batch_tokens = 64 }
         (('corpus = "corpus"', 'corpus = "model"'), "model is not a corpus"),
         (("shard_lines = 2", 'executor = "moon"'), "there is no executor called `moon`"),
         (("shard_lines = 2", 'languages = ["da", "en"]'), "is in `en`, and the model translates from `da`"),
+        (("shard_lines = 2", 'languages = ["en", "en"]'), "['en', 'en'] are not two of the model's languages"),
         (("shard_lines = 2", 'compression = "xz"'), "compression"),
         (('uses = "translate"', 'uses = "translate"\nmodel = "inputs.text"'), "there is no `inputs.text`"),
     ],

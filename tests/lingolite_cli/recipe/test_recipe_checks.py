@@ -205,6 +205,11 @@ MISTAKES = {
         "step `baseline`, `corpus`: `inputs.test` is in `nl`, which the model does not know",
         "the model knows en, da",
     ),
+    "one language twice": (
+        ('languages = ["en", "da"]', 'languages = ["da", "da"]'),
+        "step `baseline`, `corpus`: source and target of `inputs.test` are the same language, `da`",
+        None,
+    ),
     "text without references": (
         ('{ tsv = "test.tsv", languages', '{ source = "test.tsv", languages'),
         "step `baseline`, `corpus`: `inputs.test` has no references to score against",
