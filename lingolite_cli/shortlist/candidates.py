@@ -56,32 +56,26 @@ class CandidateChooser:
         num_candidates = length * self._candidates.shape[1]
         padding = len(self._candidates) - 1
         tokens = np.where(source_mask, source_ids, padding)
-        is_own = np.empty((rows, len(self._is_frequent)), np.bool_)
-        is_own[:] = self._is_frequent
-        is_own[np.arange(rows)[:, None], self._candidates[tokens].reshape(rows, num_candidates)] = True
-        is_own = is_own[:, :-1]
-        own_ids = [self._filled(row) for row in is_own]
-        longest = max(map(len, own_ids), default=0)
-        ids = np.empty((rows, longest), np.int64)
-        for row, (is_known, known) in enumerate(zip(is_own, own_ids, strict=True)):
-            others = _lowest_others(is_known, len(known), longest - len(known))
-            ids[row] = np.sort(np.concatenate([known, others])) if len(others) else known
-        return Candidates(ids, np.take_along_axis(is_own, ids, axis=1))
-
-    def _filled(self, is_own: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """The ids of one row [V], which is filled up with the lowest others to a multiple, so that a sentence's text
-        is that of any batch."""
-        ids = np.flatnonzero(is_own)
-        missing = -len(ids) % self._multiple_of
-        if not missing:
-            return ids
-        is_own[_lowest_others(is_own, len(ids), missing)] = True
-        return np.flatnonzero(is_own)
-
-
-def _lowest_others(is_known: npt.NDArray[np.bool_], num_known: int, count: int) -> npt.NDArray[np.int64]:
-    """The lowest `count` ids, or all that there are, that a row [V] of `num_known` lacks."""
-    return np.flatnonzero(~is_known[: num_known + count])[:count]  # of so many, no more than `num_known` are known
+        is_known = np.empty((rows, self.vocab_size + 1), np.bool_)
+        is_known[:] = self._is_frequent
+        is_known[np.arange(rows)[:, None], self._candidates[tokens].reshape(rows, num_candidates)] = True
+        is_known[:, -1] = False
+        counts = [int(np.count_nonzero(row)) for row in is_known]
+        # A sentence is filled up to a multiple by what becomes its own, so that its text is that of any batch.
+        own_counts = [min(count + -count % self._multiple_of, self.vocab_size) for count in counts]
+        longest = max(own_counts, default=0)
+        lowest_others = [
+            np.flatnonzero(~row[:longest])[: longest - count]  # of `longest` ids, no more than `count` are known
+            for row, count in zip(is_known, counts, strict=True)
+        ]
+        for row, others in zip(is_known, lowest_others, strict=True):
+            row[others] = True
+        ids = np.flatnonzero(is_known).reshape(rows, longest) - np.arange(rows)[:, None] * (self.vocab_size + 1)
+        is_own = np.ones((rows, longest), np.bool_)
+        for place, others in enumerate(lowest_others):
+            not_own = others[own_counts[place] - counts[place] :]
+            is_own[place, np.searchsorted(ids[place], not_own)] = False
+        return Candidates(ids, is_own)
 
 
 class DirectedChooser(CandidateChooser):
