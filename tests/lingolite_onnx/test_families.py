@@ -127,6 +127,19 @@ def test_products_of_calibrated_ranges_are_integers_in_onnx_runtime(tmp_path: Pa
         assert not found["Gemm"]
 
 
+@_ALL
+def test_products_of_a_single_query_have_no_factor_of_their_own(tmp_path: Path, name: str) -> None:
+    """With one, ONNX Runtime copies the keys before it multiplies."""
+    write_ort_graphs(_weights(name), tmp_path, _SETTINGS)
+    (optimized := tmp_path / "optimized").mkdir()
+    operators_run(tmp_path / "decoder_optimized.onnx", optimized)
+    nodes = onnx.load(optimized / "decoder_optimized.onnx", load_external_data=False).graph.node
+    factors = [
+        value.f for node in nodes if node.op_type == "FusedMatMul" for value in node.attribute if value.name == "alpha"
+    ]
+    assert all(factor == 1.0 for factor in factors) == (FAMILIES[name].n_heads == FAMILIES[name].n_kv_heads)
+
+
 @pytest.mark.parametrize("profile", ["portable", "optimized"])
 @_ALL
 def test_a_sentence_alone_has_the_logits_that_it_has_in_a_batch(runner: Any, name: str, profile: str) -> None:

@@ -235,10 +235,23 @@ class DecoderEmitter(OrtEmitter):
         graph = self.graph
         shape = graph.integers(-1, attention.n_kv_heads, attention.group, attention.head_dim)
         grouped = graph.op("Reshape", query, shape)
-        scores = graph.op("FusedMatMul", grouped, transposed_key, domain=RUNTIME_DOMAIN, alpha=float(attention.scale))
-        shares = graph.op("Softmax", graph.op("Add", scores, bias), axis=-1)
+        shares = graph.op("Softmax", graph.op("Add", self._scores(attention, grouped, transposed_key), bias), axis=-1)
         attended = graph.op("MatMul", shares, value)
         return graph.op("Reshape", attended, graph.integers(-1, 1, attention.width))
+
+    def _scores(self, attention: Attention, grouped: str, transposed_key: str) -> str:
+        """[B, K, G, S].
+
+        ONNX Runtime multiplies a single query fast where the product has no factor of its own. It would take a number
+        that queries are scaled by for such a factor, so they are scaled by a vector.
+        """
+        graph, scale = self.graph, float(attention.scale)
+        if attention.group > 1:
+            return graph.op("FusedMatMul", grouped, transposed_key, domain=RUNTIME_DOMAIN, alpha=scale)
+        if scale != 1.0:
+            factors = graph.constant(np.full(attention.head_dim, scale, np.float32))
+            grouped = graph.op("Mul", grouped, factors)
+        return graph.op("MatMul", grouped, transposed_key)
 
     def ssru(self, block: Ssru, candidate: str, forget: str) -> str:
         """[B, 1, d_model]; the state [B, 1, 1, d_model] is as keys and values are, of one head and one position."""
