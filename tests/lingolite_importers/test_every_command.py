@@ -171,8 +171,7 @@ def test_every_quantizer_eval_bench_search_and_recipes_run(
     for method in METHODS:
         outcome = lingolite("quantize", "--method", method, "--out", method, cwd=root)
         assert outcome.code == 0, f"{method}: {outcome.err}"
-        profiles = ("portable",) if method == "static-int8" else ("portable", "optimized")
-        for profile in profiles:
+        for profile in ("portable", "optimized"):
             options = ["--option", f"profile={profile}", "--no-test", "--out", f"{method}-{profile}"]
             done = lingolite("export", "--model", method, *options, cwd=root)
             outcomes[method, profile] = (done.code, done.err.splitlines()[:1])

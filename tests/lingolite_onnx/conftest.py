@@ -18,6 +18,7 @@ from lingolite_cli.artifact import (
     BUNDLE_FP16,
     BUNDLE_INT4,
     BUNDLE_INT8,
+    BUNDLE_STATIC_INT8,
     TOKENIZER_NAME,
     WEIGHTS_NAME,
     Artifact,
@@ -29,6 +30,7 @@ from lingolite_cli.files.atomic import atomic_directory
 from lingolite_cli.model.checkpoint import read_checkpoint
 from tests.lingolite_onnx.onnx_bundles import (
     Tensors,
+    calibrated,
     export_to,
     grouped,
     quantized,
@@ -90,6 +92,12 @@ def wide_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact
             BUNDLE_FP16,
         ),
         BUNDLE_INT8: write_bundle(root / BUNDLE_INT8, bundle, quantized(tensors), BUNDLE_INT8),
+        BUNDLE_STATIC_INT8: write_bundle(
+            root / BUNDLE_STATIC_INT8,
+            bundle,
+            calibrated(quantized(tensors), bundle.manifest.model),
+            BUNDLE_STATIC_INT8,
+        ),
         BUNDLE_INT4: write_bundle(root / BUNDLE_INT4, bundle, grouped(tensors, group_size=32), BUNDLE_INT4),
     }
 

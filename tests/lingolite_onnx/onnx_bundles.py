@@ -19,6 +19,7 @@ from lingolite_onnx.session.sessions import session_options
 from safetensors.numpy import load_file, save_file
 
 from lingolite_cli.architecture.architecture import Architecture
+from lingolite_cli.architecture.tensors import shared_inputs
 from lingolite_cli.artifact import (
     BUNDLE,
     BUNDLE_BF16,
@@ -42,6 +43,7 @@ from lingolite_cli.testing import tiny_tokenizer
 from lingolite_cli.testing.tiny import IDS, random_weights
 from lingolite_cli.tokenization.opening import read_tokenizer
 from lingolite_cli.weights.groups import quantize_groups
+from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX
 
 Tensors: TypeAlias = dict[str, npt.NDArray[Any]]
 
@@ -63,6 +65,15 @@ def quantized(tensors: Tensors, *, keep: tuple[str, ...] = ()) -> Tensors:
         )
         result[f"{name}_scale"] = np.array(scales, dtype=np.float32)[:, None]
     return result
+
+
+def calibrated(tensors: Tensors, architecture: Architecture) -> Tensors:
+    """Int8 tensors with a range for every input, which clips some activations and whose 0 is not in the middle."""
+    ranges: Tensors = {}
+    for part in (part for group in shared_inputs(architecture) for part in group):
+        ranges[f"{part}{INPUT_SCALE_SUFFIX}"] = np.array([0.02], np.float32)
+        ranges[f"{part}{INPUT_ZERO_POINT_SUFFIX}"] = np.array([120], np.uint8)
+    return {**tensors, **ranges}
 
 
 def grouped(tensors: Tensors, *, group_size: int, is_symmetric: bool = True, embedding_bits: int = 4) -> Tensors:

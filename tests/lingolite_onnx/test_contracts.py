@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from lingolite_cli.artifact import BUNDLE, BUNDLE_INT4, BUNDLE_INT8, Artifact
+from lingolite_cli.artifact import BUNDLE, BUNDLE_INT4, BUNDLE_INT8, BUNDLE_STATIC_INT8, Artifact
 from lingolite_cli.testing import BackendContract, ExporterContract
 from tests.lingolite_onnx.conftest import Export
 
@@ -78,6 +78,14 @@ class TestOrtBackendOfInt8(OrtContract):
     rounding = 0.5
 
 
+class TestOrtBackendOfStaticInt8(OrtContract):
+    """Both round by the same constants; sums of float32 in another order now and then move an activation by a level."""
+
+    format = BUNDLE_STATIC_INT8
+    reference = "int8"
+    rounding = 0.1
+
+
 class ShortlistContract(OrtContract):
     """The same with a vocabulary shortlist, whose logits no other backend has."""
 
@@ -95,6 +103,10 @@ class TestOrtBackendWithShortlist(ShortlistContract):
 class TestOrtBackendOfInt8WithShortlist(ShortlistContract):
     format = BUNDLE_INT8
     rounding = 0.5
+
+
+class TestOrtBackendOfStaticInt8WithShortlist(ShortlistContract):
+    format = BUNDLE_STATIC_INT8
 
 
 class TestOnnxBackendOfInt8(BackendContract):

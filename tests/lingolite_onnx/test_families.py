@@ -24,9 +24,9 @@ from lingolite_onnx.profiles import GraphSettings
 from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.architecture.recording import record
 from lingolite_cli.architecture.reference import Reference
-from lingolite_cli.architecture.tensors import matrix_keys, shared_inputs
+from lingolite_cli.architecture.tensors import matrix_keys
 from lingolite_cli.arrays import Array
-from lingolite_cli.artifact import BUNDLE, BUNDLE_INT8
+from lingolite_cli.artifact import BUNDLE, BUNDLE_INT8, BUNDLE_STATIC_INT8
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.search import search
 from lingolite_cli.errors import LingoLiteError
@@ -37,10 +37,16 @@ from lingolite_cli.plugins.interfaces import ForcedTokens
 from lingolite_cli.shortlist.candidates import IMPOSSIBLE, CandidateChooser, Candidates
 from lingolite_cli.testing.tiny import IDS, random_weights
 from lingolite_cli.weights.bundle import Weights
-from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX
 from lingolite_cli.weights.rows import quantize_tensors
 from tests.families import FAMILIES, family_bundle
-from tests.lingolite_onnx.onnx_bundles import export_to, needs_exact_int8, operators_run, tensors_of, write_bundle
+from tests.lingolite_onnx.onnx_bundles import (
+    calibrated,
+    export_to,
+    needs_exact_int8,
+    operators_run,
+    tensors_of,
+    write_bundle,
+)
 
 _ALL = pytest.mark.parametrize("name", FAMILIES)
 _SETTINGS = GraphSettings(
@@ -115,10 +121,7 @@ def test_products_of_calibrated_ranges_are_integers_in_onnx_runtime(tmp_path: Pa
     """Biases too: of MatMul and Add it would make a product of floats."""
     architecture = FAMILIES[name]
     tensors = quantize_tensors(dict(random_weights(architecture, seed=5)), matrix_keys(architecture))
-    for part in (part for group in shared_inputs(architecture) for part in group):
-        tensors[f"{part}{INPUT_SCALE_SUFFIX}"] = np.array([0.02], np.float32)
-        tensors[f"{part}{INPUT_ZERO_POINT_SUFFIX}"] = np.array([120], np.uint8)
-    write_portable_graphs(Weights(architecture, tensors), tmp_path, _SETTINGS)
+    write_portable_graphs(Weights(architecture, calibrated(tensors, architecture)), tmp_path, _SETTINGS)
     for graph in ("encoder.onnx", "decoder.onnx"):
         written = onnx.load(tmp_path / graph, load_external_data=False).graph
         (optimized := tmp_path / "optimized").mkdir(exist_ok=True)
@@ -134,10 +137,10 @@ def test_products_of_a_single_query_have_no_factor_of_their_own(tmp_path: Path, 
     (optimized := tmp_path / "optimized").mkdir()
     operators_run(tmp_path / "decoder_optimized.onnx", optimized)
     nodes = onnx.load(optimized / "decoder_optimized.onnx", load_external_data=False).graph.node
-    factors = [
-        value.f for node in nodes if node.op_type == "FusedMatMul" for value in node.attribute if value.name == "alpha"
-    ]
-    assert all(factor == 1.0 for factor in factors) == (FAMILIES[name].n_heads == FAMILIES[name].n_kv_heads)
+    scores = [node for node in nodes if len(node.input) > 1 and node.input[1].startswith("cross_key_")]
+    factors = {value.f for node in scores for value in node.attribute if value.name == "alpha"}
+    assert len(scores) == FAMILIES[name].n_decoder_layers
+    assert (factors <= {1.0}) == (FAMILIES[name].n_heads == FAMILIES[name].n_kv_heads)
 
 
 @pytest.mark.parametrize("profile", ["portable", "optimized"])
@@ -272,7 +275,9 @@ def test_int8_logits_of_candidates_are_rounded_as_those_of_the_whole_vocabulary(
     np.testing.assert_allclose(found[1:, :, ::2], expected[1:, :, ::2], rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("format", [BUNDLE, pytest.param(BUNDLE_INT8, marks=needs_exact_int8)])
+@pytest.mark.parametrize(
+    "format", [BUNDLE, *(pytest.param(one, marks=needs_exact_int8) for one in (BUNDLE_INT8, BUNDLE_STATIC_INT8))]
+)
 @pytest.mark.parametrize("profile", ["portable", "optimized"])
 @pytest.mark.parametrize(
     "name",
@@ -288,8 +293,10 @@ def test_an_export_passes_its_checks_and_its_trace_shows_no_difference(
     tmp_path: Path, name: str, profile: str, format: str
 ) -> None:
     bundle = family_bundle(tmp_path / "bundle", name)
-    if format == BUNDLE_INT8:
+    if format != BUNDLE:
         quantized = quantize_tensors(tensors_of(bundle), matrix_keys(bundle.manifest.model))
+        if format == BUNDLE_STATIC_INT8:
+            quantized = calibrated(quantized, bundle.manifest.model)
         bundle = write_bundle(tmp_path / "int8", bundle, quantized, format)
     exported = export_to(bundle, tmp_path / "exported", profile=profile)
     backend = OnnxBackend(exported, options=OnnxBackendOptions(), threads=1)

@@ -48,7 +48,7 @@ def check_ort_graphs(weights: Weights, directory: Path, settings: GraphSettings)
 def _compare(weights: Weights, directory: Path, sample: Sample, check: GraphCheck) -> GraphCheck:
     is_batch = check.graph == "optimized batch"
     recording = record_ort(directory / ENCODER, directory / (BATCH_DECODER if is_batch else DECODER), sample)
-    rounds_in_kernel = weights.has_groups or (weights.has_int8 and not is_batch)
+    rounds_in_kernel = weights.has_groups or (weights.activations == "by row" and not is_batch)
     kernel_rounding_tolerance = _GROUP_ROUNDING_TOLERANCE if weights.has_groups else _KERNEL_ROUNDING_TOLERANCE
     return compare_with_reference(
         weights,

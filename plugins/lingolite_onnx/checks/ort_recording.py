@@ -1,6 +1,7 @@
 """Runs the graphs of the ORT profile on a sample and records what their activations were rounded to.
 
-`MatMulNBits` rounds inside its kernel. What it is fed is recorded, and rounded here as the kernel says it rounds.
+Integers of calibrated ranges are tensors of the graph, and recorded as they are. `MatMulNBits` rounds inside its
+kernel: what it is fed is recorded, and rounded here as the kernel says it rounds.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from onnx import TensorProto, helper
 
 from lingolite_cli.arrays import Array
 from lingolite_cli.weights.activations import half_to_even, row_scale
+from lingolite_onnx.checks.constants import scalar
 from lingolite_onnx.checks.samples import Recording, Sample
 from lingolite_onnx.interface import LOGITS
 from lingolite_onnx.naming import INTEGERS, PRODUCT, matrices_of
@@ -23,11 +25,23 @@ from lingolite_onnx.session.sessions import open_session
 
 
 class _Probe(msgspec.Struct, frozen=True):
-    """Activations `tensor` that are rounded for `matrices`; `block` neighbours share a scale, all of a row if None."""
+    """Activations that are rounded for `matrices`.
+
+    Attributes:
+        tensor: the activations, or their integers.
+        block: so many neighbours share a scale; all of a row if None.
+        zero_point: of a calibrated range, whose integers `tensor` holds; None where it holds activations.
+    """
 
     tensor: str
     matrices: tuple[str, ...]
-    block: int | None
+    block: int | None = None
+    zero_point: int | None = None
+
+    @property
+    def element_type(self) -> int:
+        """What `tensor` is made of."""
+        return int(TensorProto.FLOAT if self.zero_point is None else TensorProto.UINT8)
 
 
 def record_ort(encoder: Path, decoder: Path, sample: Sample) -> Recording:
@@ -64,8 +78,8 @@ class _RecordingSession:
         model = onnx.load(path, load_external_data=False)
         self._own = [value.name for value in model.graph.output]
         self._probes = _probes(model)
-        recorded = dict.fromkeys(probe.tensor for probe in self._probes)
-        model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in recorded)
+        recorded = {probe.tensor: probe.element_type for probe in self._probes}
+        model.graph.output.extend(helper.make_tensor_value_info(name, kind, None) for name, kind in recorded.items())
         self._recorded = list(recorded)
         self._session = open_session(
             model.SerializeToString(), threads=1, weights_directory=path.parent, entries=int8_is_exact(1).entries
@@ -78,11 +92,15 @@ class _RecordingSession:
         found = dict(zip(names, self._session.run(names, arrays), strict=True))
         integers = {}
         for probe in self._probes:
-            x = found[probe.tensor]
-            size = probe.block or x.shape[-1]
-            self.blocks.update(dict.fromkeys(probe.matrices, size))
             rows = len(arrays.get("tokens", ())) or arrays["source_ids"].size
-            integers.update(dict.fromkeys(probe.matrices, _rounded(x.reshape(rows, -1), size)))
+            x = found[probe.tensor]
+            rounded, size = x.reshape(rows, -1), probe.block or x.shape[-1]
+            if probe.zero_point is None:
+                self.blocks.update(dict.fromkeys(probe.matrices, size))
+                rounded = _rounded(rounded, size)
+            else:
+                rounded = rounded.astype(np.float32) - probe.zero_point
+            integers.update(dict.fromkeys(probe.matrices, rounded))
         return {name: found[name] for name in self._own}, integers
 
     def empty_buffers(self, rows: int, *, capacity: int) -> dict[str, Array]:
@@ -103,7 +121,12 @@ def _probes(model: onnx.ModelProto) -> list[_Probe]:
         if node.op_type == "MatMulNBits" and attributes["accuracy_level"] == ROUNDED_BY_BLOCK:
             probes.append(_Probe(node.input[0], matrices_of(node.output[0], PRODUCT), attributes["block_size"]))
         elif node.op_type == "QuantizeLinear":
-            probes.append(_Probe(node.input[0], matrices_of(node.output[0], INTEGERS), None))
+            matrices = matrices_of(node.output[0], INTEGERS)
+            if scalar(model, node.input[1]) is None:  # computed from each row
+                probes.append(_Probe(node.input[0], matrices))
+            else:
+                zero_point = int(scalar(model, node.input[2]) or 0)
+                probes.append(_Probe(node.output[0], matrices, zero_point=zero_point))
     return probes
 
 

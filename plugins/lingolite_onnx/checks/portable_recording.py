@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from lingolite_cli.arrays import Array
 from lingolite_cli.weights.activations import MIDDLE
+from lingolite_onnx.checks.constants import scalar
 from lingolite_onnx.checks.samples import Recording, Sample
 from lingolite_onnx.interface import LOGITS
 from lingolite_onnx.naming import PRODUCT, SUMS, matrices_of
@@ -85,12 +86,6 @@ def _products(model: onnx.ModelProto) -> Iterator[tuple[str, tuple[str, ...], in
         elif name.endswith(PRODUCT) or name == LOGITS:
             rows = producers.get(node.input[0])
             if rows is not None and rows.op_type == "DequantizeLinear":
-                yield rows.input[0], matrices_of(name, PRODUCT), _constant(model, rows.input[2])
+                yield rows.input[0], matrices_of(name, PRODUCT), int(scalar(model, rows.input[2]) or 0)
             elif node.op_type == "MatMulIntegerToFloat":
-                yield node.input[0], matrices_of(name, PRODUCT), _constant(model, node.input[4])
-
-
-def _constant(model: onnx.ModelProto, name: str) -> int:
-    """The value of a scalar initializer."""
-    (tensor,) = (tensor for tensor in model.graph.initializer if tensor.name == name)
-    return int(numpy_helper.to_array(tensor))
+                yield node.input[0], matrices_of(name, PRODUCT), int(scalar(model, node.input[4]) or 0)

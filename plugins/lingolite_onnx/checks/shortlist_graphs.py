@@ -122,6 +122,8 @@ def _compare(weights: Weights, check: GraphCheck, found: FloatArray, expected: F
 
 
 def _tolerance(weights: Weights) -> float:
+    if weights.activations == "calibrated":
+        return TOLERANCE
     if candidate_parts(weights):
         return _KERNEL_TOLERANCE
     return _ROUNDED_TOLERANCE if weights.has_int8 or weights.has_groups else TOLERANCE

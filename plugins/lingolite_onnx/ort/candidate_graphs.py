@@ -18,13 +18,14 @@ from lingolite_cli.architecture.network import decode
 from lingolite_cli.architecture.parts import Layer, parts_of
 from lingolite_cli.architecture.recording import OUTPUT_PROJECTION
 from lingolite_cli.shortlist.candidates import IMPOSSIBLE
-from lingolite_cli.weights.activations import MIDDLE
+from lingolite_cli.weights.activations import MIDDLE, InputRange
 from lingolite_cli.weights.bundle import Matrix, Weights
 from lingolite_onnx.graph import RUNTIME_DOMAIN, BuiltGraph, GraphBuilder, WeightFile
 from lingolite_onnx.interface import LOGITS
 from lingolite_onnx.ort.blocks import blocks, parts_of_row
+from lingolite_onnx.ort.calibrated import levels
 from lingolite_onnx.ort.emitter import OrtEmitter
-from lingolite_onnx.ort.graphs import DecoderEmitter
+from lingolite_onnx.ort.graphs import DecoderEmitter, products_of
 from lingolite_onnx.ort.interface import (
     CANDIDATE_BIAS,
     CANDIDATE_PLACES,
@@ -42,9 +43,12 @@ from lingolite_onnx.ort.top_k import add_top_k_of_candidates
 
 
 def candidate_parts(weights: Weights) -> int:
-    """P for an int8 output projection; 0 for another, whose candidates are multiplied in float32."""
+    """P for an int8 output projection, 1 where its activations have a calibrated range; 0 for another, whose candidates
+    are multiplied in float32."""
     matrix = _projection(weights)
-    return parts_of_row(matrix.values.shape[1]) if isinstance(matrix, Matrix) and matrix.is_int8 else 0
+    if not (isinstance(matrix, Matrix) and matrix.is_int8):
+        return 0
+    return 1 if matrix.input_range else parts_of_row(matrix.values.shape[1])
 
 
 def build_candidate_rows(
@@ -66,7 +70,7 @@ def build_shortlist_decoder(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
 ) -> BuiltGraph:
     """The graph of `shortlist_interface` for a few rows, over the same bytes in `weight_file`."""
-    products = FewRows(GraphBuilder("decoder", weight_file), weights.config.activation)
+    products = products_of(weights, GraphBuilder("decoder", weight_file), otherwise=FewRows)
     return _shortlist_decoder(weights, products, num_positions, opset_version)
 
 
@@ -74,7 +78,7 @@ def build_shortlist_batch_decoder(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
 ) -> BuiltGraph:
     """The same for many rows."""
-    products = ManyRowsOfBlocks(GraphBuilder("decoder", weight_file), weights.config.activation)
+    products = products_of(weights, GraphBuilder("decoder", weight_file), otherwise=ManyRowsOfBlocks)
     return _shortlist_decoder(weights, products, num_positions, opset_version, is_for_many=True)
 
 
@@ -102,6 +106,11 @@ def _look_up_integers(emitter: OrtEmitter, num_parts: int) -> None:
     if num_parts > 1:
         rows, order = graph.op("Reshape", rows, graph.integers(0, num_parts, width // num_parts)), [1, 2, 0]
     graph.op("Transpose", rows, perm=order, name=CANDIDATE_ROWS)
+    if matrix.input_range:
+        assert matrix.scale is not None
+        factors = graph.constant(matrix.scale * np.float32(matrix.input_range.scale), f"{OUTPUT_PROJECTION}.factors")
+        graph.op("Unsqueeze", graph.op("Gather", factors, CANDIDATES), graph.integers(1), name=CANDIDATE_SCALES)
+        return
     scales = graph.op("Gather", graph.constant(scale, f"{emitter.projection_name}.scale"), CANDIDATES, axis=0)
     if scale.shape[1] > 1:  # the blocks of a row have the same
         scales = graph.op("Slice", scales, graph.integers(0), graph.integers(1), graph.integers(-1))
@@ -141,7 +150,10 @@ class _ShortlistDecoder(DecoderEmitter):
     def project(self, x: str, projection: Layer) -> str:
         """Logits of candidates, and the best of them."""
         graph, num_parts = self.graph, candidate_parts(self.weights)
-        if num_parts:
+        matrix = _projection(self.weights)
+        if isinstance(matrix, Matrix) and matrix.input_range:
+            self._calibrated_product(x, matrix.input_range)
+        elif num_parts:
             self._integer_product(x, num_parts)
         else:
             product = graph.op("FusedMatMul", x, CANDIDATE_ROWS, domain=RUNTIME_DOMAIN, transB=1)
@@ -150,6 +162,14 @@ class _ShortlistDecoder(DecoderEmitter):
         graph.expose(LOGITS, OUTPUT_PROJECTION)
         self._choose(graph, LOGITS)
         return LOGITS
+
+    def _calibrated_product(self, x: str, input_range: InputRange) -> None:
+        """Rounded by its range, whose scale is a factor of the candidates' scales."""
+        graph, (scale, zero_point) = self.graph, levels(self.graph, input_range)
+        integers = graph.op("QuantizeLinear", x, scale, zero_point)
+        sums = graph.op("GatherElements", self._multiply(integers, zero_point), CANDIDATE_PLACES, axis=-1)
+        products = graph.op("Mul", graph.op("Cast", sums, to=TensorProto.FLOAT), CANDIDATE_SCALES)
+        graph.op("Add", products, CANDIDATE_BIAS, name=LOGITS)
 
     def _integer_product(self, x: str, num_parts: int) -> None:
         """Rounded as in the other decoders; the sums of a row's candidates are taken out before they are scaled."""
@@ -165,7 +185,7 @@ class _ShortlistDecoder(DecoderEmitter):
         if num_parts > 1:
             integers = graph.op("Reshape", integers, graph.integers(num_parts, -1, size))
             scale = graph.op("Reshape", scale, graph.integers(num_parts, -1, 1))
-        sums = graph.op("GatherElements", self._multiply(integers), places, axis=-1)
+        sums = graph.op("GatherElements", self._multiply(integers, graph.constant(np.uint8(MIDDLE))), places, axis=-1)
         products = graph.op("Cast", sums, to=TensorProto.FLOAT)
         if num_parts > 1:
             total = graph.op("ReduceSum", graph.op("Mul", products, scale), graph.integers(0), keepdims=0)
@@ -175,8 +195,7 @@ class _ShortlistDecoder(DecoderEmitter):
             scaled = graph.op("Mul", products, CANDIDATE_SCALES)
             graph.op("GatedAdd", CANDIDATE_BIAS, scaled, scale, name=LOGITS, domain=RUNTIME_DOMAIN)
 
-    def _multiply(self, integers: str) -> str:
-        """Exact sums with the candidates of all rows."""
-        middle = self.graph.constant(np.uint8(MIDDLE))
-        zero_points = [middle] if self._is_for_many else [middle, middle]
-        return self.graph.op("MatMulInteger", integers, CANDIDATE_ROWS, *zero_points)
+    def _multiply(self, integers: str, zero_point: str) -> str:
+        """Exact sums of integers, whose 0 is `zero_point`, with the candidates of all rows."""
+        of_rows = [] if self._is_for_many else [self.graph.constant(np.uint8(MIDDLE))]
+        return self.graph.op("MatMulInteger", integers, CANDIDATE_ROWS, zero_point, *of_rows)

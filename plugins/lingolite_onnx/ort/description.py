@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lingolite_cli.architecture.architecture import Architecture
-from lingolite_cli.weights.activations import ROUNDING_RULE, SCALE_RULE
+from lingolite_cli.weights.activations import ROUNDING_RULE, SCALE_RULE, STATIC_RULE
 from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.arithmetic import ANY_CPU, FLOAT_ARITHMETIC, for_architecture
 from lingolite_onnx.details import OnnxExportDetails
@@ -51,8 +51,8 @@ def describe_ort_graphs(details: OnnxExportDetails, weights: Weights, directory:
         graphs=graphs,
         dimensions=_dimensions(details),
         decoding_steps=_decoding_steps(details, model),
-        arithmetic=for_architecture(_ARITHMETIC[details.weights], model),
-        cpu_note=_INT8_CPU_NOTE if details.weights == "int8" else ANY_CPU,
+        arithmetic=for_architecture(_arithmetic(details), model),
+        cpu_note=_cpu_note(details),
     )
 
 
@@ -64,6 +64,16 @@ def _graph(file: str, batch_file: str | None, interface: Interface, directory: P
         inputs=interface.inputs,
         outputs=interface.outputs,
     )
+
+
+def _arithmetic(details: OnnxExportDetails) -> list[str]:
+    return _CALIBRATED_ARITHMETIC if details.activations == "calibrated" else _ARITHMETIC[details.weights]
+
+
+def _cpu_note(details: OnnxExportDetails) -> str:
+    if details.activations == "calibrated":
+        return _CALIBRATED_CPU_NOTE
+    return _INT8_CPU_NOTE if details.weights == "int8" else ANY_CPU
 
 
 _FILES = {
@@ -81,6 +91,21 @@ _INT8_CPU_NOTE = (
     "decoder_optimized_batch.onnx are exact on ARM and on x86 with VNNI, and saturate in 16 bits on x86 without it "
     "(onnxruntime#14642): use the float export there"
 )
+
+_CALIBRATED_CPU_NOTE = (
+    "products are exact on ARM and on x86 with VNNI, and saturate in 16 bits on x86 without it (onnxruntime#14642): "
+    "set the session option session.x64quantprecision to 1 there, or use the float export"
+)
+
+_CALIBRATED_ARITHMETIC = [
+    "each quantized matrix is int8 with one float32 scale s_w for each output, symmetric, -127 to 127; that of the "
+    "embedding stored as uint8 with zero point 128, the others as int8 [in, out]",
+    "activations have one scale s_x and one zero point z a tensor, calibrated beforehand",
+    f"{STATIC_RULE}, in uint8 (QuantizeLinear)",
+    "sums of products are exact in int32; y = float32(sum) * (s_x * s_w) (MatMulIntegerToFloat)",
+    "a word's embedding is float32(q) * s_w of its row, times sqrt(d_model)",
+    "norms, attention and SwiGLU are float32",
+]
 
 _INT8_ARITHMETIC = [
     "each quantized matrix is int8 with one float32 scale s_w for each output, symmetric, -127 to 127; stored as uint8 "

@@ -22,6 +22,7 @@ from lingolite_cli.architecture.recording import CELL, KEY_CACHE, OUTPUT_PROJECT
 from lingolite_cli.weights.bundle import Weights
 from lingolite_onnx.graph import RUNTIME_DOMAIN, BuiltGraph, GraphBuilder, WeightFile
 from lingolite_onnx.interface import LOGITS, MASKED
+from lingolite_onnx.ort.calibrated import CalibratedProducts
 from lingolite_onnx.ort.emitter import Lengths, OrtEmitter
 from lingolite_onnx.ort.interface import ort_decoder_interface, ort_encoder_interface
 from lingolite_onnx.ort.many_rows import ManyRows, ManyRowsOfBlocks
@@ -35,18 +36,18 @@ def build_ort_encoder(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
 ) -> BuiltGraph:
     """The graph of `ort_encoder_interface`, for at most `num_positions` source tokens."""
-    graph = GraphBuilder("encoder", weight_file)
-    emitter = _Encoder(weights, ManyRows(graph, weights.config.activation), num_positions=num_positions)
+    products = products_of(weights, GraphBuilder("encoder", weight_file), otherwise=ManyRows)
+    emitter = _Encoder(weights, products, num_positions=num_positions)
     read_source(emitter, emitter.parts, encode(emitter, emitter.parts, "source_ids", "source_mask"))
     emitter.add_source_bias()
-    return graph.finish(ort_encoder_interface(weights.config), opset_version=opset_version)
+    return products.graph.finish(ort_encoder_interface(weights.config), opset_version=opset_version)
 
 
 def build_ort_decoder(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
 ) -> BuiltGraph:
     """The graph of `ort_decoder_interface`, for at most `num_positions` target tokens and a few rows."""
-    products = FewRows(GraphBuilder("decoder", weight_file), weights.config.activation)
+    products = products_of(weights, GraphBuilder("decoder", weight_file), otherwise=FewRows)
     emitter = DecoderEmitter(weights, products, num_positions=num_positions, choose=add_top_k)
     return _decoder(emitter, opset_version)
 
@@ -55,9 +56,15 @@ def build_batch_decoder(
     weights: Weights, weight_file: WeightFile, *, num_positions: int, opset_version: int
 ) -> BuiltGraph:
     """The same for many rows, over the same bytes in `weight_file`."""
-    products = ManyRowsOfBlocks(GraphBuilder("decoder", weight_file), weights.config.activation)
+    products = products_of(weights, GraphBuilder("decoder", weight_file), otherwise=ManyRowsOfBlocks)
     choose = partial(add_top_k_by_blocks, vocab_size=weights.config.vocab_size)
     return _decoder(DecoderEmitter(weights, products, num_positions=num_positions, choose=choose), opset_version)
+
+
+def products_of(weights: Weights, graph: GraphBuilder, *, otherwise: type[Products]) -> Products:
+    """The products of a graph: those for calibrated activations where the weights have such, else `otherwise`."""
+    kind = CalibratedProducts if weights.activations == "calibrated" else otherwise
+    return kind(graph, weights.config.activation)
 
 
 def _decoder(emitter: DecoderEmitter, opset_version: int) -> BuiltGraph:

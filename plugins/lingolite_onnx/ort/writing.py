@@ -69,11 +69,6 @@ def _require_exportable(weights: Weights) -> None:
         LingoLiteError: the heads have the wrong width, or activations have calibrated ranges.
     """
     config = weights.config
-    if weights.activations == "calibrated":
-        raise LingoLiteError(
-            "the ORT profile cannot carry calibrated activation ranges: its kernels quantize activations dynamically",
-            hint='quantize with the method `dynamic-int8`, or export with profile = "portable"',
-        )
     multiple = _ROTARY_HEAD_DIM_MULTIPLE if parts_of(config).is_rotary else _HEAD_DIM_MULTIPLE
     if config.head_dim % multiple:
         raise LingoLiteError(

@@ -67,13 +67,22 @@ _BUILDERS = {
 
 
 def ort_arithmetic(details: OnnxExportDetails, weights: Weights, options: OnnxBackendOptions) -> Arithmetic:
-    """How these graphs compute: decoders round activations by blocks inside `MatMulNBits`, where one may fall on the
-    next level."""
+    """How these graphs compute: where ranges are not calibrated, decoders round activations by blocks inside
+    `MatMulNBits`, where one may fall on the next level."""
     given = msgspec.to_builtins(options)
     # Over candidates there are no logits of the vocabulary to compare.
     plain = {key: value for key, value in given.items() if key != "shortlist"} if options.shortlist else None
     if not (weights.has_int8 or weights.has_groups):
         return Arithmetic(name="float32", rounding=1e-4, kl_max=1e-6, parity_min=0.9999, options=plain)
+    if weights.activations == "calibrated":
+        return Arithmetic(
+            name="int8, activations of calibrated ranges",
+            rounding=1e-4,
+            kl_max=1e-3,
+            quotient_error=FLOAT32_ERROR,
+            parity_min=0.99,
+            options=plain,
+        )
     name = "activations rounded by group" if weights.has_groups else "int8, activations rounded by row and by block"
     return Arithmetic(
         name=name,

@@ -43,11 +43,10 @@ LANGUAGES = ("en", "da")
 
 BUNDLES = {"float": None, "int8": "dynamic-int8", "static": "static-int8", "int4": "int4", "mixed": "mixed"}
 ROUTES = [
-    *((bundle, "onnx", "portable") for bundle in BUNDLES),
-    *((bundle, "onnx", "optimized") for bundle in BUNDLES if bundle != "static"),
+    *((bundle, "onnx", profile) for profile in ("portable", "optimized") for bundle in BUNDLES),
     *((bundle, "ctranslate2", "") for bundle in ("float", "int8")),
 ]
-"""Bundle, exporter and profile of every file; the ORT profile has no calibrated ranges."""
+"""Bundle, exporter and profile of every file."""
 
 
 class Judged(NamedTuple):

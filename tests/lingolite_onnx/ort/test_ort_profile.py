@@ -117,15 +117,6 @@ def test_heads_that_the_attention_operator_refuses_are_refused(
     assert not (tmp_path / "onnx").exists()
 
 
-def test_calibrated_ranges_are_refused(wide_bundles: dict[str, Artifact], tmp_path: Path) -> None:
-    tensors = tensors_of(wide_bundles[BUNDLE_INT8])
-    tensors["decoder.layers.0.ffn.up_proj.input_scale"] = np.ones(1, np.float32)
-    static = write_bundle(tmp_path / "static", wide_bundles[BUNDLE_INT8], tensors, BUNDLE_INT8)
-    with pytest.raises(LingoLiteError, match="calibrated activation ranges") as caught:
-        export_to(static, tmp_path / "onnx", profile="optimized")
-    assert "dynamic-int8" in str(caught.value.hint)
-
-
 @pytest.mark.parametrize("other", [{"exact": True}, {"optimize": "onnxruntime"}])
 def test_options_of_the_portable_profile_are_refused(other: dict[str, Any]) -> None:
     with pytest.raises(msgspec.ValidationError, match='needs profile = "portable"'):
