@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 
-from lingolite_cli.architecture.architecture import Learned, Sinusoidal
 from lingolite_cli.architecture.parts import Attention, Decoder, Encoder, FeedForward, Layer, parts_of
-from lingolite_cli.architecture.positions import sinusoidal_table
 from lingolite_cli.architecture.recording import HIDDEN, ROTATED_KEY, ROTATED_QUERY, SUM, positions_name
 from lingolite_cli.architecture.rotary import rotary_tables
 from lingolite_cli.arrays import Array
+from lingolite_cli.weights.positions import position_table
 from lingolite_coreml.constants import Constants
 from lingolite_coreml.interface import Layout, identifier
 
@@ -124,17 +123,11 @@ class CoreMLEmitter:
 
     def position_rows(self, stack: Encoder | Decoder, positions: Any) -> Any:
         """[T, d_model], the vectors of `positions` [T] that are added to embeddings."""
-        table = self.constants.floats(f"{positions_name(stack)}.table", self._position_table(stack))
+        table = self.constants.floats(
+            f"{positions_name(stack)}.table",
+            position_table(self.constants.weights, stack, num_positions=self.num_positions),
+        )
         return mb.gather(x=table, indices=positions, axis=0)
-
-    def _position_table(self, stack: Encoder | Decoder) -> Array:
-        kind = self.architecture.positions
-        if isinstance(kind, Sinusoidal):
-            return sinusoidal_table(kind, self.num_positions, self.architecture.d_model)
-        assert isinstance(kind, Learned)
-        assert stack.positions is not None
-        table = self.constants.weights.floats(stack.positions.name)
-        return table[kind.offset : kind.offset + self.num_positions]
 
     def bias_by_distance(self, stack: Encoder | Decoder, buckets: Array) -> Any:
         """[H, distances], from the bucket of each distance."""

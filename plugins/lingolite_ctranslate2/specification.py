@@ -22,13 +22,13 @@ from lingolite_cli.architecture.architecture import (
     Sinusoidal,
 )
 from lingolite_cli.architecture.parts import Attention, Decoder, Encoder, FeedForward, Layer, parts_of
-from lingolite_cli.architecture.positions import sinusoidal_table
 from lingolite_cli.architecture.rotary import BASE
 from lingolite_cli.architecture.support import require_supported
 from lingolite_cli.arrays import Array
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.tokenization.description import SpecialIds
 from lingolite_cli.weights.bundle import Matrix, Weights, concatenate
+from lingolite_cli.weights.positions import position_table
 
 _SUPPORTED = {"decoder_recurrence": ("attention",)}
 _ENGINE = "CTranslate2"
@@ -173,11 +173,8 @@ def _set_stack(spec: Any, weights: Weights, names: Encoder | Decoder) -> None:
 def _position_table(weights: Weights, names: Encoder | Decoder) -> Array | None:
     """[positions, d_model], what CTranslate2 adds to embeddings: without a table it would take sinusoids of its own."""
     config, positions = weights.config, weights.config.positions
-    if isinstance(positions, Sinusoidal):
-        return sinusoidal_table(positions, config.max_seq_len, config.d_model)
-    if isinstance(positions, Learned):
-        assert names.positions is not None
-        return weights.floats(names.positions.name)[positions.offset :]
+    if isinstance(positions, Sinusoidal | Learned):
+        return position_table(weights, names, num_positions=config.max_seq_len)
     if isinstance(positions, NoPositions):
         return np.zeros((config.max_seq_len, config.d_model), np.float32)
     return None

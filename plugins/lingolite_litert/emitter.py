@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lingolite_cli.architecture.architecture import Architecture, Learned, Sinusoidal
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.architecture.parts import Attention, Decoder, Encoder, FeedForward, Layer, parts_of
-from lingolite_cli.architecture.positions import sinusoidal_table
 from lingolite_cli.architecture.recording import (
     HIDDEN,
     OUTPUT_PROJECTION,
@@ -25,6 +24,7 @@ from lingolite_cli.architecture.recording import (
 from lingolite_cli.architecture.rotary import rotary_tables
 from lingolite_cli.arrays import Array
 from lingolite_cli.weights.bundle import Weights, can_join, concatenate
+from lingolite_cli.weights.positions import position_table
 from lingolite_litert.graph import GraphBuilder, Layout, Value
 from lingolite_litert.products import Products
 
@@ -146,16 +146,10 @@ class Emitter:
 
     def placed(self, x: Value, stack: Encoder | Decoder, positions: Value) -> Value:
         """x [N, d_model] plus the vectors of `positions` [N] or [1]."""
-        rows = self._looked_up(positions, self._position_table(stack), positions_name(stack))
+        rows = self._looked_up(
+            positions, position_table(self.weights, stack, num_positions=self.num_positions), positions_name(stack)
+        )
         return self.graph.expose(self.graph.binary("ADD", x, rows), positions_name(stack))
-
-    def _position_table(self, stack: Encoder | Decoder) -> Array:
-        kind = self.architecture.positions
-        if isinstance(kind, Sinusoidal):
-            return sinusoidal_table(kind, self.num_positions, self.architecture.d_model)
-        assert isinstance(kind, Learned)
-        assert stack.positions is not None
-        return self.weights.floats(stack.positions.name)[kind.offset : kind.offset + self.num_positions]
 
     def split_heads(
         self, attention: Attention, by_head: Value, rotation: Value | None, *, axis: int

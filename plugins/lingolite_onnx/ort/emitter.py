@@ -10,14 +10,14 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from lingolite_cli.architecture.architecture import Architecture, Learned, Sinusoidal
+from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.architecture.parts import Attention, Decoder, Encoder, FeedForward, Layer, parts_of, tied_layers
-from lingolite_cli.architecture.positions import sinusoidal_table
 from lingolite_cli.architecture.recording import HIDDEN, OUTPUT_PROJECTION, SUM, positions_name
 from lingolite_cli.architecture.rotary import rotary_tables
 from lingolite_cli.arrays import Array
 from lingolite_cli.weights.bundle import Matrix, Weights, can_join, concatenate
 from lingolite_cli.weights.groups import GroupedMatrix
+from lingolite_cli.weights.positions import position_table
 from lingolite_onnx.biases import joint_bias
 from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder
 from lingolite_onnx.naming import joined_name
@@ -212,16 +212,10 @@ class OrtEmitter:
 
     def position_rows(self, stack: Encoder | Decoder, positions: str) -> str:
         """The vectors of `positions` that are added to embeddings."""
-        table = self.graph.constant(self._position_table(stack), positions_name(stack))
+        table = self.graph.constant(
+            position_table(self.weights, stack, num_positions=self.num_positions), positions_name(stack)
+        )
         return self.graph.op("Gather", table, positions, axis=0)
-
-    def _position_table(self, stack: Encoder | Decoder) -> Array:
-        kind = self.architecture.positions
-        if isinstance(kind, Sinusoidal):
-            return sinusoidal_table(kind, self.num_positions, self.architecture.d_model)
-        assert isinstance(kind, Learned)
-        assert stack.positions is not None
-        return self.weights.floats(stack.positions.name)[kind.offset : kind.offset + self.num_positions]
 
     def bias_table(self, stack: Encoder | Decoder, buckets: Array) -> str:
         """[H, distances] float32, from the bucket of each distance."""

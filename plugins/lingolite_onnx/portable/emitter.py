@@ -14,9 +14,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from onnx import TensorProto
 
-from lingolite_cli.architecture.architecture import Activation, Architecture, Learned, Sinusoidal
+from lingolite_cli.architecture.architecture import Activation, Architecture
 from lingolite_cli.architecture.parts import Attention, Decoder, Encoder, FeedForward, Layer, parts_of, tied_layers
-from lingolite_cli.architecture.positions import sinusoidal_table
 from lingolite_cli.architecture.recording import (
     HIDDEN,
     OUTPUT_PROJECTION,
@@ -28,6 +27,7 @@ from lingolite_cli.architecture.recording import (
 from lingolite_cli.architecture.rotary import rotary_tables
 from lingolite_cli.arrays import Array
 from lingolite_cli.weights.bundle import Weights, can_join, concatenate
+from lingolite_cli.weights.positions import position_table
 from lingolite_onnx.biases import joint_bias
 from lingolite_onnx.graph import GraphBuilder
 from lingolite_onnx.interface import LOGITS, MASKED
@@ -187,20 +187,14 @@ class PortableEmitter:
 
     def position_rows(self, stack: Encoder | Decoder, positions: str) -> str:
         """[T, d_model], the vectors of `positions` [T] that are added to embeddings."""
-        table = self.graph.constant(self._position_table(stack), positions_name(stack))
+        table = self.graph.constant(
+            position_table(self.weights, stack, num_positions=self.num_positions), positions_name(stack)
+        )
         return self.graph.op("Gather", table, positions, axis=0)
 
     def expose_positions(self, x: str, stack: Encoder | Decoder) -> str:
         """x, noted as the embeddings with their positions."""
         return self.graph.expose(x, positions_name(stack))
-
-    def _position_table(self, stack: Encoder | Decoder) -> Array:
-        kind = self.architecture.positions
-        if isinstance(kind, Sinusoidal):
-            return sinusoidal_table(kind, self.num_positions, self.architecture.d_model)
-        assert isinstance(kind, Learned)
-        assert stack.positions is not None
-        return self.weights.floats(stack.positions.name)[kind.offset : kind.offset + self.num_positions]
 
     def split_heads(
         self, attention: Attention, by_head: str, rotation: str | None, *, axis: int
