@@ -13,8 +13,11 @@ from lingolite_cli.commands.aliases import takes_aliases
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import (
     Backend,
+    BeamSize,
     JsonFlag,
     Languages,
+    LengthPenalty,
+    MaxLength,
     Metrics,
     Model,
     Options,
@@ -56,9 +59,9 @@ def score_model(
     languages: Languages = None,
     metrics: Metrics = None,
     batch_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="Most sentences in a batch.")] = None,
-    max_length: Annotated[int | None, typer.Option(min=1, metavar="N", help="Most target tokens a sentence.")] = None,
-    beam_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="1 is greedy search.")] = None,
-    length_penalty: Annotated[float | None, typer.Option(metavar="ALPHA", help="GNMT's alpha, for beams.")] = None,
+    max_length: MaxLength = None,
+    beam_size: BeamSize = None,
+    length_penalty: LengthPenalty = None,
     max_samples: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Only the first so many sentences.")
     ] = None,

@@ -48,6 +48,13 @@ Backend = Annotated[
         metavar="NAME", help="The backend; another format is made if it needs one.", autocompletion=backend_names
     ),
 ]
+BeamSize = Annotated[int | None, typer.Option(min=1, metavar="N", help="1 is greedy search.")]
+LengthPenalty = Annotated[float | None, typer.Option(metavar="ALPHA", help="GNMT's alpha, for beams.")]
+MaxLength = Annotated[int | None, typer.Option(min=1, metavar="N", help="Most target tokens a sentence.")]
+SplitSentences = Annotated[
+    bool | None,
+    typer.Option(help="Translate sentence by sentence; default: yes, unless the model was trained on documents."),
+]
 ShardLines = Annotated[
     int | None, typer.Option(min=1, metavar="N", help=f"Lines of a shard; default: {DEFAULT_SHARD_LINES}.")
 ]

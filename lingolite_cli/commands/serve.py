@@ -11,7 +11,17 @@ import typer
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.commands.aliases import takes_aliases
 from lingolite_cli.commands.context import context_of
-from lingolite_cli.commands.options import Backend, Options, Threads, Workers, parse_languages
+from lingolite_cli.commands.options import (
+    Backend,
+    BeamSize,
+    LengthPenalty,
+    MaxLength,
+    Options,
+    SplitSentences,
+    Threads,
+    Workers,
+    parse_languages,
+)
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.files.output import check_output
 from lingolite_cli.jobs.inputs import model_path
@@ -40,13 +50,10 @@ def serve_model(
         list[str] | None,
         typer.Option(metavar="SRC-TGT", help="A pair to translate, repeatable; default: all that the model has."),
     ] = None,
-    split_sentences: Annotated[
-        bool | None,
-        typer.Option(help="Translate sentence by sentence; default: yes, unless the model was trained on documents."),
-    ] = None,
-    beam_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="1 is greedy search.")] = None,
-    length_penalty: Annotated[float | None, typer.Option(metavar="ALPHA", help="GNMT's alpha, for beams.")] = None,
-    max_length: Annotated[int | None, typer.Option(min=1, metavar="N", help="Most target tokens a sentence.")] = None,
+    split_sentences: SplitSentences = None,
+    beam_size: BeamSize = None,
+    length_penalty: LengthPenalty = None,
+    max_length: MaxLength = None,
     batch_size: Annotated[int | None, typer.Option(metavar="N", help="Most sentences in a batch; default: 16.")] = None,
     max_delay_ms: Annotated[
         float | None,

@@ -18,12 +18,16 @@ from lingolite_cli.commands.completion import executor_names
 from lingolite_cli.commands.context import context_of
 from lingolite_cli.commands.options import (
     Backend,
+    BeamSize,
     CompressionOption,
     JsonFlag,
     Languages,
+    LengthPenalty,
+    MaxLength,
     Model,
     Options,
     ShardLines,
+    SplitSentences,
     Threads,
     Tokenizer,
     Workers,
@@ -95,16 +99,13 @@ def translate_lines(
     tokenizer: Tokenizer = None,
     backend: Backend = None,
     languages: Languages = None,
-    split_sentences: Annotated[
-        bool | None,
-        typer.Option(help="Translate sentence by sentence; default: yes, unless the model was trained on documents."),
-    ] = None,
-    beam_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="1 is greedy search.")] = None,
-    length_penalty: Annotated[float | None, typer.Option(metavar="ALPHA", help="GNMT's alpha, for beams.")] = None,
+    split_sentences: SplitSentences = None,
+    beam_size: BeamSize = None,
+    length_penalty: LengthPenalty = None,
     n_best: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Translations of each text, tab-separated.")
     ] = None,
-    max_length: Annotated[int | None, typer.Option(min=1, metavar="N", help="Most target tokens a sentence.")] = None,
+    max_length: MaxLength = None,
     batch_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="Most sentences in a batch.")] = None,
     stream: Annotated[
         bool, typer.Option("--stream", help="Show each translation token by token, as it comes; greedy search only.")
