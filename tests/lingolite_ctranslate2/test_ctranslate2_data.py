@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from lingolite_ctranslate2.data import data_differences
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.testing.routes import convert_with, converter
+from tests.lingolite_cli.evaluation.planted_data import edited
 from tests.lingolite_cli.evaluation.planted_faults import plant
 
 
@@ -21,24 +20,14 @@ def model(tiny: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     return convert_with(converter("ctranslate2"), tiny, tmp_path_factory.mktemp("data") / "model")
 
 
-def edited(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
-    """A JSON file with other content."""
-
-    def edit(directory: Path) -> None:
-        values = json.loads((directory / name).read_text(encoding="utf-8"))
-        (directory / name).write_text(json.dumps(change(values)), encoding="utf-8")
-
-    return edit
-
-
 FAULTS = [
-    (edited("config.json", lambda one: {**one, "eos_token": "<pad>"}), 'config.json: eos_token is "<pad>", not "</s>"'),
-    (edited("config.json", lambda one: {**one, "layer_norm_epsilon": 1}), "config.json: layer_norm_epsilon is 1, not"),
+    (edited("config.json", lambda one: one.update(eos_token="<pad>")), 'config.json: eos_token is "<pad>", not "</s>"'),
+    (edited("config.json", lambda one: one.update(layer_norm_epsilon=1)), "config.json: layer_norm_epsilon is 1, not"),
     (
-        edited("shared_vocabulary.json", lambda one: [*one[:20], one[21], one[20], *one[22:]]),
+        edited("shared_vocabulary.json", lambda one: one.insert(20, one.pop(21))),
         "y.json: [20] is",
     ),
-    (edited("shared_vocabulary.json", lambda one: one[:-1]), "shared_vocabulary.json has "),
+    (edited("shared_vocabulary.json", lambda one: one.pop()), "shared_vocabulary.json has "),
 ]
 
 

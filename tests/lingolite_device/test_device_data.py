@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,22 +13,8 @@ from lingolite_device.options import DeviceBackendOptions
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.evaluation.golden_comparison import golden_differences
 from lingolite_cli.weights.bundle import Weights
+from tests.lingolite_cli.evaluation.planted_data import appended, edited
 from tests.lingolite_cli.evaluation.planted_faults import plant
-
-
-def edited(name: str, change: Callable[[Any], None]) -> Callable[[Path], None]:
-    """A JSON file with another value."""
-
-    def edit(directory: Path) -> None:
-        values = json.loads((directory / name).read_text(encoding="utf-8"))
-        change(values)
-        (directory / name).write_text(json.dumps(values), encoding="utf-8")
-
-    return edit
-
-
-def appended(name: str) -> Callable[[Path], None]:
-    return lambda directory: (directory / name).write_bytes((directory / name).read_bytes() + b"\n")
 
 
 def golden(place: str, value: Any) -> Callable[[Path], None]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from lingolite_web import runtime
@@ -14,23 +12,8 @@ from lingolite_web.data import data_differences
 
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.testing.routes import convert_with, converter, follow
+from tests.lingolite_cli.evaluation.planted_data import appended, edited
 from tests.lingolite_cli.evaluation.planted_faults import plant
-
-
-def edited(name: str, change: Callable[[Any], None]) -> Callable[[Path], None]:
-    """A JSON file with another value."""
-
-    def edit(directory: Path) -> None:
-        values = json.loads((directory / name).read_text(encoding="utf-8"))
-        change(values)
-        (directory / name).write_text(json.dumps(values), encoding="utf-8")
-
-    return edit
-
-
-def appended(name: str) -> Callable[[Path], None]:
-    return lambda directory: (directory / name).write_bytes((directory / name).read_bytes() + b"\n")
-
 
 FAULTS = [
     (edited("translator.json", lambda one: one["tokenizer"].__setitem__("max_length", 7)), "tokenizer.max_length is 7"),
