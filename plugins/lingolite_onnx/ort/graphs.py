@@ -28,6 +28,7 @@ from lingolite_onnx.ort.interface import ort_decoder_interface, ort_encoder_inte
 from lingolite_onnx.ort.many_rows import ManyRows, ManyRowsOfBlocks
 from lingolite_onnx.ort.products import FewRows, Products
 from lingolite_onnx.ort.top_k import add_top_k, add_top_k_by_blocks
+from lingolite_onnx.source_outputs import output_source
 
 ChooseTokens: TypeAlias = Callable[[GraphBuilder, str], None]
 
@@ -153,11 +154,7 @@ class _Encoder(OrtEmitter):
 
     def keep(self, attention: Attention, key: str, value: str) -> None:
         """Outputs: keys [B, K, D, S] and values [B, K, S, D] of a decoder layer."""
-        graph, index = self.graph, attention.index
-        key = graph.op("Transpose", key, perm=[0, 2, 3, 1], name=f"cross_key_{index}")
-        value = graph.op("Transpose", value, perm=[0, 2, 1, 3], name=f"cross_value_{index}")
-        graph.expose(key, attention.name + KEY_CACHE, layout="keys")
-        graph.expose(value, attention.name + VALUE_CACHE, layout="values")
+        output_source(self.graph, attention, key, value)
 
     def add_source_bias(self) -> None:
         """The output that hides padding from the decoder."""

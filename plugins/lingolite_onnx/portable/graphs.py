@@ -20,6 +20,7 @@ from lingolite_onnx.portable.interface import (
     portable_encoder_interface,
     reads_position,
 )
+from lingolite_onnx.source_outputs import output_source
 
 
 def build_portable_encoder(
@@ -130,11 +131,7 @@ class _Encoder(PortableEmitter):
 
     def keep(self, attention: Attention, key: str, value: str) -> None:
         """Outputs: keys [B, K, D, S] and values [B, K, S, D] of a decoder layer."""
-        graph, index = self.graph, attention.index
-        key = graph.op("Transpose", key, perm=[0, 2, 3, 1], name=f"cross_key_{index}")
-        value = graph.op("Transpose", value, perm=[0, 2, 1, 3], name=f"cross_value_{index}")
-        graph.expose(key, attention.name + KEY_CACHE, layout="keys")
-        graph.expose(value, attention.name + VALUE_CACHE, layout="values")
+        output_source(self.graph, attention, key, value)
 
 
 class _Decoder(PortableEmitter):
