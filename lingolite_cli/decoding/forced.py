@@ -34,6 +34,40 @@ class ForcedStep(msgspec.Struct, frozen=True):
     logits: FloatArray
 
 
+class Agreement(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a backend ranks the tokens of given targets first.
+
+    Attributes:
+        num_tokens: those of the targets.
+        num_agreed: those that are ranked first, ties towards the smaller id.
+        max_margin: largest lead of a token that is ranked first over the target's; 0 where all agree.
+    """
+
+    num_tokens: int = 0
+    num_agreed: int = 0
+    max_margin: float = 0.0
+
+    @classmethod
+    def at(cls, step: ForcedStep) -> Agreement:
+        """Of one step."""
+        best, rows = step.logits.argmax(axis=1), np.arange(len(step.rows))
+        is_missed = best != step.tokens
+        margins = step.logits[rows, best] - step.logits[rows, step.tokens]
+        return cls(
+            num_tokens=len(best),
+            num_agreed=int(len(best) - is_missed.sum()),
+            max_margin=max([0.0, *margins[is_missed].tolist()]),
+        )
+
+    def __add__(self, other: Agreement) -> Agreement:
+        """Of the tokens of both."""
+        return Agreement(
+            num_tokens=self.num_tokens + other.num_tokens,
+            num_agreed=self.num_agreed + other.num_agreed,
+            max_margin=max(self.max_margin, other.max_margin),
+        )
+
+
 def read_prefix(backend: Backend, state: State, num_rows: int, *, ids: DecodingIds) -> IntArray:
     """Let the decoder read the start token and the forced prefix, all but the last of them.
 
@@ -82,6 +116,19 @@ def forced_steps(
         kept = np.flatnonzero(lengths[rows] > position + 1)
         if len(kept) < len(rows) and len(kept):
             state, rows, tokens = backend.select(state, kept), rows[kept], tokens[kept]
+
+
+def forced_agreement(
+    backend: Backend,
+    source_ids: IntArray,
+    source_mask: BoolArray,
+    *,
+    targets: Sequence[Sequence[int]],
+    ids: DecodingIds,
+) -> Agreement:
+    """How often a backend ranks the tokens of given targets first; see `forced_steps`."""
+    steps = forced_steps(backend, source_ids, source_mask, targets=targets, ids=ids)
+    return sum(map(Agreement.at, steps), Agreement())
 
 
 def target_log_probabilities(

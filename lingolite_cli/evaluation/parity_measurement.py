@@ -6,14 +6,15 @@ Owns the sample of sentences and the order of work. The records are `lingolite_c
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 import numpy as np
 
 from lingolite_cli.console import Progress
 from lingolite_cli.decoding.batching import batches, pad
-from lingolite_cli.decoding.forced import ForcedStep, forced_steps
+from lingolite_cli.decoding.forced import Agreement, ForcedStep, forced_agreement, forced_steps
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.evaluation.logit_comparison import LogitComparison
 from lingolite_cli.evaluation.parity import (
@@ -28,11 +29,27 @@ from lingolite_cli.evaluation.parity import (
 from lingolite_cli.evaluation.probes import consistency_probes, probe_vocabulary
 
 if TYPE_CHECKING:
+    from lingolite_cli.arrays import BoolArray, IntArray
     from lingolite_cli.plugins.interfaces import Backend
     from lingolite_cli.tokenization.description import DecodingIds
 
 _LONGEST = 4
 """Sentences with the longest hypotheses are in every sample: only they show faults beyond a length."""
+
+
+class CountAgreement(Protocol):
+    """`lingolite_cli.decoding.forced.forced_agreement` of one backend."""
+
+    def __call__(
+        self,
+        source_ids: IntArray,
+        source_mask: BoolArray,
+        /,
+        *,
+        targets: Sequence[Sequence[int]],
+        ids: DecodingIds,
+    ) -> Agreement:
+        """Count."""
 
 
 class ParityText(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +104,7 @@ def measure_parity(
     *,
     reference: Backend | None,
     settings: ParitySettings,
+    count: CountAgreement | None = None,
     progress: Progress | None = None,
 ) -> Parity:
     """Feed the candidate the reference's hypotheses, compare logits, and compare both systems' own hypotheses.
@@ -96,7 +114,9 @@ def measure_parity(
         text: the sentences.
         reference: the backend that `text.reference_tokens` come from, for its logits; None if it gives none.
         settings: how much is measured.
-        progress: is told how many target tokens there are, and of each step.
+        count: counts what the candidate ranks first, where its logits are: those of most sentences are needed for
+            nothing else. None to have them given, and to count here.
+        progress: is told how many target tokens there are, and of those that were read.
 
     Raises:
         LingoLiteError: there is no token to compare, or the candidate's logits are not finite.
@@ -113,10 +133,12 @@ def measure_parity(
     num_tokens, num_shared = (sum(_num_forced(text, index) for index in own) for own in (kept, sample))
     progress.begin("parity, tokens", total=num_tokens)
     progress.weigh(num_tokens + num_shared)  # those of the sample are read by both systems
-    agreement = _Agreement(progress)
-    for _, step in _forced(candidate, text, [index for index in kept if index not in chosen], settings):
-        agreement.add(step)
-    logits = _compare(reference, candidate, text, sample, agreement, settings) if reference is not None else None
+    others = [index for index in kept if index not in chosen]
+    agreement = _count(count or partial(forced_agreement, candidate), text, others, settings, progress)
+    logits = None
+    if reference is not None:
+        logits, of_sample = _compare(reference, candidate, text, sample, settings, progress)
+        agreement += of_sample
     progress.begin("probes", total=None)
     parity = compare_hypotheses(text.reference_tokens, text.candidate_tokens)
     probed = sample or draw_sample(text, settings)
@@ -188,40 +210,40 @@ def _length_limits(text: ParityText) -> LengthLimits:
     )
 
 
-class _Agreement:
-    """How often the candidate ranks the forced token first, and the largest margin by which it does not."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.num_agreed = 0
-        self.max_margin = 0.0
-        self._progress = progress
-
-    def add(self, step: ForcedStep, *, num_systems: int = 1) -> None:
-        self._progress.advance(len(step.rows), work=len(step.rows) * num_systems)
-        best = step.logits.argmax(axis=1)
-        rows = np.arange(len(best))
-        is_missed = best != step.tokens
-        margins = step.logits[rows, best] - step.logits[rows, step.tokens]
-        self.num_agreed += int(len(best) - is_missed.sum())
-        self.max_margin = max([self.max_margin, *margins[is_missed].tolist()])
+def _count(
+    count: CountAgreement, text: ParityText, members: Sequence[int], settings: ParitySettings, progress: Progress
+) -> Agreement:
+    """How often the candidate ranks the reference's tokens first, in sentences that are not compared by logits."""
+    agreement = Agreement()
+    for batch in _batches(text, members, settings):
+        sources = pad([text.candidate_sources[index] for index in batch], text.ids.pad)
+        found = count(*sources, targets=_targets(text, batch), ids=text.ids)
+        progress.advance(found.num_tokens)
+        agreement += found
+    return agreement
 
 
 def _forced(
     backend: Backend, text: ParityText, members: Sequence[int], settings: ParitySettings, *, is_reference: bool = False
 ) -> Iterator[tuple[list[int], ForcedStep]]:
-    """Every step of every batch of `members`, with the sentences of the batch.
-
-    Batches are made by the reference's lengths, so that those of two backends are the same; targets are cut to the
-    candidate's positions.
-    """
+    """Every step of every batch of `members`, with the sentences of the batch."""
     sources = text.reference_sources if is_reference else text.candidate_sources
+    for batch in _batches(text, members, settings):
+        padded = pad([sources[index] for index in batch], text.ids.pad)
+        for step in forced_steps(backend, *padded, targets=_targets(text, batch), ids=text.ids):
+            yield batch, step
+
+
+def _batches(text: ParityText, members: Sequence[int], settings: ParitySettings) -> Iterator[list[int]]:
+    """`members` in batches that are made by the reference's lengths, so that those of two backends are the same."""
     lengths = [len(text.reference_sources[index]) for index in members]
     for group in batches(lengths, batch_size=settings.batch_size, max_batch_tokens=settings.max_batch_tokens):
-        batch = [members[place] for place in group]
-        targets = [text.reference_tokens[index][: _num_forced(text, index)] for index in batch]
-        padded = pad([sources[index] for index in batch], text.ids.pad)
-        for step in forced_steps(backend, *padded, targets=targets, ids=text.ids):
-            yield batch, step
+        yield [members[place] for place in group]
+
+
+def _targets(text: ParityText, batch: Sequence[int]) -> list[Tokens]:
+    """The reference's hypotheses, cut to the candidate's positions."""
+    return [text.reference_tokens[index][: _num_forced(text, index)] for index in batch]
 
 
 def _num_forced(text: ParityText, index: int) -> int:
@@ -234,21 +256,24 @@ def _compare(
     candidate: Backend,
     text: ParityText,
     sample: Sequence[int],
-    agreement: _Agreement,
     settings: ParitySettings,
-) -> LogitParity:
-    comparison = LogitComparison()
+    progress: Progress,
+) -> tuple[LogitParity, Agreement]:
+    """Both systems' logits on a sample, and how often the candidate ranks the reference's tokens first in it."""
+    comparison, agreement = LogitComparison(), Agreement()
     both = zip(
         _forced(reference, text, sample, settings, is_reference=True),
         _forced(candidate, text, sample, settings),
         strict=True,
     )
     for (batch, expected), (_, seen) in both:
-        agreement.add(seen, num_systems=2)
+        progress.advance(len(seen.rows), work=2 * len(seen.rows))
+        agreement += Agreement.at(seen)
         comparison.add(np.array(batch)[seen.rows], seen.position, expected.logits, seen.logits)
     pairs = zip(text.reference_tokens, text.candidate_tokens, strict=True)
-    return comparison.summarize(
+    logits = comparison.summarize(
         [len(source) for source in text.reference_sources],
         [first_divergence(*pair) for pair in pairs],
         worst=settings.worst,
     )
+    return logits, agreement

@@ -1,7 +1,7 @@
 """A child process that answers requests, seen from both of its ends.
 
-Owns how it is started, asked and ended, and how messages travel: msgpack on stdin and stdout, each after its length.
-What the messages contain is the business of the protocols.
+Owns how it is started, asked and ended, and how messages travel: msgpack on stdin and stdout, followed by what is
+attached to it. What the messages contain is the business of the protocols.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lingolite_cli.workers.home_process import HomeProcess
 
 Message = TypeVar("Message")
 
-_HEADER_BYTES = 8
+_NUMBER_BYTES = 8
 _KILLED = -9
 _OF_THE_GROUP = tuple(name for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))  # Windows has no SIGHUP
 _START = (
@@ -34,6 +34,20 @@ _START = (
 )
 """A child imports what its parent does. `python -m` would search the working directory first, where a project may have
 any module."""
+
+
+class Attachment:
+    """Bytes that travel behind a message that has this as a field. Neither end copies them.
+
+    A message holds its arrays this way: logits of a vocabulary are megabytes a step, and msgpack would copy them once
+    at each end.
+
+    Attributes:
+        content: one-dimensional, of single bytes.
+    """
+
+    def __init__(self, content: bytes | memoryview) -> None:
+        self.content = content
 
 
 class Failed(msgspec.Struct, tag="failed", frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,7 +77,7 @@ class Child:
     def __init__(self, module: str, *, response: Any, what: str, threads: int) -> None:
         self._what = what
         self._home = HomeProcess(what)
-        self._decoder = msgspec.msgpack.Decoder(response)
+        self._decoder = _Decoder(response)
         self._started = time.perf_counter()
         self._sending, self._receiving = threading.Lock(), threading.Lock()
         with _without_interruptions():
@@ -91,17 +105,17 @@ class Child:
         assert self._process.stdout is not None
         with self._sending:
             with suppress(BrokenPipeError):  # it is gone already, and so is its end of the other pipe
-                _send(self._process.stdin, msgspec.msgpack.encode(request))
+                _send(self._process.stdin, request)
             self._receiving.acquire()  # before another thread sends, so that each answer reaches the thread that asked
         try:
             answer = _receive(self._process.stdout)
+            response = None if answer is None else self._decoder.decode(answer)
         finally:
             self._receiving.release()
-        if answer is None:
+        if response is None:
             code = self._process.wait()
             hint = "the system may have ended it for want of memory: pass fewer --workers" if code == _KILLED else None
             raise ChildDied(f"{self._what}: its process died with exit code {code}", hint=hint)
-        response = self._decoder.decode(answer)
         if isinstance(response, Failed):
             raise LingoLiteError(
                 f"{self._what}: {response.message}", hint=response.hint, exit_code=ExitCode(response.exit_code)
@@ -138,13 +152,13 @@ def serve(answer: Callable[[Any], msgspec.Struct], request: Any) -> None:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    decoder = msgspec.msgpack.Decoder(request)
+    decoder = _Decoder(request)
     while (message := _receive(sys.stdin.buffer)) is not None:
         try:
             response = answer(decoder.decode(message))
         except BaseException as error:  # a library that calls `sys.exit` does not end the worker
             response = failure_of(error)
-        _send(answers, msgspec.msgpack.encode(response))
+        _send(answers, response)
 
 
 def failure_of(error: BaseException) -> Failed:
@@ -171,18 +185,58 @@ def _without_interruptions() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _send(stream: IO[bytes], message: bytes) -> None:
-    # Two writes, because a sum would be a copy: logits of a vocabulary are megabytes a step.
-    stream.write(len(message).to_bytes(_HEADER_BYTES, "big"))
-    stream.write(message)
+def _send(stream: IO[bytes], message: msgspec.Struct) -> None:
+    """Write the number of parts, and each part after its length: the message, then its attachments."""
+    attached: list[bytes | memoryview] = []
+
+    def leave_out(field: object) -> int:
+        assert isinstance(field, Attachment), f"{type(field)} in a message"
+        attached.append(field.content)
+        return len(attached)
+
+    parts = [msgspec.msgpack.encode(message, enc_hook=leave_out), *attached]
+    stream.write(len(parts).to_bytes(_NUMBER_BYTES, "big"))
+    for part in parts:  # one by one, because a sum would be a copy
+        stream.write(len(part).to_bytes(_NUMBER_BYTES, "big"))
+        stream.write(part)
     stream.flush()
 
 
-def _receive(stream: IO[bytes]) -> bytes | None:
-    """The next message; None where the stream ends, in the midst of a message too."""
-    header = stream.read(_HEADER_BYTES)
-    if len(header) < _HEADER_BYTES:
+def _receive(stream: IO[bytes]) -> list[bytes] | None:
+    """The parts of the next message; None where the stream ends, in the midst of a message too."""
+    count = _receive_number(stream)
+    if count is None:
         return None
-    length = int.from_bytes(header, "big")
-    message = stream.read(length)
-    return message if len(message) == length else None
+    parts: list[bytes] = []
+    for _ in range(count):
+        length = _receive_number(stream)
+        if length is None:
+            return None
+        parts.append(stream.read(length))
+        if len(parts[-1]) < length:
+            return None
+    return parts
+
+
+def _receive_number(stream: IO[bytes]) -> int | None:
+    digits = stream.read(_NUMBER_BYTES)
+    return int.from_bytes(digits, "big") if len(digits) == _NUMBER_BYTES else None
+
+
+class _Decoder:
+    """Makes messages of one type from their parts, one at a time."""
+
+    def __init__(self, expected: Any) -> None:
+        self._decoder = msgspec.msgpack.Decoder(expected, dec_hook=self._attachment)
+        self._parts: list[bytes] = []
+
+    def decode(self, parts: list[bytes]) -> Any:
+        self._parts = parts
+        try:
+            return self._decoder.decode(parts[0])
+        finally:
+            self._parts = []  # what is attached lives as long as its message, and no longer
+
+    def _attachment(self, kind: type, place: int) -> Attachment:
+        assert kind is Attachment, f"{kind} in a message"
+        return Attachment(self._parts[place])

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
-from lingolite_cli.arrays import Array
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.decoding.forced import forced_agreement
 from lingolite_cli.errors import engine_failures
 from lingolite_cli.workers.channel import serve
 from lingolite_cli.workers.isolation import (
+    CountAgreement,
+    Counted,
     EncodeRequest,
     Logits,
     NewState,
@@ -22,12 +22,15 @@ from lingolite_cli.workers.isolation import (
     StepRequest,
     Traced,
     TracedTopK,
-    TracedValues,
 )
 from lingolite_cli.workers.protocol import Open, Opened
+from lingolite_cli.workers.sent_array import SentArray
 
 if TYPE_CHECKING:
     from lingolite_cli.plugins.interfaces import TopK, Trace
+
+_Computation: TypeAlias = EncodeRequest | StepRequest | SelectRequest | CountAgreement | ShowValues
+_Computed: TypeAlias = NewState | Logits | Counted | Traced
 
 
 class SteppingWorker:
@@ -38,7 +41,7 @@ class SteppingWorker:
         self._states: dict[int, Any] = {}
         self._numbers = count()
 
-    def answer(self, request: Request) -> Opened | NewState | Logits | Traced:
+    def answer(self, request: Request) -> Opened | _Computed:
         """Do what is asked."""
         if isinstance(request, Open):
             return self._open(request)
@@ -47,14 +50,13 @@ class SteppingWorker:
         with engine_failures("the engine failed while it was compared"):
             return self._compute(request)
 
-    def _compute(self, request: EncodeRequest | StepRequest | SelectRequest | ShowValues) -> NewState | Logits | Traced:
+    def _compute(self, request: _Computation) -> _Computed:
         if isinstance(request, EncodeRequest):
-            ids = np.frombuffer(request.source_ids, np.int64).reshape(request.shape)
-            mask = np.frombuffer(request.source_mask, np.bool_).reshape(request.shape)
-            return self._keep(self._backend.encode(ids.copy(), mask.copy()))
+            return self._keep(self._backend.encode(request.source_ids.array.copy(), request.source_mask.array.copy()))
         if isinstance(request, SelectRequest):
-            rows = np.frombuffer(request.rows, np.int64).copy()
-            return self._keep(self._backend.select(self._states.pop(request.state), rows))
+            return self._keep(self._backend.select(self._states.pop(request.state), request.rows.array.copy()))
+        if isinstance(request, CountAgreement):
+            return self._count(request)
         return self._trace(request) if isinstance(request, ShowValues) else self._step(request)
 
     def _open(self, request: Open) -> Opened:
@@ -66,17 +68,20 @@ class SteppingWorker:
         return Opened(warnings=list(getattr(self._backend, "warnings", ())))
 
     def _step(self, request: StepRequest) -> Logits:
-        tokens = np.frombuffer(request.tokens, np.int64).copy()
-        logits = np.ascontiguousarray(self._backend.step(self._states[request.state], tokens), np.float32)
-        return Logits(shape=(logits.shape[0], logits.shape[1]), values=logits.tobytes())
+        logits = self._backend.step(self._states[request.state], request.tokens.array.copy())
+        return Logits(values=SentArray.of(logits, "float32"))
+
+    def _count(self, request: CountAgreement) -> Counted:
+        ids, mask = request.source_ids.array.copy(), request.source_mask.array.copy()
+        return Counted(agreement=forced_agreement(self._backend, ids, mask, targets=request.targets, ids=request.ids))
 
     def _trace(self, request: ShowValues) -> Traced:
         from lingolite_cli.plugins.interfaces import ForcedTokens
 
         tokens = ForcedTokens(
-            source_ids=np.frombuffer(request.source_ids, np.int64).reshape(request.source_shape).copy(),
-            source_mask=np.frombuffer(request.source_mask, np.bool_).reshape(request.source_shape).copy(),
-            target_ids=np.frombuffer(request.target_ids, np.int64).reshape(request.target_shape).copy(),
+            source_ids=request.source_ids.array.copy(),
+            source_mask=request.source_mask.array.copy(),
+            target_ids=request.target_ids.array.copy(),
             operations=None if request.operations is None else frozenset(request.operations),
         )
         traces = self._backend.trace(tokens, bundle=Artifact.open(request.bundle))
@@ -91,21 +96,16 @@ class SteppingWorker:
 def _sent(trace: Trace) -> OneTrace:
     return OneTrace(
         part=trace.part,
-        values={name: _values(one) for name, one in trace.values.items()},
+        values={name: SentArray.of(one, "float32") for name, one in trace.values.items()},
         unrounded=sorted(trace.unrounded),
         top_k=None if trace.top_k is None else _top_k(trace.top_k),
     )
 
 
 def _top_k(found: TopK) -> TracedTopK:
-    ids = np.ascontiguousarray(found.ids, np.int64)
-    values = np.ascontiguousarray(found.log_probabilities, np.float32)
-    return TracedTopK(shape=tuple(ids.shape), ids=ids.tobytes(), log_probabilities=values.tobytes())
-
-
-def _values(array: Array) -> TracedValues:
-    values = np.ascontiguousarray(array, np.float32)
-    return TracedValues(shape=tuple(values.shape), values=values.tobytes())
+    return TracedTopK(
+        ids=SentArray.of(found.ids, "int64"), log_probabilities=SentArray.of(found.log_probabilities, "float32")
+    )
 
 
 def serve_steps() -> None:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-import numpy as np
 
+from lingolite_cli.decoding.forced import Agreement
+from lingolite_cli.tokenization.description import DecodingIds
 from lingolite_cli.workers.channel import Child, Failed
 from lingolite_cli.workers.protocol import Open, Opened
+from lingolite_cli.workers.sent_array import SentArray
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, FloatArray, IntArray
@@ -31,40 +34,46 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class EncodeRequest(_Request, tag="encode", frozen=True, kw_only=True):
-    """`Backend.encode`. `source_ids` int64 and `source_mask` bool are bytes of `shape`."""
+    """`Backend.encode`."""
 
-    shape: tuple[int, int]
-    source_ids: bytes
-    source_mask: bytes
+    source_ids: SentArray
+    source_mask: SentArray
 
 
 class StepRequest(_Request, tag="step", frozen=True, kw_only=True):
-    """`Backend.step` of the state of that number. `tokens` are bytes of int64."""
+    """`Backend.step` of the state of that number."""
 
     state: int
-    tokens: bytes
+    tokens: SentArray
 
 
 class SelectRequest(_Request, tag="select", frozen=True, kw_only=True):
-    """`Backend.select`; the old state is gone then. `rows` are bytes of int64."""
+    """`Backend.select`; the old state is gone then."""
 
     state: int
-    rows: bytes
+    rows: SentArray
+
+
+class CountAgreement(_Request, tag="agreement", frozen=True, kw_only=True):
+    """`lingolite_cli.decoding.forced.forced_agreement`."""
+
+    source_ids: SentArray
+    source_mask: SentArray
+    targets: list[list[int]]
+    ids: DecodingIds
 
 
 class ShowValues(_Request, tag="trace", frozen=True, kw_only=True):
-    """`TracingBackend.trace`. Ids and mask are bytes of int64 and bool of the shapes; `bundle` is a path."""
+    """`TracingBackend.trace`. `bundle` is a path."""
 
     bundle: str
-    source_shape: tuple[int, int]
-    target_shape: tuple[int, int]
-    source_ids: bytes
-    source_mask: bytes
-    target_ids: bytes
+    source_ids: SentArray
+    source_mask: SentArray
+    target_ids: SentArray
     operations: list[str] | None
 
 
-Request = Open | EncodeRequest | StepRequest | SelectRequest | ShowValues
+Request = Open | EncodeRequest | StepRequest | SelectRequest | CountAgreement | ShowValues
 
 
 class NewState(msgspec.Struct, tag="state", frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,32 +83,29 @@ class NewState(msgspec.Struct, tag="state", frozen=True, kw_only=True, forbid_un
 
 
 class Logits(msgspec.Struct, tag="logits", frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Bytes of float32 of `shape`."""
+    """[B, V] float32."""
 
-    shape: tuple[int, int]
-    values: bytes
+    values: SentArray
 
 
-class TracedValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Bytes of float32 of `shape`, of one operation."""
+class Counted(msgspec.Struct, tag="counted", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The outcome of `CountAgreement`."""
 
-    shape: tuple[int, ...]
-    values: bytes
+    agreement: Agreement
 
 
 class TracedTopK(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`TopK`: bytes of int64 and of float32, both of `shape`."""
+    """`TopK`: int64 and float32."""
 
-    shape: tuple[int, ...]
-    ids: bytes
-    log_probabilities: bytes
+    ids: SentArray
+    log_probabilities: SentArray
 
 
 class OneTrace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`Trace`, with its arrays as bytes."""
+    """`Trace`; its values are float32."""
 
     part: str
-    values: dict[str, TracedValues]
+    values: dict[str, SentArray]
     unrounded: list[str]
     top_k: TracedTopK | None
 
@@ -110,8 +116,8 @@ class Traced(msgspec.Struct, tag="traced", frozen=True, kw_only=True, forbid_unk
     traces: list[OneTrace]
 
 
-Response = Opened | NewState | Logits | Traced | Failed
-_Expected = TypeVar("_Expected", Opened, NewState, Logits, Traced)
+Response = Opened | NewState | Logits | Counted | Traced | Failed
+_Expected = TypeVar("_Expected", Opened, NewState, Logits, Counted, Traced)
 
 
 class IsolatedState:
@@ -147,23 +153,41 @@ class IsolatedBackend:
 
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> IsolatedState:
         """A state before the first target token."""
-        rows, columns = source_ids.shape
-        ids, mask = source_ids.astype(np.int64).tobytes(), source_mask.astype(np.bool_).tobytes()
         request = EncodeRequest(
-            shape=(rows, columns), source_ids=ids, source_mask=mask, forgotten=self._take_forgotten()
+            source_ids=SentArray.of(source_ids, "int64"),
+            source_mask=SentArray.of(source_mask, "bool"),
+            forgotten=self._take_forgotten(),
         )
         return self._state(request)
 
     def step(self, state: IsolatedState, tokens: IntArray) -> FloatArray:
         """[B, V] float32 logits of the next token; advances `state`."""
-        sent = tokens.astype(np.int64).tobytes()
-        logits = self._ask(StepRequest(state=state.number, tokens=sent, forgotten=self._take_forgotten()), Logits)
-        return np.frombuffer(logits.values, np.float32).reshape(logits.shape)
+        sent = SentArray.of(tokens, "int64")
+        request = StepRequest(state=state.number, tokens=sent, forgotten=self._take_forgotten())
+        return self._ask(request, Logits).values.array
 
     def select(self, state: IsolatedState, rows: IntArray) -> IsolatedState:
         """A state of the given rows."""
-        chosen = rows.astype(np.int64).tobytes()
+        chosen = SentArray.of(rows, "int64")
         return self._state(SelectRequest(state=state.number, rows=chosen, forgotten=self._take_forgotten()))
+
+    def agreement(
+        self,
+        source_ids: IntArray,
+        source_mask: BoolArray,
+        *,
+        targets: Sequence[Sequence[int]],
+        ids: DecodingIds,
+    ) -> Agreement:
+        """As `lingolite_cli.decoding.forced.forced_agreement` of this backend; its logits stay in the other process."""
+        request = CountAgreement(
+            source_ids=SentArray.of(source_ids, "int64"),
+            source_mask=SentArray.of(source_mask, "bool"),
+            targets=[list(target) for target in targets],
+            ids=ids,
+            forgotten=self._take_forgotten(),
+        )
+        return self._ask(request, Counted).agreement
 
     def trace(self, tokens: ForcedTokens, *, bundle: Artifact) -> list[Trace]:
         """Values of named operations, of a backend with the capability `trace`."""
@@ -172,20 +196,16 @@ class IsolatedBackend:
         operations = None if tokens.operations is None else sorted(tokens.operations)
         request = ShowValues(
             bundle=str(bundle.path.resolve()),
-            source_shape=_shape(tokens.source_ids),
-            target_shape=_shape(tokens.target_ids),
-            source_ids=tokens.source_ids.astype(np.int64).tobytes(),
-            source_mask=tokens.source_mask.astype(np.bool_).tobytes(),
-            target_ids=tokens.target_ids.astype(np.int64).tobytes(),
+            source_ids=SentArray.of(tokens.source_ids, "int64"),
+            source_mask=SentArray.of(tokens.source_mask, "bool"),
+            target_ids=SentArray.of(tokens.target_ids, "int64"),
             operations=operations,
             forgotten=self._take_forgotten(),
         )
         return [
             Trace(
                 part=trace.part,
-                values={
-                    name: np.frombuffer(one.values, np.float32).reshape(one.shape) for name, one in trace.values.items()
-                },
+                values={name: one.array for name, one in trace.values.items()},
                 unrounded=frozenset(trace.unrounded),
                 top_k=None if trace.top_k is None else _top_k(trace.top_k),
             )
@@ -217,12 +237,4 @@ class IsolatedBackend:
 def _top_k(sent: TracedTopK) -> TopK:
     from lingolite_cli.plugins.interfaces import TopK
 
-    return TopK(
-        ids=np.frombuffer(sent.ids, np.int64).reshape(sent.shape),
-        log_probabilities=np.frombuffer(sent.log_probabilities, np.float32).reshape(sent.shape),
-    )
-
-
-def _shape(array: IntArray) -> tuple[int, int]:
-    rows, columns = array.shape
-    return rows, columns
+    return TopK(ids=sent.ids.array, log_probabilities=sent.log_probabilities.array)

@@ -111,7 +111,9 @@ def _by_logits(
     with ExitStack() as stack:
         judged = stack.enter_context(closing(_isolate(candidate, workspace)))
         expected = stack.enter_context(closing(_open(reference, workspace))) if reference.gives_logits else None
-        parity = measure_parity(judged, text, reference=expected, settings=settings, progress=progress)
+        parity = measure_parity(
+            judged, text, reference=expected, settings=settings, count=judged.agreement, progress=progress
+        )
         precisions = (side.artifact.manifest.quantization for side in (candidate, reference))
         causes = name_causes(parity, noise=expected_noise(*precisions))
         return msgspec.structs.replace(parity, causes=causes), judged.warnings

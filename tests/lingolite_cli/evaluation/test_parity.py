@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.decoding.forced import forced_agreement
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.decoding.translator import Translator
 from lingolite_cli.errors import LingoLiteError
@@ -175,9 +176,16 @@ def test_without_a_reference_that_gives_logits_ranks_are_measured_alone(
     backends, bundles, tokenizer, hypotheses
 ) -> None:
     text = text_of(tokenizer, bundles, hypotheses["cached"], hypotheses["int8"])
-    parity = measure_parity(backends["int8"], text, reference=None, settings=ParitySettings())
+    counted = []
+
+    def count(source_ids, source_mask, *, targets, ids):
+        counted.extend(targets)
+        return forced_agreement(backends["int8"], source_ids, source_mask, targets=targets, ids=ids)
+
+    parity = measure_parity(backends["int8"], text, reference=None, settings=ParitySettings(), count=count)
+    assert sorted(counted) == sorted(filter(None, hypotheses["cached"]))  # by whoever has the logits
     whole = measure_parity(backends["int8"], text, reference=backends["cached"], settings=ParitySettings())
-    assert parity.top1_agreement == whole.top1_agreement
+    assert (parity.top1_agreement, parity.max_logit_margin) == (whole.top1_agreement, whole.max_logit_margin)
     assert parity.logits is None
     assert parity.not_measured == ["differences of logits: the reference's backend gives none"]
 

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from lingolite_cli.artifact import Artifact
+from lingolite_cli.decoding.forced import forced_agreement
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.plugins.registry import load_registry
 from lingolite_cli.testing.routes import follow
 from lingolite_cli.testing.tiny import IDS
+from lingolite_cli.workers.channel import _receive
 from lingolite_cli.workers.isolation import IsolatedBackend
 from lingolite_cli.workers.protocol import Open
 
@@ -50,6 +52,25 @@ def test_logits_are_those_of_this_process(isolated: IsolatedBackend, exported: A
         found.append(logits)
     for one, same in zip(*found, strict=True):
         np.testing.assert_array_equal(one, same)
+
+
+def test_what_is_ranked_first_is_counted_where_the_logits_are(
+    isolated: IsolatedBackend, exported: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = load_registry().resolve("backend", "onnx").create(exported, threads=1)
+    ids = np.array([[6, 4, 9, 2, 7], [6, 4, 8, 8, 0], [5, 0, 0, 0, 0]])
+    targets = [(4, 9, 2), (7,), (3, 3, 8, 5, 2)]
+    received = []
+
+    def receive(stream):
+        received.extend(_receive(stream))
+        return received
+
+    monkeypatch.setattr("lingolite_cli.workers.channel._receive", receive)
+    found = isolated.agreement(ids, ids > 0, targets=targets, ids=IDS)
+    assert found == forced_agreement(here, ids, ids > 0, targets=targets, ids=IDS)
+    assert (found.num_tokens, found.max_margin > 0) == (9, True)
+    assert sum(map(len, received)) < 4 * exported.manifest.model.vocab_size  # not one row of logits
 
 
 def test_states_that_nobody_holds_are_forgotten(isolated: IsolatedBackend) -> None:
