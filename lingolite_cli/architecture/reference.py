@@ -137,7 +137,7 @@ class Reference:
             x = self._observe("decoder.scaled", x * np.float32(self._config.output_scale))
         logits = self._products.product(x, "output_projection", self._weights.matrix("decoder.lm_head"))
         if self._config.logits_bias:
-            logits = logits + self._weights.bias("decoder.lm_head")
+            logits += self._weights.bias("decoder.lm_head")
         return self._observe("output_projection", logits)
 
     def _embed(self, stack: str, ids: Array) -> Array:

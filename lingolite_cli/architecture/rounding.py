@@ -69,10 +69,11 @@ class RoundedProducts:
             return x @ (stored.values.astype(np.float32) * stored.scale[:, None]).T
         if stored.input_range is not None:
             sums = self._static_sums(x, name, stored, stored.input_range)
-            return sums * (stored.input_range.scale * stored.scale)
+            sums *= stored.input_range.scale * stored.scale
+            return sums
         sums = self._shifted_sums(x, name, stored) if self._has_zero_points else self._scaled_sums(x, name, stored)
-        product: Array = sums * stored.scale
-        return product
+        sums *= stored.scale  # in place: logits of a large vocabulary are the largest arrays of a reference
+        return sums
 
     def _rounded(self, x: Array, name: str) -> Array:
         """x [..., in] as the float32 that its integers and their scales stand for."""
@@ -90,16 +91,19 @@ class RoundedProducts:
         quotients = np.concatenate([part / scale for part, scale in zip(parts, scales, strict=True)], axis=-1)
         integers = np.split(self._rounding(name, quotients), bounds, axis=-1)
         columns = np.split(matrix.values, bounds, axis=1)
-        sums = [_exact_sums(part, column, largest=INT8_MAX) for part, column in zip(integers, columns, strict=True)]
-        scaled: Array = np.sum(
-            [part.astype(np.float32) * scale for part, scale in zip(sums, scales, strict=True)], axis=0
-        )
-        return scaled
+        total: Array | None = None
+        for part, column, scale in zip(integers, columns, scales, strict=True):
+            scaled = _exact_sums(part, column, largest=INT8_MAX).astype(np.float32, copy=False)
+            scaled *= scale
+            total = scaled if total is None else np.add(total, scaled, out=total)
+        assert total is not None
+        return total
 
     def _shifted_sums(self, x: Array, name: str, matrix: Matrix) -> Array:
         """[..., out] the same over integers that are counted from the zero point of their row."""
         integers, scale = quantize_asymmetric(x, rounding=partial(self._rounding, name))
-        sums: Array = _exact_sums(integers, matrix.values, largest=UINT8_MAX).astype(np.float32) * scale
+        sums: Array = _exact_sums(integers, matrix.values, largest=UINT8_MAX).astype(np.float32, copy=False)
+        sums *= scale
         return sums
 
     def _static_sums(self, x: Array, name: str, matrix: Matrix, input_range: InputRange) -> Array:
@@ -107,8 +111,8 @@ class RoundedProducts:
         zero_point = input_range.zero_point
         quotients = np.clip(x / input_range.scale, -zero_point, UINT8_MAX - zero_point)
         # Clipped before it is rounded, in units of the scale: so no runtime meets an integer out of range.
-        sums: Array = _exact_sums(self._rounding(name, quotients), matrix.values, largest=UINT8_MAX).astype(np.float32)
-        return sums
+        integers = self._rounding(name, quotients)
+        return _exact_sums(integers, matrix.values, largest=UINT8_MAX).astype(np.float32, copy=False)
 
 
 def _exact_sums(integers: Array, values: Array, *, largest: int) -> Array:

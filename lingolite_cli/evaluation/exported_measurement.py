@@ -18,7 +18,7 @@ from lingolite_cli.console import Progress
 from lingolite_cli.decoding.batching import batches, pad
 from lingolite_cli.decoding.forced import forced_steps
 from lingolite_cli.evaluation.exported import ExportedComparison, OperationDifference
-from lingolite_cli.evaluation.logit_comparison import LogitComparison, kl_divergence, ranks_first
+from lingolite_cli.evaluation.logit_comparison import LogitComparison, kl_divergence, log_normalizers, ranks_first
 from lingolite_cli.evaluation.operation_comparison import (
     INCOMPARABLE,
     OperationReading,
@@ -160,14 +160,14 @@ def compare_scores(
     for batch in batches([len(source) for source in sources], batch_size=_BATCH_SIZE, max_batch_tokens=4096):
         source = pad([sources[index] for index in batch], text.ids.pad)
         targets = [_cut(tokens[index], text) for index in batch]
-        expected = _expected(reference, source, targets, text).astype(np.float64)
-        expected -= np.logaddexp.reduce(expected, axis=-1, keepdims=True)
+        expected = _expected(reference, source, targets, text)
         # With an end, so that no token of a target can be taken for padding.
         padded, _ = pad([[*text.ids.prefix, *target, text.ids.end] for target in targets], text.ids.pad)
         found = score(*source, padded)[:, len(text.ids.prefix) :]
         progress.advance(len(targets))
         for row, target in enumerate(targets):
-            own = expected[row, np.arange(len(target)), list(target)]
+            logits = expected[row, : len(target)]
+            own = logits[np.arange(len(target)), list(target)] - log_normalizers(logits)
             differences += np.abs(found[row, : len(target)] - own).tolist()
     return ExportedComparison(score_difference=float(np.mean(differences)))
 

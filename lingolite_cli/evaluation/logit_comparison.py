@@ -5,7 +5,7 @@ Owns the arithmetic; what is fed to whom is `parity_measurement`'s and `probes`'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 LENGTH_BUCKET = 8
 """Source tokens that a bucket of lengths spans."""
+
+_BLOCK = 1 << 17
+"""Logits that are compared at once: what is computed from them stays in the cache of a core. Measured on 256 rows of
+32,000, KL takes half as long as over all rows at once."""
 
 
 class LogitDifferences(msgspec.Struct, frozen=True):
@@ -52,14 +56,26 @@ def compare_logits(reference: FloatArray, candidate: FloatArray, *, near_tie: fl
     Raises:
         LingoLiteError: the candidate's are not finite.
     """
+    return _joined(
+        [_compare_block(reference[rows], candidate[rows], near_tie=near_tie) for rows in row_blocks(*candidate.shape)]
+    )
+
+
+def _compare_block(reference: FloatArray, candidate: FloatArray, *, near_tie: float) -> LogitDifferences:
     require_finite(candidate)
     distance = np.abs(candidate - reference)
     return LogitDifferences(
         distance.max(axis=1).astype(np.float64),
         distance.mean(axis=1, dtype=np.float64),
-        kl_divergence(reference, candidate),
+        _kl_of_block(reference, candidate),
         ranks_first(reference, candidate.argmax(axis=1), near_tie=near_tie),
     )
+
+
+def row_blocks(num_rows: int, width: int) -> Iterator[slice]:
+    """Rows of logits, a few at a time. What is computed of a row does not depend on those beside it."""
+    size = max(1, _BLOCK // width)
+    return (slice(start, start + size) for start in range(0, num_rows, size))
 
 
 def ranks_first(reference: FloatArray, tokens: IntArray, *, near_tie: float = 0.0) -> BoolArray:
@@ -93,6 +109,11 @@ def kl_divergence(reference: FloatArray, candidate: FloatArray) -> DoubleArray:
 
     Kullback and Leibler 1951, eq. 2.4. Sums are float32, so that equal rows may come out a little below 0; they are 0.
     """
+    blocks = row_blocks(*candidate.shape)
+    return np.concatenate([_kl_of_block(reference[rows], candidate[rows]) for rows in blocks])
+
+
+def _kl_of_block(reference: FloatArray, candidate: FloatArray) -> DoubleArray:
     log_reference, log_candidate = _log_softmax(reference), _log_softmax(candidate)
     terms = np.exp(log_reference) * (log_reference - log_candidate)
     kl: DoubleArray = np.maximum(terms.sum(axis=1, dtype=np.float64), 0.0)
@@ -103,6 +124,16 @@ def _log_softmax(logits: FloatArray) -> FloatArray:
     shifted: FloatArray = logits - logits.max(axis=1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return shifted
+
+
+def log_normalizers(logits: FloatArray) -> DoubleArray:
+    """What the log-probabilities of each row are less than its logits [R, V]: log of the sum of exponentials, [R]."""
+    found = []
+    for rows in row_blocks(*logits.shape):
+        wide = logits[rows].astype(np.float64)
+        largest = wide.max(axis=1)
+        found.append(largest + np.log(np.exp(wide - largest[:, None]).sum(axis=1)))
+    return np.concatenate(found)
 
 
 class LogitComparison:
@@ -131,7 +162,7 @@ class LogitComparison:
         self._sentences.append(sentences)
         self._positions.append(np.full(len(sentences), position))
         self._differences.append(compare_logits(reference, candidate, near_tie=self._near_tie))
-        self._max_logit = max(self._max_logit, float(np.abs(reference).max()))
+        self._max_logit = max(self._max_logit, float(reference.max()), -float(reference.min()))
 
     def summarize(
         self, source_lengths: Sequence[int], first_divergences: Sequence[int | None], *, worst: int

@@ -111,7 +111,8 @@ class _Observer:
         """The file's values, where they can be gone on with. What stands at padding is nobody's business."""
         if values.shape != expected.shape:
             return expected
-        return np.where(self._is_real(operation)[..., None] & np.isfinite(values), values, expected)
+        is_usable = self._is_real(operation)[..., None] & np.isfinite(values)
+        return values if is_usable.all() else np.where(is_usable, values, expected)
 
     def _is_real(self, operation: Operation) -> Array:
         """[B, S] or [B, T] bool: tokens whose values count."""
@@ -125,13 +126,14 @@ class _Observer:
             self._add(operation, INCOMPARABLE, INCOMPARABLE, rows="all", positions="all", how=how)
             return
         is_real = self._is_real(operation)
-        seen, right = values[is_real].astype(np.float64), expected[is_real].astype(np.float64)
+        seen, right = _real_rows(values, is_real), _real_rows(expected, is_real)
         if not np.isfinite(seen).all():
             self._add(operation, INCOMPARABLE, INCOMPARABLE, rows="all", positions="all", how="is not finite")
             return
         # A sum is measured by what the block adds, which may be small beside what it is added to.
-        size = right if base is None else right - base[is_real].astype(np.float64)
-        columns, rows = _relative(seen - right, size, axis=0), _relative(seen - right, size, axis=1)
+        added_to = None if base is None else _real_rows(base, is_real)
+        size = right if added_to is None else np.subtract(right, added_to, dtype=np.float64)
+        columns, rows = _relative(seen, right, size)
         relative = float(max(columns.max(initial=0), rows.max(initial=0)))
         if relative <= self._rounding:
             self.readings.append(OperationReading(operation.name, relative, None))
@@ -140,14 +142,14 @@ class _Observer:
         limit = max(self._rounding, 0.1 * relative)
         positions = np.nonzero(is_real)[1][rows > limit]
         wrong = np.flatnonzero(columns > limit)
-        change = seen if base is None else seen - base[is_real].astype(np.float64)
+        change = seen if added_to is None else np.subtract(seen, added_to, dtype=np.float64)
         self._add(
             operation,
             relative,
-            float(np.abs(seen - right).max()),
+            float(np.abs(np.subtract(seen, right, dtype=np.float64)).max()),
             rows=_ids(operation, self._tokens, is_real, rows, limit) or _ranges(wrong, len(columns)),
             positions="all" if operation.is_embedding else _ranges(np.unique(positions), is_real.shape[1]),
-            how=_how(change[:, wrong], size[:, wrong]),
+            how=_how(change[:, wrong].astype(np.float64), size[:, wrong].astype(np.float64)),
         )
 
     def _add(
@@ -168,14 +170,23 @@ class _Observer:
         self.readings.append(OperationReading(operation.name, relative, difference))
 
 
-def _relative(distance: DoubleArray, size: DoubleArray, *, axis: int) -> DoubleArray:
-    """Root mean square of the distance along an axis, as a share of that of the values."""
-    whole = np.sqrt(np.mean(size * size))
-    own = np.sqrt(np.mean(size * size, axis=axis))
-    shares: DoubleArray = np.sqrt(np.mean(distance * distance, axis=axis)) / np.maximum(
-        np.maximum(own, _FLOOR * whole), 1e-30
-    )
-    return shares
+def _real_rows(array: Array, is_real: Array) -> Array:
+    """[rows, width] of the tokens that count."""
+    return array.reshape(-1, array.shape[-1]) if is_real.all() else array[is_real]
+
+
+def _relative(seen: Array, right: Array, size: Array) -> tuple[DoubleArray, DoubleArray]:
+    """Root mean square of the distance of `seen` from `right`, as a share of that of `size`: by column, and by row.
+
+    Squares are float64. Of logits of a large vocabulary they are the largest arrays by far, so that only one is held.
+    """
+    squares = np.square(size, dtype=np.float64)
+    floor = np.maximum(_FLOOR * np.sqrt(np.mean(squares)), 1e-30)
+    sizes = [np.maximum(np.sqrt(np.mean(squares, axis=axis)), floor) for axis in (0, 1)]
+    np.subtract(seen, right, dtype=np.float64, out=squares)
+    np.square(squares, out=squares)
+    columns, rows = (np.sqrt(np.mean(squares, axis=axis)) / sizes[axis] for axis in (0, 1))
+    return columns, rows
 
 
 def _ids(operation: Operation, tokens: ForcedTokens, is_real: Array, rows: DoubleArray, limit: float) -> str:

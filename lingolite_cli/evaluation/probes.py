@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lingolite_cli.decoding.batching import pad
-from lingolite_cli.evaluation.logit_comparison import compare_logits, kl_divergence, require_finite
+from lingolite_cli.evaluation.logit_comparison import compare_logits, kl_divergence
 from lingolite_cli.evaluation.parity import ConsistencyProbe, TokenDifference, VocabularyProbe
 
 if TYPE_CHECKING:
@@ -185,11 +185,9 @@ def probe_vocabulary(
     for start in range(0, len(ids), _CHUNK):
         chunk = slice(start, start + _CHUNK)
         expected, seen = (_single_tokens(backend, ids[chunk], num_sources) for backend in (reference, candidate))
-        require_finite(seen)
-        kl[chunk] = kl_divergence(expected, seen)
-        distance = np.abs(seen - expected)
-        by_row[chunk] = distance.mean(axis=1, dtype=np.float64)
-        by_column += distance.sum(axis=0, dtype=np.float64) / len(ids)
+        found = compare_logits(expected, seen)
+        kl[chunk], by_row[chunk] = found.kl, found.mean
+        by_column += _column_sums(expected, seen) / len(ids)
     blocks = [_single_tokens(backend, block, num_sources) for backend in (reference, candidate)]
     read, written = _far(by_row), _far(by_column)
     shifts, scale = _shifts(*blocks), _scale(*blocks)
@@ -214,12 +212,20 @@ def _block(size: int) -> IntArray:
     return np.arange((size - count) // 2, (size - count) // 2 + count)
 
 
+def _column_sums(expected: FloatArray, seen: FloatArray) -> DoubleArray:
+    """[V] sums of the absolute differences of logits [B, V]."""
+    sums = np.zeros(seen.shape[1])
+    for wanted, found in zip(expected, seen, strict=True):  # row by row, so that no further array has this size
+        sums += np.abs(found - wanted)
+    return sums
+
+
 def _single_tokens(backend: Backend, ids: IntArray, num_sources: int) -> FloatArray:
     """[B, V] logits of the second target token, after `ids` [B] as sources and as first target tokens."""
     mask: BoolArray = np.ones((len(ids), 1), np.bool_)
     # A source vocabulary of its own may be the smaller one.
     state = backend.encode(np.ascontiguousarray(ids[:, None] % num_sources), mask)
-    return backend.step(state, ids).copy()
+    return backend.step(state, ids)
 
 
 def _far(distances: DoubleArray) -> list[tuple[int, float]]:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lingolite_cli.architecture.recording import OUTPUT_PROJECTION
+from lingolite_cli.decoding.continuations import largest
 from lingolite_cli.evaluation.exported import OperationDifference
+from lingolite_cli.evaluation.logit_comparison import log_normalizers
 from lingolite_cli.evaluation.operation_comparison import INCOMPARABLE, OperationReading
 
 if TYPE_CHECKING:
-    from lingolite_cli.arrays import Array
+    from lingolite_cli.arrays import FloatArray
     from lingolite_cli.plugins.interfaces import TopK, Trace
 
 TOP_K = "top_k"
@@ -37,7 +39,7 @@ def compare_top_k(trace: Trace, *, rounding: float) -> list[OperationReading]:
     logits, found = trace.values.get(OUTPUT_PROJECTION), trace.top_k
     if found is None or logits is None:
         return []
-    nats, how = _difference(np.asarray(logits, np.float64), found)
+    nats, how = _difference(logits, found)
     times = min(nats / _LARGEST, INCOMPARABLE)
     relative = times * rounding
     if times <= 1:
@@ -56,14 +58,14 @@ def compare_top_k(trace: Trace, *, rounding: float) -> list[OperationReading]:
     return [OperationReading(TOP_K, relative, difference)]
 
 
-def _difference(logits: Array, found: TopK) -> tuple[float, str]:
+def _difference(logits: FloatArray, found: TopK) -> tuple[float, str]:
     """How far the choice is from the right one in nats, and in words.
 
     Args:
-        logits: [B, T, V] float64.
+        logits: [B, T, V].
         found: the choice.
     """
-    ids, values = found.ids, np.asarray(found.log_probabilities, np.float64)
+    ids, values = found.ids, found.log_probabilities
     num_tokens = logits.shape[-1]
     if ids.shape != values.shape or ids.shape[:2] != logits.shape[:2] or not 0 < ids.shape[2] <= num_tokens:
         return INCOMPARABLE, f"has the shape {list(ids.shape)} for logits of {list(logits.shape)}"
@@ -71,12 +73,11 @@ def _difference(logits: Array, found: TopK) -> tuple[float, str]:
         return 0.0, ""  # the logits are named
     if not np.isfinite(values).all():
         return INCOMPARABLE, "is not finite"
-    log_probabilities = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
-    best = np.argsort(-logits, axis=-1, kind="stable")[..., : ids.shape[2]]
-    if not np.array_equal(ids, best):
-        return (
-            INCOMPARABLE,
-            f"is not what the file's own logits rank first, in {(ids != best).mean():.0%} of all places",
-        )
-    nats = float(np.abs(values - np.take_along_axis(log_probabilities, ids, axis=-1)).max())
+    rows = logits.reshape(-1, num_tokens)
+    best, logits_of_best = largest(rows, ids.shape[2])
+    is_other = ids.reshape(best.shape) != best
+    if is_other.any():
+        return INCOMPARABLE, f"is not what the file's own logits rank first, in {is_other.mean():.0%} of all places"
+    log_probabilities = logits_of_best - log_normalizers(rows)[:, None]
+    nats = float(np.abs(values.reshape(best.shape) - log_probabilities).max())
     return nats, f"has log-probabilities that are {nats:.2g} nats from those of the file's own logits"
