@@ -13,6 +13,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from lingolite_cli.arrays import Array
+from lingolite_cli.evaluation.traced_steps import TracedSteps
 from lingolite_cli.plugins.interfaces import ForcedTokens, TopK, Trace
 from lingolite_litert.exporter import build_file
 from lingolite_litert.graph import NamedTensor, packed
@@ -70,7 +71,8 @@ def _whole_trace(
         for ids, mask in zip(tokens.source_ids, tokens.source_mask, strict=True)
     ]
     state = runner.encode(tokens.source_ids, tokens.source_mask)
-    steps, ids, log_probabilities = [], [], []
+    steps = TracedSteps()
+    ids, log_probabilities = [], []
     for position, column in enumerate(tokens.target_ids.T):
         found, best, values = runner.advance(
             state,
@@ -80,13 +82,13 @@ def _whole_trace(
                 *best_of(logits, log_total, min(_BEST, config.vocab_size)),
             ),
         )
-        steps.append(_decoder_values(decoder, found, rows, position))
+        steps.add(_decoder_values(decoder, found, rows, position))
         ids.append(best)
         log_probabilities.append(values)
     runner.close()
     return Trace(
         part=MODEL,
-        values={**_side_by_side(encoded), **_joined(steps)},
+        values={**_side_by_side(encoded), **steps.joined()},
         top_k=TopK(ids=np.stack(ids, axis=1), log_probabilities=np.stack(log_probabilities, axis=1)),
     )
 
@@ -121,12 +123,12 @@ def _single_values(
         )
     if wanted[decode]:
         run = interpreter.get_signature_runner(decode)
-        steps = []
+        steps = TracedSteps()
         for column in tokens.target_ids.T.astype(np.int32):
             parts = [run(**{TOKENS: part}) for part in ([column] if bucket is None else column[:, None])]
             joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-            steps.append(_decoder_values(wanted[decode], joined, len(column), 0))
-        values.update(_joined(steps))
+            steps.add(_decoder_values(wanted[decode], joined, len(column), 0))
+        values.update(steps.joined())
     return values
 
 
@@ -213,12 +215,3 @@ def _parted(one: NamedTensor, rows: Array) -> dict[str, Array]:
 def _side_by_side(rows: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
     """By operation, values of several sentences."""
     return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-
-
-def _joined(steps: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    """By operation, values [B, T, width] of T steps. A cache is that of the last step, which holds all of them."""
-    last = steps[-1]
-    return {
-        name: np.concatenate([step[name] for step in steps], axis=1) if array.shape[1] == 1 else array
-        for name, array in last.items()
-    }

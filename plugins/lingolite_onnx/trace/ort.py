@@ -17,6 +17,7 @@ from lingolite_cli.architecture.parts import parts_of
 from lingolite_cli.architecture.recording import OUTPUT_PROJECTION
 from lingolite_cli.architecture.tensors import reads_source, tensor_specs
 from lingolite_cli.arrays import Array
+from lingolite_cli.evaluation.traced_steps import TracedSteps
 from lingolite_cli.plugins.interfaces import ForcedTokens, TopK, Trace
 from lingolite_cli.weights.bundle import Matrix
 from lingolite_onnx.graph import NamedTensor
@@ -44,7 +45,6 @@ from lingolite_onnx.ort.interface import (
     TOP_LOG_PROBABILITIES,
 )
 from lingolite_onnx.session.sessions import open_session
-from lingolite_onnx.trace.portable import join_steps
 from lingolite_onnx.trace.session import NoWeightFile, TracedSession
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _decode(
     }
     # A graph that is cut to its embedding reads no cache.
     past = {name: array for name, array in past.items() if name in {value.name for value in decoder.get_inputs()}}
-    steps: list[dict[str, Array]] = []
+    steps = TracedSteps()
     chosen: list[tuple[Array, Array]] = []
     for position, column in enumerate(np.ascontiguousarray(tokens.target_ids.T)):
         fed = {
@@ -204,9 +204,9 @@ def _decode(
         outputs = decoder.run(None, {**fed, **source, **past})
         named = dict(zip((value.name for value in decoder.get_outputs()), outputs, strict=True))
         past = {name: named[name.replace("past", "present")] for name in past}
-        steps.append(decoder.values((rows, 1)))
+        steps.add(decoder.values((rows, 1)))
         chosen += [(named[TOP_IDS], named[TOP_LOG_PROBABILITIES])] if TOP_IDS in named else []
-    return join_steps(steps, length), _joined(chosen)
+    return steps.joined(), _joined(chosen)
 
 
 def _joined(chosen: Sequence[tuple[Array, Array]]) -> TopK | None:

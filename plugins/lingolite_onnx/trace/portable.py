@@ -13,6 +13,7 @@ import numpy as np
 
 from lingolite_cli.architecture.arithmetic import FLOAT32_ERROR, Arithmetic
 from lingolite_cli.arrays import Array
+from lingolite_cli.evaluation.traced_steps import TracedSteps
 from lingolite_cli.plugins.interfaces import ForcedTokens, Trace
 from lingolite_onnx.graph import NamedTensor
 from lingolite_onnx.portable.graphs import build_portable_decoder, build_portable_encoder
@@ -77,13 +78,12 @@ def trace_portable(
     runner = PortableRunner(artifact.path, graph, max_seq_len=details.max_seq_len, threads=1, open_graph=open_graph)
     state = runner.encode(tokens.source_ids, tokens.source_mask)
     encoder, decoder = sessions
-    rows, length = tokens.target_ids.shape
-    steps: list[dict[str, Array]] = []
+    steps = TracedSteps()
     for column in np.ascontiguousarray(tokens.target_ids.T):
         runner.step(state, column)
-        steps.append(decoder.values((rows, 1)))
+        steps.add(decoder.values((len(column), 1)))
     runner.close()
-    return [Trace(part=graph, values={**encoder.values(tokens.source_ids.shape), **join_steps(steps, length)})]
+    return [Trace(part=graph, values={**encoder.values(tokens.source_ids.shape), **steps.joined()})]
 
 
 def _single_values(
@@ -101,22 +101,10 @@ def _single_values(
             continue
         is_encoder = name == next(iter(named))
         columns = [tokens.source_ids] if is_encoder else list(np.ascontiguousarray(tokens.target_ids.T))
-        steps = []
+        steps = TracedSteps()
         for column in columns:
             fed = {"source_ids": column, "source_mask": tokens.source_mask} if is_encoder else {"tokens": column}
             session.run(None, fed)
-            steps.append(session.values(column.shape if is_encoder else (len(column), 1)))
-        values.update(steps[0] if is_encoder else join_steps(steps, len(steps)))
+            steps.add(session.values(column.shape if is_encoder else (len(column), 1)))
+        values.update(steps.joined())
     return values
-
-
-def join_steps(steps: list[dict[str, Array]], length: int) -> dict[str, Array]:
-    """By operation, values [B, T, width] of T steps. A cache is that of the last step, where it holds all of them."""
-    last = steps[-1]
-    return {
-        name: np.concatenate([step[name] for step in steps], axis=1)
-        if last[name].shape[1] == 1 < length
-        else last[name]
-        for name in last
-        if all(name in step for step in steps)
-    }
