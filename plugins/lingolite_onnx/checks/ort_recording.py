@@ -120,13 +120,13 @@ def _probes(model: onnx.ModelProto) -> list[_Probe]:
         attributes = {attribute.name: attribute.i for attribute in node.attribute}
         if node.op_type == "MatMulNBits" and attributes["accuracy_level"] == ROUNDED_BY_BLOCK:
             probes.append(_Probe(node.input[0], matrices_of(node.output[0], PRODUCT), attributes["block_size"]))
-        elif node.op_type == "QuantizeLinear":
+        elif node.output[0].endswith(INTEGERS):
             matrices = matrices_of(node.output[0], INTEGERS)
-            if scalar(model, node.input[1]) is None:  # computed from each row
+            zero_point = scalar(model, node.input[-1])
+            if zero_point is None:  # one for each row, as the scales are
                 probes.append(_Probe(node.input[0], matrices))
             else:
-                zero_point = int(scalar(model, node.input[2]) or 0)
-                probes.append(_Probe(node.output[0], matrices, zero_point=zero_point))
+                probes.append(_Probe(node.output[0], matrices, zero_point=int(zero_point)))
     return probes
 
 

@@ -30,6 +30,7 @@ class CalibratedProducts(ManyRows):
     def __init__(self, graph: GraphBuilder, activation: Activation = "silu") -> None:
         super().__init__(graph, activation)
         self._by_blocks = ManyRowsOfBlocks(graph, activation)
+        self._rectified: set[str] = set()
 
     def columns(self, matrices: Sequence[Matrix], names: Sequence[str]) -> list[str]:
         """Matrices as int8 [K, out]; the output projection from the bytes whose rows are looked up."""
@@ -69,9 +70,19 @@ class CalibratedProducts(ManyRows):
         hidden = self.graph.expose(self.gate(gated, scaled), hidden_name(names))
         return self.product(hidden, parts.down, name=names[2], plus=plus)
 
+    def activate_for(self, x: str, matrix: Matrix | GroupedMatrix, *, name: str) -> str:
+        """As of any graph; ReLU waits until x is rounded, because integers are a quarter of the bytes."""
+        if self._activation != "relu" or not _is_calibrated(matrix):
+            return super().activate_for(x, matrix, name=name)
+        self._rectified.add(x)
+        return x
+
     def _rounded_as_input(self, x: str, matrix: Matrix, name: str) -> str:
         """The uint8 integers of x that the matrices `name` meet."""
-        return self.graph.op("QuantizeLinear", x, *self._levels(matrix), name=f"{name}{INTEGERS}")
+        graph, (scale, zero_point), output = self.graph, self._levels(matrix), f"{name}{INTEGERS}"
+        if x not in self._rectified:
+            return graph.op("QuantizeLinear", x, scale, zero_point, name=output)
+        return graph.op("Clip", graph.op("QuantizeLinear", x, scale, zero_point), zero_point, name=output)
 
     def _calibrated(
         self,

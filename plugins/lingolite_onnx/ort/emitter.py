@@ -126,7 +126,7 @@ class OrtEmitter:
 
     def activate(self, block: FeedForward, up: str) -> str:
         """The activation of up [..., d_ff]."""
-        return self.graph.expose(self.products.activate(up), block.name + HIDDEN)
+        return self.products.activate_for(up, self.weights.matrix(block.down.name), name=block.name + HIDDEN)
 
     def scale(self, x: str, factor: float, name: str) -> str:
         """x times a factor."""

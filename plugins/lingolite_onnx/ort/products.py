@@ -127,6 +127,10 @@ class Products(ABC):
             return graph.op("QuickGelu", x, domain=RUNTIME_DOMAIN, alpha=1.0)
         return graph.op("Gelu" if self._activation == "gelu" else "FastGelu", x, domain=RUNTIME_DOMAIN)
 
+    def activate_for(self, x: str, matrix: Matrix | GroupedMatrix, *, name: str) -> str:
+        """The activation of x, as input of the product with `matrix`; `name` of the operation."""
+        return self.graph.expose(self.activate(x), name)
+
     def as_float32(self, stored: str, matrix: Matrix) -> str:
         """`stored`, cast where the matrix has 16 bits."""
         if matrix.values.dtype != np.float32:

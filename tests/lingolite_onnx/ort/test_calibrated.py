@@ -99,11 +99,16 @@ def test_each_product_is_one_operator_after_one_that_rounds(weights: Weights, gr
             onnx.load(graphs / name, load_external_data=False).graph for name in ("encoder_optimized.onnx", decoder)
         ]
         nodes = [node for graph in both for node in graph.node]
-        rounded = {node.output[0] for node in nodes if node.op_type == "QuantizeLinear"}
+        rounded = {node.output[0] for node in nodes if node.output[0].endswith(".integers")}
+        assert len(rounded) == sum(node.op_type == "QuantizeLinear" for node in nodes)
         assert {node.input[0] for node in nodes if node.op_type == "MatMulIntegerToFloat"} == rounded
         met = {matrix for tensor in rounded for matrix in tensor.removesuffix(".integers").split("+")}
         assert {name.replace("output_projection", "decoder.lm_head") for name in met} == expected
         assert not {"MatMulNBits", "Abs", "GatedAdd"} & {node.op_type for node in nodes}
+        config = weights.config
+        is_rectified = config.activation == "relu" and not config.gated
+        num_layers = config.n_encoder_layers + config.n_decoder_layers
+        assert sum(node.op_type == "Clip" for node in nodes) == (num_layers if is_rectified else 0)
 
 
 def test_graphs_are_as_large_as_those_of_dynamic_int8(weights: Weights, graphs: Path, tmp_path: Path) -> None:
