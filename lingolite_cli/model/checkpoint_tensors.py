@@ -20,6 +20,8 @@ _WRAPPERS = frozenset({"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoi
 """What torch.compile, DataParallel, FSDP and activation checkpointing put into the names of what they wrap, in any
 order and as often as they are applied. No parameter of the network has such a part in its name."""
 
+_BLOCK = 1 << 20
+"""Numbers that are looked at together: what is made of a whole embedding would be half of it in size."""
 _DENSE = "load the model, and save its state_dict() with dense float tensors"
 
 
@@ -100,10 +102,13 @@ def _claim_problem(tensor: Tensor) -> tuple[str | None, str | None]:
 
 
 def _number_problem(tensor: Tensor) -> tuple[str | None, str | None]:
-    is_finite = torch.isfinite(tensor.detach().float())  # float8 has no test of its own, and float64 may be too large
-    if is_finite.all():
+    flat = tensor.detach().reshape(-1)
+    parts = (flat[start : start + _BLOCK] for start in range(0, len(flat), _BLOCK))
+    # float8 has no test of its own, and float64 may be too large.
+    num_bad = sum(int((~torch.isfinite(part.float())).sum()) for part in parts)
+    if not num_bad:
         return None, None
     return (
-        f"is not finite: {int((~is_finite).sum()):,} of its {tensor.numel():,} weights are infinite or not a number",
+        f"is not finite: {num_bad:,} of its {tensor.numel():,} weights are infinite or not a number",
         "its training diverged, or it is damaged; take an earlier checkpoint",
     )

@@ -7,6 +7,7 @@ with `weights_only=True`, which runs no code. What the tensors are for is the bu
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -187,7 +188,8 @@ def _pickled(path: Path) -> dict[str, Array]:
 
     check_archive(path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        # Mapped, as safetensors are; files from before torch 1.6 cannot be.
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # a file that is not one can fail in any way
         raise LingoLiteError(
             f"{path} cannot be read: it is damaged, or holds more than tensors",
