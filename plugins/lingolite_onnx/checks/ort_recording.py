@@ -14,7 +14,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from lingolite_cli.arrays import Array
-from lingolite_cli.weights.activations import half_to_even, row_scale
+from lingolite_cli.weights.activations import SMALLEST_MAXIMUM, half_to_even, row_scale
+from lingolite_cli.weights.rows import INT8_MAX
 from lingolite_onnx.checks.constants import scalar
 from lingolite_onnx.checks.samples import Recording, Sample
 from lingolite_onnx.interface import LOGITS
@@ -93,13 +94,12 @@ class _RecordingSession:
         integers = {}
         for probe in self._probes:
             rows = len(arrays.get("tokens", ())) or arrays["source_ids"].size
-            x = found[probe.tensor]
-            rounded, size = x.reshape(rows, -1), probe.block or x.shape[-1]
-            if probe.zero_point is None:
-                self.blocks.update(dict.fromkeys(probe.matrices, size))
-                rounded = _rounded(rounded, size)
+            x = found[probe.tensor].reshape(rows, -1)
+            if probe.zero_point is not None:
+                rounded = x.astype(np.float32) - probe.zero_point
             else:
-                rounded = rounded.astype(np.float32) - probe.zero_point
+                self.blocks.update(dict.fromkeys(probe.matrices, probe.block or x.shape[1]))
+                rounded = half_to_even(x / row_scale(x)) if probe.block is None else rounded_by_block(x, probe.block)
             integers.update(dict.fromkeys(probe.matrices, rounded))
         return {name: found[name] for name in self._own}, integers
 
@@ -130,7 +130,13 @@ def _probes(model: onnx.ModelProto) -> list[_Probe]:
     return probes
 
 
-def _rounded(x: Array, block: int) -> Array:
-    """x [N, in] float32 as integers, with one scale for each `block` neighbours."""
+def rounded_by_block(x: Array, block: int) -> Array:
+    """x [N, in] float32 as integers, with one scale for each `block` neighbours.
+
+    The kernel multiplies by 127 over the largest magnitude. A quotient by the scale falls on another side of a tie now
+    and then; in a query that is a level, and by the softmax several after it.
+    """
     parts = np.split(x, range(block, x.shape[1], block), axis=1)
-    return np.concatenate([half_to_even(part / row_scale(part)) for part in parts], axis=1)
+    largest = [np.maximum(np.abs(part).max(axis=1, keepdims=True), np.float32(SMALLEST_MAXIMUM)) for part in parts]
+    multiplied = [part * (np.float32(INT8_MAX) / most) for part, most in zip(parts, largest, strict=True)]
+    return np.concatenate([half_to_even(part) for part in multiplied], axis=1)
