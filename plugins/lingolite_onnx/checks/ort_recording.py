@@ -94,12 +94,16 @@ class _RecordingSession:
         integers = {}
         for probe in self._probes:
             rows = len(arrays.get("tokens", ())) or arrays["source_ids"].size
-            x = found[probe.tensor].reshape(rows, -1)
+            x = found[probe.tensor]
             if probe.zero_point is not None:
                 rounded = x.astype(np.float32) - probe.zero_point
             else:
-                self.blocks.update(dict.fromkeys(probe.matrices, probe.block or x.shape[1]))
-                rounded = half_to_even(x / row_scale(x)) if probe.block is None else rounded_by_block(x, probe.block)
+                # `QuantizeLinear` is fed rows that are divided already where they have several scales.
+                size = probe.block or x.shape[-1]
+                self.blocks.update(dict.fromkeys(probe.matrices, size))
+                is_divided = probe.block is None
+                rounded = half_to_even(x / row_scale(x)) if is_divided else rounded_by_block(x.reshape(rows, -1), size)
+            rounded = rounded.reshape(rows, -1)
             integers.update(dict.fromkeys(probe.matrices, rounded))
         return {name: found[name] for name in self._own}, integers
 
