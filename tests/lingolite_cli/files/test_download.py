@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,26 @@ def test_downloads_are_measured_beside_other_work_and_errors_reach_who_asks(tiny
     assert measure_downloads([tiny, tiny]).result() == [download_bytes(tiny)] * 2
     with pytest.raises(FileNotFoundError):
         measure_downloads([tiny, Artifact(tmp_path, tiny.manifest)]).result()
+
+
+def test_a_file_is_compressed_once_until_it_changes(
+    tiny: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in tiny.path.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    copy = Artifact(tmp_path, tiny.manifest)
+    started = []
+
+    def compressor(*, level, wbits):
+        started.append(level)
+        return compressobj(level=level, wbits=wbits)
+
+    compressobj = zlib.compressobj
+    monkeypatch.setattr(zlib, "compressobj", compressor)
+    assert download_bytes(copy) == download_bytes(copy)
+    assert started == [9, 9]
+    name = next(iter(tiny.manifest.files))
+    before = download_bytes(copy)
+    (tmp_path / name).write_bytes(b"")
+    assert download_bytes(copy) < before
+    assert started == [9, 9, 9]
