@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -35,13 +36,21 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """With `-m web`, files without that marker are not imported: importing all of them takes ten seconds."""
+    """Files of which `-m` wants no test are not imported: importing all of them takes ten seconds.
+
+    With `-m web` those are the files without that marker, and with `-m "not web"` the files that are marked as a whole.
+    """
     expression = config.option.markexpr
-    needed = [] if " or " in expression else [term for term in expression.split(" and ") if term.isidentifier()]
-    if not needed or collection_path.suffix != ".py":
+    terms = [] if " or " in expression else expression.split(" and ")
+    if not terms or collection_path.suffix != ".py":
         return None
     text = collection_path.read_text(encoding="utf-8")
-    return None if all(f"mark.{marker}" in text for marker in needed) else True
+    of_all = next((line for line in text.splitlines() if line.startswith("pytestmark = ")), "")
+    wanted = [term for term in terms if term.isidentifier()]
+    unwanted = [term.removeprefix("not ") for term in terms if term.startswith("not ")]
+    is_wanted = all(f"mark.{marker}" in text for marker in wanted)
+    is_unwanted = any(re.search(rf"mark\.{marker}\b", of_all) for marker in unwanted)
+    return True if is_unwanted or not is_wanted else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
