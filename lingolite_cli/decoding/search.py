@@ -59,7 +59,8 @@ def search(
     if "translate" in capabilities:
         if ids.prefix:
             raise LingoLiteError(
-                "this engine searches by itself, and takes no forced prefix of a target", hint="take another backend"
+                "this engine searches by itself, and takes no forced prefix of a target",
+                hint="export the bundle to a format whose search is the host's, such as onnx or litert",
             )
         if not isinstance(options.max_length_factor, msgspec.UnsetType):
             raise LingoLiteError(
