@@ -153,12 +153,17 @@ def serve(answer: Callable[[Any], msgspec.Struct], request: Any) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     decoder = _Decoder(request)
-    while (message := _receive(sys.stdin.buffer)) is not None:
+
+    def respond(message: list[bytes]) -> msgspec.Struct:
         try:
-            response = answer(decoder.decode(message))
+            return answer(decoder.decode(message))
         except BaseException as error:  # a library that calls `sys.exit` does not end the worker
-            response = failure_of(error)
-        _send(answers, response)
+            return failure_of(error)
+
+    while (message := _receive(sys.stdin.buffer)) is not None:
+        # No name is given to a response: what is attached to it may be an engine's memory, and some engines do not go
+        # on while an array refers to it.
+        _send(answers, respond(message))
 
 
 def failure_of(error: BaseException) -> Failed:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from importlib import import_module
 from io import BytesIO
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
-from lingolite_cli.workers.channel import _Decoder, _receive, _send
+from lingolite_cli.workers.channel import Child, Failed, _Decoder, _receive, _send
 from lingolite_cli.workers.sent_array import ElementType, SentArray
 
 
@@ -65,3 +68,50 @@ def test_a_message_that_is_cut_short_is_none() -> None:
     assert _receive(BytesIO(whole)) is not None
     for length in range(len(whole)):
         assert _receive(BytesIO(whole[:length])) is None
+
+
+SERVING = """
+import weakref
+
+import msgspec
+import numpy as np
+
+from lingolite_cli.workers.channel import serve
+from lingolite_cli.workers.sent_array import SentArray
+
+
+class Ask(msgspec.Struct):
+    size: int
+
+
+class Reply(msgspec.Struct, tag="reply"):
+    array: SentArray
+    num_alive: int
+
+
+sent = []
+
+
+def answer(request: Ask) -> Reply:
+    num_alive = sum(one() is not None for one in sent)
+    array = np.arange(request.size, dtype=np.float32)
+    sent.append(weakref.ref(array))
+    return Reply(array=SentArray.of(array, "float32"), num_alive=num_alive)
+
+
+if __name__ == "__main__":
+    serve(answer, Ask)
+"""
+
+
+def test_what_was_sent_is_not_held_while_the_next_request_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine may lend an array its own memory, and refuse to go on as long as the array is there."""
+    (tmp_path / "serving_arrays.py").write_text(SERVING, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = import_module("serving_arrays")
+    with closing(Child("serving_arrays", response=module.Reply | Failed, what="test", threads=1)) as child:
+        replies = [child.ask(module.Ask(size=size)) for size in (3, 4)]
+    assert [reply.array.array.tolist() for reply in replies] == [[0, 1, 2], [0, 1, 2, 3]]
+    assert [reply.num_alive for reply in replies] == [0, 0]
