@@ -94,6 +94,8 @@ OF_CONFIG: list[tuple[str, str, object, str]] = [
     ("opus", "bad_words_ids", [[-1]], "never_generated has the id -1, outside the vocabulary"),
     ("opus", "num_beams", 10**9, "generates with num_beams 1000000000"),
     ("opus", "num_beams", "4", "generates with num_beams 4"),
+    ("opus", "max_length", "x", "generates with max_length x, which is not a number of tokens"),
+    ("opus", "min_new_tokens", -5, "generates with min_new_tokens -5, which is not a number of tokens"),
     ("m2m100", "vocab_size", 1 << 24, "claims a vocabulary of 16,777,216, and the embedding has"),
     ("m2m100", "pad_token_id", None, "has pad_token_id None, not an id"),
     ("m2m100", "pad_token_id", 10**9, "positions.offset must be between 0 and 131,072"),

@@ -103,17 +103,31 @@ def forced_first_piece(directory: Directory, pieces: tuple[str, ...]) -> tuple[s
 def _most_tokens(directory: Directory, positions: int, *, num_forced: int) -> int:
     """transformers counts the start and forced tokens, and an end that it forces says nothing about the text."""
     is_ended = directory.setting("forced_eos_token_id") is not None
-    total = directory.setting("max_length", positions)
-    if type(total) is not int or total <= _UNSET_MAX_LENGTH or total > positions:
+    total, new = _count(directory, "max_length"), _count(directory, "max_new_tokens")
+    if total is None or total <= _UNSET_MAX_LENGTH or total > positions:
         total = positions
-    new = directory.setting("max_new_tokens")
-    if type(new) is int and new > 0:
+    if new:
         total = min(positions, new + 1)
     return max(1, total - 1 - num_forced - is_ended)
 
 
 def _fewest_tokens(directory: Directory, *, num_forced: int) -> int:
-    total, new = directory.setting("min_length", 0), directory.setting("min_new_tokens")
-    if type(new) is int:
+    total, new = _count(directory, "min_length"), _count(directory, "min_new_tokens")
+    if new is not None:
         return max(0, new - num_forced)
-    return max(0, total - 1 - num_forced) if type(total) is int else 0
+    return max(0, (total or 0) - 1 - num_forced)
+
+
+def _count(directory: Directory, key: str) -> int | None:
+    """A number of tokens; None where there is none.
+
+    Raises:
+        LingoLiteError: it is something else.
+    """
+    value = directory.setting(key)
+    if value is None or (type(value) is int and value >= 0):
+        return value
+    raise LingoLiteError(
+        f"{directory.path} generates with {key} {str(value)[:60]}, which is not a number of tokens",
+        hint="remove it from generation_config.json or config.json to import the model without it",
+    )
