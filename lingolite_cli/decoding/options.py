@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
+
+from lingolite_cli.errors import LingoLiteError
 
 
 class DecodingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,3 +44,28 @@ class DecodingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         if isinstance(self.max_length_factor, msgspec.UnsetType):
             return self.max_length
         return min(self.max_length, max(1, self.min_length, int(self.max_length_factor * num_source_tokens)))
+
+
+def check_search(options: DecodingOptions, capabilities: Collection[str], *, has_prefix: bool) -> None:
+    """Refuse what an engine lacks that searches by itself, before anything is translated.
+
+    Args:
+        options: of the search.
+        capabilities: those that the backend declares.
+        has_prefix: whether targets have a forced prefix.
+
+    Raises:
+        LingoLiteError: the engine has no forced prefix, or no limit by the source.
+    """
+    if "translate" not in capabilities:
+        return
+    if has_prefix:
+        raise LingoLiteError(
+            "this engine searches by itself, and takes no forced prefix of a target",
+            hint="export the bundle to a format whose search is the host's, such as onnx or litert",
+        )
+    if not isinstance(options.max_length_factor, msgspec.UnsetType):
+        raise LingoLiteError(
+            f"this engine searches by itself, and has no max_length_factor ({options.max_length_factor:g})",
+            hint="export the bundle to a format whose search is the host's, such as onnx or litert",
+        )

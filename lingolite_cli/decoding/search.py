@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
-import msgspec
 import numpy as np
 
 from lingolite_cli.decoding.beam import beam_search
@@ -16,7 +15,7 @@ from lingolite_cli.decoding.continuations import continuations
 from lingolite_cli.decoding.forced import read_prefix
 from lingolite_cli.decoding.greedy import greedy_prefixes, greedy_search
 from lingolite_cli.decoding.hypothesis import Hypothesis
-from lingolite_cli.decoding.options import DecodingOptions
+from lingolite_cli.decoding.options import DecodingOptions, check_search
 from lingolite_cli.errors import LingoLiteError, engine_failures
 
 if TYPE_CHECKING:
@@ -56,17 +55,8 @@ def search(
     """
     if not len(source_ids):
         return []
+    check_search(options, capabilities, has_prefix=bool(ids.prefix))
     if "translate" in capabilities:
-        if ids.prefix:
-            raise LingoLiteError(
-                "this engine searches by itself, and takes no forced prefix of a target",
-                hint="export the bundle to a format whose search is the host's, such as onnx or litert",
-            )
-        if not isinstance(options.max_length_factor, msgspec.UnsetType):
-            raise LingoLiteError(
-                f"this engine searches by itself, and has no max_length_factor ({options.max_length_factor:g})",
-                hint="take another backend",
-            )
         with engine_failures(_FAILED):
             return cast("TranslateBackend", backend).translate(source_ids, source_mask, options)
     stepping = cast("Backend", backend)

@@ -15,6 +15,7 @@ import msgspec
 from lingolite_cli.artifact import BUNDLE, Artifact, Manifest
 from lingolite_cli.corpora.artifact import CorpusArtifact
 from lingolite_cli.corpora.corpus import CorpusSpec
+from lingolite_cli.decoding.options import DecodingOptions, check_search
 from lingolite_cli.errors import LingoLiteError, did_you_mean
 from lingolite_cli.plugins.registry import Loaded, Registry
 from lingolite_cli.recipe.model import Recipe, Step
@@ -298,6 +299,14 @@ class Scope:
                 f"{', '.join(sorted(spec.accepts))}",
                 hint=self._converter_hint(format, spec.accepts),
             )
+
+    def check_search(self, step: Step, choice: PluginChoice, manifest: Manifest, decoding: DecodingOptions) -> None:
+        """Refuse a search that the backend does not have."""
+        has_prefix = bool(manifest.tokenizer_description.frame.target_prefix)
+        try:
+            check_search(decoding, choice.loaded.spec.capabilities, has_prefix=has_prefix)
+        except LingoLiteError as error:
+            raise self._located(step, "model", error) from None
 
     def _located(self, step: Step, key: str, error: LingoLiteError) -> LingoLiteError:
         located = self.error(step, key, error.message, hint=error.hint)

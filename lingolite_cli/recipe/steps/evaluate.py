@@ -43,8 +43,10 @@ def _check(step: EvaluateStep, scope: Scope) -> PlannedEvaluation:
     manifest = scope.manifest(step, "model", step.model)
     languages = scope.languages(step, "corpus", step.corpus, manifest)
     metrics = _metrics(step, scope, languages[1])
+    decoding = _decoding(step, scope, manifest)
+    scope.check_search(step, backend, manifest, decoding)
     options = {
-        "decoding": msgspec.to_builtins(_decoding(step, scope, manifest)),
+        "decoding": msgspec.to_builtins(decoding),
         "languages": list(languages),
         "batch_size": step.batch_size,
         "max_batch_tokens": step.max_batch_tokens,

@@ -92,6 +92,7 @@ def _check(step: TranslateStep, scope: Scope) -> PlannedTranslation:
     manifest = scope.manifest(step, "model", step.model)
     languages = _languages(step, scope, manifest.languages)
     decoding = resolve_decoding(manifest, step.decoding, where=scope.place(step, "decoding"))
+    scope.check_search(step, backend, manifest, decoding)
     is_splitting = manifest.is_sentence_level if step.split_sentences is None else step.split_sentences
     if decoding.n_best > 1:
         if step.split_sentences:

@@ -6,6 +6,7 @@ whole prefix again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import sentencepiece
 import torch
+from command_line import Outcome
 
 from lingolite_cli.artifact import Artifact, Provenance, derive_artifact
 from lingolite_cli.decoding.options import DecodingOptions
@@ -32,6 +34,8 @@ from lingolite_cli.tokenization.opening import open_tokenizer
 from lingolite_cli.training.reading import examples_of
 from lingolite_cli.training.validation import mean_cross_entropy
 from lingolite_cli.workers.pool import open_backend
+
+Command = Callable[..., Outcome]
 
 LENGTH = 20
 LAST = 361
@@ -235,13 +239,19 @@ def test_onnx_translates_to_the_tokens_of_a_plain_loop(bundle: Artifact, plain: 
 
 
 def test_ctranslate2_translates_to_the_same_or_says_what_it_cannot(
-    bundle: Artifact, plain: Plain, format: Format, tmp_path: Path
+    lingolite: Command, bundle: Artifact, plain: Plain, format: Format, tmp_path: Path
 ) -> None:
     pytest.importorskip("ctranslate2")
     made = exported(bundle, tmp_path / "ctranslate2", "ctranslate2")
     if format.prefix:
         with pytest.raises(LingoLiteError, match="searches by itself, and takes no forced prefix"):
             translated(made, "ctranslate2")
+        (tmp_path / "test.tsv").write_text("A fox.\tEn ræv.\n")
+        refused = lingolite("eval", "--model", made.path, "--source", tmp_path / "test.tsv", cwd=tmp_path)
+        assert refused.code == 2
+        assert "step `evaluate`, `model`: this engine searches by itself" in refused.err, (
+            "before anything is translated"
+        )
         return
     assert tokens_of(translated(made, "ctranslate2")) == plain.best
     if plain.barred:
