@@ -135,8 +135,16 @@ def _of_length(sources: Sequence[str], low: int, high: int | None) -> list[int]:
 
 
 def _statistics(scorer: Scorer, first: Translations, second: Translations) -> Pairs | None:
-    """[N, K] of both; None for a metric that gives none."""
-    return (scorer.statistics(first), scorer.statistics(second)) if scorer.is_resamplable else None
+    """[N, K] of both; None for a metric that gives none. Of two equal translations one is scored."""
+    if not scorer.is_resamplable:
+        return None
+    before = scorer.statistics(first)
+    after = before.copy()
+    pairs = enumerate(zip(first.hypotheses, second.hypotheses, strict=True))
+    differing = [index for index, (one, other) in pairs if one != other]
+    if differing:
+        after[differing] = scorer.statistics(second.pick(differing))
+    return before, after
 
 
 def measure_difference(
