@@ -47,9 +47,9 @@ class _Format(msgspec.Struct, frozen=True, kw_only=True):
     def places(self) -> str:
         """Where it was verified."""
         run = [one for one in self.replays if one.why_not is None]
-        platforms: dict[str, list[str]] = {}
+        platforms: dict[str, dict[str, None]] = {}  # each once: a device bundle and a page may have run on the same
         for one in run:
-            platforms.setdefault(f"{one.num_equal} of {one.num_goldens} goldens", []).append(one.platform)
+            platforms.setdefault(f"{one.num_equal} of {one.num_goldens} goldens", {})[one.platform] = None
         found = [f"{count} on {', '.join(names)}" for count, names in platforms.items()]
         if self.verification is not None:
             found.insert(0, "against its bundle" if self._is_compared else "against the model")

@@ -24,6 +24,7 @@ BUNDLE = artifact("bundle-int8", "b" * 64, 7_000_000)
 ONNX = artifact("onnx", "1" * 64, 7_900_000)
 LITERT = artifact("litert", "2" * 64, 8_300_000)
 DEVICE = artifact("device", "3" * 64, 8_000_000)
+PAGE = artifact("web", "4" * 64, 22_000_000)
 
 
 def record(id: str, uses: str, result: Any) -> StepRecord:
@@ -53,18 +54,25 @@ def exported(manifest: RunManifest) -> RunManifest:
         changed.append(msgspec.structs.replace(step, result=result))
     exports = [
         record(id, "export", ExportResult(format=made.format, source=source, artifact=made))
-        for id, source, made in (("graphs", BUNDLE, ONNX), ("lite", BUNDLE, LITERT), ("app", ONNX, DEVICE))
+        for id, source, made in (
+            ("graphs", BUNDLE, ONNX),
+            ("lite", BUNDLE, LITERT),
+            ("app", ONNX, DEVICE),
+            ("page", ONNX, PAGE),
+        )
     ]
     platforms = [replayed("native", 17), replayed("arm64", 16), replayed("x86-without-vnni", 0, "not prepared")]
     replay = record("devices", "replay", ReplayResult(artifact=DEVICE, platforms=platforms, verdicts=[]))
-    return msgspec.structs.replace(manifest, steps=[*exports, *changed, replay])
+    in_browser = ReplayResult(artifact=PAGE, platforms=[replayed("native", 17)], verdicts=[])
+    steps = [*exports, *changed, replay, record("browser", "replay", in_browser)]
+    return msgspec.structs.replace(manifest, steps=steps)
 
 
 def test_results_are_joined_by_artifact(exported: RunManifest) -> None:
     table = formats_table(exported)
     assert table is not None
     rows = {row[0]: dict(zip([column.label for column in table.columns], row, strict=True)) for row in table.rows}
-    assert list(rows)[:3] == ["graphs", "lite", "app"]
+    assert list(rows)[:4] == ["graphs", "lite", "app", "page"]
     assert rows["graphs"]["Size, MB"] == "7.90"
     assert rows["graphs"]["bleu"] != "–"
     assert rows["graphs"]["Sentences"] != "–"
@@ -72,14 +80,14 @@ def test_results_are_joined_by_artifact(exported: RunManifest) -> None:
     assert rows["lite"]["bleu"] == "–"
     assert rows["lite"]["Tokens/s"] != "–"
     assert rows["lite"]["Verified here"] == "–"
-    # What was packed once more counts for its content, and what was not run does not count.
+    # What was packed once more counts for its content, a platform counts once, and what was not run does not count.
     for step in ("graphs", "app"):
         assert rows[step]["Verified here"].endswith("17 of 17 goldens on native; 16 of 17 goldens on arm64")
 
 
 def test_one_format_alone_has_no_table(manifest: RunManifest, exported: RunManifest) -> None:
     assert formats_table(manifest) is None
-    alone = [step for step in exported.steps if step.id not in ("lite", "app", "devices")]
+    alone = [step for step in exported.steps if step.id not in ("lite", "app", "page", "devices", "browser")]
     assert formats_table(msgspec.structs.replace(exported, steps=alone)) is None
 
 
