@@ -28,7 +28,7 @@ logging.getLogger("coremltools").setLevel(logging.ERROR)
 
 @hookimpl
 def lingolite_exporters() -> list[ExporterSpec]:
-    """The exporters."""
+    """The exporter `coreml`."""
     return [
         ExporterSpec(
             name="coreml",
@@ -53,7 +53,7 @@ def lingolite_exporters() -> list[ExporterSpec]:
 
 @hookimpl
 def lingolite_backends() -> list[BackendSpec]:
-    """The backends."""
+    """The backends `coreml-reference`, `coreml` and `coreml-recorded`."""
     core_ml = BackendSpec(
         name="coreml",
         summary="Core ML itself, on the CPU, the GPU and the Neural Engine of a Mac",

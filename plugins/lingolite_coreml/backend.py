@@ -43,7 +43,7 @@ class _ProgramBackend:
     @staticmethod
     def data_differences(artifact: Artifact, bundle: Artifact) -> list[str]:
         """What files say otherwise than the bundle; see `lingolite_cli.plugins.interfaces.DescribedBackend`."""
-        from lingolite_coreml.data import data_differences  # who only runs a program builds none
+        from lingolite_coreml.data import data_differences  # imports coremltools, which running a program does not need
 
         return data_differences(artifact, bundle)
 
@@ -77,8 +77,8 @@ class CoreMLReferenceBackend(_ProgramBackend):
 
     Args:
         artifact: made by the exporter `coreml`.
-        options: there are none.
-        threads: numpy has its own.
+        options: empty.
+        threads: ignored; numpy uses its own.
 
     Raises:
         LingoLiteError: a package is damaged.
@@ -103,7 +103,7 @@ class CoreMLBackend(_ProgramBackend):
     Args:
         artifact: made by the exporter `coreml`.
         options: which processors may be used.
-        threads: Core ML has its own.
+        threads: ignored; Core ML uses its own.
     """
 
     def __init__(self, artifact: Artifact, *, options: CoreMLBackendOptions, threads: int) -> None:
@@ -114,11 +114,19 @@ class CoreMLBackend(_ProgramBackend):
         self._home = HomeProcess("a Core ML model", engine=self._runner)
 
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> BatchState:
-        """As of every backend; not in a fork."""
+        """A state before the first target token.
+
+        Raises:
+            LingoLiteError: the sources are too long, or this process is a fork of the one that opened the model.
+        """
         self._home.require()
         return super().encode(source_ids, source_mask)
 
     def step(self, state: BatchState, tokens: IntArray) -> FloatArray:
-        """As of every backend; not in a fork."""
+        """[B, V] float32 logits of the next token; advances `state` in place.
+
+        Raises:
+            LingoLiteError: the target is too long, or this process is a fork of the one that opened the model.
+        """
         self._home.require()
         return super().step(state, tokens)

@@ -69,7 +69,7 @@ class Constants:
             return self._by_rows(name, matrix.values, matrix.scale)
         values = matrix.values
         if values.dtype == np.float16 and self.compute == "float32":
-            # Not `cast`: a product wants a constant, and what `cast` gives is one for the builder only.
+            # Not `cast`: a product takes a stored constant, and the result of `cast` is constant to the builder alone.
             return mb.constexpr_cast(
                 source_val=self._const(f"{name}.values", values), output_dtype="fp32", name=_variable(name)
             )
@@ -91,7 +91,7 @@ class Constants:
         return found
 
     def _by_rows(self, name: str, values: Array, scale: Array) -> Any:
-        """Int8 with a scale a row."""
+        """[out, in] int8 with one scale per row."""
         self._in_range(name, scale * INT8_MAX)
         scale = scale.astype(self._dtype)
         if self._target == "ios16":

@@ -203,5 +203,5 @@ class CoreMLEmitter:
 
 
 def _named(name: str | None) -> dict[str, str]:
-    """The builder names by itself what has no name, and takes no None."""
+    """The name as an argument of the builder, which takes no None: left out, it chooses a name itself."""
     return {} if name is None else {"name": name}

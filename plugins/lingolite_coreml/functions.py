@@ -63,7 +63,8 @@ def build_decode(weights: Weights, layout: Layout) -> Function:
 
 
 def _function(interface: FunctionInterface, layout: Layout) -> Function:
-    mb.name_count.clear()  # which the process counts: the same function would have other names the second time
+    # The builder counts names for the whole process: built a second time, the same function would have other names.
+    mb.name_count.clear()
     length = get_new_symbol()
     function = Function(
         {

@@ -29,7 +29,7 @@ class RecordedBackend:
     Args:
         artifact: made by the exporter `coreml`.
         options: where the result is.
-        threads: of no use here.
+        threads: ignored: nothing is computed.
 
     Raises:
         LingoLiteError: the file is not the result of this artifact.

@@ -30,7 +30,7 @@ class _Tracing(ReferenceEngine):
         self.values: Mapping[str, Array] = {}
 
     def run(self, inputs: Mapping[str, Array], states: dict[str, Array]) -> Mapping[str, Array]:
-        """As any run."""
+        """As of `ReferenceEngine`; the values are kept."""
         self.values = super().run(inputs, states)
         return self.values
 

@@ -12,7 +12,7 @@ from lingolite_device.options import CARRIED, FORMAT, DeviceBackendOptions, Devi
 
 @hookimpl
 def lingolite_exporters() -> list[ExporterSpec]:
-    """The exporter."""
+    """The exporter `device`."""
     return [
         ExporterSpec(
             name="device",
@@ -28,7 +28,7 @@ def lingolite_exporters() -> list[ExporterSpec]:
 
 @hookimpl
 def lingolite_backends() -> list[BackendSpec]:
-    """The backend."""
+    """The backend `device`."""
     return [
         BackendSpec(
             name="device",

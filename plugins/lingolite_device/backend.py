@@ -1,6 +1,6 @@
 """The backend `device`: the model files of a device bundle, in the engine of the format that they have.
 
-Owns nothing but the way there, so that `eval`, `verify` and `bench` see the files that ship.
+Owns the choice of that engine alone: `eval`, `verify` and `bench` run the very files that ship.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class DeviceBackend:
         """How the engine inside computes; see `lingolite_cli.plugins.interfaces.DeclaredBackend`.
 
         Raises:
-            LingoLiteError: it does not say.
+            LingoLiteError: the backend of that engine does not declare the capability `arithmetic`.
         """
         inner = carried_artifact(artifact)
         loaded = _engine(inner.manifest.format, options)
@@ -61,7 +61,7 @@ class DeviceBackend:
     @staticmethod
     def data_differences(artifact: Artifact, bundle: Artifact) -> list[str]:
         """What files say otherwise than the bundle; see `lingolite_cli.plugins.interfaces.DescribedBackend`."""
-        from lingolite_device.data import data_differences  # who only runs a device bundle needs no guide
+        from lingolite_device.data import data_differences  # imports templates, which running a bundle does not need
 
         inner = carried_artifact(artifact)
         loaded = load_registry().backend_running(inner.manifest.format, None)

@@ -15,7 +15,7 @@ from lingolite_litert.options import FORMAT, LitertExportOptions, LitertOptions
 
 @hookimpl
 def lingolite_exporters() -> list[ExporterSpec]:
-    """The exporter."""
+    """The exporter `litert`."""
     return [
         ExporterSpec(
             name="litert",
@@ -32,7 +32,7 @@ def lingolite_exporters() -> list[ExporterSpec]:
 
 @hookimpl
 def lingolite_backends() -> list[BackendSpec]:
-    """The backend."""
+    """The backend `litert`."""
     return [
         BackendSpec(
             name="litert",

@@ -21,7 +21,7 @@ def arithmetic_of(details: LitertDetails, options: LitertOptions) -> Arithmetic:
         return Arithmetic(name="float32", rounding=1e-4, kl_max=1e-6, parity_min=0.9999)
     is_symmetric, has_delegate = details.activations == "per-row symmetric", options.delegate == "xnnpack"
     if is_symmetric and not has_delegate:
-        # Without the delegate the added columns make scales larger by 1/127, which is nobody's arithmetic.
+        # Without the delegate the added columns make scales larger by 1/127: no reference computes so.
         return Arithmetic(
             name="int8, activations rounded by row",
             rounding=0.01,

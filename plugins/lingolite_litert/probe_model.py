@@ -1,6 +1,6 @@
 """The model of the probe, as it lies in `probe.tflite`: one product of float activations and int8 weights.
 
-Owns its values. It is stored, because whoever runs a file would otherwise have to load the schema of the format, which
+Owns its values. It is stored, because running a file would otherwise load the schema of the format, which
 takes as long as to load the file. `python -m lingolite_litert.probe_model` writes it anew.
 """
 

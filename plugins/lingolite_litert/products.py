@@ -51,7 +51,7 @@ class Products:
             added,
             shape=(x.shape[0], matrix.rows),
             version=PER_ROW_PRODUCT if is_int8 else 1,
-            # XNNPACK takes no notice of it; without XNNPACK it would be another arithmetic than that of the bundle.
+            # XNNPACK ignores this; the runtime's own operators would round with zero points, unlike the bundle.
             asymmetricQuantizeInputs=False,
         )
 

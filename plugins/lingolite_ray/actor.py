@@ -26,7 +26,7 @@ Content = dict[str, bytes]
 
 
 class HandlerActor:
-    """Has one handler. Answers are messages of `lingolite_cli.workers.handling`, so that errors keep what they say.
+    """Runs one handler. Answers are messages of `lingolite_cli.workers.handling`, so that errors keep what they say.
 
     Args:
         work: what is done.

@@ -113,7 +113,7 @@ class RayExecutor:
             self._under_way[actor.ask.remote(request.content)] = actor, request
 
     def _without(self, dead: Any) -> list[_Request]:
-        """Replace an actor that died. What waited for it did not end it, and is asked again."""
+        """Replace an actor that died, and return the requests that waited for it: they did not end it."""
         lost = [reference for reference, (actor, _) in self._under_way.items() if actor is dead]
         requests = [self._under_way.pop(reference)[1] for reference in lost]
         successor = self._new_actor()
@@ -162,11 +162,11 @@ def _connect(work: Work, options: RayOptions, *, num_workers: int) -> None:
         size_bytes = sum(path.stat().st_size for place in work.artifacts.values() for path in place.rglob("*"))
         check_load(threads=work.threads, workers=num_workers, size_bytes=size_bytes)
         ray.init(
-            address="local",  # whatever RAY_ADDRESS says
+            address="local",  # overrides RAY_ADDRESS
             num_cpus=num_workers * work.threads,
             num_gpus=0,
             object_store_memory=_STORE_BYTES + 2 * size_bytes,
-            # Ray lets its workers give way to all else (nice 15), and beside other work they would hardly run.
+            # Ray runs its workers at nice 15: beside other work they would hardly get a processor.
             _system_config={"worker_niceness": 0},
             **quiet,
         )
@@ -179,10 +179,10 @@ def _connect(work: Work, options: RayOptions, *, num_workers: int) -> None:
 
 
 def _check_reachable(options: RayOptions) -> None:
-    """Whether anything listens there: Ray itself would try for minutes.
+    """Refuse an address where nothing listens: Ray itself would try for minutes.
 
     Raises:
-        LingoLiteError: nothing does, or the address is none.
+        LingoLiteError: nothing listens there, or it is not a host and a port.
     """
     assert options.address is not None
     if options.address == "auto":

@@ -1,4 +1,4 @@
-"""Who may translate: API keys, and how much one client may have translated at the same time."""
+"""Who may translate: API keys, and how many requests of one client are handled at the same time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ClientAccess:
     """Checks clients, and counts their requests.
 
     Args:
-        keys: a file with a key a line, comments behind `#`; None lets everybody in.
+        keys: a file with a key a line, comments behind `#`; None accepts every client.
         max_requests: of one client at the same time.
 
     Raises:
@@ -42,7 +42,7 @@ class ClientAccess:
             api_key: that of its body.
 
         Raises:
-            AnswerError: it has none of the keys.
+            AnswerError: status 403, the client sends no key or a wrong one.
         """
         address = request.client.host if request.client else ""
         if self._digests is None:
@@ -62,7 +62,7 @@ class ClientAccess:
         """Count a request of a client while the block runs.
 
         Raises:
-            AnswerError: it has too many already.
+            AnswerError: status 429, the client has `max_requests` already.
         """
         if self._requests[client] >= self._max_requests:
             raise AnswerError(

@@ -229,7 +229,7 @@ class _Asked(NamedTuple):
         return [self.body.q] if isinstance(self.body.q, str) else self.body.q
 
     def answer(self, translated: str | list[str]) -> dict[str, Any]:
-        """The answer with a translation. A source language that nobody named is the only one; it was not detected."""
+        """The answer with a translation. For `auto` it names the only source language, which was not detected."""
         if self.body.source != _AUTO:
             return {"translatedText": translated}
         found = {"language": self.languages[0], "confidence": 0}

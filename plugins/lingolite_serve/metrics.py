@@ -1,4 +1,4 @@
-"""What Prometheus is told of a server.
+"""The metrics of a server, for Prometheus.
 
 Owns the names and buckets of metrics; each server has a registry of its own.
 """

@@ -12,16 +12,16 @@ _Seconds = Annotated[float, Meta(gt=0.0, le=3600.0)]
 
 
 class HttpOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How clients are spoken to.
+    """Address, access and limits of the server.
 
     Attributes:
         host: the address to listen on; 0.0.0.0 is every one of this machine.
         port: 0 is any that is free.
-        api_keys: a file with a key a line; requests without one of them are refused. None: anybody may translate.
+        api_keys: a file with a key a line; requests without one of them are refused. Default: anybody may translate.
         allow_origin: origins whose pages may call the server from a browser (CORS), separated by commas; `*` is all.
         max_body_mb: largest body of a request; 1 MB is 10^6 bytes.
-        max_connections: open at the same time.
-        max_client_requests: of one client, by its key or its address, that are translated at the same time.
+        max_connections: most connections open at the same time.
+        max_client_requests: most requests of one client, by its key or its address, at the same time.
         receive_seconds: longest time for the headers of a request, and for its body.
         drain_seconds: how long open connections may still send requests after the process was asked to end.
     """

@@ -29,7 +29,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _BACKLOG = 2048
 _GRACE_SECONDS = 5
-"""Added to the longest time of a request: after both, whoever still has not read its answer is cut off."""
+"""Added to the longest time of a request. After both, connections whose answers were not read are closed."""
 
 
 class HttpServer:
@@ -44,10 +44,10 @@ class HttpServer:
         self._sockets: list[socket.socket] = []
 
     def check(self) -> None:
-        """Take the address, so that it is refused before a model is opened if somebody else has it.
+        """Listen on the address, so that one in use is refused before a model is opened.
 
         Raises:
-            LingoLiteError: it cannot be had, or the file of API keys has none.
+            LingoLiteError: the address cannot be listened on, or the file of API keys has none.
         """
         options = self._options
         if options.api_keys is not None:
@@ -60,7 +60,7 @@ class HttpServer:
             self._sockets = [listening]
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(address)
-            # An address is taken by who listens: of two that are only bound, neither would be refused here.
+            # With SO_REUSEADDR two processes may bind one address; only the second that listens is refused.
             listening.listen(_BACKLOG)
         except (OSError, UnicodeError) as error:
             raise LingoLiteError(
@@ -69,7 +69,7 @@ class HttpServer:
             ) from None
 
     def close(self) -> None:
-        """Give the address back."""
+        """Close the listening socket."""
         for listening in self._sockets:
             listening.close()
 
@@ -101,7 +101,7 @@ class HttpServer:
 
 
 class _Server(uvicorn.Server):  # type: ignore[misc]
-    """Ends in three steps: no new connections; answers that close theirs; then what is left.
+    """Ends in three steps: no new connections; answers that close theirs; then the connections that are left.
 
     A client may send a request on a connection that it keeps open at the moment in which the process is asked to end.
     Closing that connection at once would lose the request.
@@ -115,14 +115,14 @@ class _Server(uvicorn.Server):  # type: ignore[misc]
         self.announcement = ""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen, and say so."""
+        """Accept connections, and print the address."""
         await super().startup(sockets)
         _say(self.announcement)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End without losing what was accepted."""
+        """Stop accepting connections, then answer all requests that were accepted."""
         self._application.is_closing = True
-        await asyncio.sleep(0)  # whoever is in the backlog is let in
+        await asyncio.sleep(0)  # accept the connections that wait in the backlog
         for listening in self.servers:
             listening.close()
         await asyncio.sleep(0 if self.force_exit else self._drain_seconds)
@@ -130,7 +130,10 @@ class _Server(uvicorn.Server):  # type: ignore[misc]
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Hear signals until the end; a second one does not wait. The process then ends as one that did its work."""
+        """Handle signals while the block runs: the first ends the server after its answers, a second one at once.
+
+        uvicorn would raise the signal again afterwards; here the process ends with exit code 0.
+        """
         before = {name: signal.signal(name, self._hear) for name in _SIGNALS}
         try:
             yield

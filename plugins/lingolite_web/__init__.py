@@ -13,7 +13,7 @@ from lingolite_web.options import FORMAT, ONNX, ChromiumOptions, WebExportOption
 
 @hookimpl
 def lingolite_exporters() -> list[ExporterSpec]:
-    """The exporter."""
+    """The exporter `web`."""
     return [
         ExporterSpec(
             name="web",
@@ -30,7 +30,7 @@ def lingolite_exporters() -> list[ExporterSpec]:
 
 @hookimpl
 def lingolite_backends() -> list[BackendSpec]:
-    """The backend."""
+    """The backend `chromium`."""
     return [
         BackendSpec(
             name="chromium",

@@ -1,6 +1,6 @@
 """The backend `chromium`: a page's graphs and scripts in a real browser, so that `eval` and `verify` judge what ships.
 
-Owns states and arrays on this side. B batch, S source, R rows, V vocabulary.
+Owns the states, and the arrays that go to the page and come back. B batch, S source, R rows, V vocabulary.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class ChromiumBackend:
         self.max_seq_len = artifact.manifest.model.max_seq_len
         self._engine = PageEngine(artifact.closed_directory(), executable=options.executable, threads=threads)
         self._home = HomeProcess("a browser", engine=self._engine)
-        # A state may be freed at any time, even while another is being freed: this queue can bear it.
+        # Finalizers of states put into it, and one may interrupt another: `SimpleQueue.put` is reentrant.
         self._forgotten: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     @staticmethod
@@ -79,7 +79,7 @@ class ChromiumBackend:
     @staticmethod
     def data_differences(artifact: Artifact, bundle: Artifact) -> list[str]:
         """What files say otherwise than the bundle; see `lingolite_cli.plugins.interfaces.DescribedBackend`."""
-        from lingolite_web.data import data_differences  # who only runs a page exports none
+        from lingolite_web.data import data_differences  # imports the exporter, which running a page does not need
 
         return data_differences(artifact, bundle)
 

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 FORMAT = "web"
 ONNX = "onnx"
-"""The format that a page is made of, whoever exports it."""
+"""The format that a page is made of."""
 
 
 class WebExportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,7 +1,7 @@
 """ONNX Runtime for browsers: which version, which of its files, and where they come from.
 
 Owns their digests. They are checked wherever the files come from: npm checks what it downloads against the lock file,
-and nobody has checked an installed directory.
+and nothing checks an installed directory.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Serving a page on this machine, to try it.
 
-Owns the headers that a page needs from whoever serves it: those that isolate it, so that it may use threads, and the
+Owns the headers that a page needs from its server: those that isolate it, so that it may use threads, and the
 content security policy. A server in production sends the same.
 """
 
@@ -44,7 +44,7 @@ class PageHandler(SimpleHTTPRequestHandler):
         return TYPES.get(Path(path).suffix) or super().guess_type(path)
 
     def send_head(self) -> io.BytesIO | BinaryIO | None:
-        """Send a file whole: times in seconds do not tell two pages apart that were written in one."""
+        """Send a file whole, whatever the browser has: two exports within a second have equal `Last-Modified` times."""
         del self.headers["If-Modified-Since"]
         return super().send_head()
 
@@ -55,14 +55,14 @@ class PageHandler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing of single requests."""
+        """Log no single requests."""
 
 
 class PageServer(ThreadingHTTPServer):
     """A server on this machine only."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a browser that closed its tab before a file was sent."""
+        """Report errors, except those of a browser that closed the connection before a file was sent."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 

@@ -1,7 +1,7 @@
 """What the operations of a program compute, in numpy: one function for each operation of MIL that programs have.
 
 Values of float16 are held as float32 on its grid, and every operation computes in float32; the interpreter rounds what
-comes out. What Core ML's engines round inside of an operation is their own business.
+comes out. Core ML's engines may round inside an operation as well, which is not imitated.
 """
 
 from __future__ import annotations
