@@ -104,6 +104,7 @@ def test_the_artifact_is_named_after_its_step(searched: RunManifest) -> None:
 
 
 def test_the_plot_names_uniform_precisions_and_what_was_chosen(searched: RunManifest) -> None:
+    searched = msgspec.structs.replace(searched, steps=searched.steps[:1])  # drawing the others takes seconds
     (figure,) = draw(searched)["search"]
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", figure.svg)
     assert {"int4", "int8", "chosen", "MB", "chrf"} <= set(texts)
@@ -111,9 +112,12 @@ def test_the_plot_names_uniform_precisions_and_what_was_chosen(searched: RunMani
 
 
 def test_figures_as_files_are_whole_documents_in_colours_of_their_own(searched: RunManifest, tmp_path: Path) -> None:
+    not_timed = [step for step in searched.steps if step.uses != "benchmark"]  # which has most of the figures
+    searched = msgspec.structs.replace(searched, steps=not_timed)
     paths = SvgReporter(options=NoOptions()).report(searched, tmp_path)
     names = {path.relative_to(tmp_path).as_posix() for path in paths}
-    assert len(names) == len(paths) == sum(len(figures) for figures in draw(searched).values())
+    assert len(names) == len(paths) > 5
+    assert len(paths) == sum(len(figures) for figures in draw(searched).values())
     assert "figures/trade-off-mix.svg" in names
     for path in paths:
         text = path.read_text(encoding="utf-8")

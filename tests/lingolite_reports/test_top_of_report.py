@@ -43,8 +43,8 @@ def test_file_and_commit_stand_above_all_figures(manifest: RunManifest) -> None:
             assert document.index("To ship") < document.index(told) < document.index(first)
 
 
-def test_file_of_a_run_that_broke_is_not_to_be_shipped(manifest: RunManifest) -> None:
-    assert "<dt>Not to ship</dt>" in render_html(manifest)
+def test_file_of_a_run_that_broke_is_not_to_be_shipped(manifest: RunManifest, source: str) -> None:
+    assert "<dt>Not to ship</dt>" in source
     assert "To ship" not in render_markdown(manifest)
 
 
