@@ -34,8 +34,9 @@ _T = TypeVar("_T")
 _GREEDY = DecodingOptions(max_length=8)
 _BEAM = DecodingOptions(beam_size=3, n_best=2, max_length=8)
 """What is shared shows in many short translations as often as in long ones, and in half of the time."""
-_ROUNDS = 12
-"""How often each of two threads repeats its work: a buffer of logits that both write to showed in 16 of 16 runs."""
+_ROUNDS = 6
+"""How often each of two threads repeats its work: a buffer of logits that both write to showed in 12 of 12 runs of two
+rounds."""
 _SAME, _DIFFERENT, _REFUSED = 0, 1, 2
 _HANGS_AFTER_SECONDS = 30
 
