@@ -47,7 +47,7 @@ class _Foreign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         parts = None if self.languages is None else _parts(self.languages)
         if parts is not None and (len(parts) != 2 or parts[0] == parts[1]):
-            raise ValueError(f"languages must be two, such as en-pt, not {self.languages}")
+            raise ValueError(f"languages must be two different ones, such as en-pt, not {self.languages}")
 
     @property
     def pair(self) -> tuple[str, str] | None:
