@@ -56,6 +56,7 @@ def import_checkpoint(
     preset: str | None = None,
     max_seq_len: int | None = None,
     trained_on: Literal["sentences", "documents"] = "sentences",
+    licence: str | None = None,
     overwrite: bool = False,
 ) -> Artifact:
     """Make a bundle from a checkpoint. The same inputs give the same bytes.
@@ -70,6 +71,7 @@ def import_checkpoint(
         preset: preset that tells the heads instead.
         max_seq_len: positions.
         trained_on: whether the model knows single sentences only, or longer texts.
+        licence: of the weights; a checkpoint does not state it.
         overwrite: replace an artifact at `out`.
 
     Raises:
@@ -85,6 +87,7 @@ def import_checkpoint(
         preset=preset,
         max_seq_len=max_seq_len,
         trained_on=trained_on,
+        licence=licence,
     )
     made_by = Provenance(
         operation="import", options=dict(imported.options), inputs={"checkpoint": sha256_file(Path(checkpoint))}
@@ -102,6 +105,7 @@ def imported_checkpoint(
     preset: str | None = None,
     max_seq_len: int | None = None,
     trained_on: Literal["sentences", "documents"] = "sentences",
+    licence: str | None = None,
 ) -> Imported:
     """What `import_checkpoint` makes a bundle of; see there for arguments and errors."""
     read = read_checkpoint(checkpoint, n_heads=n_heads, n_kv_heads=n_kv_heads, preset=preset, max_seq_len=max_seq_len)
@@ -112,6 +116,7 @@ def imported_checkpoint(
     return msgspec.structs.replace(
         imported,
         trained_on=trained_on if trained_on == "documents" else msgspec.UNSET,
+        licence=licence,
         inputs={"checkpoint": Path(checkpoint)},
         options={"padding_rows": num_padding} if num_padding else {},
     )

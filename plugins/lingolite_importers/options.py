@@ -20,6 +20,7 @@ class CheckpointOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         n_kv_heads: key/value heads; default: from the shapes.
         max_seq_len: positions; default: those of the config or the preset, or 512.
         trained_on: what the model was trained on.
+        licence: of the weights, for the manifest; a checkpoint does not state it.
     """
 
     tokenizer: str
@@ -28,6 +29,7 @@ class CheckpointOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     n_kv_heads: _Positive | None = None
     max_seq_len: _Positive | None = None
     trained_on: Literal["sentences", "documents"] = "sentences"
+    licence: str | None = None
 
 
 class _Foreign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -28,7 +28,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestCheckpoints(ImporterContract):
     plugin = "lingolite"
-    options: ClassVar[dict[str, object]] = {"tokenizer": str(STARTER), "n_heads": 4}
+    options: ClassVar[dict[str, object]] = {"tokenizer": str(STARTER), "n_heads": 4, "licence": "GPL-3.0-or-later"}
 
     @pytest.fixture
     def model(self, checkpoint: Path, tmp_path: Path) -> Path:
@@ -38,6 +38,7 @@ class TestCheckpoints(ImporterContract):
     def test_the_weights_are_those_of_the_model(self, model: Path, tmp_path: Path) -> None:
         made = self.write(model, tmp_path / "bundle")
         assert made.weights_path.read_bytes() == (STARTER / "model.safetensors").read_bytes()
+        assert made.manifest.licence == "GPL-3.0-or-later"
 
 
 @pytest.mark.parametrize(

@@ -37,4 +37,5 @@ class CheckpointImporter:
             preset=options.preset,
             max_seq_len=options.max_seq_len,
             trained_on=options.trained_on,
+            licence=options.licence,
         )

@@ -45,6 +45,8 @@ def test_the_starter_makes_a_project_whose_recipe_is_valid(lingolite: Command, e
     budget = next(step["budget"] for step in _recipe(demo)["steps"] if step["id"] == "verify")
     assert budget["bleu_min"] == 40
     assert budget["new_empty_max"] == 0
+    shown = lingolite("inspect", "starter-en-da/model", "--json", cwd=demo).json
+    assert shown["licence"] == "GPL-3.0-or-later", "what is exported states it, too"
     before = contents(demo)
     again = lingolite("init", "--starter", "demo", cwd=empty)
     assert again.code == 2
