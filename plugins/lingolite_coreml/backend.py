@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lingolite_cli.architecture.arithmetic import Arithmetic
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.workers.home_process import HomeProcess
-from lingolite_coreml.arithmetic import arithmetic_of
+from lingolite_coreml.described import DescribedProgram
 from lingolite_coreml.details import CoreMLDetails
 from lingolite_coreml.engines import open_core_ml, open_reference
 from lingolite_coreml.options import CoreMLBackendOptions
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from lingolite_cli.plugins.specs import NoOptions
 
 
-class _ProgramBackend:
+class _ProgramBackend(DescribedProgram):
     """What both do; see `lingolite_cli.plugins.interfaces.Backend`.
 
     Attributes:
@@ -34,18 +33,6 @@ class _ProgramBackend:
 
     _runner: Runner
     max_seq_len: int
-
-    @staticmethod
-    def arithmetic(artifact: Artifact, bundle: Artifact, options: object) -> Arithmetic:
-        """How the program computes; see `lingolite_cli.plugins.interfaces.DeclaredBackend`."""
-        return arithmetic_of(CoreMLDetails.of(artifact))
-
-    @staticmethod
-    def data_differences(artifact: Artifact, bundle: Artifact) -> list[str]:
-        """What files say otherwise than the bundle; see `lingolite_cli.plugins.interfaces.DescribedBackend`."""
-        from lingolite_coreml.data import data_differences  # imports coremltools, which running a program does not need
-
-        return data_differences(artifact, bundle)
 
     def encode(self, source_ids: IntArray, source_mask: BoolArray) -> BatchState:
         """A state before the first target token.

@@ -8,14 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lingolite_cli.architecture.arithmetic import Arithmetic
 from lingolite_cli.artifact import Artifact
 from lingolite_cli.benchmark.figures import RecordedTiming
 from lingolite_cli.decoding.hypothesis import Hypothesis, scored
 from lingolite_cli.decoding.options import DecodingOptions
 from lingolite_cli.errors import LingoLiteError
-from lingolite_coreml.arithmetic import arithmetic_of
-from lingolite_coreml.details import CoreMLDetails
+from lingolite_coreml.described import DescribedProgram
 from lingolite_coreml.options import RecordedOptions
 from lingolite_coreml.result import read_result
 
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, IntArray
 
 
-class RecordedBackend:
+class RecordedBackend(DescribedProgram):
     """Answers with recorded translations; see `lingolite_cli.plugins.interfaces.RecordedBackend`.
 
     Args:
@@ -39,18 +37,6 @@ class RecordedBackend:
         self._path = Path(options.result)
         self._result = read_result(self._path, artifact)
         self._found = {one.ids: one for one in self._result.translations}
-
-    @staticmethod
-    def arithmetic(artifact: Artifact, bundle: Artifact, options: RecordedOptions) -> Arithmetic:
-        """How the program computes; see `lingolite_cli.plugins.interfaces.DeclaredBackend`."""
-        return arithmetic_of(CoreMLDetails.of(artifact))
-
-    @staticmethod
-    def data_differences(artifact: Artifact, bundle: Artifact) -> list[str]:
-        """What files say otherwise than the bundle; see `lingolite_cli.plugins.interfaces.DescribedBackend`."""
-        from lingolite_coreml.data import data_differences
-
-        return data_differences(artifact, bundle)
 
     def translate(
         self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions
