@@ -59,7 +59,7 @@ def check_search(options: DecodingOptions, capabilities: Collection[str], *, has
     """
     if "translate" not in capabilities:
         return
-    if has_prefix:
+    if has_prefix and "prefix" not in capabilities:
         raise LingoLiteError(
             "this engine searches by itself, and takes no forced prefix of a target",
             hint="export the bundle to a format whose search is the host's, such as onnx or litert",

@@ -20,7 +20,7 @@ from lingolite_cli.errors import LingoLiteError, engine_failures
 
 if TYPE_CHECKING:
     from lingolite_cli.arrays import BoolArray, IntArray
-    from lingolite_cli.plugins.interfaces import AnyBackend, Backend, TranslateBackend
+    from lingolite_cli.plugins.interfaces import AnyBackend, Backend, PrefixBackend
     from lingolite_cli.tokenization.description import DecodingIds
 
 _FAILED = "the engine failed while it translated"
@@ -57,8 +57,9 @@ def search(
         return []
     check_search(options, capabilities, has_prefix=bool(ids.prefix))
     if "translate" in capabilities:
+        prefix = {"prefix": ids.prefix} if "prefix" in capabilities else {}
         with engine_failures(_FAILED):
-            return cast("TranslateBackend", backend).translate(source_ids, source_mask, options)
+            return cast("PrefixBackend", backend).translate(source_ids, source_mask, options, **prefix)
     stepping = cast("Backend", backend)
     find = greedy_search if options.beam_size == 1 else beam_search
     with engine_failures(_FAILED):

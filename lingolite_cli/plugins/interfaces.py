@@ -118,7 +118,8 @@ class TranslateBackend(Protocol):
     Such an engine need not stop after each token. One that gives `encode`, `step` and `select` all the same declares
     the capability `step` besides; of the others parity by logits is not measured, and the contracts skip it visibly.
     The engine is told the ids of its artifact by the manifest (`tokenizer_description`): the start and the end token,
-    and those that it must never generate. An artifact with a forced prefix of targets is not given to it.
+    and those that it must never generate. An artifact with a forced prefix of targets is given to a `PrefixBackend`
+    only.
     """
 
     def translate(
@@ -140,6 +141,27 @@ class TranslateBackend(Protocol):
 
     def close(self) -> None:
         """Free what the backend holds. It is not used again."""
+
+
+class PrefixBackend(TranslateBackend, Protocol):
+    """A backend with the capabilities `translate` and `prefix`: its own search goes on from a forced prefix."""
+
+    def translate(
+        self,
+        source_ids: IntArray,
+        source_mask: BoolArray,
+        options: DecodingOptions,
+        *,
+        prefix: tuple[int, ...] = (),
+    ) -> list[list[Hypothesis]]:
+        """As `TranslateBackend.translate`.
+
+        Args:
+            source_ids: as there.
+            source_mask: as there.
+            options: as there; lengths are those of hypotheses.
+            prefix: ids that the decoder reads after its start token. They are no part of a hypothesis or of its score.
+        """
 
 
 class RecordedBackend(TranslateBackend, Protocol):

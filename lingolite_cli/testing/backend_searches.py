@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -97,6 +98,22 @@ class SearchContract(BackendUnderTest):
         sources = framed_sources(artifact)
         found = self._search(backend, sources, decoding, capabilities=frozenset({"translate"}))
         expected = search(reference, *pad(sources, IDS.pad), ids=IDS, options=decoding)
+        reference.close()
+        self._assert_same_tokens(tokens_of(found), tokens_of(expected))
+        for one, other in zip(found, expected, strict=True):
+            if tokens_of([one]) == tokens_of([other]):
+                tolerance = max(self.reference_tolerance, self.rounding)
+                np.testing.assert_allclose(scores_of(one), scores_of(other), rtol=0, atol=tolerance)
+
+    @_SEARCHES
+    def test_an_engines_own_search_goes_on_from_a_forced_prefix(
+        self, backend: Any, artifact: Artifact, decoding: DecodingOptions, request: pytest.FixtureRequest
+    ) -> None:
+        self._skip_without("prefix")
+        reference = self._open_reference(request)
+        sources, ids = framed_sources(artifact), msgspec.structs.replace(IDS, prefix=(9, 11))
+        found = self._search(backend, sources, decoding, capabilities=frozenset({"translate", "prefix"}), ids=ids)
+        expected = search(reference, *pad(sources, IDS.pad), ids=ids, options=decoding)
         reference.close()
         self._assert_same_tokens(tokens_of(found), tokens_of(expected))
         for one, other in zip(found, expected, strict=True):

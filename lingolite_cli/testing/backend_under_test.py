@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lingolite_cli.arrays import FloatArray
     from lingolite_cli.decoding.hypothesis import Hypothesis
     from lingolite_cli.plugins.interfaces import Backend
+    from lingolite_cli.tokenization.description import DecodingIds
 
 Tokens: TypeAlias = list[tuple[int, ...]]
 """Of the hypotheses of a sentence."""
@@ -87,10 +88,11 @@ class BackendUnderTest(ArtifactContract):
         decoding: DecodingOptions,
         *,
         capabilities: frozenset[str] = frozenset(),
+        ids: DecodingIds = IDS,
     ) -> list[list[Hypothesis]]:
         """The host's search, or that of an engine that has only its own; what it refuses is skipped, with its words."""
         try:
-            return self._search_or_refuse(backend, sources, decoding, capabilities=capabilities)
+            return self._search_or_refuse(backend, sources, decoding, capabilities=capabilities, ids=ids)
         except LingoLiteError as refusal:
             if self.loaded().spec.gives_logits and "translate" not in capabilities:
                 raise
@@ -103,11 +105,12 @@ class BackendUnderTest(ArtifactContract):
         decoding: DecodingOptions,
         *,
         capabilities: frozenset[str] = frozenset(),
+        ids: DecodingIds = IDS,
     ) -> list[list[Hypothesis]]:
         """The same, but what it refuses is raised."""
         if not self.loaded().spec.gives_logits:
-            capabilities = frozenset({"translate"})
-        return search(backend, *pad(sources, IDS.pad), ids=IDS, options=decoding, capabilities=capabilities)
+            capabilities |= {"translate"}
+        return search(backend, *pad(sources, IDS.pad), ids=ids, options=decoding, capabilities=capabilities)
 
     def _translator(self, backend: Any, artifact: Artifact, decoding: DecodingOptions) -> Translator:
         return Translator(

@@ -40,7 +40,7 @@ def lingolite_backends() -> list[BackendSpec]:
             factory="lingolite_ctranslate2.backend:CTranslate2Backend",
             options=CTranslate2Options,
             accepts=frozenset({FORMAT}),
-            capabilities=frozenset({"translate", "score", "arithmetic", "data"}),
+            capabilities=frozenset({"translate", "prefix", "score", "arithmetic", "data"}),
             requires=("ctranslate2",),
             install=_INSTALL,
         )

@@ -116,7 +116,12 @@ class CTranslate2Backend:
         return data_differences(artifact, bundle)
 
     def translate(
-        self, source_ids: IntArray, source_mask: BoolArray, options: DecodingOptions
+        self,
+        source_ids: IntArray,
+        source_mask: BoolArray,
+        options: DecodingOptions,
+        *,
+        prefix: tuple[int, ...] = (),
     ) -> list[list[Hypothesis]]:
         """Search with CTranslate2, to the tokens of the host's search.
 
@@ -132,10 +137,11 @@ class CTranslate2Backend:
             source_ids: [B, S] int64, padded on the right.
             source_mask: [B, S] bool, True on real tokens.
             options: all but `min_length` together with beams.
+            prefix: ids that every target begins with. CTranslate2 counts them as tokens, and not in scores.
 
         Raises:
-            LingoLiteError: `min_length` or tokens that are never generated together with beams, or CTranslate2 computed
-                NaN, or this process was forked off after the model had been opened.
+            LingoLiteError: `min_length`, a prefix or tokens that are never generated together with beams, or
+                CTranslate2 computed NaN, or this process was forked off after the model had been opened.
         """
         self._home.require()
         # As sequences of one token, because the engine has no list of tokens that it must not choose.
@@ -144,6 +150,12 @@ class CTranslate2Backend:
             raise LingoLiteError(
                 "backend `ctranslate2` cannot keep tokens from being generated in a beam search: CTranslate2 spreads "
                 "their probability over the other tokens, and so ranks beams by other scores",
+                hint="pass beam_size 1, or take another backend",
+            )
+        if options.beam_size > 1 and prefix:
+            raise LingoLiteError(
+                "backend `ctranslate2` cannot search with beams after a forced prefix of a target: CTranslate2 loses "
+                "beams where a target might end at once",
                 hint="pass beam_size 1, or take another backend",
             )
         if options.beam_size > 1 and options.min_length > 0:
@@ -160,13 +172,14 @@ class CTranslate2Backend:
             num_hypotheses=options.beam_size,
             length_penalty=_POOL_ONLY,
             max_input_length=0,
-            max_decoding_length=options.max_length,
-            min_decoding_length=options.min_length,
+            target_prefix=[[self._pieces[id] for id in prefix]] * len(source_ids) if prefix else None,
+            max_decoding_length=options.max_length + len(prefix),
+            min_decoding_length=options.min_length + len(prefix) if options.min_length else 0,
             suppress_sequences=barred,
             return_end_token=True,
             return_scores=True,
         )
-        return [self._hypotheses(result, options) for result in results]
+        return [self._hypotheses(result, options, num_prefix=len(prefix)) for result in results]
 
     def score(self, source_ids: IntArray, source_mask: BoolArray, target_ids: IntArray) -> FloatArray:
         """Log-probability of each target token after the ones before it; see `ScoringBackend`.
@@ -197,9 +210,9 @@ class CTranslate2Backend:
         if self._home.is_here:
             self._translator.unload_model()
 
-    def _hypotheses(self, result: Any, options: DecodingOptions) -> list[Hypothesis]:
+    def _hypotheses(self, result: Any, options: DecodingOptions, *, num_prefix: int) -> list[Hypothesis]:
         found = [
-            self._hypothesis(pieces, log_probability, alpha=options.length_penalty)
+            self._hypothesis(pieces[num_prefix:], log_probability, alpha=options.length_penalty)
             for pieces, log_probability in zip(result.hypotheses, result.scores, strict=True)
         ]
         # The engine ranked them without a length penalty; with it the order is another.

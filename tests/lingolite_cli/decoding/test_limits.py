@@ -47,6 +47,12 @@ def test_a_translation_in_steps_has_the_same_limit(table, hashed, sources) -> No
     assert len(last.tokens) == options.limit(int(mask.sum()))
 
 
+def test_an_engine_that_searches_by_itself_is_given_a_prefix_only_if_it_takes_one(table, hashed, sources) -> None:
+    ids = msgspec.structs.replace(IDS, prefix=(9,))
+    with pytest.raises(LingoLiteError, match="searches by itself, and takes no forced prefix"):
+        search(table(hashed(0)), *sources, ids=ids, options=DecodingOptions(), capabilities=frozenset({"translate"}))
+
+
 def test_an_engine_that_searches_by_itself_is_not_asked_for_it(table, hashed, sources) -> None:
     options = DecodingOptions(max_length_factor=2.5)
     with pytest.raises(LingoLiteError, match=r"no max_length_factor \(2.5\)"):

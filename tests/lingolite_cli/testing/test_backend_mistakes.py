@@ -255,14 +255,31 @@ class RefusesAMinimum(Engine):
         return super().translate(source_ids, source_mask, options)
 
 
+class GoesOnFromAPrefix(Engine):
+    def translate(self, source_ids, source_mask, options, *, prefix=()):
+        ids = msgspec.structs.replace(IDS, prefix=prefix)
+        return search(self.inner, source_ids, source_mask, ids=ids, options=options)
+
+
+class IgnoresThePrefix(Engine):
+    def translate(self, source_ids, source_mask, options, *, prefix=()):
+        return super().translate(source_ids, source_mask, options)
+
+
+class CountsThePrefix(GoesOnFromAPrefix):
+    def translate(self, source_ids, source_mask, options, *, prefix=()):
+        shorter = msgspec.structs.replace(options, max_length=options.max_length - len(prefix))
+        return super().translate(source_ids, source_mask, shorter, prefix=prefix)
+
+
 class EngineCandidate(Candidate):
     """The contract of an engine without logits."""
 
     reference = "cached"
 
-    def __init__(self, made: type) -> None:
+    def __init__(self, made: type, *, capabilities: tuple[str, ...] = ("translate",)) -> None:
         spec = BackendSpec(
-            name="here", summary="", factory="", accepts=frozenset({BUNDLE}), capabilities=frozenset({"translate"})
+            name="here", summary="", factory="", accepts=frozenset({BUNDLE}), capabilities=frozenset(capabilities)
         )
         self.loaded = lambda: Here("backend", spec, made)  # type: ignore[method-assign]
 
@@ -292,6 +309,21 @@ def test_an_engine_with_a_mistake_fails(
     fails(getattr(contract, test), backend=contract.open(artifact), **arguments)
     right = EngineCandidate(Engine)
     getattr(right, test)(backend=right.open(artifact), **arguments)
+
+
+@pytest.mark.parametrize("made", [IgnoresThePrefix, CountsThePrefix])
+def test_an_engine_that_mistakes_a_forced_prefix_fails(
+    artifact: Artifact, made: type, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request, "getfixturevalue", {"reference_artifact": artifact}.__getitem__)
+    for one in (made, GoesOnFromAPrefix):
+        contract = EngineCandidate(one, capabilities=("translate", "prefix"))
+        test = contract.test_an_engines_own_search_goes_on_from_a_forced_prefix
+        arguments = {"artifact": artifact, "decoding": GREEDY, "request": request}
+        if one is made:
+            fails(test, backend=contract.open(artifact), **arguments)
+        else:
+            test(backend=contract.open(artifact), **arguments)
 
 
 def test_what_an_engine_cannot_do_is_skipped_with_the_reason(artifact: Artifact) -> None:
