@@ -18,8 +18,9 @@ from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.model.half import is_stored_half
 from lingolite_cli.model.int8 import install_int8_layers
 from lingolite_cli.model.translation_model import MobileTranslationModel
+from lingolite_cli.weights.activations import InputRange
 from lingolite_cli.weights.bundle import check_shapes
-from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX
+from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX, require_usable_ranges
 from lingolite_cli.weights.rows import SCALE_SUFFIX
 
 
@@ -78,6 +79,15 @@ def model_from_tensors(config: Architecture, tensors: Mapping[str, Tensor], *, w
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     check_shapes(shapes, _shapes_with_scales(config, tensors), where=where)
     _check_types(tensors, where=where)
+    ranges = {
+        name.removesuffix(INPUT_SCALE_SUFFIX): InputRange(
+            tensor.item(), int(tensors[name.removesuffix(INPUT_SCALE_SUFFIX) + INPUT_ZERO_POINT_SUFFIX].item())
+        )
+        for name, tensor in tensors.items()
+        if name.endswith(INPUT_SCALE_SUFFIX)
+    }
+    if ranges:
+        require_usable_ranges(config, ranges, quantized=ranges)
     model = _skeleton(config)
     state = dict(tensors)
     # `assign` puts in the very tensors that are given, so that tied names share one memory from the start.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lingolite_cli.architecture.architecture import Architecture
+from lingolite_cli.artifact import BUNDLE_STATIC_INT8
 from lingolite_cli.console import Console
 from lingolite_cli.jobs.inspection import Inspection, Judgement, Origin
 from lingolite_cli.weights.header import StoredValues
@@ -61,6 +62,8 @@ def _stored(values: StoredValues) -> str:
 
 
 def _activations(found: Inspection) -> str:
+    if found.format == BUNDLE_STATIC_INT8:
+        return "uint8 of calibrated ranges"
     return "as the backend computes" if found.scheme else "float32"
 
 

@@ -20,13 +20,13 @@ import safetensors
 
 from lingolite_cli.architecture.architecture import Architecture
 from lingolite_cli.architecture.parts import BIAS_SUFFIX, WEIGHT_SUFFIX, parts_of, tied_layers
-from lingolite_cli.architecture.tensors import tensor_shapes
+from lingolite_cli.architecture.tensors import shared_inputs, tensor_shapes
 from lingolite_cli.arrays import Array
 from lingolite_cli.artifact import WEIGHTS_NAME, Artifact
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.weights.activations import InputRange
 from lingolite_cli.weights.groups import ZERO_POINT_SUFFIX, GroupedMatrix, is_grouped, read_grouped
-from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX
+from lingolite_cli.weights.ranges import INPUT_SCALE_SUFFIX, INPUT_ZERO_POINT_SUFFIX, require_usable_ranges
 from lingolite_cli.weights.rows import SCALE_SUFFIX
 
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -271,9 +271,15 @@ class Weights:
         """Read a bundle.
 
         Raises:
-            LingoLiteError: the weights are not a safetensors file.
+            LingoLiteError: the weights are not a safetensors file, or have calibrated ranges that are not whole.
         """
-        return cls(bundle.manifest.model, read_tensors(bundle))
+        weights = cls(bundle.manifest.model, read_tensors(bundle))
+        if weights.activations == "calibrated":
+            layers = [name for group in shared_inputs(weights.config) for name in group]
+            ranges = {name: found for name in layers if (found := weights._input_range(name)) is not None}
+            quantized = {name for name in layers if weights.stored(name).dtype == np.int8}
+            require_usable_ranges(weights.config, ranges, quantized=quantized)
+        return weights
 
     @property
     def has_int8(self) -> bool:

@@ -6,11 +6,14 @@ Owns how a range is found. What its integers mean is `lingolite_cli.weights.acti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
+from lingolite_cli.architecture.architecture import Architecture
+from lingolite_cli.architecture.tensors import shared_inputs
 from lingolite_cli.errors import LingoLiteError
 from lingolite_cli.weights.activations import MIDDLE, UINT8_MAX, InputRange
 from lingolite_cli.weights.options import DEFAULT_PERCENTILE, StaticInt8Options
@@ -19,11 +22,38 @@ INPUT_SCALE_SUFFIX = ".input_scale"
 INPUT_ZERO_POINT_SUFFIX = ".input_zero_point"
 """`X.weight` goes with `X.input_scale` and `X.input_zero_point`."""
 
+_AGAIN = "quantize the float bundle again"
+
 NUM_BINS = 4096
 """Bins on each side of zero. At least half of them lie within what was seen."""
 
 _LEVELS = 128
 _STRIDE = 8
+
+
+def require_usable_ranges(
+    architecture: Architecture, ranges: Mapping[str, InputRange], *, quantized: Collection[str]
+) -> None:
+    """Refuse ranges that no engine computes with.
+
+    Args:
+        architecture: of the model.
+        ranges: by linear layer, what it reads.
+        quantized: the linear layers whose weights are int8.
+
+    Raises:
+        LingoLiteError: such a layer has no range, its scale is no positive number, or layers that read the same input
+            have different ones.
+    """
+    for group in shared_inputs(architecture):
+        found = {name: ranges.get(name) for name in group if name in quantized}
+        for name, one in found.items():
+            if one is None:
+                raise LingoLiteError(f"{name} is int8 and has no input range, where others have one", hint=_AGAIN)
+            if not 0 < one.scale < math.inf:
+                raise LingoLiteError(f"the input range of {name} has the scale {one.scale:g}", hint=_AGAIN)
+        if len(set(found.values())) > 1:
+            raise LingoLiteError(f"{', '.join(found)} read the same input, and have different ranges", hint=_AGAIN)
 
 
 class Histogram:

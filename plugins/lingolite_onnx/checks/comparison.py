@@ -54,7 +54,7 @@ def compare_with_reference(
     expected = reference.decode(sample.target_ids, encoded, sample.source_mask)
     difference = float(np.abs(recording.logits - expected).max())
     largest = largest_product(weights, expected)
-    if difference > tolerance * largest or replay.largest_error > rounding_tolerance:
+    if not (difference <= tolerance * largest and replay.largest_error <= rounding_tolerance):
         raise LingoLiteError(
             f"the {check.graph} graphs do not compute the model: a logit is off by {difference:.3g}, where "
             f"{tolerance:g} of the largest logit, {largest:.3g}, is allowed; quantized activations are off by up to "

@@ -62,5 +62,6 @@ class Replay:
     def __call__(self, name: str, quotients: Array) -> Array:
         """The integers recorded for the matrix `name`, in the shape of `quotients`."""
         integers = self._integers[name].reshape(quotients.shape)
-        self.largest_error = max(self.largest_error, float(np.abs(integers - quotients).max()))
+        # Not `max` of Python, which takes no NaN that comes second.
+        self.largest_error = float(np.maximum(self.largest_error, np.abs(integers - quotients).max()))
         return integers

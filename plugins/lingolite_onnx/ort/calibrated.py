@@ -21,7 +21,7 @@ from lingolite_cli.weights.groups import GroupedMatrix
 from lingolite_onnx.graph import RUNTIME_DOMAIN, GraphBuilder
 from lingolite_onnx.naming import INTEGERS, PRODUCT, joined_name
 from lingolite_onnx.ort.many_rows import ManyRows, ManyRowsOfBlocks
-from lingolite_onnx.ort.products import Gated, hidden_name
+from lingolite_onnx.ort.products import Gated, Products, hidden_name
 
 
 class CalibratedProducts(ManyRows):
@@ -29,13 +29,13 @@ class CalibratedProducts(ManyRows):
 
     def __init__(self, graph: GraphBuilder, activation: Activation = "silu") -> None:
         super().__init__(graph, activation)
-        self._by_blocks = ManyRowsOfBlocks(graph, activation)
+        self._from_blocks = ManyRowsOfBlocks(graph, activation)
         self._rectified: set[str] = set()
 
     def columns(self, matrices: Sequence[Matrix], names: Sequence[str]) -> list[str]:
         """Matrices as int8 [K, out]; the output projection from the bytes whose rows are looked up."""
         if list(names) == [OUTPUT_PROJECTION]:
-            return self._by_blocks.columns(matrices, names)
+            return self._from_blocks.columns(matrices, names)
         return super().columns(matrices, names)
 
     def product(
@@ -61,13 +61,12 @@ class CalibratedProducts(ManyRows):
         widest array."""
         gate, up = parts.gate, parts.up
         if not (_is_calibrated(gate) and _is_calibrated(up) and can_join((gate, up))):
-            return super().gated(x, parts, names=names, plus=plus)
+            return Products.gated(self, x, parts, names=names, plus=plus)
         integers = self._rounded_as_input(x, gate, joined_name(names[:2]))
-        gated, scaled = (
-            self.graph.expose(self._calibrated(integers, columns, matrix, name=name), name)
-            for matrix, name, columns in zip((gate, up), names, self.columns((gate, up), names[:2]), strict=False)
-        )
-        hidden = self.graph.expose(self.gate(gated, scaled), hidden_name(names))
+        gate_columns, up_columns = self.columns((gate, up), names[:2])
+        gated = self.graph.expose(self._calibrated(integers, gate_columns, gate, name=names[0]), names[0])
+        lifted = self.graph.expose(self._calibrated(integers, up_columns, up, name=names[1]), names[1])
+        hidden = self.graph.expose(self.gate(gated, lifted), hidden_name(names))
         return self.product(hidden, parts.down, name=names[2], plus=plus)
 
     def activate_for(self, x: str, matrix: Matrix | GroupedMatrix, *, name: str) -> str:
@@ -80,7 +79,8 @@ class CalibratedProducts(ManyRows):
     def _rounded_as_input(self, x: str, matrix: Matrix, name: str) -> str:
         """The uint8 integers of x that the matrices `name` meet."""
         graph, (scale, zero_point), output = self.graph, self._levels(matrix), f"{name}{INTEGERS}"
-        if x not in self._rectified:
+        is_clipped = matrix.input_range is not None and matrix.input_range.zero_point == 0  # by the smallest uint8
+        if is_clipped or x not in self._rectified:
             return graph.op("QuantizeLinear", x, scale, zero_point, name=output)
         return graph.op("Clip", graph.op("QuantizeLinear", x, scale, zero_point), zero_point, name=output)
 

@@ -98,11 +98,12 @@ _CALIBRATED_CPU_NOTE = (
 )
 
 _CALIBRATED_ARITHMETIC = [
-    "each quantized matrix is int8 with one float32 scale s_w for each output, symmetric, -127 to 127; that of the "
-    "embedding stored as uint8 with zero point 128, the others as int8 [in, out]",
+    "each quantized matrix is int8 with one float32 scale s_w for each output, symmetric, -127 to 127; embedding and "
+    "output projection are stored as uint8 with zero point 128, the others as int8 [in, out]",
     "activations have one scale s_x and one zero point z a tensor, calibrated beforehand",
     f"{STATIC_RULE}, in uint8 (QuantizeLinear)",
-    "sums of products are exact in int32; y = float32(sum) * (s_x * s_w) (MatMulIntegerToFloat)",
+    "sums of products are exact in int32; y = float32(sum) * (s_x * s_w) (MatMulIntegerToFloat; MatMulInteger with the "
+    "words of a shortlist)",
     "a word's embedding is float32(q) * s_w of its row, times sqrt(d_model)",
     "norms, attention and SwiGLU are float32",
 ]

@@ -45,7 +45,7 @@ def write_ort_graphs(weights: Weights, directory: Path, settings: GraphSettings)
         The names of the graphs.
 
     Raises:
-        LingoLiteError: the heads have the wrong width, or activations have calibrated ranges.
+        LingoLiteError: the heads have the wrong width.
     """
     _require_exportable(weights)
     builders = {ENCODER: build_ort_encoder, DECODER: build_ort_decoder}
@@ -66,7 +66,7 @@ def _require_exportable(weights: Weights) -> None:
     """Refuse what these operators cannot run.
 
     Raises:
-        LingoLiteError: the heads have the wrong width, or activations have calibrated ranges.
+        LingoLiteError: the heads have the wrong width.
     """
     config = weights.config
     multiple = _ROTARY_HEAD_DIM_MULTIPLE if parts_of(config).is_rotary else _HEAD_DIM_MULTIPLE
