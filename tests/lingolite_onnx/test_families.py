@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -236,6 +237,21 @@ def test_a_row_of_several_scales_meets_its_candidates(tmp_path: Path, copies: in
     is_own = found > IMPOSSIBLE
     assert is_own[1:, :, ::2].all()
     np.testing.assert_allclose(found[is_own], expected[is_own], rtol=0, atol=0.02 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("encoder_optimized", "decoder_optimized"), ("decoder_optimized", "decoder_optimized_shortlist")],
+)
+def test_a_graph_under_the_name_of_another_is_refused(tmp_path: Path, first: str, second: str) -> None:
+    weights = _weights("firefox")
+    write_ort_graphs(weights, tmp_path, msgspec.structs.replace(_SETTINGS, has_shortlist=True))
+    shutil.copy(tmp_path / f"{first}.onnx", tmp_path / "kept")
+    shutil.move(tmp_path / f"{second}.onnx", tmp_path / f"{first}.onnx")
+    shutil.move(tmp_path / "kept", tmp_path / f"{second}.onnx")
+    source, mask, target = _batch(weights.config)
+    with pytest.raises(LingoLiteError, match=f"{first}.onnx is another graph than its name says"):
+        _logits(OrtRunner(tmp_path, weights.config, max_seq_len=33, threads=1), source, mask, target)
 
 
 def test_graphs_of_shortlists_of_earlier_versions_are_refused(tmp_path: Path) -> None:

@@ -256,9 +256,9 @@ class OrtRunner:
             if name not in self._sessions:
                 if name == self._decoders[True]:
                     self._sessions.pop(self._decoders[False], None)  # a state that is bound to it keeps it alive
-                self._sessions[name] = open_session(
-                    self._directory / name, threads=self._threads, entries=self._entries
-                )
+                session = open_session(self._directory / name, threads=self._threads, entries=self._entries)
+                _require_inputs(session, self._directory / name)
+                self._sessions[name] = session
             return self._sessions[name]
 
     def _advance(self, state: OrtState, tokens: IntArray, k: int) -> BoundStep:
@@ -295,6 +295,22 @@ class OrtRunner:
         if len(state.logits) < rows * width:
             state.logits = np.empty(rows * width, np.float32)
         return state.logits[: rows * width].reshape(rows, 1, width)
+
+
+def _require_inputs(session: ort.InferenceSession, path: Path) -> None:
+    """Refuse a graph that lies under the name of another one.
+
+    Raises:
+        LingoLiteError: it does not read what tells its kind apart.
+    """
+    wanted = {ENCODER: "source_ids", CANDIDATE_LOOKUP: CANDIDATES}.get(path.name, "tokens")
+    found = {value.name for value in session.get_inputs()}
+    is_over_candidates = path.name in (CANDIDATE_LOOKUP, SHORTLIST_DECODER, SHORTLIST_BATCH_DECODER)
+    if wanted not in found or (CANDIDATES in found) != is_over_candidates:
+        raise LingoLiteError(
+            f"{path} is another graph than its name says: it reads {', '.join(sorted(found))}",
+            hint="export the bundle again",
+        )
 
 
 def open_ort_runner(
